@@ -1,0 +1,11 @@
+/** Everything pure; entered from other folders through here. */
+export * from './backoff.js'
+export * from './classify.js'
+export * from './clock.js'
+export * from './duration.js'
+export * from './errors.js'
+export * from './history.js'
+export * from './job.js'
+export * from './json.js'
+export * from './lifecycle.js'
+export type * from './wire.js'

@@ -1,0 +1,228 @@
+/**
+ * The JSON that travels: what a reader of the HTTP API, the client and the CLI sees. Types only.
+ * Instants are RFC 3339 UTC with milliseconds; durations are `…Ms`; nullable members are present with null.
+ */
+import type { Actor, ErrorInfo, Status } from './job.js'
+import type { Json } from './json.js'
+
+export interface WireProgress {
+  stage: string | null
+  stageLabel: string | null
+  message: string | null
+  completed: number | null
+  total: number | null
+  unit: string | null
+  /** 0–100, or null when no total is known; never invented. */
+  percent: number | null
+  stages: { name: string; label: string; state: 'pending' | 'active' | 'done' | 'skipped' }[]
+  updatedAt: string
+}
+
+export interface WireError {
+  code: string
+  class: ErrorInfo['class']
+  message: string
+  messages: string[]
+  step: string | null
+  attempts: number
+  details: Record<string, unknown> | null
+  occurredAt: string
+  helpUrl: string | null
+}
+
+export interface WireWarning {
+  code: string
+  message: string
+  step: string | null
+  at: string
+}
+
+export interface WireJob {
+  id: string
+  type: string
+  typeVersion: string | null
+  tenant: string
+  status: Status
+  /** True when the job has reached its final state; nothing changes after that. */
+  done: boolean
+  /** One sentence for people. */
+  statusText: string
+  progress: WireProgress | null
+  blockedOn: { kind: 'approval' | 'review' | 'signal' | 'input' | 'pause'; id: string; title: string; since: string; dueAt: string | null; href: string | null }[]
+  result: Json
+  resultInfo: { state: 'none' | 'inline' | 'external' | 'expired'; bytes: number | null; contentType: string | null; sha256: string | null; expiresAt: string | null }
+  error: WireError | null
+  warnings: WireWarning[]
+  input?: Json
+  groupId: string | null
+  operationKey: string | null
+  tags: string[]
+  metadata: Record<string, string>
+  parentId: string | null
+  rootId: string | null
+  replayOf: string | null
+  supersededBy: string | null
+  compensates: string | null
+  compensatedBy: string | null
+  resolution: null | { kind: string; reason: string; by: Actor; at: string; jobId: string | null }
+  priority: number
+  runAt: string | null
+  deadlineAt: string | null
+  createdAt: string
+  startedAt: string | null
+  updatedAt: string
+  finishedAt: string | null
+  expectedDoneAt: string | null
+  late: boolean
+  cancelRequestedAt: string | null
+  expiresAt: string | null
+  version: number
+  revision: number
+  pollAfterMs: number | null
+  createdBy: Actor
+  traceparent: string | null
+  links: { self: string; result: string; stream: string; history: string }
+  ops?: WireOps
+  steps?: WireStep[]
+}
+
+/** For operators: `include=ops`. */
+export interface WireOps {
+  phase: string
+  attempt: number
+  maxAttempts: number | null
+  nextAttemptAt: string | null
+  lastError: { class: ErrorInfo['class']; code: string; message: string; rule: string | null } | null
+  queue: string
+  workerId: string | null
+  leaseExpiresAt: string | null
+}
+
+export interface WireStep {
+  /** Path and counter: `fetch`, `charge#2`, `recognize/fast`. */
+  name: string
+  kind: 'step' | 'process' | 'first'
+  attempt: number
+  startedAt: string
+  endedAt: string
+  bytes: number
+  info: Json
+}
+
+export interface WireAttempt {
+  attempt: number
+  outcome: 'running' | 'ok' | 'error' | 'lost' | 'released' | 'suspended' | 'cancelled'
+  verdict: string | null
+  rule: string | null
+  error: WireError | null
+  workerId: string | null
+  startedAt: string
+  endedAt: string | null
+  durationMs: number
+  retryInMs: number | null
+}
+
+export interface WireLog {
+  at: string
+  attempt: number
+  level: 'debug' | 'info' | 'warn' | 'error'
+  message: string
+  data: Json
+}
+
+export interface WireHistoryEntry {
+  seq: number
+  at: string
+  jobId: string
+  event: string
+  from: { status: Status; phase: string } | null
+  to: { status: Status; phase: string }
+  cause: { kind: string; class: ErrorInfo['class']; code: string; message: string } | null
+  actor: Actor
+  attempt: number
+  step: string | null
+  decision: { rule: string; path: string[] } | null
+  context: Json
+  reason: string | null
+  hash: string | null
+  prevHash: string | null
+}
+
+/** One event, the same in pages, streams and webhooks (CloudEvents attributes and Standard Webhooks members). */
+export interface WireEvent {
+  specversion: '1.0'
+  id: string
+  source: string
+  type: string
+  subject: string
+  time: string
+  timestamp: string
+  datacontenttype: 'application/json'
+  data: { jobId: string; jobType: string; status: Status; done: boolean; version: number; groupId: string | null; operationKey: string | null; previousStatus: Status | null; progress?: WireProgress }
+}
+
+export interface WireGroup {
+  groupId: string
+  counts: Record<Status, number>
+  total: number
+  done: boolean
+  firstCreatedAt: string
+  lastUpdatedAt: string
+  latestByType: Record<string, string>
+}
+
+export interface WireJobType {
+  type: string
+  version: string | null
+  title: string | null
+  description: string | null
+  inputSchema: Json
+  resultSchema: Json
+  stages: { name: string; label: string }[]
+  completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
+  retry: { withinMs: number; maxAttempts: number | null; backoff: { fromMs: number; toMs: number; factor: number }; onExhausted: 'fail' | 'review' }
+  errorClasses: { match: string; is: string; code: string | null }[]
+  expected: { p50Ms: number | null; p95Ms: number | null; samples: number }
+  requireIdempotencyKey: boolean
+  retentionMs: number
+  queue: string
+  paused: boolean
+}
+
+export interface WireFile {
+  file: string
+  bytes: number
+  sha256: string
+  contentType: string
+  name: string | null
+  createdAt: string
+  expiresAt: string | null
+}
+
+export interface WireApiKey {
+  id: string
+  name: string
+  scopes: string[]
+  types: string[] | null
+  createdAt: string
+  expiresAt: string | null
+  lastUsedAt: string | null
+  revokedAt: string | null
+  /** Only in the answer that creates or rotates it. */
+  key?: string
+}
+
+export interface WireProblem {
+  type: string
+  title: string
+  status: number
+  detail: string
+  instance: string
+  code: string
+  retryable: boolean
+  retryAfterMs: number | null
+  fix: string
+  docs: string
+  errors: { pointer: string; code: string; message: string }[]
+  params: Record<string, unknown>
+}

@@ -1,0 +1,182 @@
+/**
+ * defineJob: the shared contract of a job type, read by worker, server, client and OpenAPI alike, and its server half
+ * `.handler()`. Imports no server code, so a browser may import a definition.
+ */
+import { type RetryPolicy, until } from '../core/backoff.js'
+import type { ErrorRule } from '../core/classify.js'
+import { type Duration, parseDuration } from '../core/duration.js'
+import { UntildoneError } from '../core/errors.js'
+import type { JobContext } from './context.js'
+import { type AnySchema, describeSchema, type InputOf, type OutputOf } from './schema.js'
+
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/
+
+export interface DefineOptions<I extends AnySchema, O extends AnySchema> {
+  input: I
+  /** @default anything that JSON can hold */
+  output?: O
+  /** For people; the name is an address, not a text. */
+  title?: string
+  description?: string
+  /** What progress shows, in order. */
+  stages?: readonly (string | { name: string; label: string })[]
+  /** For schema libraries that cannot emit JSON Schema. */
+  jsonSchema?: { input?: Record<string, unknown>; output?: Record<string, unknown> }
+}
+
+export type Completion = { mode: 'wait'; upTo: Duration } | { mode: 'staged' } | { mode: 'background' }
+
+export interface HandlerOptions<Input, Output> {
+  /** Version of this handler's code; shown with each job. */
+  version?: string
+  /** Named lane with its own capacity. @default 'default' */
+  queue?: string
+  /** @default until({ within: '24h' }) */
+  retry?: RetryPolicy
+  /** One attempt; a longer one is aborted and counts as transient. @default attempt: '1h' */
+  timeout?: { attempt?: Duration }
+  /** When 95 % should be done, from runAt; an older job counts as late. @default the type's own p95 once it has 20 runs */
+  target?: { p95: Duration }
+  /** The type's error table, tried in order. */
+  errors?: readonly ErrorRule[]
+  /** Last look at the result before the job completes; throw to refuse it. */
+  verify?: (output: Output, context: { input: Input }) => void | Promise<void>
+  /** How a caller should wait: `wait` answers the submit with the end if it comes within `upTo`. @default { mode: 'background' } */
+  completion?: Completion
+  /** At most so many jobs of this type run at once in this process; 1 makes it strictly one after the other. @default the queue's */
+  concurrency?: number
+  /** How long a finished job is kept. @default '30d' */
+  retention?: Duration
+  /** Refuse a submit without an Idempotency-Key. @default false */
+  requireIdempotencyKey?: boolean
+  /** Attempts that may be lost with their worker before a human must look (`poison`). @default 3 */
+  maxLost?: number
+  /** Largest result in bytes; larger ones belong into a file. @default 64 MiB */
+  maxResult?: number
+}
+
+export interface Stage {
+  name: string
+  label: string
+}
+
+/** The shared half of a job type. */
+export interface JobDefinition<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
+  readonly name: string
+  readonly title: string | null
+  readonly description: string | null
+  readonly input: I
+  readonly output: O | null
+  readonly stages: readonly Stage[]
+  /** JSON Schema 2020-12 of input and output. */
+  readonly inputSchema: Record<string, unknown>
+  readonly outputSchema: Record<string, unknown>
+  /** The server half. A job file exports what this returns. */
+  handler(fn: HandlerFn<I, O>): JobHandler<I, O>
+  handler(options: HandlerOptions<OutputOf<I>, OutputOf<O>>, fn: HandlerFn<I, O>): JobHandler<I, O>
+}
+
+type HandlerFn<I extends AnySchema, O extends AnySchema> = (job: JobContext<OutputOf<I>>) => Promise<InputOf<O>> | InputOf<O>
+
+/** Options with defaults filled in and durations in milliseconds. */
+export interface HandlerSettings {
+  version: string | null
+  queue: string
+  retry: RetryPolicy
+  attemptTimeoutMs: number
+  targetMs: number | null
+  errors: readonly ErrorRule[]
+  verify: ((output: any, context: { input: any }) => void | Promise<void>) | null
+  completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
+  concurrency: number
+  retentionMs: number
+  requireIdempotencyKey: boolean
+  maxLost: number
+  maxResultBytes: number
+}
+
+export interface JobHandler<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
+  readonly [HANDLER]: true
+  readonly definition: JobDefinition<I, O>
+  readonly settings: HandlerSettings
+  readonly run: (job: JobContext<any>) => unknown
+}
+
+const HANDLER = Symbol.for('untildone.handler')
+
+/** Recognises handlers by symbol, so that a job file may come with its own copy of the package. */
+export function isJobHandler(value: unknown): value is JobHandler {
+  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[HANDLER] === true
+}
+
+/**
+ * The contract of a job type.
+ * @param name permanent address: letters, digits, `.`, `_`, `-`; 1 to 128 characters
+ * @example
+ * const greet = defineJob('greet', { input: z.object({ name: z.string() }), output: z.object({ text: z.string() }) })
+ * export const greetHandler = greet.handler(async (job) => ({ text: `Hello ${job.input.name}` }))
+ * @throws UntildoneError `bad-definition`, `schema-not-describable`
+ */
+export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(name: string, options: DefineOptions<I, O>): JobDefinition<I, O> {
+  if (!NAME.test(name)) throw bad(`"${name}" is not a usable job name: use letters, digits, ".", "_" and "-", 1 to 128 characters, with a letter or digit at both ends.`)
+  if (!options?.input) throw bad(`Job "${name}" has no input schema.`)
+  const stages = (options.stages ?? []).map((stage) => (typeof stage === 'string' ? { name: stage, label: labelOf(stage) } : stage))
+  const definition: JobDefinition<I, O> = {
+    name,
+    title: options.title ?? null,
+    description: options.description ?? null,
+    input: options.input,
+    output: options.output ?? null,
+    stages,
+    inputSchema: describeSchema(options.input, 'input', options.jsonSchema?.input, `Input of job "${name}"`),
+    outputSchema: options.output ? describeSchema(options.output, 'output', options.jsonSchema?.output, `Output of job "${name}"`) : {},
+    handler(first: HandlerOptions<any, any> | HandlerFn<I, O>, second?: HandlerFn<I, O>): JobHandler<I, O> {
+      const run = typeof first === 'function' ? first : second
+      if (typeof run !== 'function') throw bad(`Job "${name}": handler() needs a function.`)
+      return { [HANDLER]: true, definition, settings: settle(name, typeof first === 'function' ? {} : first), run }
+    },
+  }
+  return definition
+}
+
+function settle(name: string, options: HandlerOptions<any, any>): HandlerSettings {
+  const whole = (value: number | undefined, what: string, fallback: number): number => {
+    if (value === undefined) return fallback
+    if (!Number.isInteger(value) || value < 1) throw bad(`Job "${name}": ${what} must be a whole number of 1 or more, not ${value}.`)
+    return value
+  }
+  if (options.queue !== undefined && !NAME.test(options.queue)) throw bad(`Job "${name}": "${options.queue}" is not a usable queue name.`)
+  for (const [i, rule] of (options.errors ?? []).entries()) {
+    if ((rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) === undefined) throw bad(`Job "${name}": errors[${i}] has no condition; give match, code, status, exit or signal.`)
+  }
+  try {
+    const completion = options.completion ?? { mode: 'background' }
+    return {
+      version: options.version ?? null,
+      queue: options.queue ?? 'default',
+      retry: options.retry ?? until(),
+      attemptTimeoutMs: parseDuration(options.timeout?.attempt ?? '1h', 'timeout.attempt'),
+      targetMs: options.target ? parseDuration(options.target.p95, 'target.p95') : null,
+      errors: options.errors ?? [],
+      verify: options.verify ?? null,
+      completion: completion.mode === 'wait' ? { mode: 'wait', upToMs: parseDuration(completion.upTo, 'completion.upTo') } : completion,
+      concurrency: options.concurrency === undefined ? Infinity : whole(options.concurrency, 'concurrency', 1),
+      retentionMs: parseDuration(options.retention ?? '30d', 'retention'),
+      requireIdempotencyKey: options.requireIdempotencyKey ?? false,
+      maxLost: whole(options.maxLost, 'maxLost', 3),
+      maxResultBytes: whole(options.maxResult, 'maxResult', 64 * 1024 * 1024),
+    }
+  } catch (cause) {
+    if (cause instanceof TypeError) throw bad(`Job "${name}": ${cause.message}`)
+    throw cause
+  }
+}
+
+function labelOf(stage: string): string {
+  const words = stage.replace(/[-_.]+/g, ' ').trim()
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+function bad(message: string): UntildoneError {
+  return new UntildoneError('bad-definition', message)
+}

@@ -1,0 +1,150 @@
+/**
+ * What the engine offers to server, CLI and embedding programs: the use cases over one store, in the words of the wire.
+ * Types only. Every method checks the caller's rights and throws UntildoneError with a code of the registry.
+ */
+import type { Clock } from '../core/clock.js'
+import type { Actor, Status } from '../core/job.js'
+import type { Json } from '../core/json.js'
+import type { WireApiKey, WireAttempt, WireEvent, WireFile, WireGroup, WireHistoryEntry, WireJob, WireJobType, WireLog, WireStep } from '../core/wire.js'
+import type { OpenFile } from '../define/context.js'
+import type { Change, StoreInfo } from '../stores/store.js'
+
+export const SCOPES = ['jobs:submit', 'jobs:read', 'jobs:signal', 'jobs:operate', 'jobs:override', 'approvals:read', 'approvals:decide', 'webhooks:manage', 'admin'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/** Who asks. Made by the server's authentication, or `LOCAL` when embedded. `admin` holds every scope. */
+export interface Caller {
+  tenant: string
+  actor: Actor
+  scopes: readonly Scope[]
+  /** Job types this key may use (`ocr.*` allowed); null = all. */
+  types: readonly string[] | null
+  requestId?: string
+}
+
+/** The submit body after the envelope check. */
+export interface SubmitBody {
+  type: string
+  input: Json
+  groupId?: string | null
+  operationKey?: string | null
+  priority?: number
+  runAt?: string | null
+  deadlineAt?: string | null
+  tags?: string[]
+  metadata?: Record<string, string>
+  /** W3C trace context; the server takes it from the header. */
+  traceparent?: string | null
+}
+
+export interface SubmitAnswer {
+  job: WireJob
+  /** The key was used before with the same content: this is that job, as it is now. */
+  replayed: boolean
+}
+
+export type Include = 'input' | 'ops' | 'steps'
+
+/** Query of GET /v1/jobs after parsing; instants in milliseconds. */
+export interface ListQuery {
+  status?: Status[]
+  /** Exact names or prefixes that end in `*`. */
+  type?: string[]
+  groupId?: string
+  operationKey?: string
+  parentId?: string
+  tag?: string
+  createdAfter?: number
+  createdBefore?: number
+  updatedAfter?: number
+  late?: boolean
+  needsAttention?: boolean
+  /** @default '-createdAt' */
+  order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
+  /** 1–200, larger is 200. @default 50 */
+  limit?: number
+  cursor?: string
+  include?: Include[]
+}
+
+export interface Page<T> {
+  items: T[]
+  nextCursor: string | null
+}
+
+export interface WaitOptions {
+  /** At most so long; the answer is then the job as it is. */
+  timeoutMs: number
+  /** `change`: revision differs from `revision`. `done`: final. `attention`: final or blocked. */
+  until: 'change' | 'done' | 'attention'
+  revision?: number
+  signal?: AbortSignal
+}
+
+export interface KeyRequest {
+  name: string
+  scopes: Scope[]
+  types?: string[] | null
+  expiresAt?: string | null
+}
+
+export interface Engine {
+  readonly clock: Clock
+  readonly store: StoreInfo
+
+  submit(caller: Caller, body: SubmitBody, key: string | null): Promise<SubmitAnswer>
+  /** All or nothing; field errors have pointers under /items/<n>. */
+  submitBatch(caller: Caller, items: { body: SubmitBody; key: string | null }[], key: string | null): Promise<{ items: WireJob[]; replayed: boolean }>
+  /** All checks of a submit, nothing stored. */
+  validate(caller: Caller, body: SubmitBody, key: string | null): Promise<{ valid: true; type: string; gates: []; estimates: { p50Ms: number | null; p95Ms: number | null } }>
+  /** How the server should answer a submit of this type when the client sends no Prefer. */
+  completionOf(type: string): WireJobType['completion']
+
+  get(caller: Caller, id: string, include?: readonly Include[]): Promise<WireJob>
+  /** Registers, reads, then sleeps: no change between read and sleep is missed. */
+  wait(caller: Caller, id: string, options: WaitOptions, include?: readonly Include[]): Promise<WireJob>
+  /** @throws result-not-ready, job-failed, job-cancelled, result-expired */
+  result(caller: Caller, id: string): Promise<{ json: string; sha256: string; bytes: number }>
+  list(caller: Caller, query: ListQuery): Promise<Page<WireJob>>
+  group(caller: Caller, groupId: string): Promise<WireGroup>
+
+  /** `pending: true` while a worker still has to stop (202), else it is cancelled already (200). */
+  cancel(caller: Caller, id: string, request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number }): Promise<{ job: WireJob; pending: boolean }>
+  retry(caller: Caller, id: string, request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean }): Promise<WireJob>
+
+  history(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireHistoryEntry>>
+  attempts(caller: Caller, id: string): Promise<WireAttempt[]>
+  steps(caller: Caller, id: string): Promise<WireStep[]>
+  logs(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireLog>>
+  /** Events of one job after a cursor (an event id, or null for the beginning). An unknown cursor gives `reset: true`. */
+  events(caller: Caller, id: string, after: string | null, limit: number): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }>
+  /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
+  onChange(listener: (changes: readonly Change[]) => void): () => void
+
+  types(caller: Caller): WireJobType[]
+  /** @throws not-found */
+  type(caller: Caller, name: string): WireJobType
+
+  /** Streams to disk, hashes, syncs, then stores the row. @throws payload-too-large; nothing is left behind then */
+  addFile(caller: Caller, source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>, meta: { contentType: string; name: string | null; maxBytes: number }): Promise<WireFile>
+  openFile(caller: Caller, id: string): Promise<{ meta: WireFile; file: OpenFile }>
+
+  createKey(caller: Caller, request: KeyRequest): Promise<WireApiKey>
+  listKeys(caller: Caller): Promise<WireApiKey[]>
+  getKey(caller: Caller, id: string): Promise<WireApiKey>
+  /** A new key with the same rights; the old one works for `overlapMs` more. */
+  rotateKey(caller: Caller, id: string, overlapMs: number): Promise<WireApiKey>
+  revokeKey(caller: Caller, id: string, reason: string | null): Promise<void>
+  /** The caller of a bearer key, or null when it is unknown, expired or revoked. Compared in constant time. */
+  authenticate(key: string): Promise<Caller | null>
+  /** True once any key exists: from then on every request needs one. */
+  keysExist(): Promise<boolean>
+
+  /** For GET /readyz. Never throws. */
+  health(): Promise<{ status: 'ready' | 'degraded' | 'down'; checks: Record<string, string> }>
+  /** For `doctor`: numbers of the store and the workers. */
+  check(caller: Caller): Promise<Record<string, string | number>>
+}
+
+/** The caller of an embedding program: its own tenant, all rights. */
+export const LOCAL: Caller = { tenant: 'default', actor: { kind: 'system', id: 'local', name: 'this process' }, scopes: ['admin'], types: null }

@@ -1,0 +1,113 @@
+/**
+ * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
+ */
+import type { Clock, Entropy } from '../core/clock.js'
+import { partsOf } from '../core/job.js'
+import { UntildoneError } from '../core/errors.js'
+import type { FileBytes } from '../stores/files.js'
+import type { Change, Store } from '../stores/store.js'
+import { Actions } from './actions.js'
+import type { Engine } from './api.js'
+import { Cursors } from './cursor.js'
+import { Files } from './files.js'
+import { Keys } from './keys.js'
+import { EngineParts } from './parts.js'
+import { Queries } from './queries.js'
+import type { Registry } from './registry.js'
+import { demand, mayUseType } from './rights.js'
+import { Submission } from './submit.js'
+import { Waiters } from './waiters.js'
+
+export interface EngineOptions {
+  store: Store
+  files: FileBytes
+  registry: Registry
+  clock: Clock
+  entropy: Entropy
+  /** Word in the API keys made here, e.g. `live` or `dev`. */
+  env: string
+  onSubmitting: (lane: string, runAt: number) => void
+}
+
+/** What the worker and the composition root need besides the public use cases. */
+export interface EngineInside {
+  parts: EngineParts
+  files: Files
+  waiters: Waiters
+}
+
+/** Milliseconds since the epoch in a UUIDv7 (RFC 9562, section 5.7). */
+export function bornAt(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+}
+
+export async function createEngine(options: EngineOptions): Promise<Engine & EngineInside> {
+  const { store, registry, clock, entropy } = options
+  const waiters = new Waiters()
+  const parts = new EngineParts(store, registry, options.files, clock, entropy, waiters, new Cursors(await store.secret()), options.onSubmitting)
+  for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
+  store.onChange((changes: readonly Change[]) => {
+    for (const { jobId, lane, end } of changes) {
+      if (end?.outcome.status === 'completed') registry.expectations.add(partsOf(lane).type, Math.max(0, end.outcome.finishedAt - bornAt(jobId)))
+    }
+    waiters.notify(changes)
+  })
+  const submission = new Submission(parts)
+  const queries = new Queries(parts)
+  const actions = new Actions(parts)
+  const files = new Files(parts)
+  const keys = new Keys(parts, options.env)
+
+  return {
+    parts, files, waiters, clock, store: store.info,
+    submit: (caller, body, key) => submission.submit(caller, body, key),
+    submitBatch: (caller, items, key) => submission.submitBatch(caller, items, key),
+    validate: (caller, body, key) => submission.validate(caller, body, key),
+    completionOf: (type) => registry.get(type)?.handler.settings.completion ?? { mode: 'background' },
+
+    get: (caller, id, include) => queries.get(caller, id, include),
+    wait: (caller, id, wait, include) => queries.wait(caller, id, wait, include),
+    result: (caller, id) => queries.result(caller, id),
+    list: (caller, query) => queries.list(caller, query),
+    group: (caller, groupId) => queries.group(caller, groupId),
+    cancel: (caller, id, request) => actions.cancel(caller, id, request),
+    retry: (caller, id, request) => actions.retry(caller, id, request),
+    history: (caller, id, page) => queries.history(caller, id, page),
+    attempts: (caller, id) => queries.attempts(caller, id),
+    steps: (caller, id) => queries.steps(caller, id),
+    logs: (caller, id, page) => queries.logs(caller, id, page),
+    events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
+    onChange: (listener) => store.onChange(listener),
+
+    types: (caller) => registry.all().filter((type) => mayUseType(caller, type.name)).map((type) => registry.describe(type)),
+    type(caller, name) {
+      const type = registry.get(name)
+      if (!type || !mayUseType(caller, name)) throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
+      return registry.describe(type)
+    },
+
+    addFile: (caller, source, meta) => files.add(caller, source, meta),
+    openFile: (caller, id) => files.open(caller, id),
+
+    createKey: (caller, request) => keys.create(caller, request),
+    listKeys: (caller) => keys.list(caller),
+    getKey: (caller, id) => keys.get(caller, id),
+    rotateKey: (caller, id, overlapMs) => keys.rotate(caller, id, overlapMs),
+    revokeKey: (caller, id, reason) => keys.revoke(caller, id, reason),
+    authenticate: (key) => keys.authenticate(key),
+    keysExist: () => keys.any(),
+
+    async health() {
+      try {
+        await store.lanes()
+        return { status: 'ready', checks: { store: 'ok', migrations: 'ok', engine: 'ok' } }
+      } catch {
+        return { status: 'down', checks: { store: 'unavailable', migrations: 'unknown', engine: 'ok' } }
+      }
+    },
+    async check(caller) {
+      demand(caller, 'jobs:operate')
+      return { ...(await store.check()), waiters: waiters.size }
+    },
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What the use cases of the engine share: the store, the registry, the way to one job. Made once by engine.ts.
+ */
+import type { Clock, Entropy } from '../core/clock.js'
+import { UntildoneError } from '../core/errors.js'
+import { type LiveJob, partsOf } from '../core/job.js'
+import type { WireJob } from '../core/wire.js'
+import type { FileBytes } from '../stores/files.js'
+import { isTombstone, type Store, type StoredJob } from '../stores/store.js'
+import type { Caller, Include } from './api.js'
+import type { Cursors } from './cursor.js'
+import type { Registry } from './registry.js'
+import { maySee } from './rights.js'
+import { INLINE_RESULT_BYTES, iso, viewOf } from './view.js'
+import type { Waiters } from './waiters.js'
+
+const DEFAULT_RETENTION_MS = 30 * 86_400_000
+
+export class EngineParts {
+  constructor(
+    readonly store: Store,
+    readonly registry: Registry,
+    readonly files: FileBytes,
+    readonly clock: Clock,
+    readonly entropy: Entropy,
+    readonly waiters: Waiters,
+    readonly cursors: Cursors,
+    /** Tells the worker that a job is on its way into this lane, so that its claim can share the commit. A hint. */
+    readonly onSubmitting: (lane: string, runAt: number) => void,
+  ) {}
+
+  /** When a finished job may go: after its type's retention, or the default when this process does not have the type. */
+  readonly expiresAt = (finishedAt: number, live: LiveJob): number => {
+    const type = this.registry.get(partsOf(live.lane).type)
+    return finishedAt + (type?.handler.settings.retentionMs ?? DEFAULT_RETENTION_MS)
+  }
+
+  /**
+   * The job, if this caller may see it.
+   * @throws UntildoneError `job-not-found`, `job-expired`
+   */
+  async load(caller: Caller, id: string, values = INLINE_RESULT_BYTES): Promise<StoredJob> {
+    const found = await this.store.find(id, values)
+    if (found === null) throw notFound(id)
+    if (isTombstone(found)) {
+      if (found.tenant !== caller.tenant) throw notFound(id)
+      throw new UntildoneError('job-expired', `Job ${id} was ${found.status} and has been removed at the end of its retention.`, {
+        params: { jobId: id, finalStatus: found.status, finishedAt: iso(found.finishedAt), expiredAt: iso(found.expiredAt) },
+      })
+    }
+    if (!maySee(caller, found.record)) throw notFound(id)
+    return found
+  }
+
+  async get(caller: Caller, id: string, include: readonly Include[] = []): Promise<WireJob> {
+    return this.view(await this.load(caller, id), include)
+  }
+
+  view(stored: StoredJob, include: readonly Include[] = []): WireJob {
+    return viewOf(stored, this.store.now(), this.registry.viewOf(stored.record.type), include)
+  }
+}
+
+/** The same words whether it never existed, belongs to somebody else or may not be seen. */
+export function notFound(id: string): UntildoneError {
+  return new UntildoneError('job-not-found', `There is no job ${id}.`, { params: { jobId: id } })
+}

@@ -1,0 +1,221 @@
+/**
+ * Reading for callers: one job, waiting for it, its result, lists, groups, history, attempts, steps, logs and events.
+ * Changes nothing.
+ */
+import { UntildoneError } from '../core/errors.js'
+import type { Status } from '../core/job.js'
+import { isFinal } from '../core/lifecycle.js'
+import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
+import { parseJson } from '../core/json.js'
+import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
+import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
+import type { EngineParts } from './parts.js'
+import { demand, holds, mayUseType } from './rights.js'
+import { errorOf, iso } from './view.js'
+
+const PAGE = 50
+const PAGE_MAX = 200
+
+export class Queries {
+  constructor(private readonly parts: EngineParts) {}
+
+  async get(caller: Caller, id: string, include: readonly Include[] = []): Promise<WireJob> {
+    if (include.includes('ops')) demand(caller, 'jobs:operate')
+    const job = await this.parts.get(caller, id, include)
+    if (include.includes('steps')) job.steps = await this.steps(caller, id)
+    return job
+  }
+
+  async wait(caller: Caller, id: string, { timeoutMs, until, revision, signal }: WaitOptions, include: readonly Include[] = []): Promise<WireJob> {
+    const reached = (job: WireJob) => job.done || (until === 'attention' && job.status === 'blocked') || (until === 'change' && job.revision !== revision)
+    // Register, read, only then sleep: a change between reading and sleeping has already called `wake`.
+    let wake = () => {}
+    let woken = false
+    const remove = this.parts.waiters.add(id, () => {
+      woken = true
+      wake()
+    })
+    const deadline = this.parts.clock.monotonic() + timeoutMs
+    try {
+      for (;;) {
+        woken = false
+        const job = await this.get(caller, id, include)
+        const left = deadline - this.parts.clock.monotonic()
+        if (reached(job) || left <= 0 || signal?.aborted) return job
+        if (!woken) {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+            const timer = this.parts.clock.after(left, resolve)
+            signal?.addEventListener('abort', () => resolve(), { once: true })
+            wake = () => {
+              timer.cancel()
+              resolve()
+            }
+          })
+        }
+      }
+    } finally {
+      remove()
+    }
+  }
+
+  async result(caller: Caller, id: string): Promise<{ json: string; sha256: string; bytes: number }> {
+    const { record, live, outcome } = await this.parts.load(caller, id, Number.MAX_SAFE_INTEGER)
+    if (!outcome) {
+      const job = await this.parts.get(caller, id)
+      throw new UntildoneError('result-not-ready', `Job ${id} is ${job.status}; there is no result yet.`, { params: { jobId: record.id, status: job.status }, retryAfterMs: job.pollAfterMs ?? (live ? 1000 : 0) })
+    }
+    if (outcome.status !== 'completed') {
+      throw new UntildoneError(outcome.status === 'failed' ? 'job-failed' : 'job-cancelled', `Job ${id} ${outcome.status === 'failed' ? 'failed' : 'was cancelled'}: ${outcome.error?.message ?? ''}`, { params: { jobId: id, status: outcome.status, jobError: outcome.error && errorOf(outcome.error) } })
+    }
+    const json = outcome.result ?? 'null'
+    return { json, sha256: outcome.resultSha256 ?? this.parts.entropy.sha256(json), bytes: outcome.resultBytes }
+  }
+
+  async list(caller: Caller, query: ListQuery): Promise<Page<WireJob>> {
+    if (query.include?.includes('ops')) demand(caller, 'jobs:operate')
+    const limit = Math.min(PAGE_MAX, query.limit ?? PAGE)
+    const order = query.order ?? '-createdAt'
+    const { cursor, limit: _limit, include = [], ...filters } = query
+    const belongs = { tenant: caller.tenant, filters: { ...filters, order } }
+    const filter: JobFilter = {
+      tenant: caller.tenant, order, limit: limit + 1,
+      ...(query.status ? { statuses: query.status } : {}), ...this.visible(caller, query.type), ...pick(query, ['groupId', 'operationKey', 'parentId', 'tag', 'createdAfter', 'createdBefore', 'updatedAfter', 'late', 'needsAttention']),
+      ...(cursor ? { after: this.parts.cursors.open<{ value: number; id: string }>(cursor, belongs) } : {}),
+    }
+    const rows = await this.parts.store.list(filter)
+    const items = rows.slice(0, limit).map((row) => ({ ...this.parts.view(row, include.filter((name) => name === 'ops')), result: null }))
+    const last = rows[limit - 1]
+    return { items, nextCursor: rows.length > limit && last ? this.parts.cursors.seal(positionOf(last, order), belongs) : null }
+  }
+
+  /** Lists are filtered to what the key may see: its types, and its own jobs without jobs:read. */
+  private visible(caller: Caller, types: string[] | undefined): Pick<JobFilter, 'types' | 'createdBy'> {
+    const own = holds(caller, 'jobs:read') ? {} : { createdBy: `${caller.actor.kind}:${caller.actor.id}` }
+    if (caller.types === null) return types ? { types, ...own } : own
+    const allowed = types ? types.filter((type) => mayUseType(caller, type)) : [...caller.types]
+    return { types: allowed.length > 0 ? allowed : ['-'], ...own }
+  }
+
+  async group(caller: Caller, groupId: string): Promise<WireGroup> {
+    demand(caller, 'jobs:read')
+    const found = await this.parts.store.group(caller.tenant, groupId)
+    if (!found) throw new UntildoneError('not-found', `No job names the group "${groupId}".`, { params: { groupId } })
+    const { counts } = found
+    return { ...found, done: counts.accepted + counts.processing + counts.blocked === 0, firstCreatedAt: iso(found.firstCreatedAt), lastUpdatedAt: iso(found.lastUpdatedAt) }
+  }
+
+  async history(caller: Caller, id: string, { cursor, limit = PAGE_MAX }: { cursor?: string; limit?: number }): Promise<Page<WireHistoryEntry>> {
+    await this.parts.load(caller, id)
+    const belongs = { history: id, tenant: caller.tenant }
+    const after = cursor ? this.parts.cursors.open<number>(cursor, belongs) : 0
+    const size = Math.min(PAGE_MAX, limit)
+    const { entries, before } = await this.parts.store.history(id, after, size + 1)
+    const page = entries.slice(0, size)
+    let previous = before
+    const items = page.map((entry) => {
+      const item = entryOf(id, entry, previous)
+      previous = entry
+      return item
+    })
+    return { items, nextCursor: entries.length > size ? this.parts.cursors.seal(page.at(-1)!.seq, belongs) : null }
+  }
+
+  async attempts(caller: Caller, id: string): Promise<WireAttempt[]> {
+    const { live } = await this.parts.load(caller, id)
+    demand(caller, 'jobs:operate')
+    const ended = (await this.parts.store.attempts(id)).map((a): WireAttempt => ({
+      attempt: a.attempt, outcome: a.outcome, verdict: a.verdict, rule: a.error?.rule ?? null, error: a.error && errorOf(a.error), workerId: a.worker,
+      startedAt: iso(a.startedAt), endedAt: iso(a.endedAt), durationMs: a.endedAt - a.startedAt, retryInMs: a.retryInMs,
+    }))
+    if (live && live.attemptAt !== null) {
+      ended.push({ attempt: live.attempt, outcome: 'running', verdict: null, rule: null, error: null, workerId: live.worker, startedAt: iso(live.attemptAt), endedAt: null, durationMs: this.parts.store.now() - live.attemptAt, retryInMs: null })
+    }
+    return ended
+  }
+
+  async steps(caller: Caller, id: string): Promise<WireStep[]> {
+    await this.parts.load(caller, id)
+    return (await this.parts.store.steps(id)).map((step) => ({
+      name: step.key, kind: step.kind, attempt: step.attempt, startedAt: iso(step.startedAt), endedAt: iso(step.endedAt), bytes: step.result?.length ?? 0, info: step.info === null ? null : parseJson(step.info),
+    }))
+  }
+
+  async logs(caller: Caller, id: string, { cursor, limit = PAGE_MAX }: { cursor?: string; limit?: number }): Promise<Page<WireLog>> {
+    await this.parts.load(caller, id)
+    demand(caller, 'jobs:operate')
+    const belongs = { logs: id, tenant: caller.tenant }
+    const size = Math.min(PAGE_MAX, limit)
+    const rows = await this.parts.store.logs(id, cursor ? this.parts.cursors.open<number>(cursor, belongs) : 0, size + 1)
+    const page = rows.slice(0, size)
+    return {
+      items: page.map(({ row }) => ({ at: iso(row.at), attempt: row.attempt, level: row.level as WireLog['level'], message: row.message, data: row.data === null ? null : parseJson(row.data) })),
+      nextCursor: rows.length > size ? this.parts.cursors.seal(page.at(-1)!.id, belongs) : null,
+    }
+  }
+
+  async events(caller: Caller, id: string, after: string | null, limit: number): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }> {
+    const stored = await this.parts.load(caller, id)
+    const known = after === null ? 0 : seqOf(id, after)
+    const reset = known === null || known > (stored.outcome?.version ?? stored.live!.version)
+    const { entries, before } = await this.parts.store.history(id, reset ? 0 : known, PAGE_MAX)
+    const operator = holds(caller, 'jobs:operate')
+    const items: WireEvent[] = []
+    let previous = before
+    let last: StoredHistory | null = null
+    for (const entry of entries) {
+      if (items.length >= limit) break
+      const event = eventOf(stored, entry, previous, operator)
+      if (event) items.push(event)
+      previous = last = entry
+    }
+    const more = last !== null && (entries.length === PAGE_MAX || entries.at(-1)!.seq > last.seq)
+    return { items, nextCursor: more ? `${id}:${last!.seq}` : null, reset }
+  }
+}
+
+/** Event ids are `<jobId>:<seq>` (rulings 17). */
+function seqOf(id: string, cursor: string): number | null {
+  const match = cursor.startsWith(`${id}:`) ? /^\d{1,15}$/.exec(cursor.slice(id.length + 1)) : null
+  return match ? Number(match[0]) : null
+}
+
+/** The public status a history entry led to. */
+function statusAt(entry: StoredHistory): Status {
+  if (isFinal(entry.state)) return entry.state
+  if (entry.state === 'waiting') return entry.phase === 'waiting' ? 'processing' : 'blocked'
+  return entry.state === 'queued' && (entry.phase === 'queued' || entry.phase === 'scheduled') ? 'accepted' : 'processing'
+}
+
+function eventOf({ record }: StoredJob, entry: StoredHistory, previous: StoredHistory | null, operator: boolean): WireEvent | null {
+  const status = statusAt(entry)
+  const previousStatus = previous ? statusAt(previous) : null
+  const retrying = entry.state === 'queued' && (entry.event === 'errored' || entry.event === 'leaseExpired')
+  if (status === previousStatus && !(retrying && operator)) return null
+  const type = status === previousStatus ? 'job.retrying' : `job.${status}`
+  const at = iso(entry.at)
+  return {
+    specversion: '1.0', id: `${record.id}:${entry.seq}`, source: '/v1', type, subject: `job/${record.id}`, time: at, timestamp: at, datacontenttype: 'application/json',
+    data: { jobId: record.id, jobType: record.type, status, done: isFinal(entry.state), version: entry.seq, groupId: record.groupId, operationKey: record.operationKey, previousStatus },
+  }
+}
+
+function entryOf(jobId: string, entry: StoredHistory, previous: StoredHistory | null): WireHistoryEntry {
+  const { error } = entry
+  return {
+    seq: entry.seq, at: iso(entry.at), jobId, event: entry.event,
+    from: previous ? { status: statusAt(previous), phase: previous.phase } : null, to: { status: statusAt(entry), phase: entry.phase },
+    cause: error ? { kind: entry.event === 'errored' ? 'error' : entry.event, class: error.class, code: error.code, message: error.message } : null,
+    actor: entry.actor, attempt: entry.attempt, step: error?.step ?? null, decision: error?.rule ? { rule: error.rule, path: [`${error.code} → ${error.class ?? entry.state}`] } : null,
+    context: null, reason: entry.reason, hash: entry.hash, prevHash: entry.prevHash,
+  }
+}
+
+function positionOf({ record, live, outcome }: StoredJob, order: JobFilter['order']): { value: number; id: string } {
+  const value = order === '-updatedAt' ? (live?.changedAt ?? outcome!.finishedAt) : order === '-finishedAt' ? outcome!.finishedAt : record.createdAt
+  return { value, id: record.id }
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Partial<Pick<T, K>> {
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Partial<Pick<T, K>>
+}

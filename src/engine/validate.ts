@@ -1,0 +1,61 @@
+/**
+ * Validation at the border: any Standard Schema, or JSON Schema 2020-12 through ajv. Answers values or field errors with
+ * JSON Pointers; never throws for bad data.
+ */
+import addFormats from 'ajv-formats'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import type { FieldError } from '../core/errors.js'
+import type { AnySchema } from '../define/schema.js'
+import { FILE_FORMAT, isFileId } from '../define/file.js'
+
+export type Validated = { ok: true; value: unknown } | { ok: false; errors: FieldError[] }
+export type Validator = (value: unknown) => Validated | Promise<Validated>
+
+const ERRORS_MAX = 50
+
+/** A validator for one schema, compiled once. */
+export function validatorOf(schema: AnySchema | null): Validator {
+  if (schema === null) return (value) => ({ ok: true, value })
+  return 'jsonSchema' in schema ? jsonSchemaValidator(schema.jsonSchema) : standardValidator(schema)
+}
+
+function standardValidator(schema: Extract<AnySchema, { '~standard': unknown }>): Validator {
+  const settle = (result: Awaited<ReturnType<(typeof schema)['~standard']['validate']>>): Validated => {
+    if (!result.issues) return { ok: true, value: result.value }
+    return { ok: false, errors: result.issues.slice(0, ERRORS_MAX).map((issue) => ({ pointer: pointer(issue.path ?? []), code: codeOf(issue), message: issue.message })) }
+  }
+  return (value) => {
+    const result = schema['~standard'].validate(value)
+    return result instanceof Promise ? result.then(settle) : settle(result)
+  }
+}
+
+function jsonSchemaValidator(document: Record<string, unknown>): Validator {
+  const ajv = new Ajv2020({ allErrors: true, strict: false, useDefaults: true })
+  ;(addFormats as unknown as (ajv: Ajv2020) => void)(ajv)
+  ajv.addFormat(FILE_FORMAT, isFileId)
+  const check = ajv.compile(document)
+  return (value) => {
+    const copy = structuredClone(value) // ajv fills defaults in place
+    if (check(copy)) return { ok: true, value: copy }
+    return {
+      ok: false,
+      errors: (check.errors ?? []).slice(0, ERRORS_MAX).map((error) => ({
+        pointer: error.keyword === 'required' ? `${error.instancePath}/${escape(String(error.params.missingProperty))}` : error.instancePath, code: error.keyword, message: error.message ?? 'is not valid',
+      })),
+    }
+  }
+}
+
+function pointer(path: readonly (PropertyKey | { readonly key: PropertyKey })[]): string {
+  return path.map((part) => `/${escape(String(typeof part === 'object' ? part.key : part))}`).join('')
+}
+
+function escape(part: string): string {
+  return part.replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
+function codeOf(issue: object): string {
+  const code = (issue as { code?: unknown }).code
+  return typeof code === 'string' ? code.replaceAll('_', '-') : 'invalid'
+}

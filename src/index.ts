@@ -1,0 +1,168 @@
+/**
+ * `untildone`: define jobs, run them, submit them. createUntildone is the composition root, the one place in the library
+ * that puts a store, the engine, a worker and a clock together.
+ */
+import { dirname, join, resolve } from 'node:path'
+import { tmpdir } from 'node:os'
+import { mkdtempSync } from 'node:fs'
+import type { Clock, Entropy } from './core/clock.js'
+import type { WireJob } from './core/wire.js'
+import { UntildoneError } from './core/errors.js'
+import type { JobDefinition, JobHandler } from './define/define-job.js'
+import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
+import { type Caller, type Engine, LOCAL, type SubmitBody } from './engine/api.js'
+import { createEngine } from './engine/engine.js'
+import { Registry } from './engine/registry.js'
+import { diskFiles } from './stores/files.js'
+import { sqlite } from './stores/sqlite/index.js'
+import type { Store, StoreFactory } from './stores/store.js'
+import { systemClock, systemEntropy } from './system/index.js'
+import { Maintenance } from './worker/maintenance.js'
+import { Worker, type WorkerOptions } from './worker/worker.js'
+
+export * from './define/index.js'
+export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.js'
+export type { WireJob as Job } from './core/wire.js'
+export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
+export { sqlite } from './stores/sqlite/index.js'
+
+export interface UntildoneOptions {
+  /** Where the truth is kept. @default sqlite('.untildone/untildone.db') */
+  store?: StoreFactory
+  /** What `defineJob(…).handler(…)` returned. */
+  handlers: readonly JobHandler[]
+  /** Capacity per queue in this process. @default as many as the worker has slots */
+  queues?: Record<string, { concurrency?: number }>
+  /** `false`: accept jobs without running any. @default { slots: 16 } */
+  worker?: { slots?: number; drainMs?: number } | false
+  /** Folder for uploaded files. @default beside the database */
+  filesDir?: string
+  /** Word in API keys made here. @default 'live' */
+  env?: string
+  /** Told of trouble that no job can report. @default console.error */
+  onError?: (error: unknown) => void
+  clock?: Clock
+  entropy?: Entropy
+}
+
+export interface SubmitOptions {
+  /** Idempotency key: the same key gives the same job, always. */
+  key?: string
+  group?: string
+  operationKey?: string
+  priority?: number
+  runAt?: Date
+  deadlineAt?: Date
+  tags?: string[]
+  metadata?: Record<string, string>
+}
+
+/** A submitted job, seen from the process that owns the store. */
+export interface LocalHandle<Output> {
+  readonly id: string
+  /** The job as it is now. */
+  get(): Promise<WireJob>
+  /** Waits for the end. @throws UntildoneError `job-failed`, `job-cancelled` */
+  result(): Promise<Output>
+  cancel(reason?: string): Promise<WireJob>
+}
+
+export interface Untildone {
+  readonly engine: Engine
+  /** What the last crash left, as put right by start(). */
+  readonly recovered: { jobs: number; children: number; files: number }
+  /** Durable when it resolves. */
+  submit<I extends AnySchema, O extends AnySchema>(definition: JobDefinition<I, O>, input: InputOf<I>, options?: SubmitOptions): Promise<LocalHandle<OutputOf<O>>>
+  submit(type: string, input: unknown, options?: SubmitOptions): Promise<LocalHandle<unknown>>
+  /** Takes other handlers, e.g. after job files were edited. Running attempts end with the code they began with. */
+  replaceHandlers(handlers: readonly JobHandler[]): void
+  /** Recovers from the last crash and begins to work. */
+  start(): Promise<void>
+  /** Drains: running jobs stop at their next step, nothing counts as an attempt; then closes the store. */
+  stop(): Promise<void>
+  /** Ends what still runs now; it goes on at the next start. */
+  abort(): void
+  /** Jobs that run now. */
+  readonly running: number
+}
+
+/**
+ * Opens the store and puts the parts together; nothing runs before start().
+ * @example
+ * const app = await createUntildone({ handlers: [greetHandler] })
+ * await app.start()
+ * const handle = await app.submit(greet, { name: 'Ada' })
+ * console.log(await handle.result())
+ */
+export async function createUntildone(options: UntildoneOptions): Promise<Untildone> {
+  const clock = options.clock ?? systemClock
+  const entropy = options.entropy ?? systemEntropy
+  const onError = options.onError ?? ((error: unknown) => console.error(error))
+  const registry = new Registry(options.handlers)
+  const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock, entropy })
+  let worker: Worker | null = null
+  const engine = await createEngine({
+    store, registry, clock, entropy, files: diskFiles(options.filesDir ?? defaultFilesDir(store)), env: options.env ?? 'live',
+    onSubmitting: (lane, runAt) => worker?.hint(lane, runAt),
+  })
+  const maintenance = new Maintenance({ parts: engine.parts, files: engine.files, clock, onError })
+  const settings: WorkerOptions = { slots: 16, drainMs: 20_000, queues: options.queues ?? {}, onError, ...(options.worker || {}) }
+  let recovered = { jobs: 0, children: 0, files: 0 }
+  let stopping: Promise<void> | null = null
+
+  return {
+    engine,
+    get recovered() {
+      return recovered
+    },
+    get running() {
+      return worker?.running ?? 0
+    },
+    async submit(definition: JobDefinition<any, any> | string, input: unknown, more: SubmitOptions = {}) {
+      const body: SubmitBody = {
+        type: typeof definition === 'string' ? definition : definition.name, input: input as SubmitBody['input'], groupId: more.group, operationKey: more.operationKey, priority: more.priority,
+        runAt: more.runAt?.toISOString(), deadlineAt: more.deadlineAt?.toISOString(), tags: more.tags, metadata: more.metadata,
+      }
+      const { job } = await engine.submit(LOCAL, body, more.key ?? null)
+      return localHandle(engine, LOCAL, job.id)
+    },
+    replaceHandlers: (handlers) => registry.replace(handlers),
+    async start() {
+      recovered = await maintenance.recover()
+      maintenance.start()
+      if (options.worker !== false) {
+        worker = new Worker(engine.parts, engine.files, clock, entropy, settings)
+        await worker.start()
+      }
+    },
+    stop() {
+      stopping ??= (async () => {
+        maintenance.stop()
+        await worker?.drain()
+        await store.close()
+      })()
+      return stopping
+    },
+    abort: () => worker?.abort(),
+  }
+}
+
+function localHandle(engine: Engine, caller: Caller, id: string): LocalHandle<any> {
+  return {
+    id,
+    get: () => engine.get(caller, id),
+    async result() {
+      const job = await engine.wait(caller, id, { timeoutMs: Number.MAX_SAFE_INTEGER, until: 'done' })
+      if (job.status === 'completed' && job.resultInfo.state === 'inline') return job.result
+      return JSON.parse((await engine.result(caller, id)).json)
+    },
+    cancel: async (reason) => (await engine.cancel(caller, id, { reason: reason ?? null })).job,
+  }
+}
+
+function defaultFilesDir(store: Store): string {
+  const { kind, location } = store.info
+  if (kind === 'sqlite' && location !== ':memory:') return join(dirname(resolve(location)), 'files')
+  if (kind === 'sqlite') return mkdtempSync(join(tmpdir(), 'untildone-files-'))
+  throw new UntildoneError('bad-definition', 'Give `filesDir`: this store has no folder of its own.')
+}

@@ -1,0 +1,113 @@
+/**
+ * Schema 1: record / live / outcome and what belongs to a job. `{{suffix}}` and `{{serial}}` are the dialect's words.
+ * Never edit a released migration; add the next one.
+ */
+import { FINAL_STATES, LIVE_STATES } from '../../../core/job.js'
+
+const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
+
+export const initial = `
+create table meta (key text primary key, value text not null) {{suffix}};
+
+create table jobs (
+  id text primary key, tenant text not null, type text not null, type_version text, queue text not null, priority integer not null,
+  input text, group_id text, operation_key text, parent_id text, replay_of text, options text,
+  created_by text not null, created_at bigint not null, run_at bigint, deadline_at bigint
+) {{suffix}};
+create index jobs_group on jobs (tenant, group_id, id) where group_id is not null;
+create index jobs_operation on jobs (tenant, operation_key, id) where operation_key is not null;
+create index jobs_parent on jobs (parent_id) where parent_id is not null;
+create index jobs_replay on jobs (replay_of) where replay_of is not null;
+
+create table live (
+  id text primary key, lane text not null, level integer not null, state text not null check (state in (${quoted(LIVE_STATES)})),
+  wait_kind text, run_at bigint not null, wake_at bigint, escalate_at bigint, late_at bigint, deadline_at bigint,
+  version bigint not null, revision bigint not null, epoch bigint not null, attempt bigint not null, errors bigint not null, losses bigint not null,
+  budget_from bigint not null, worker text, started_at bigint, attempt_at bigint, cancel_at bigint, why text, changed_at bigint not null,
+  check ((state = 'waiting') = (wait_kind is not null)),
+  check ((state in ('running', 'cancelling')) = (worker is not null))
+) {{suffix}};
+create index live_ready on live (lane, level, run_at, id) where state = 'queued';
+create index live_deadline on live (deadline_at) where deadline_at is not null;
+create index live_escalate on live (escalate_at) where escalate_at is not null;
+
+create table outcomes (
+  job_id text primary key, status text not null check (status in (${quoted(FINAL_STATES)})), phase text not null, error text,
+  result text, result_bytes bigint not null, result_sha256 text, attempt bigint not null, epoch bigint not null, version bigint not null, revision bigint not null,
+  started_at bigint, finished_at bigint not null, expires_at bigint not null
+) {{suffix}};
+create index outcomes_expiry on outcomes (expires_at);
+create index outcomes_unhappy on outcomes (status, job_id) where status <> 'completed';
+
+create table attempts (
+  job_id text not null, epoch bigint not null, attempt bigint not null, worker text, outcome text not null,
+  started_at bigint not null, ended_at bigint not null, error text, verdict text, retry_in_ms bigint, primary key (job_id, epoch)
+) {{suffix}};
+
+create table history (
+  job_id text not null, seq bigint not null, at bigint not null, event text not null, state text not null, phase text not null,
+  epoch bigint not null, attempt bigint not null, actor text not null, reason text, error text, primary key (job_id, seq)
+) {{suffix}};
+
+create table steps (
+  job_id text not null, key text not null, kind text not null, attempt bigint not null, started_at bigint not null, ended_at bigint not null,
+  result text, bytes bigint not null, info text, primary key (job_id, key)
+) {{suffix}};
+
+create table progress (
+  job_id text primary key, stage text, message text, completed double precision, total double precision, unit text, updated_at bigint not null
+) {{suffix}};
+
+create table warnings (
+  job_id text not null, code text not null, step text not null, message text not null, at bigint not null, primary key (job_id, code, step, message)
+) {{suffix}};
+
+create table logs (
+  id {{serial}}, job_id text not null, at bigint not null, attempt bigint not null, level text not null, message text not null, data text
+);
+create index logs_job on logs (job_id, id);
+
+create table blobs (job_id text not null, name text not null, data text not null, primary key (job_id, name)) {{suffix}};
+
+create table tags (tenant text not null, tag text not null, job_id text not null, primary key (tenant, tag, job_id)) {{suffix}};
+create index tags_job on tags (job_id);
+
+create table files (
+  id text primary key, tenant text not null, bytes bigint not null, sha256 text not null, content_type text not null, name text,
+  created_by text not null, created_at bigint not null, expires_at bigint
+) {{suffix}};
+create index files_expiry on files (expires_at) where expires_at is not null;
+create table file_refs (file_id text not null, job_id text not null, primary key (file_id, job_id)) {{suffix}};
+create index file_refs_job on file_refs (job_id);
+
+create table idempotency (
+  tenant text not null, operation text not null, key text not null, job_id text not null, fingerprint text not null, primary key (tenant, operation, key)
+) {{suffix}};
+create index idempotency_job on idempotency (job_id);
+
+create table operations (tenant text not null, op_id text not null, at bigint not null, primary key (tenant, op_id)) {{suffix}};
+create index operations_at on operations (at);
+
+create table tombstones (
+  job_id text primary key, tenant text not null, type text not null, status text not null, finished_at bigint not null, expired_at bigint not null
+) {{suffix}};
+create index tombstones_expired on tombstones (expired_at);
+
+create table workers (
+  id text primary key, boot text not null, host text not null, pid bigint not null, started_at bigint not null, lease_until bigint not null, state text not null
+) {{suffix}};
+create table processes (
+  job_id text not null, pgid bigint not null, start_time text not null, boot_id text not null, worker text not null, primary key (job_id, pgid)
+) {{suffix}};
+
+create table api_keys (
+  id text primary key, tenant text not null, name text not null, hash text not null, scopes text not null, types text,
+  created_at bigint not null, expires_at bigint, revoked_at bigint, last_used_at bigint
+) {{suffix}};
+
+create table audit (
+  tenant text not null, seq bigint not null, at bigint not null, actor text not null, action text not null, target text not null,
+  reason text, details text, prev_hash text not null, hash text not null, job_id text, job_seq bigint, primary key (tenant, seq)
+) {{suffix}};
+create index audit_job on audit (job_id, job_seq) where job_id is not null;
+`

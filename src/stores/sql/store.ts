@@ -1,0 +1,315 @@
+/**
+ * The one implementation of the Store contract, over a driver. Group commit lives here: operations that arrive in one
+ * turn of the loop share a transaction and each is answered only after its commit. It moves rows and never decides.
+ */
+import type { Entropy } from '../../core/clock.js'
+import { UntildoneError } from '../../core/errors.js'
+import type { AttemptRecord, Change, Claimed, ClaimRequest, JobFilter, Move, Moved, NewJob, ProcessRow, Store, StoreInfo, Submitted, WorkerRow } from '../store.js'
+import { expirePlan, sweepFilesPlan } from './expire.js'
+import { auditPlan, claimPlan, movePlan, recordPlan } from './move.js'
+import { all, type Driver, one, type Plan, run } from './plan.js'
+import { attemptsPlan, durationsPlan, findPlan, groupPlan, historyPlan, lanesPlan, listPlan, logsPlan, stepsPlan } from './read.js'
+import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, liveOf, LIVE_COLUMNS } from './rows.js'
+import { INLINE_BYTES, submitPlan } from './submit.js'
+
+export interface SqlStoreOptions {
+  /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
+  tombstonesMs?: number
+  /** How long a file is kept that no job refers to. @default 24 h */
+  fileGraceMs?: number
+}
+
+/** An operation that waits for the next commit. */
+interface Waiting<In, Out> {
+  input: In
+  resolve(answer: Out): void
+  reject(error: unknown): void
+}
+
+/** What one commit carries, in the order in which it is carried out: claims see what the others have left. */
+class Batch {
+  submits: Waiting<readonly NewJob[], Submitted[]>[] = []
+  records: Waiting<AttemptRecord, boolean>[] = []
+  moves: Waiting<Move, Moved>[] = []
+  others: Waiting<(now: number) => Plan<unknown>, unknown>[] = []
+  claims: Waiting<ClaimRequest, Claimed[]>[] = []
+  get size(): number {
+    return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
+  }
+  get waiting(): Waiting<any, any>[] {
+    return [...this.submits, ...this.records, ...this.moves, ...this.others, ...this.claims]
+  }
+  /** Each operation in a batch of its own. */
+  *single(): Generator<Batch> {
+    for (const kind of ['submits', 'records', 'moves', 'others', 'claims'] as const) {
+      for (const waiting of this[kind]) {
+        const batch = new Batch()
+        ;(batch[kind] as unknown[]).push(waiting)
+        yield batch
+      }
+    }
+  }
+}
+
+export class SqlStore implements Store {
+  private batch = new Batch()
+  private flushing: Promise<void> | null = null
+  private readonly listeners = new Set<(changes: readonly Change[]) => void>()
+  private closed = false
+
+  constructor(
+    readonly info: StoreInfo,
+    private readonly driver: Driver,
+    private readonly entropy: Entropy,
+    private readonly options: SqlStoreOptions = {},
+  ) {}
+
+  now(): number {
+    return this.driver.now()
+  }
+
+  onChange(listener: (changes: readonly Change[]) => void): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
+    return this.enqueue('submits', jobs)
+  }
+  claim(request: ClaimRequest): Promise<Claimed[]> {
+    return this.enqueue('claims', request)
+  }
+  move(move: Move): Promise<Moved> {
+    return this.enqueue('moves', move)
+  }
+  record(record: AttemptRecord): Promise<boolean> {
+    return this.enqueue('records', record)
+  }
+
+  private enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(kind: K, input: Batch[K][number]['input']): Promise<any> {
+    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
+    return new Promise((resolve, reject) => {
+      ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
+      if (this.flushing === null && this.batch.size === 1) this.driver.defer(() => void this.flush())
+    })
+  }
+
+  private write<T>(plan: (now: number) => Plan<T>): Promise<T> {
+    return this.enqueue('others', plan)
+  }
+  private read<T>(plan: () => Plan<T>): Promise<T> {
+    return this.driver.transact(plan, false)
+  }
+
+  private flush(): Promise<void> {
+    const batch = this.batch
+    this.batch = new Batch()
+    this.flushing = this.commit(batch).finally(() => {
+      this.flushing = null
+      if (this.batch.size > 0) this.driver.defer(() => void this.flush())
+    })
+    return this.flushing
+  }
+
+  private async commit(batch: Batch): Promise<void> {
+    try {
+      await this.commitTogether(batch)
+    } catch (error) {
+      if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
+      const explained = this.driver.explain(error)
+      // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
+      if (explained instanceof UntildoneError && explained.code !== 'internal') {
+        for (const waiting of batch.waiting) waiting.reject(explained)
+        return
+      }
+      // One operation is wrong: find it by carrying out each alone, so that it does not take the others with it.
+      for (const single of batch.single()) await this.commit(single)
+    }
+  }
+
+  private async commitTogether(batch: Batch): Promise<void> {
+    const changes: Change[] = []
+    const now = this.driver.now()
+    const sha256 = this.entropy.sha256
+    const answers = await this.driver.transact(function* (): Plan<{ of: Waiting<any, any>[]; with: unknown[] }[]> {
+      const done: { of: Waiting<any, any>[]; with: unknown[] }[] = []
+      if (batch.submits.length > 0) done.push({ of: batch.submits, with: yield* submitPlan(batch.submits.map((w) => w.input), now, changes) })
+      if (batch.records.length > 0) done.push({ of: batch.records, with: yield* recordPlan(batch.records.map((w) => w.input), now, changes) })
+      if (batch.moves.length > 0) done.push({ of: batch.moves, with: yield* movePlan(batch.moves.map((w) => w.input), now, changes, sha256) })
+      for (const other of batch.others) done.push({ of: [other], with: [yield* other.input(now)] })
+      for (const claim of batch.claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes)] })
+      return done
+    }, true)
+    for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
+    if (changes.length > 0) for (const listener of this.listeners) listener(changes)
+  }
+
+  orphans(limit: number, worker?: string) {
+    const now = this.now()
+    return this.read(function* () {
+      const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
+      const rows = yield* all(`select ${LIVE_COLUMNS} from live l where l.state in ('running', 'cancelling') and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`, limit, worker ?? now)
+      return rows.map((row) => liveOf(row))
+    })
+  }
+
+  overdue(limit: number) {
+    const now = this.now()
+    return this.read(function* () {
+      const rows = yield* all(`select ${LIVE_COLUMNS} from live l where l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`, now, limit)
+      return rows.map((row) => liveOf(row))
+    })
+  }
+
+  markLate(limit: number): Promise<number> {
+    return this.write(function* (now) {
+      const rows = yield* all<{ id: string }>('select id from live where escalate_at <= ?1 limit ?2', now, limit)
+      // `escalate_at` only wakes us, once; `late_at` is what stays.
+      yield* run('update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1', rows.map(({ id }) => [id, now]))
+      return rows.length
+    })
+  }
+
+  lanes() {
+    return this.read(lanesPlan)
+  }
+  find(id: string, values = INLINE_BYTES * 4) {
+    return this.read(() => findPlan(id, values))
+  }
+  list(filter: JobFilter) {
+    const now = this.now()
+    return this.read(() => listPlan(filter, now))
+  }
+  group(tenant: string, groupId: string) {
+    return this.read(() => groupPlan(tenant, groupId))
+  }
+  steps(jobId: string) {
+    return this.read(() => stepsPlan(jobId))
+  }
+  attempts(jobId: string) {
+    return this.read(() => attemptsPlan(jobId))
+  }
+  history(jobId: string, after: number, limit: number) {
+    return this.read(() => historyPlan(jobId, after, limit))
+  }
+  logs(jobId: string, after: number, limit: number) {
+    return this.read(() => logsPlan(jobId, after, limit))
+  }
+  durations(perType: number) {
+    return this.read(() => durationsPlan(perType))
+  }
+
+  readonly workers: Store['workers'] = {
+    beat: (worker: WorkerRow) =>
+      this.write(function* () {
+        const changed = yield* run(
+          `insert into workers (id, boot, host, pid, started_at, lease_until, state) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+           on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state where workers.state <> 'gone'`,
+          [[worker.id, worker.boot, worker.host, worker.pid, worker.startedAt, worker.leaseUntil, worker.state]])
+        return changed[0] === 1
+      }),
+    list: () =>
+      this.read(function* () {
+        const rows = yield* all('select * from workers order by started_at')
+        return rows.map((row) => ({ id: row.id, boot: row.boot, host: row.host, pid: row.pid, startedAt: row.started_at, leaseUntil: row.lease_until, state: row.state }))
+      }),
+    addProcess: (row) =>
+      this.write(function* () {
+        yield* run('insert into processes (job_id, pgid, start_time, boot_id, worker) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing', [[row.jobId, row.pgid, row.startTime, row.bootId, row.worker]])
+      }),
+    removeProcess: (jobId, pgid) =>
+      this.write(function* () {
+        yield* run('delete from processes where job_id = ?1 and pgid = ?2', [[jobId, pgid]])
+      }),
+    strays: () => {
+      const now = this.now()
+      return this.read(function* () {
+        const rows = yield* all(`select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`, now)
+        return rows.map((row): ProcessRow => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }))
+      })
+    },
+  }
+
+  readonly files: Store['files'] = {
+    add: (row) => this.write(() => run(INSERT_FILE, [fileValues(row)])).then(() => undefined),
+    get: (id) =>
+      this.read(function* () {
+        const row = yield* one('select * from files where id = ?1', id)
+        return row ? fileOf(row) : null
+      }),
+    sweep: (now, limit) => this.write(() => sweepFilesPlan(now, limit, this.driver.dialect)),
+    known: (ids) => {
+      const list = this.driver.dialect.inList('id', 1)
+      return this.read(function* () {
+        const rows = yield* all<{ id: string }>(`select id from files where ${list}`, JSON.stringify(ids))
+        return new Set(rows.map(({ id }) => id))
+      })
+    },
+  }
+
+  readonly keys: Store['keys'] = {
+    put: (row, audit) => {
+      const sha256 = this.entropy.sha256
+      return this.write(function* (now) {
+        yield* run(
+          `insert into api_keys (id, tenant, name, hash, scopes, types, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+           on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`, [apiKeyValues(row)])
+        yield* auditPlan(audit, now, sha256)
+      })
+    },
+    get: (id) =>
+      this.read(function* () {
+        const row = yield* one('select * from api_keys where id = ?1', id)
+        return row ? apiKeyOf(row) : null
+      }),
+    list: (tenant) =>
+      this.read(function* () {
+        return (yield* all('select * from api_keys where tenant = ?1 order by created_at, id', tenant)).map(apiKeyOf)
+      }),
+    any: () =>
+      this.read(function* () {
+        return (yield* one('select 1 as found from api_keys limit 1')) !== undefined
+      }),
+    used: (id, at) => this.write(() => run('update api_keys set last_used_at = ?2 where id = ?1', [[id, at]])).then(() => undefined),
+  }
+
+  audit(tenant: string, after: number, limit: number) {
+    return this.read(function* () {
+      const rows = yield* all('select * from audit where tenant = ?1 and seq > ?2 order by seq limit ?3', tenant, after, limit)
+      return rows.map((row) => ({
+        seq: row.seq, at: row.at, tenant: row.tenant, actor: actorOf(row.actor), action: row.action, target: row.target, reason: row.reason,
+        details: row.details === null ? null : JSON.parse(row.details), prevHash: row.prev_hash, hash: row.hash,
+      }))
+    })
+  }
+
+  async expire(limit: number): Promise<number> {
+    const { tombstonesMs = 365 * 86_400_000, fileGraceMs = 86_400_000 } = this.options
+    const removed = await this.write((now) => expirePlan(now, limit, tombstonesMs, fileGraceMs, this.driver.dialect))
+    if (removed > 0 && removed < limit) await this.driver.tidy()
+    return removed
+  }
+
+  secret(): Promise<string> {
+    const fresh = this.entropy.token(32)
+    return this.write(function* () {
+      yield* run(`insert into meta (key, value) values ('secret', ?1) on conflict (key) do nothing`, [[fresh]])
+      return (yield* one<{ value: string }>(`select value from meta where key = 'secret'`))!.value
+    })
+  }
+
+  async check(): Promise<Record<string, string | number>> {
+    const counts = await this.read(function* () {
+      return (yield* one(`select (select count(*) from live) as unfinished, (select count(*) from outcomes) as finished, (select count(*) from live where state = 'running') as running`))!
+    })
+    return { ...(await this.driver.check()), unfinished: Number(counts.unfinished), running: Number(counts.running), finished: Number(counts.finished) }
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    // What was accepted for the next commit is still carried out.
+    while (this.flushing !== null || this.batch.size > 0) await (this.flushing ?? this.flush())
+    this.closed = true
+    await this.driver.close()
+  }
+}

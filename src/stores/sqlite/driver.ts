@@ -1,0 +1,173 @@
+/**
+ * SQLite as a driver: one connection, one writer, WAL with synchronous=FULL (asserted, because drivers reopen a WAL
+ * database at NORMAL), prepared statements kept. A plan runs to its end in one turn of the loop. It knows no job.
+ */
+import { statSync } from 'node:fs'
+import type { Clock } from '../../core/clock.js'
+import { UntildoneError } from '../../core/errors.js'
+import type { Driver, Plan, Statement as PlanStatement } from '../sql/plan.js'
+import { type Database, databaseClass, type Statement } from './database.js'
+
+export interface SqliteOptions {
+  /** What a commit waits for. `full` is the promise; the others lose acknowledged jobs with the power and exist for the test that shows it. @default 'full' */
+  synchronous?: 'full' | 'normal' | 'off'
+}
+
+export class SqliteDriver implements Driver {
+  readonly dialect = {
+    inList: (column: string, n: number) => `${column} in (select value from json_each(?${n}))`,
+    serial: 'integer primary key',
+    tableSuffix: 'without rowid',
+  }
+  private readonly db: Database
+  private readonly statements = new Map<string, Statement>()
+  private broken: UntildoneError | null = null
+
+  constructor(private readonly path: string, private readonly clock: Clock, private readonly options: SqliteOptions = {}) {
+    this.db = new (databaseClass().Database)(path)
+    this.db.exec(`pragma journal_mode = wal; pragma synchronous = ${options.synchronous ?? 'full'}; pragma foreign_keys = on; pragma busy_timeout = 5000; pragma wal_autocheckpoint = 4000; pragma cache_size = -65536; pragma temp_store = memory`)
+  }
+
+  /** Called after the first write: only then does the setting in force show. */
+  assertDurable(): void {
+    const level = Number(this.pragma('synchronous'))
+    if ((this.options.synchronous ?? 'full') === 'full' && level !== 2) {
+      throw new UntildoneError('store-unsafe', `SQLite runs with synchronous=${level} instead of FULL (2), so a commit would not wait for the disk.`)
+    }
+    if (this.path !== ':memory:' && this.pragma('journal_mode') !== 'wal') {
+      throw new UntildoneError('store-unsafe', `SQLite cannot use a write-ahead log at ${this.path}; is it on a network file system?`)
+    }
+  }
+
+  private pragma(name: string): unknown {
+    return Object.values(this.db.prepare(`pragma ${name}`).get() ?? {})[0]
+  }
+
+  now(): number {
+    return this.clock.now()
+  }
+
+  defer(fn: () => void): void {
+    setImmediate(fn)
+  }
+
+  transact<T>(plan: () => Plan<T>, write: boolean): Promise<T> {
+    try {
+      return Promise.resolve(this.transactNow(plan, write))
+    } catch (error) {
+      return Promise.reject(write ? error : this.explain(error))
+    }
+  }
+
+  private transactNow<T>(plan: () => Plan<T>, write: boolean): T {
+    if (this.broken) throw this.broken
+    // A read needs no transaction: nothing else can run before the plan has ended.
+    if (!write) return this.drive(plan())
+    this.db.exec('begin immediate')
+    let answer: T
+    try {
+      answer = this.drive(plan())
+    } catch (error) {
+      this.rollback()
+      throw error
+    }
+    try {
+      this.commit()
+    } catch (error) {
+      this.rollback()
+      if (isIoError(error)) {
+        // After a failed fsync the page cache cannot be trusted: refuse everything until a restart has read the disk anew.
+        this.broken = new UntildoneError('store-unavailable', `The disk failed while committing (${message(error)}). Restart after checking it; nothing acknowledged is lost.`, { params: { reason: 'disk-error' } })
+        throw this.broken
+      }
+      throw error
+    }
+    return answer
+  }
+
+  /** The moment from which the work is on disk. A seam: the torture harness kills the process on either side of it. */
+  protected commit(): void {
+    this.db.exec('commit')
+  }
+
+  private rollback(): void {
+    try {
+      this.db.exec('rollback')
+    } catch {
+      // SQLite has already rolled back by itself (disk full, I/O error).
+    }
+  }
+
+  private drive<T>(plan: Plan<T>): T {
+    let step = plan.next()
+    while (!step.done) {
+      let answer: unknown
+      try {
+        answer = this.execute(step.value)
+      } catch (error) {
+        step = plan.throw(error)
+        continue
+      }
+      step = plan.next(answer)
+    }
+    return step.value
+  }
+
+  private execute({ sql, params, want }: PlanStatement): unknown {
+    const statement = this.prepared(sql)
+    if (want === 'rows') return statement.all(...params[0]!)
+    const answers = new Array(params.length)
+    if (want === 'each') for (let i = 0; i < params.length; i++) answers[i] = statement.get(...params[i]!)
+    else for (let i = 0; i < params.length; i++) answers[i] = Number(statement.run(...params[i]!).changes)
+    return answers
+  }
+
+  private prepared(sql: string): Statement {
+    let statement = this.statements.get(sql)
+    if (!statement) {
+      statement = this.db.prepare(sql)
+      if (this.statements.size > 500) this.statements.clear() // list filters make many texts
+      this.statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  explain(error: unknown): Error {
+    if (error instanceof UntildoneError) return error
+    const text = message(error)
+    if (/disk is full|SQLITE_FULL/i.test(text)) {
+      return new UntildoneError('store-unavailable', 'The disk is full, so nothing more can be stored safely. Jobs stored before are kept.', { params: { reason: 'disk-full' }, fix: 'Free space on the disk of the database; it goes on by itself.', retryAfterMs: 5000, cause: error })
+    }
+    if (/locked|busy/i.test(text)) return new UntildoneError('store-unavailable', `The database is locked by another process (${text}).`, { params: { reason: 'busy' }, retryAfterMs: 1000, cause: error })
+    if (isIoError(error)) return new UntildoneError('store-unavailable', `The database file cannot be used (${text}).`, { params: { reason: 'disk-error' }, cause: error })
+    return new UntildoneError('internal', `The store failed: ${text}`, { cause: error })
+  }
+
+  async check(): Promise<Record<string, string | number>> {
+    const size = (path: string) => {
+      try {
+        return statSync(path).size
+      } catch {
+        return 0
+      }
+    }
+    return { driver: databaseClass().name, path: this.path, synchronous: Number(this.pragma('synchronous')), journal: String(this.pragma('journal_mode')), bytes: size(this.path), walBytes: size(`${this.path}-wal`), freePages: Number(this.pragma('freelist_count')) }
+  }
+
+  async tidy(): Promise<void> {
+    this.db.exec('pragma wal_checkpoint(truncate)')
+  }
+
+  async close(): Promise<void> {
+    this.statements.clear()
+    this.db.close()
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function isIoError(error: unknown): boolean {
+  return /disk I\/O error|SQLITE_IOERR|malformed|not a database/i.test(message(error))
+}

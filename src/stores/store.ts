@@ -1,0 +1,333 @@
+/**
+ * The Store contract: what engine and worker may ask of a store, and what each answer guarantees. The store keeps the
+ * truth and moves rows; it never decides what a job does next (core/lifecycle.ts does, handed in as `decide`).
+ * Every write is durable (fsynced) before its promise resolves; a rejected promise means that nothing of it is stored,
+ * unless its code is `outcome-unknown`.
+ */
+import type { Clock, Entropy } from '../core/clock.js'
+import type { AuditDraft, AuditEntry } from '../core/history.js'
+import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
+import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
+
+/** Opens a store; made by `sqlite(path)` and its siblings. */
+export interface StoreFactory {
+  open(env: { clock: Clock; entropy: Entropy }): Promise<Store>
+}
+
+export interface NewJob {
+  record: JobRecord
+  live: LiveJob
+  history: HistoryEntry
+  /** Given: at most one job ever has this key (scope: tenant, operation). */
+  idempotency: { operation: string; key: string; fingerprint: string } | null
+  /** Files the input refers to; pinned as long as the job is kept. */
+  files: readonly string[]
+}
+
+export type Submitted =
+  | { outcome: 'created'; jobId: string }
+  /** The key was used before with the same content; `jobId` may meanwhile be a tombstone. */
+  | { outcome: 'replayed'; jobId: string }
+  | { outcome: 'key-reused'; jobId: string }
+  | { outcome: 'file-missing'; file: string }
+
+export interface Claimed {
+  live: LiveJob
+  record: JobRecord
+}
+
+/** A memoized step as stored. `result` is JSON text; undefined in the handler is stored as null. */
+export interface StepRow {
+  key: string
+  kind: 'step' | 'process' | 'first'
+  attempt: number
+  startedAt: number
+  endedAt: number
+  result: string | null
+  /** JSON text for operators: the engine taken, a child's exit; or null. */
+  info: string | null
+}
+
+export interface ProgressRow {
+  stage: string | null
+  message: string | null
+  completed: number | null
+  total: number | null
+  unit: string | null
+  updatedAt: number
+}
+
+export interface WarningRow {
+  code: string
+  message: string
+  step: string | null
+  at: number
+}
+
+export interface LogRow {
+  at: number
+  attempt: number
+  level: string
+  message: string
+  data: string | null
+}
+
+/** What a running attempt writes besides transitions; fenced by the epoch. */
+export interface AttemptRecord {
+  jobId: string
+  epoch: number
+  steps?: StepRow[]
+  progress?: ProgressRow
+  warnings?: WarningRow[]
+  logs?: LogRow[]
+}
+
+/** One change of one job: the row is read, `decide` says what follows, and that is written, in one transaction. */
+export interface Move {
+  jobId: string
+  /** Given: a job of another tenant is `not-found`. */
+  tenant?: string
+  decide(live: LiveJob, now: number): Decision | Refusal
+  /** The row as the caller last saw it; saves the read when its version still holds. */
+  known?: LiveJob
+  /** JSON text of the result; stored with a completed outcome. */
+  result?: string | null
+  resultSha256?: string | null
+  /** When the finished job may be removed. */
+  expiresAt?: (finishedAt: number, live: LiveJob) => number
+  /** Files the result refers to. */
+  files?: readonly string[]
+  /** Written in the same transaction before the move. */
+  record?: AttemptRecord
+  audit?: AuditDraft
+  /** Given: a repeat with the same id within a day changes nothing and answers `repeated`. */
+  operationId?: string
+}
+
+export type Moved =
+  | { outcome: 'repeated' }
+  | { outcome: 'moved'; decision: Decision }
+  | { outcome: 'refused'; reason: Refusal['reason']; live: LiveJob }
+  | { outcome: 'finished'; status: Outcome['status'] }
+  | { outcome: 'not-found' }
+
+/** Told after each commit, in commit order; a hint for waiters, streams and idle workers. */
+export interface Change {
+  jobId: string
+  tenant: string
+  type: string
+  groupId: string | null
+  lane: string
+  /** The public status after the change. */
+  status: Status
+  done: boolean
+  version: number
+  revision: number
+  /** Set when the job waits in its lane: not before this instant. */
+  queuedAt: number | null
+  /** The state a worker of the job must know of: a cancel was asked for. */
+  cancelling: 'graceful' | 'force' | null
+  /** How it ended and the JSON text of its result; only with `done`, and only from this process's own commits. */
+  end?: { outcome: Outcome; result: string | null }
+}
+
+export interface StoredJob {
+  record: JobRecord
+  live: LiveJob | null
+  outcome: StoredOutcome | null
+  progress: ProgressRow | null
+  warnings: WarningRow[]
+  supersededBy: string | null
+}
+
+export interface StoredOutcome extends Outcome {
+  /** JSON text, null when there is none, or when it is larger than the caller asked for. */
+  result: string | null
+  resultBytes: number
+  resultSha256: string | null
+  expiresAt: number
+}
+
+/** What is left of a job whose retention ended. */
+export interface Tombstone {
+  jobId: string
+  tenant: string
+  type: string
+  status: Status
+  finishedAt: number
+  expiredAt: number
+}
+
+export interface JobFilter {
+  tenant: string
+  statuses?: readonly Status[]
+  /** Exact names, or prefixes that end in `*`. */
+  types?: readonly string[]
+  groupId?: string
+  operationKey?: string
+  parentId?: string
+  tag?: string
+  /** Only jobs created by this actor id. */
+  createdBy?: string
+  createdAfter?: number
+  createdBefore?: number
+  updatedAfter?: number
+  late?: boolean
+  needsAttention?: boolean
+  order: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
+  /** Keyset: rows after this (order value, id). */
+  after?: { value: number; id: string }
+  limit: number
+}
+
+export interface GroupSummary {
+  groupId: string
+  counts: Record<Status, number>
+  total: number
+  firstCreatedAt: number
+  lastUpdatedAt: number
+  latestByType: Record<string, string>
+}
+
+export interface FileRow {
+  id: string
+  tenant: string
+  bytes: number
+  sha256: string
+  contentType: string
+  name: string | null
+  createdBy: string
+  createdAt: number
+  /** When it is swept if no job refers to it by then; null while one does. */
+  expiresAt: number | null
+}
+
+export interface ApiKeyRow {
+  id: string
+  tenant: string
+  name: string
+  /** SHA-256 of the whole key, hexadecimal. */
+  hash: string
+  scopes: string[]
+  types: string[] | null
+  createdAt: number
+  expiresAt: number | null
+  revokedAt: number | null
+  lastUsedAt: number | null
+}
+
+export interface WorkerRow {
+  id: string
+  boot: string
+  host: string
+  pid: number
+  startedAt: number
+  leaseUntil: number
+  state: 'up' | 'draining' | 'gone'
+}
+
+/** A child process group of a running attempt, for the sweep after a crash. */
+export interface ProcessRow {
+  jobId: string
+  pgid: number
+  startTime: string
+  bootId: string
+}
+
+export interface Store {
+  readonly info: StoreInfo
+  /** The instant all rows are judged by. */
+  now(): number
+  /** Called after each commit, in commit order. Returns the function that ends it. */
+  onChange(listener: (changes: readonly Change[]) => void): () => void
+
+  /** All jobs of one call are stored together or not at all; per key at most one job ever exists. */
+  submit(jobs: readonly NewJob[]): Promise<Submitted[]>
+  /** Up to `limit` ready jobs per lane in (level, runAt, id) order, each leased to `worker` under a new epoch. No job is given twice. */
+  claim(request: ClaimRequest): Promise<Claimed[]>
+  /** Read, decide, write: see Move. A job in its final state is never changed. */
+  move(move: Move): Promise<Moved>
+  /** False when the epoch is no longer the job's: then nothing was written. */
+  record(record: AttemptRecord): Promise<boolean>
+
+  /** Jobs under way whose worker's lease has ended (or whose worker is `worker`, if given). */
+  orphans(limit: number, worker?: string): Promise<LiveJob[]>
+  /** Unfinished jobs, not running, whose deadline has passed. */
+  overdue(limit: number): Promise<LiveJob[]>
+  /** Counts lateness into the revision of jobs that became late; returns how many. */
+  markLate(limit: number): Promise<number>
+  /** Lanes that hold queued jobs, with the earliest runAt of each. */
+  lanes(): Promise<{ lane: string; runAt: number }[]>
+
+  /** The job, its tombstone, or null. `values` limits inline results and inputs, in bytes. */
+  find(id: string, values?: number): Promise<StoredJob | Tombstone | null>
+  list(filter: JobFilter): Promise<StoredJob[]>
+  group(tenant: string, groupId: string): Promise<GroupSummary | null>
+  steps(jobId: string): Promise<StepRow[]>
+  attempts(jobId: string): Promise<Attempt[]>
+  /** Entries with seq > after, and the entry before the first of them, in order. */
+  history(jobId: string, after: number, limit: number): Promise<{ entries: StoredHistory[]; before: StoredHistory | null }>
+  logs(jobId: string, after: number, limit: number): Promise<{ id: number; row: LogRow }[]>
+  /** Milliseconds from start to end of the latest completed jobs per type, newest first. */
+  durations(perType: number): Promise<Map<string, number[]>>
+
+  readonly workers: {
+    /** Writes the row and extends the lease; false when another process declared the worker gone. */
+    beat(worker: WorkerRow): Promise<boolean>
+    list(): Promise<WorkerRow[]>
+    addProcess(row: ProcessRow & { worker: string }): Promise<void>
+    removeProcess(jobId: string, pgid: number): Promise<void>
+    /** Process groups recorded by workers that are gone. */
+    strays(): Promise<ProcessRow[]>
+  }
+  readonly files: {
+    add(row: FileRow): Promise<void>
+    get(id: string): Promise<FileRow | null>
+    /** Removes rows that expired by `now` and returns their ids; bytes are the caller's to remove. */
+    sweep(now: number, limit: number): Promise<string[]>
+    /** Which of these ids exist; for finding bytes without a row. */
+    known(ids: readonly string[]): Promise<Set<string>>
+  }
+  readonly keys: {
+    put(row: ApiKeyRow, audit: AuditDraft): Promise<void>
+    get(id: string): Promise<ApiKeyRow | null>
+    list(tenant: string): Promise<ApiKeyRow[]>
+    /** True once any key was ever created, revoked or not. */
+    any(): Promise<boolean>
+    used(id: string, at: number): Promise<void>
+  }
+  audit(tenant: string, after: number, limit: number): Promise<AuditEntry[]>
+  /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */
+  expire(limit: number): Promise<number>
+  /** A random secret of this store, the same after a restart; seals cursors. */
+  secret(): Promise<string>
+  /** Numbers for `doctor` and health. */
+  check(): Promise<Record<string, string | number>>
+  close(): Promise<void>
+}
+
+export interface StoreInfo {
+  kind: 'sqlite' | 'postgres'
+  location: string
+  /** In one sentence, e.g. `SQLite WAL, synchronous=FULL`. */
+  durability: string
+}
+
+export interface ClaimRequest {
+  worker: string
+  lanes: readonly { lane: string; limit: number }[]
+  /** At most so many in all; read when the claim is carried out. */
+  limit: () => number
+  /** Serve the lower levels first; one claim in ten does, so that nothing starves. */
+  reverse: boolean
+}
+
+export interface StoredHistory extends HistoryEntry {
+  /** Set on entries that an operator or caller caused: their place in the audit chain. */
+  hash: string | null
+  prevHash: string | null
+}
+
+export function isTombstone(found: StoredJob | Tombstone): found is Tombstone {
+  return 'expiredAt' in found
+}

@@ -1,0 +1,119 @@
+/**
+ * One attempt of one job: its abort signal, its memo, its fenced writes, and the ways in which it can end other than by
+ * its handler (cancelled, drained, timed out, lease lost). Never writes without its epoch.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import type { Classified, ErrorRule } from '../core/classify.js'
+import { UntildoneError } from '../core/errors.js'
+import type { AttemptRecord, Claimed, Store, StepRow } from '../stores/store.js'
+import type { RegisteredType } from '../engine/registry.js'
+import { Notes } from './notes.js'
+import { classifyInStep, Steps } from './steps.js'
+
+/** Why an attempt was told to stop. */
+export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost'
+
+const NEVER = new Promise<never>(() => {})
+
+export class Attempt {
+  readonly number: number
+  readonly notes: Notes
+  readonly steps: Steps
+  /** Recorded steps of former attempts; null while there can be none. */
+  memo: Map<string, StepRow> | null = null
+  draining = false
+  /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
+  stopped: Stop | null = null
+  /** Resolves when the attempt ends without waiting for its handler. */
+  readonly left: Promise<void>
+  private leave!: () => void
+  private readonly controller = new AbortController()
+  private readonly timers: Timer[] = []
+
+  constructor(
+    readonly claimed: Claimed,
+    readonly type: RegisteredType,
+    readonly store: Store,
+    readonly clock: Clock,
+    private readonly sha256: (text: string) => string,
+  ) {
+    this.number = claimed.live.attempt
+    this.left = new Promise((resolve) => {
+      this.leave = resolve
+    })
+    this.notes = new Notes(clock, this.number, (record) => this.write(record))
+    this.steps = new Steps(this)
+  }
+
+  get id(): string {
+    return this.claimed.record.id
+  }
+  get epoch(): number {
+    return this.claimed.live.epoch
+  }
+  get signal(): AbortSignal {
+    return this.controller.signal
+  }
+
+  /** Reads what former attempts recorded. */
+  async loadMemo(): Promise<void> {
+    if (this.number > 1) this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
+  }
+
+  /** Tells the handler to stop. `leaveAfterMs`: how long to wait for it before the attempt ends without it. */
+  stop(why: Stop, reason: UntildoneError, leaveAfterMs: number | null): void {
+    if (this.stopped === 'lease-lost') return
+    if (this.stopped === null || why === 'lease-lost' || why === 'force-cancel') this.stopped = why
+    if (!this.controller.signal.aborted) this.controller.abort(Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {}))
+    if (leaveAfterMs !== null) this.timers.push(this.clock.after(leaveAfterMs, this.leave))
+  }
+
+  after(ms: number, fn: () => void): void {
+    this.timers.push(this.clock.after(ms, fn))
+  }
+
+  /** Ends the attempt here: the handler's code after this point never runs, and no `catch` of it sees anything. */
+  park(): Promise<never> {
+    this.leave()
+    return NEVER
+  }
+
+  /** Called before each step: a draining attempt goes no further, one without its lease must not. */
+  checkpoint(): Promise<void> | undefined {
+    if (this.draining) {
+      this.stopped ??= 'drain'
+      return this.park()
+    }
+    if (this.stopped === 'lease-lost') return this.park()
+    if (this.signal.aborted) throw this.signal.reason
+    return undefined
+  }
+
+  /** A fenced write with everything noted so far. Resolves when it is on disk; never resolves once the lease is lost. */
+  async record(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<void> {
+    const noted = this.notes.take()
+    if (!(await this.write(noted ? { ...record, ...noted } : record))) {
+      this.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+      await this.park()
+    }
+  }
+
+  private write(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<boolean> {
+    return this.store.record({ jobId: this.id, epoch: this.epoch, ...record })
+  }
+
+  classify(error: unknown, step: readonly ErrorRule[] | undefined, key: string): Classified {
+    return classifyInStep(error, { step, type: this.type.handler.settings.errors }, key)
+  }
+
+  /** Stable across attempts and submits of the same business operation; hashed, so that it tells the far side nothing. */
+  effectKey(step: string): string {
+    const { tenant, type, operationKey, id } = this.claimed.record
+    return this.sha256(`${tenant}\n${type}\n${operationKey ?? id}\n${step}`).slice(0, 40)
+  }
+
+  end(): void {
+    for (const timer of this.timers) timer.cancel()
+    this.notes.stop()
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * When to claim, from which lanes, and how many. Hints (a submit on its way, a change, a timer) only make it look sooner;
+ * a look at all lanes every second is what makes it correct. Owns no job.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import { partsOf } from '../core/job.js'
+import type { Claimed, Store } from '../stores/store.js'
+import type { Registry } from '../engine/registry.js'
+
+const LOOK_EVERY_MS = 1000
+/** One claim in so many serves the lower priorities first. */
+const REVERSE_EVERY = 10
+
+export interface ClaimLoopOptions {
+  store: Store
+  registry: Registry
+  clock: Clock
+  worker: string
+  slots: number
+  /** Most jobs of a queue at once in this process. */
+  queueLimit: (queue: string) => number
+  onClaimed: (claimed: readonly Claimed[]) => void
+  onError: (error: unknown) => void
+}
+
+export class ClaimLoop {
+  /** Lanes that may hold ready jobs, with the earliest instant worth looking. */
+  private readonly lanes = new Map<string, number>()
+  private readonly busy = { total: 0, queues: new Map<string, number>(), types: new Map<string, number>() }
+  /** Ends of attempts that are in the next commit, which the next claim follows. */
+  private settling = 0
+  private claiming = false
+  private again = false
+  private stopped = true
+  private claims = 0
+  private rotation = 0
+  private timer: Timer | null = null
+  private looker: Timer | null = null
+
+  constructor(private readonly options: ClaimLoopOptions) {}
+
+  start(): void {
+    this.stopped = false
+    this.look()
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.timer?.cancel()
+    this.looker?.cancel()
+  }
+
+  get free(): number {
+    return this.options.slots - this.busy.total + this.settling
+  }
+
+  /** A job is, or is about to be, ready in this lane at `at`. */
+  hint(lane: string, at: number): void {
+    if (this.stopped) return
+    const known = this.lanes.get(lane)
+    if (known === undefined || at < known) this.lanes.set(lane, at)
+    if (at <= this.options.clock.now()) this.claimSoon()
+    else this.arm()
+  }
+
+  /** The end of an attempt of this lane has been handed to the store. */
+  settles(): void {
+    this.settling++
+    this.claimSoon()
+  }
+
+  /** The attempt has ended, durably or by losing its lease. */
+  ended(lane: string, wasSettling: boolean): void {
+    if (wasSettling) this.settling--
+    this.count(lane, -1)
+    this.claimSoon()
+  }
+
+  private count(lane: string, by: number): void {
+    const { queue, type } = partsOf(lane)
+    this.busy.total += by
+    this.busy.queues.set(queue, (this.busy.queues.get(queue) ?? 0) + by)
+    this.busy.types.set(type, (this.busy.types.get(type) ?? 0) + by)
+  }
+
+  private async look(): Promise<void> {
+    if (this.stopped) return
+    try {
+      for (const { lane, runAt } of await this.options.store.lanes()) this.hint(lane, runAt)
+    } catch (error) {
+      this.options.onError(error)
+    }
+    if (!this.stopped) this.looker = this.options.clock.after(LOOK_EVERY_MS, () => void this.look())
+  }
+
+  private arm(): void {
+    const now = this.options.clock.now()
+    const next = Math.min(...this.lanes.values())
+    this.timer?.cancel()
+    this.timer = Number.isFinite(next) ? this.options.clock.after(Math.max(0, next - now), () => this.claimSoon()) : null
+  }
+
+  private claimSoon(): void {
+    if (this.stopped) return
+    if (this.claiming) {
+      this.again = true
+      return
+    }
+    const lanes = this.quotas()
+    if (lanes.length === 0) return
+    this.claiming = true
+    this.again = false
+    const { store, worker } = this.options
+    // Lanes are forgotten before the claim and remembered after it if they gave all that was asked: a hint that comes meanwhile stays.
+    for (const { lane } of lanes) this.lanes.delete(lane)
+    const reverse = ++this.claims % REVERSE_EVERY === 0
+    store
+      .claim({ worker, lanes, limit: () => (this.stopped ? 0 : this.free), reverse })
+      .then((claimed) => this.took(lanes, claimed))
+      .catch((error) => {
+        for (const { lane } of lanes) if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
+        this.options.onError(error)
+      })
+      .finally(() => {
+        this.claiming = false
+        if (this.again) this.claimSoon()
+        else this.arm()
+      })
+  }
+
+  private took(lanes: readonly { lane: string; limit: number }[], claimed: readonly Claimed[]): void {
+    const given = new Map<string, number>()
+    for (const { live } of claimed) {
+      this.count(live.lane, 1)
+      given.set(live.lane, (given.get(live.lane) ?? 0) + 1)
+    }
+    // A lane that gave everything that was asked, or that was cut off by the total, may hold more.
+    const full = this.free <= 0
+    for (const { lane, limit } of lanes) if ((given.get(lane) ?? 0) >= limit || full) this.lanes.set(lane, 0)
+    if (claimed.length > 0) this.options.onClaimed(claimed)
+  }
+
+  /** Ready lanes of types this process has, each with its share; the order turns, so that no lane is always last. */
+  private quotas(): { lane: string; limit: number }[] {
+    const free = this.free
+    if (free <= 0) return []
+    const now = this.options.clock.now()
+    const ready: { lane: string; limit: number }[] = []
+    for (const [lane, at] of this.lanes) {
+      if (at > now) continue
+      const { queue, type } = partsOf(lane)
+      const known = this.options.registry.get(type)
+      if (!known) continue
+      const limit = Math.min(free, this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0), known.handler.settings.concurrency - (this.busy.types.get(type) ?? 0))
+      if (limit > 0) ready.push({ lane, limit })
+    }
+    if (ready.length <= 1) return ready
+    const share = Math.max(1, Math.ceil(free / ready.length))
+    const start = this.rotation++ % ready.length
+    return [...ready.slice(start), ...ready.slice(0, start)].map(({ lane, limit }) => ({ lane, limit: Math.min(limit, share) }))
+  }
+}

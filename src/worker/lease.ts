@@ -1,0 +1,74 @@
+/**
+ * The worker's one lease for all its jobs: renewed every 5 s for 30 s by the very loop that runs the work, so that a hung
+ * loop loses it. If renewal cannot be confirmed within 20 s of the start of the last confirmed one, the worker fences
+ * itself before anybody else may take over. Instants are the store's; the deadline is monotonic.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import type { Store, WorkerRow } from '../stores/store.js'
+
+export const LEASE_MS = 30_000
+export const HEARTBEAT_MS = 5_000
+export const SELF_FENCE_MS = 20_000
+/** A loop that stood still for so long is worth a warning: some handler blocks it. */
+const STALL_MS = 10_000
+
+export interface LeaseOptions {
+  store: Store
+  clock: Clock
+  row: () => Omit<WorkerRow, 'leaseUntil'>
+  /** The lease cannot be trusted any more: abort everything and begin anew. */
+  onLost: () => void
+  onStall: (ms: number) => void
+}
+
+export class Lease {
+  private confirmedAt = 0
+  private timer: Timer | null = null
+  private stopped = false
+  constructor(private readonly options: LeaseOptions) {}
+
+  /** Takes the lease; resolves when the row is on disk. */
+  async start(): Promise<void> {
+    await this.beat()
+    this.arm()
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.timer?.cancel()
+  }
+
+  private arm(): void {
+    if (this.stopped) return
+    const due = this.options.clock.monotonic() + HEARTBEAT_MS
+    this.timer = this.options.clock.after(HEARTBEAT_MS, () => {
+      const late = this.options.clock.monotonic() - due
+      if (late > STALL_MS) this.options.onStall(late)
+      void this.renew()
+    })
+  }
+
+  private async renew(): Promise<void> {
+    try {
+      if (!(await this.beat())) return this.lost()
+    } catch {
+      // The store does not answer: keep trying until the fence.
+    }
+    if (this.options.clock.monotonic() - this.confirmedAt > SELF_FENCE_MS) return this.lost()
+    this.arm()
+  }
+
+  private async beat(): Promise<boolean> {
+    const { store, clock, row } = this.options
+    const sentAt = clock.monotonic()
+    const held = await store.workers.beat({ ...row(), leaseUntil: store.now() + LEASE_MS })
+    if (held) this.confirmedAt = sentAt
+    return held
+  }
+
+  private lost(): void {
+    if (this.stopped) return
+    this.stop()
+    this.options.onLost()
+  }
+}

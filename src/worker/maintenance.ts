@@ -1,0 +1,97 @@
+/**
+ * What must happen without anybody asking: jobs of dead workers go on, deadlines end jobs, lateness is noted, what has had
+ * its time is removed. Every action is a guarded move or a chunk; doing it twice changes nothing.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import type { Actor } from '../core/job.js'
+import { partsOf } from '../core/job.js'
+import { type Event, transition } from '../core/lifecycle.js'
+import type { EngineParts } from '../engine/parts.js'
+import type { Files } from '../engine/files.js'
+import { killStrays } from '../process/index.js'
+
+const TICK_MS = 1000
+const REAP_MS = 5000
+const SWEEP_MS = 60_000
+const CHUNK = 500
+const SYSTEM: Actor = { kind: 'system', id: 'engine' }
+const DEFAULT_MAX_LOST = 3
+
+export interface MaintenanceOptions {
+  parts: EngineParts
+  files: Files
+  clock: Clock
+  onError: (error: unknown) => void
+}
+
+export class Maintenance {
+  private readonly timers = new Map<string, Timer>()
+  private stopped = false
+  constructor(private readonly options: MaintenanceOptions) {}
+
+  /** What a crash left is put right before the first claim: child processes first, so that no two attempts overlap. */
+  async recover(): Promise<{ jobs: number; children: number; files: number }> {
+    const { store } = this.options.parts
+    const strays = await store.workers.strays()
+    const { killed } = await killStrays(strays)
+    for (const { jobId, pgid } of strays) await store.workers.removeProcess(jobId, pgid)
+    const files = await this.options.files.recover()
+    let jobs = 0
+    for (let n = -1; n !== 0; jobs += n) n = await this.reap()
+    return { jobs, children: killed, files }
+  }
+
+  start(): void {
+    this.every('tick', TICK_MS, () => this.tick())
+    this.every('reap', REAP_MS, () => this.reap())
+    this.every('sweep', SWEEP_MS, () => this.sweep())
+  }
+
+  stop(): void {
+    this.stopped = true
+    for (const timer of this.timers.values()) timer.cancel()
+  }
+
+  private every(name: string, ms: number, duty: () => Promise<unknown>): void {
+    const arm = () => {
+      if (this.stopped) return
+      this.timers.set(name, this.options.clock.after(ms, () => void duty().catch(this.options.onError).finally(arm)))
+    }
+    arm()
+  }
+
+  /** Deadlines and lateness. */
+  async tick(): Promise<void> {
+    const { store } = this.options.parts
+    const overdue = await store.overdue(CHUNK)
+    await Promise.all(overdue.map((job) => this.move(job.id, { type: 'deadlinePassed', actor: SYSTEM })))
+    await store.markLate(CHUNK)
+  }
+
+  /** Ends the attempts of workers that are gone. @returns how many */
+  async reap(): Promise<number> {
+    const { store, registry, entropy } = this.options.parts
+    const orphans = await store.orphans(CHUNK)
+    const moved = await Promise.all(
+      orphans.map((job) => {
+        const maxLost = registry.get(partsOf(job.lane).type)?.handler.settings.maxLost ?? DEFAULT_MAX_LOST
+        return this.move(job.id, { type: 'leaseExpired', actor: SYSTEM, maxLost, jitter: entropy.random() }, job.epoch)
+      }),
+    )
+    return moved.filter(Boolean).length
+  }
+
+  /** Retention: finished jobs, tombstones, files nobody refers to. */
+  async sweep(): Promise<number> {
+    let removed = 0
+    for (let n = CHUNK; n === CHUNK && !this.stopped; removed += n) n = await this.options.parts.store.expire(CHUNK)
+    for (let n = CHUNK; n === CHUNK && !this.stopped; removed += n) n = await this.options.files.sweep(CHUNK)
+    return removed
+  }
+
+  private async move(jobId: string, event: Event, epoch?: number): Promise<boolean> {
+    const { store, expiresAt } = this.options.parts
+    const moved = await store.move({ jobId, decide: (live, now) => transition(live, event, now, epoch === undefined ? null : { epoch }), expiresAt })
+    return moved.outcome === 'moved'
+  }
+}

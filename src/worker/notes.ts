@@ -1,0 +1,85 @@
+/**
+ * What an attempt says while it works: progress (the last value wins, stored at most once a second), warnings and log
+ * lines. Collected here and written with the next step, the end, or by themselves a second later.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import { clip } from '../core/json.js'
+import type { ProgressUpdate } from '../define/context.js'
+import type { AttemptRecord, LogRow, ProgressRow, WarningRow } from '../stores/store.js'
+
+const EVERY_MS = 1000
+const MESSAGE_MAX = 1024
+const WARNINGS_MAX = 100
+const LOGS_MAX = 1000
+
+export class Notes {
+  private progress: ProgressRow | null = null
+  private warnings: WarningRow[] = []
+  private logs: LogRow[] = []
+  private timer: Timer | null = null
+  private logged = 0
+  warned = 0
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly attempt: number,
+    private readonly write: (record: Omit<AttemptRecord, 'jobId' | 'epoch'>) => Promise<unknown>,
+  ) {}
+
+  setProgress(stage: string | null, { message, completed, total, unit }: ProgressUpdate): void {
+    this.progress = { stage, message: message === undefined ? null : clip(message, MESSAGE_MAX), completed: number(completed), total: number(total), unit: unit ?? null, updatedAt: this.clock.now() }
+    this.arm()
+  }
+
+  warn(code: string, message: string, step: string | null): void {
+    this.warned++
+    if (this.warned > WARNINGS_MAX) return
+    this.warnings.push({ code: clip(code, 64), message: clip(message, MESSAGE_MAX), step, at: this.clock.now() })
+    this.arm()
+  }
+
+  log(level: LogRow['level'], message: string, data: unknown): void {
+    this.logged++
+    if (this.logged > LOGS_MAX) return
+    const last = this.logged === LOGS_MAX
+    let text: string | null = null
+    try {
+      text = data === undefined ? null : clip(JSON.stringify(data), 8192)
+      if (text !== null) JSON.parse(text)
+    } catch {
+      text = JSON.stringify({ note: 'the data of this line was too large or could not be written as JSON' })
+    }
+    this.logs.push({ at: this.clock.now(), attempt: this.attempt, level: last ? 'warn' : level, message: last ? `More than ${LOGS_MAX} log lines in one attempt; the rest is not kept.` : clip(message, 4096), data: last ? null : text })
+    this.arm()
+  }
+
+  /** Everything collected so far, to be written with something else. */
+  take(): Pick<AttemptRecord, 'progress' | 'warnings' | 'logs'> | null {
+    this.timer?.cancel()
+    this.timer = null
+    if (!this.progress && this.warnings.length === 0 && this.logs.length === 0) return null
+    const taken = { ...(this.progress ? { progress: this.progress } : {}), ...(this.warnings.length ? { warnings: this.warnings } : {}), ...(this.logs.length ? { logs: this.logs } : {}) }
+    this.progress = null
+    this.warnings = []
+    this.logs = []
+    return taken
+  }
+
+  private arm(): void {
+    this.timer ??= this.clock.after(EVERY_MS, () => {
+      this.timer = null
+      const taken = this.take()
+      // A note that cannot be written must not end the attempt; the next fenced write says whether the lease is lost.
+      if (taken) this.write(taken).catch(() => undefined)
+    })
+  }
+
+  stop(): void {
+    this.timer?.cancel()
+    this.timer = null
+  }
+}
+
+function number(value: number | undefined): number | null {
+  return value === undefined || !Number.isFinite(value) ? null : value
+}

@@ -1,0 +1,171 @@
+/**
+ * A worker: claims jobs, runs them, keeps its lease, drains. Start, drain, stop; everything else is in the files beside it.
+ */
+import { hostname } from 'node:os'
+import type { Clock, Entropy } from '../core/clock.js'
+import { UntildoneError } from '../core/errors.js'
+import type { Files } from '../engine/files.js'
+import type { EngineParts } from '../engine/parts.js'
+import type { Change, Claimed } from '../stores/store.js'
+import { Attempt } from './attempt.js'
+import { ClaimLoop } from './claim-loop.js'
+import { contextOf } from './context.js'
+import { type Environment, execute, LEAVE_AFTER_MS } from './execute.js'
+import { Lease } from './lease.js'
+
+export interface WorkerOptions {
+  /** Jobs at once. @default 16 */
+  slots: number
+  queues: Readonly<Record<string, { concurrency?: number }>>
+  /** How long running jobs may go on after a stop was asked for, in milliseconds. @default 20 000 */
+  drainMs: number
+  onError: (error: unknown) => void
+}
+
+export class Worker {
+  private id = ''
+  private readonly boot: string
+  private readonly startedAt: number
+  private readonly attempts = new Map<string, Attempt>()
+  private loop: ClaimLoop | null = null
+  private lease: Lease | null = null
+  private draining = false
+  private idle: (() => void) | null = null
+  private unsubscribe: (() => void) | null = null
+
+  constructor(
+    private readonly parts: EngineParts,
+    private readonly files: Files,
+    private readonly clock: Clock,
+    private readonly entropy: Entropy,
+    private readonly options: WorkerOptions,
+  ) {
+    this.boot = entropy.token(9)
+    this.startedAt = clock.now()
+  }
+
+  /** Jobs this worker runs now. */
+  get running(): number {
+    return this.attempts.size
+  }
+
+  async start(): Promise<void> {
+    this.draining = false
+    this.unsubscribe ??= this.parts.store.onChange((changes) => this.changed(changes))
+    await this.join()
+  }
+
+  /** Takes a lease under a new id and begins to claim. */
+  private async join(): Promise<void> {
+    const { parts, clock, entropy, options } = this
+    this.id = `w-${entropy.token(6)}`
+    const id = this.id
+    this.lease = new Lease({
+      store: parts.store, clock,
+      row: () => ({ id, boot: this.boot, host: hostname(), pid: process.pid, startedAt: this.startedAt, state: this.draining ? 'draining' : 'up' }),
+      onLost: () => void this.fenced(),
+      onStall: (ms) => options.onError(new Error(`The event loop of this worker stood still for ${Math.round(ms)} ms: a handler blocks it. Move that work into job.process or a worker thread.`)),
+    })
+    await this.lease.start()
+    this.loop = new ClaimLoop({
+      store: parts.store, registry: parts.registry, clock, worker: id, slots: options.slots,
+      queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
+      onClaimed: (claimed) => {
+        for (const one of claimed) void this.run(one)
+      },
+      onError: options.onError,
+    })
+    this.loop.start()
+  }
+
+  /** A hint: a job is on its way into this lane. */
+  hint(lane: string, at: number): void {
+    this.loop?.hint(lane, at)
+  }
+
+  private changed(changes: readonly Change[]): void {
+    // Only the last word on each job counts: one that was submitted and claimed in the same commit is no hint.
+    let waiting: Map<string, Change> | null = null
+    for (const change of changes) {
+      if (change.queuedAt !== null) (waiting ??= new Map()).set(change.jobId, change)
+      else {
+        waiting?.delete(change.jobId)
+        if (change.cancelling) this.cancel(change.jobId, change.cancelling)
+      }
+    }
+    if (waiting) for (const { lane, queuedAt } of waiting.values()) this.hint(lane, queuedAt!)
+  }
+
+  private cancel(jobId: string, mode: 'graceful' | 'force'): void {
+    this.attempts.get(jobId)?.stop(mode === 'force' ? 'force-cancel' : 'cancel', new UntildoneError('lease-lost', 'The job was cancelled.'), mode === 'force' ? FORCE_LEAVE_MS : null)
+  }
+
+  private async run(claimed: Claimed): Promise<void> {
+    const { parts, clock, entropy, loop } = this
+    const { live } = claimed
+    const type = parts.registry.get(claimed.record.type)
+    const env: Environment & { settling: boolean } = {
+      worker: this.id, settling: false,
+      contextOf: (attempt, input) => contextOf(attempt, env.worker, this.files, entropy.sha256, input),
+      expiresAt: parts.expiresAt, sha256: entropy.sha256, random: () => entropy.random(),
+      onSettling: () => {
+        env.settling = true
+        loop!.settles()
+      },
+    }
+    const attempt = new Attempt(claimed, type!, parts.store, clock, entropy.sha256)
+    this.attempts.set(live.id, attempt)
+    if (this.draining) attempt.draining = true
+    try {
+      await execute(attempt, env)
+    } catch (error) {
+      // The end of the attempt could not be stored; the lease runs out and another attempt follows.
+      this.options.onError(error)
+    } finally {
+      if (this.attempts.get(live.id) === attempt) this.attempts.delete(live.id)
+      loop!.ended(live.lane, env.settling)
+      if (this.attempts.size === 0) this.idle?.()
+    }
+  }
+
+  /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */
+  private async fenced(): Promise<void> {
+    this.loop?.stop()
+    for (const attempt of this.attempts.values()) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+    this.options.onError(new UntildoneError('lease-lost', `Worker ${this.id} could not renew its lease in time; its jobs go on elsewhere.`))
+    while (!this.draining) {
+      try {
+        return await this.join()
+      } catch (error) {
+        this.options.onError(error)
+        await new Promise<void>((resolve) => this.clock.after(1000, resolve))
+      }
+    }
+  }
+
+  /** Stops claiming; running jobs stop at their next step or end. Nothing of it counts as an attempt. */
+  async drain(): Promise<void> {
+    this.draining = true
+    this.loop?.stop()
+    for (const attempt of this.attempts.values()) attempt.draining = true
+    if (this.attempts.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.idle = resolve
+        this.clock.after(this.options.drainMs, () => {
+          for (const attempt of this.attempts.values()) attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
+        })
+      })
+    }
+    this.lease?.stop()
+    this.unsubscribe?.()
+    this.unsubscribe = null
+  }
+
+  /** Aborts what still runs now; used by a second signal. */
+  abort(): void {
+    for (const attempt of this.attempts.values()) attempt.stop('drain', new UntildoneError('draining', 'The worker is stopping now.'), 0)
+  }
+}
+
+/** A forced cancel kills the children at once; this is the time their death takes. */
+const FORCE_LEAVE_MS = 250
