@@ -10,8 +10,8 @@ import type { WireJob } from './core/wire.js'
 import { UntildoneError } from './core/errors.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
-import { type Caller, type Engine, LOCAL, type SubmitBody } from './engine/api.js'
-import { createEngine } from './engine/engine.js'
+import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
+import { createEngine, type EngineInside } from './engine/engine.js'
 import { Registry } from './engine/registry.js'
 import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
@@ -72,7 +72,11 @@ export interface Untildone {
   /** What the last crash left, as put right by start(). */
   readonly recovered: { jobs: number; children: number; files: number }
   /** Durable when it resolves. */
-  submit<I extends AnySchema, O extends AnySchema>(definition: JobDefinition<I, O>, input: InputOf<I>, options?: SubmitOptions): Promise<LocalHandle<OutputOf<O>>>
+  submit<I extends AnySchema, O extends AnySchema>(
+    definition: JobDefinition<I, O>,
+    input: InputOf<I>,
+    options?: SubmitOptions,
+  ): Promise<LocalHandle<OutputOf<O>>>
   submit(type: string, input: unknown, options?: SubmitOptions): Promise<LocalHandle<unknown>>
   /** Takes other handlers, e.g. after job files were edited. Running attempts end with the code they began with. */
   replaceHandlers(handlers: readonly JobHandler[]): void
@@ -102,11 +106,22 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock, entropy })
   let worker: Worker | null = null
   const engine = await createEngine({
-    store, registry, clock, entropy, files: diskFiles(options.filesDir ?? defaultFilesDir(store)), env: options.env ?? 'live',
+    store,
+    registry,
+    clock,
+    entropy,
+    files: diskFiles(options.filesDir ?? defaultFilesDir(store)),
+    env: options.env ?? 'live',
     onSubmitting: (lane, runAt) => worker?.hint(lane, runAt),
   })
   const maintenance = new Maintenance({ parts: engine.parts, files: engine.files, clock, onError })
-  const settings: WorkerOptions = { slots: 16, drainMs: 20_000, queues: options.queues ?? {}, onError, ...(options.worker || {}) }
+  const settings: WorkerOptions = {
+    slots: 16,
+    drainMs: 20_000,
+    queues: options.queues ?? {},
+    onError,
+    ...(options.worker || {}),
+  }
   let recovered = { jobs: 0, children: 0, files: 0 }
   let stopping: Promise<void> | null = null
 
@@ -120,11 +135,19 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     },
     async submit(definition: JobDefinition<any, any> | string, input: unknown, more: SubmitOptions = {}) {
       const body: SubmitBody = {
-        type: typeof definition === 'string' ? definition : definition.name, input: input as SubmitBody['input'], groupId: more.group, operationKey: more.operationKey, priority: more.priority,
-        runAt: more.runAt?.toISOString(), deadlineAt: more.deadlineAt?.toISOString(), tags: more.tags, metadata: more.metadata,
+        type: typeof definition === 'string' ? definition : definition.name,
+        input: input as SubmitBody['input'],
+        groupId: more.group,
+        operationKey: more.operationKey,
+        priority: more.priority,
+        runAt: more.runAt?.toISOString(),
+        deadlineAt: more.deadlineAt?.toISOString(),
+        tags: more.tags,
+        metadata: more.metadata,
       }
-      const { job } = await engine.submit(LOCAL, body, more.key ?? null)
-      return localHandle(engine, LOCAL, job.id)
+      const mark = engine.waiters.ends
+      const { job, before } = await engine.submission.accept(LOCAL, body, more.key ?? null)
+      return job ? localHandle(engine, job.record.id, mark) : localHandle(engine, before, Number.NEGATIVE_INFINITY)
     },
     replaceHandlers: (handlers) => registry.replace(handlers),
     async start() {
@@ -147,16 +170,16 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   }
 }
 
-function localHandle(engine: Engine, caller: Caller, id: string): LocalHandle<any> {
+function localHandle(engine: Engine & EngineInside, id: string, mark: number): LocalHandle<any> {
   return {
     id,
-    get: () => engine.get(caller, id),
+    get: () => engine.get(LOCAL, id),
     async result() {
-      const job = await engine.wait(caller, id, { timeoutMs: Number.MAX_SAFE_INTEGER, until: 'done' })
-      if (job.status === 'completed' && job.resultInfo.state === 'inline') return job.result
-      return JSON.parse((await engine.result(caller, id)).json)
+      const { status, json } = await engine.end(id, mark)
+      // The commit that ended the job brought its result along; everything else is read.
+      return JSON.parse(status === 'completed' && json !== null ? json : (await engine.result(LOCAL, id)).json)
     },
-    cancel: async (reason) => (await engine.cancel(caller, id, { reason: reason ?? null })).job,
+    cancel: async (reason) => (await engine.cancel(LOCAL, id, { reason: reason ?? null })).job,
   }
 }
 

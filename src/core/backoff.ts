@@ -34,7 +34,9 @@ export function until(options: UntilOptions = {}): RetryPolicy {
   const toMs = parseDuration(backoff.to ?? '5m', 'backoff.to')
   const factor = backoff.factor ?? 2
   if (attempts !== undefined && (!Number.isInteger(attempts) || attempts < 1)) {
-    throw new TypeError(`until: attempts must be a whole number of 1 or more, not ${attempts}. Leave it out for no limit.`)
+    throw new TypeError(
+      `until: attempts must be a whole number of 1 or more, not ${attempts}. Leave it out for no limit.`,
+    )
   }
   if (!(factor >= 1)) throw new TypeError(`until: backoff.factor must be 1 or more, not ${factor}.`)
   if (toMs < fromMs) throw new TypeError('until: backoff.to must not be shorter than backoff.from.')

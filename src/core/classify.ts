@@ -101,8 +101,25 @@ export class Review extends VerdictError {
 
 const TRANSIENT_STATUS = new Set([408, 425, 429, 500, 502, 503, 504])
 const TRANSIENT_CODES = new Set([
-  'ECONNRESET', 'ECONNREFUSED', 'ECONNABORTED', 'ETIMEDOUT', 'EPIPE', 'EAI_AGAIN', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EBUSY', 'EMFILE', 'ENFILE',
-  'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET', 'process-signal', 'attempt-timeout', 'step-timeout',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EAI_AGAIN',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EBUSY',
+  'EMFILE',
+  'ENFILE',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_SOCKET',
+  'process-signal',
+  'attempt-timeout',
+  'step-timeout',
 ])
 const MESSAGE_MAX = 8192
 
@@ -122,7 +139,10 @@ interface Seen {
   schemaIssue: boolean
 }
 
-export function classify(error: unknown, tables: { step?: readonly ErrorRule[]; type?: readonly ErrorRule[] } = {}): Classified {
+export function classify(
+  error: unknown,
+  tables: { step?: readonly ErrorRule[]; type?: readonly ErrorRule[] } = {},
+): Classified {
   const seen = look(error)
   const found = seen.verdict
     ? { verdict: seen.verdict, rule: `thrown ${seen.name}`, as: undefined }
@@ -139,21 +159,41 @@ export function classify(error: unknown, tables: { step?: readonly ErrorRule[]; 
 }
 
 /** The first rule of a table that matches `text` alone; for warnings a child prints while it works. */
-export function matchText(text: string, table: readonly ErrorRule[] | undefined, name: string): { verdict: Verdict; rule: string; as?: string } | null {
-  const plain = (table ?? []).map((rule) => (rule.match !== undefined && rule.code === undefined && rule.status === undefined && rule.exit === undefined && rule.signal === undefined ? rule : null))
+export function matchText(
+  text: string,
+  table: readonly ErrorRule[] | undefined,
+  name: string,
+): { verdict: Verdict; rule: string; as?: string } | null {
+  const plain = (table ?? []).map((rule) =>
+    rule.match !== undefined &&
+    rule.code === undefined &&
+    rule.status === undefined &&
+    rule.exit === undefined &&
+    rule.signal === undefined
+      ? rule
+      : null,
+  )
   const index = plain.findIndex((rule) => rule !== null && matches(rule.match!, text))
-  return index < 0 ? null : { verdict: plain[index]!.is, rule: ruleName(name, index, plain[index]!), as: plain[index]!.as }
+  return index < 0
+    ? null
+    : { verdict: plain[index]!.is, rule: ruleName(name, index, plain[index]!), as: plain[index]!.as }
 }
 
-function firstMatch(seen: Seen, table: readonly ErrorRule[] | undefined, name: string): { verdict: Verdict; rule: string; as?: string } | null {
+function firstMatch(
+  seen: Seen,
+  table: readonly ErrorRule[] | undefined,
+  name: string,
+): { verdict: Verdict; rule: string; as?: string } | null {
   const text = `${seen.code ?? ''} ${seen.name}: ${seen.message}\n${seen.output}`
-  const index = (table ?? []).findIndex((rule) =>
-    (rule.match === undefined || matches(rule.match, text)) &&
-    (rule.code === undefined || rule.code === seen.code) &&
-    (rule.status === undefined || rule.status === seen.status) &&
-    (rule.exit === undefined || rule.exit === seen.exit) &&
-    (rule.signal === undefined || rule.signal === seen.signal) &&
-    (rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) !== undefined)
+  const index = (table ?? []).findIndex(
+    (rule) =>
+      (rule.match === undefined || matches(rule.match, text)) &&
+      (rule.code === undefined || rule.code === seen.code) &&
+      (rule.status === undefined || rule.status === seen.status) &&
+      (rule.exit === undefined || rule.exit === seen.exit) &&
+      (rule.signal === undefined || rule.signal === seen.signal) &&
+      (rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) !== undefined,
+  )
   if (index < 0) return null
   const rule = table![index]!
   return { verdict: rule.is, rule: ruleName(name, index, rule), as: rule.as }
@@ -166,15 +206,23 @@ function matches(pattern: RegExp | string, text: string): boolean {
 }
 
 function ruleName(table: string, index: number, rule: ErrorRule): string {
-  const said = rule.match ?? rule.code ?? rule.signal ?? (rule.status !== undefined ? `status ${rule.status}` : `exit ${rule.exit}`)
+  const said =
+    rule.match ??
+    rule.code ??
+    rule.signal ??
+    (rule.status !== undefined ? `status ${rule.status}` : `exit ${rule.exit}`)
   return `${table}[${index}] ${clip(String(said), 80)}`
 }
 
 function builtIn(seen: Seen): { verdict: Verdict; rule: string; as?: string } {
-  if (seen.status !== null && TRANSIENT_STATUS.has(seen.status)) return { verdict: 'transient', rule: `built-in http-status ${seen.status}` }
-  if (seen.status !== null && seen.status >= 400 && seen.status < 500) return { verdict: 'permanent', rule: `built-in http-status ${seen.status}` }
-  if (seen.code !== null && TRANSIENT_CODES.has(seen.code)) return { verdict: 'transient', rule: `built-in code ${seen.code}` }
-  if (seen.code === 'output-invalid' || seen.code === 'result-too-large') return { verdict: 'permanent', rule: `built-in code ${seen.code}` }
+  if (seen.status !== null && TRANSIENT_STATUS.has(seen.status))
+    return { verdict: 'transient', rule: `built-in http-status ${seen.status}` }
+  if (seen.status !== null && seen.status >= 400 && seen.status < 500)
+    return { verdict: 'permanent', rule: `built-in http-status ${seen.status}` }
+  if (seen.code !== null && TRANSIENT_CODES.has(seen.code))
+    return { verdict: 'transient', rule: `built-in code ${seen.code}` }
+  if (seen.code === 'output-invalid' || seen.code === 'result-too-large')
+    return { verdict: 'permanent', rule: `built-in code ${seen.code}` }
   if (seen.schemaIssue) return { verdict: 'permanent', rule: 'built-in schema-error' }
   return { verdict: 'transient', rule: 'default transient' }
 }
@@ -203,7 +251,10 @@ function look(error: unknown): Seen {
     output: text('output') ?? '',
     retryAfterMs: retryAfter !== null && retryAfter > 0 && Number.isFinite(retryAfter) ? retryAfter : 0,
     verdict: (VERDICTS as readonly unknown[]).includes(verdict) ? (verdict as Verdict) : null,
-    details: typeof details === 'object' && details !== null && !Array.isArray(details) ? (details as Record<string, unknown>) : null,
+    details:
+      typeof details === 'object' && details !== null && !Array.isArray(details)
+        ? (details as Record<string, unknown>)
+        : null,
     result: at('result'),
     schemaIssue: Array.isArray(at('issues')),
   }
@@ -221,6 +272,10 @@ function describe(error: unknown): string {
 /** Codes on the wire are slugs; Node's `ECONNRESET` becomes `econnreset`. */
 function slug(code: string | null): string | null {
   if (code === null) return null
-  const made = code.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 64)
+  const made = code
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 64)
   return made || null
 }

@@ -36,7 +36,16 @@ export function formatDuration(ms: number): string {
   if (whole < 1000) return `${whole} ms`
   if (whole < 10_000) return `${(whole / 1000).toFixed(1)} s`
   const seconds = Math.floor(whole / 1000)
-  const units: [number, string][] = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'm'], [seconds % 60, 's']]
+  const units: [number, string][] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ]
   const first = units.findIndex(([n]) => n > 0)
-  return units.slice(first, first + 2).filter(([n], i) => i === 0 || n > 0).map(([n, u]) => `${n} ${u}`).join(' ')
+  return units
+    .slice(first, first + 2)
+    .filter(([n], i) => i === 0 || n > 0)
+    .map(([n, u]) => `${n} ${u}`)
+    .join(' ')
 }

@@ -27,9 +27,23 @@ export type AuditDraft = Pick<AuditEntry, 'tenant' | 'actor' | 'action' | 'targe
 export const FIRST_PREV_HASH = '0'.repeat(64)
 
 /** The next entry of a chain. */
-export function chain(draft: AuditDraft, previous: { seq: number; hash: string } | null, at: number, sha256: (text: string) => string): AuditEntry {
+export function chain(
+  draft: AuditDraft,
+  previous: { seq: number; hash: string } | null,
+  at: number,
+  sha256: (text: string) => string,
+): AuditEntry {
   const prevHash = previous?.hash ?? FIRST_PREV_HASH
-  const body = { seq: (previous?.seq ?? 0) + 1, at, tenant: draft.tenant, actor: draft.actor, action: draft.action, target: draft.target, reason: draft.reason, details: draft.details }
+  const body = {
+    seq: (previous?.seq ?? 0) + 1,
+    at,
+    tenant: draft.tenant,
+    actor: draft.actor,
+    action: draft.action,
+    target: draft.target,
+    reason: draft.reason,
+    details: draft.details,
+  }
   return { ...body, prevHash, hash: sha256(`${prevHash}\n${canonicalJson(body)}`) }
 }
 

@@ -38,9 +38,12 @@ export function depthOf(value: unknown, limit = 64): number {
   return deepest + 1
 }
 
+/** A string `__proto__`, with any of its characters escaped. */
+const PROTO = /"(?:_|\\u005f){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006f)(?:t|\\u0074)(?:o|\\u006f)(?:_|\\u005f){2}"/i
+
 /** Parses stored or foreign JSON text; a member called `__proto__` is dropped, so that no reader can be poisoned by it. */
 export function parseJson(text: string): Json {
-  if (!text.includes('"__proto__"')) return JSON.parse(text) as Json
+  if (!PROTO.test(text)) return JSON.parse(text) as Json
   return JSON.parse(text, function (key, value) {
     if (key === '__proto__') return undefined
     return value

@@ -4,7 +4,19 @@
  * No other file may know which state follows which.
  */
 import { delayMs, type RetryPolicy } from './backoff.js'
-import type { Actor, Attempt, AttemptEnd, Cancel, ErrorInfo, FinalState, JobState, LiveJob, LiveState, Outcome, Status } from './job.js'
+import type {
+  Actor,
+  Attempt,
+  AttemptEnd,
+  Cancel,
+  ErrorInfo,
+  FinalState,
+  JobState,
+  LiveJob,
+  LiveState,
+  Outcome,
+  Status,
+} from './job.js'
 
 export interface Events {
   /** A worker takes the job for an attempt. */
@@ -12,7 +24,13 @@ export interface Events {
   /** The handler returned, its output passed the schema and `verify`. */
   succeeded: { warnings: number }
   /** The handler threw; the verdict is already decided, the budget is decided here. */
-  errored: { verdict: 'transient' | 'permanent' | 'review'; error: ErrorInfo; retry: RetryPolicy; jitter: number; retryAfterMs: number }
+  errored: {
+    verdict: 'transient' | 'permanent' | 'review'
+    error: ErrorInfo
+    retry: RetryPolicy
+    jitter: number
+    retryAfterMs: number
+  }
   /** The worker gives it back unharmed (shutdown). */
   released: Record<never, never>
   /** The worker that held the lease is gone. */
@@ -44,33 +62,58 @@ interface Rule<E extends EventType> {
 type Row = { readonly [E in EventType]?: Rule<E> }
 
 /** A lost attempt waits a moment, so that a job that kills its workers cannot spin; the cap keeps recovery fast. */
-const AFTER_LOSS: RetryPolicy = { withinMs: Infinity, attempts: null, fromMs: 100, toMs: 5_000, factor: 2, onExhausted: 'review' }
+const AFTER_LOSS: RetryPolicy = {
+  withinMs: Infinity,
+  attempts: null,
+  fromMs: 100,
+  toMs: 5_000,
+  factor: 2,
+  onExhausted: 'review',
+}
 
 export const TRANSITIONS: { readonly [S in JobState]: Row } = {
   queued: {
     claimed: {
       to: ['running'],
       next: (job, event, now) =>
-        job.runAt > now ? null : {
-          state: 'running',
-          set: { worker: event.worker, epoch: job.epoch + 1, attempt: job.attempt + 1, startedAt: job.startedAt ?? now, attemptAt: now },
-        },
+        // Past its deadline a job only fails: work begun now could no longer count.
+        job.runAt > now || (job.deadlineAt !== null && job.deadlineAt <= now)
+          ? null
+          : {
+              state: 'running',
+              set: {
+                worker: event.worker,
+                epoch: job.epoch + 1,
+                attempt: job.attempt + 1,
+                startedAt: job.startedAt ?? now,
+                attemptAt: now,
+              },
+            },
     },
     cancelRequested: { to: ['cancelled'], next: (job, event, now) => cancelled(job, event, now) },
     retryRequested: {
       to: ['queued'],
       // Only between attempts: a scheduled job that never ran keeps its runAt.
-      next: (job, event, now) => (job.startedAt === null ? null : { state: 'queued', set: { runAt: now, ...reset(event.resetAttempts, now) } }),
+      next: (job, event, now) =>
+        job.startedAt === null ? null : { state: 'queued', set: { runAt: now, ...reset(event.resetAttempts, now) } },
     },
     deadlinePassed: { to: ['failed'], next: deadlineFailed },
   },
   running: {
     succeeded: {
       to: ['completed'],
-      next: (_job, event) => ({ state: 'completed', phase: event.warnings > 0 ? 'withWarnings' : 'clean', ends: 'ok', error: null }),
+      next: (_job, event) => ({
+        state: 'completed',
+        phase: event.warnings > 0 ? 'withWarnings' : 'clean',
+        ends: 'ok',
+        error: null,
+      }),
     },
     errored: { to: ['queued', 'waiting', 'failed'], next: byVerdict },
-    released: { to: ['queued'], next: (_job, _event, now) => ({ state: 'queued', ends: 'released', set: { runAt: now } }) },
+    released: {
+      to: ['queued'],
+      next: (_job, _event, now) => ({ state: 'queued', ends: 'released', set: { runAt: now } }),
+    },
     leaseExpired: { to: ['queued', 'waiting'], next: againOrReview },
     cancelRequested: {
       to: ['cancelling'],
@@ -84,7 +127,8 @@ export const TRANSITIONS: { readonly [S in JobState]: Row } = {
     cancelRequested: { to: ['cancelled'], next: (job, event, now) => cancelled(job, event, now) },
     retryRequested: {
       to: ['queued'],
-      next: (job, event, now) => (job.waitKind === 'review' ? { state: 'queued', set: { runAt: now, ...reset(event.resetAttempts, now) } } : null),
+      next: (job, event, now) =>
+        job.waitKind === 'review' ? { state: 'queued', set: { runAt: now, ...reset(event.resetAttempts, now) } } : null,
     },
     deadlinePassed: { to: ['failed'], next: deadlineFailed },
   },
@@ -92,7 +136,12 @@ export const TRANSITIONS: { readonly [S in JobState]: Row } = {
     // It finished before the cancel reached it: that is what happened, so that is what we say.
     succeeded: {
       to: ['completed'],
-      next: (_job, event) => ({ state: 'completed', phase: event.warnings > 0 ? 'withWarnings' : 'clean', ends: 'ok', error: null }),
+      next: (_job, event) => ({
+        state: 'completed',
+        phase: event.warnings > 0 ? 'withWarnings' : 'clean',
+        ends: 'ok',
+        error: null,
+      }),
     },
     errored: { to: ['cancelled'], next: cancelSettled },
     released: { to: ['cancelled'], next: cancelSettled },
@@ -102,7 +151,10 @@ export const TRANSITIONS: { readonly [S in JobState]: Row } = {
       // Only an escalation is news: graceful → force.
       next: (job, event) =>
         event.mode === 'force' && job.why?.cancel?.mode !== 'force'
-          ? { state: 'cancelling', set: { why: { ...job.why, cancel: { by: event.by, reason: event.reason, mode: 'force' } } } }
+          ? {
+              state: 'cancelling',
+              set: { why: { ...job.why, cancel: { by: event.by, reason: event.reason, mode: 'force' } } },
+            }
           : null,
     },
   },
@@ -122,38 +174,93 @@ function byVerdict(job: LiveJob, event: EventOf<'errored'>, now: number): Next {
   const spent = (retry.attempts !== null && errors >= retry.attempts) || runAt > job.budgetFrom + retry.withinMs
   const pastDeadline = job.deadlineAt !== null && runAt >= job.deadlineAt
   if (!spent && !pastDeadline) {
-    return { state: 'queued', ends: 'error', error, retryInMs: wait, set: { errors, runAt, why: { ...job.why, error } } }
+    return {
+      state: 'queued',
+      ends: 'error',
+      error,
+      retryInMs: wait,
+      set: { errors, runAt, why: { ...job.why, error } },
+    }
   }
-  if (retry.onExhausted === 'review' && !pastDeadline) return review({ ...job, errors }, { ...error, class: 'review' }, 'error')
+  if (retry.onExhausted === 'review' && !pastDeadline)
+    return review({ ...job, errors }, { ...error, class: 'review' }, 'error')
   return spent
-    ? { state: 'failed', phase: 'exhausted', ends: 'error', error: givenUp(error, 'exhausted', `Gave up after ${job.attempt} attempts. Last error: ${error.message}`) }
-    : { state: 'failed', phase: 'deadline', ends: 'error', error: givenUp(error, 'deadline-passed', `The deadline leaves no time for another attempt. Last error: ${error.message}`) }
+    ? {
+        state: 'failed',
+        phase: 'exhausted',
+        ends: 'error',
+        error: givenUp(error, 'exhausted', `Gave up after ${job.attempt} attempts. Last error: ${error.message}`),
+      }
+    : {
+        state: 'failed',
+        phase: 'deadline',
+        ends: 'error',
+        error: givenUp(
+          error,
+          'deadline-passed',
+          `The deadline leaves no time for another attempt. Last error: ${error.message}`,
+        ),
+      }
 }
 
 function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
   const { code: lastCode, class: lastClass, message: lastMessage, rule } = last
-  return { ...last, code, class: 'transient', message, details: { last: { code: lastCode, class: lastClass, message: lastMessage, rule } } }
+  return {
+    ...last,
+    code,
+    class: 'transient',
+    message,
+    details: { last: { code: lastCode, class: lastClass, message: lastMessage, rule } },
+  }
 }
 
 function review(job: LiveJob, error: ErrorInfo, ends: AttemptEnd): Next {
-  return { state: 'waiting', ends, error, set: { waitKind: 'review', wakeAt: null, errors: job.errors, losses: job.losses, why: { ...job.why, error } } }
+  return {
+    state: 'waiting',
+    ends,
+    error,
+    set: { waitKind: 'review', wakeAt: null, errors: job.errors, losses: job.losses, why: { ...job.why, error } },
+  }
 }
 
 function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now: number): Next {
   const losses = job.losses + 1
-  const error = engineError(job, 'worker-lost', 'transient', 'The worker died or fell silent; its attempt is void.', 'built-in worker-lost', now)
+  const error = engineError(
+    job,
+    'worker-lost',
+    'transient',
+    'The worker died or fell silent; its attempt is void.',
+    'built-in worker-lost',
+    now,
+  )
   if (losses >= event.maxLost) {
-    const poison = engineError(job, 'poison', 'review', `Its worker was lost ${losses} times in a row of attempts; a human should look before it runs again.`, 'built-in poison', now)
+    const poison = engineError(
+      job,
+      'poison',
+      'review',
+      `Its worker was lost ${losses} times in a row of attempts; a human should look before it runs again.`,
+      'built-in poison',
+      now,
+    )
     return review({ ...job, losses }, poison, 'lost')
   }
-  return { state: 'queued', ends: 'lost', error, set: { losses, runAt: now + delayMs(AFTER_LOSS, losses, event.jitter) } }
+  return {
+    state: 'queued',
+    ends: 'lost',
+    error,
+    set: { losses, runAt: now + delayMs(AFTER_LOSS, losses, event.jitter) },
+  }
 }
 
 function cancelled(job: LiveJob, { by, reason }: Cancel, now: number): Next {
   const operator = by === 'operator'
   const code = operator ? 'cancelled-by-operator' : 'cancelled-by-caller'
   const message = reason ? `Cancelled: ${reason}` : 'Cancelled on request.'
-  return { state: 'cancelled', phase: operator ? 'byOperator' : 'byCaller', error: engineError(job, code, null, message, null, now) }
+  return {
+    state: 'cancelled',
+    phase: operator ? 'byOperator' : 'byCaller',
+    error: engineError(job, code, null, message, null, now),
+  }
 }
 
 function cancelSettled(job: LiveJob, event: EventOf<'errored' | 'released' | 'leaseExpired'>, now: number): Next {
@@ -164,13 +271,37 @@ function cancelSettled(job: LiveJob, event: EventOf<'errored' | 'released' | 'le
 
 function deadlineFailed(job: LiveJob, _event: EventOf<'deadlinePassed'>, now: number): Next {
   const last = job.why?.error
-  const error = engineError(job, 'deadline-passed', 'permanent', 'The deadline passed before the work was done.', 'built-in deadline', now)
+  const error = engineError(
+    job,
+    'deadline-passed',
+    'permanent',
+    'The deadline passed before the work was done.',
+    'built-in deadline',
+    now,
+  )
   if (last) error.details = { last: { code: last.code, class: last.class, message: last.message, rule: last.rule } }
   return { state: 'failed', phase: 'deadline', error }
 }
 
-function engineError(job: LiveJob, code: string, kind: ErrorInfo['class'], message: string, rule: string | null, now: number): ErrorInfo {
-  return { code, class: kind, message, messages: [message], step: null, rule, details: null, attempts: job.attempt, occurredAt: now }
+function engineError(
+  job: LiveJob,
+  code: string,
+  kind: ErrorInfo['class'],
+  message: string,
+  rule: string | null,
+  now: number,
+): ErrorInfo {
+  return {
+    code,
+    class: kind,
+    message,
+    messages: [message],
+    step: null,
+    rule,
+    details: null,
+    attempts: job.attempt,
+    occurredAt: now,
+  }
 }
 
 function reset(resetAttempts: boolean, now: number): Partial<LiveJob> {
@@ -214,23 +345,63 @@ export interface Refusal {
  * @param fence the epoch or version the writer believes in; a mismatch is `stale-lease`
  */
 export function transition(job: LiveJob, event: Event, now: number, fence: Fence = null): Decision | Refusal {
-  if (fence !== null && ('epoch' in fence ? fence.epoch !== job.epoch : fence.version !== job.version)) return { ok: false, reason: 'stale-lease' }
+  if (fence !== null && ('epoch' in fence ? fence.epoch !== job.epoch : fence.version !== job.version))
+    return { ok: false, reason: 'stale-lease' }
   const rule = TRANSITIONS[job.state][event.type] as Rule<EventType> | undefined
   const next = rule?.next(job, event as never, now)
   if (!rule || !next) return { ok: false, reason: 'illegal-transition' }
   const version = job.version + 1
   const revision = job.revision + 1
   const final = isFinal(next.state)
-  const live: LiveJob | null = final ? null : { ...job, ...entering(next.state as LiveState), ...next.set, state: next.state as LiveState, version, revision, changedAt: now }
+  const live: LiveJob | null = final
+    ? null
+    : {
+        ...job,
+        ...entering(next.state as LiveState),
+        ...next.set,
+        state: next.state as LiveState,
+        version,
+        revision,
+        changedAt: now,
+      }
   const outcome: Outcome | null = final
-    ? { jobId: job.id, status: next.state as FinalState, phase: next.phase!, error: next.error ?? null, attempt: job.attempt, epoch: job.epoch, version, revision, startedAt: job.startedAt, finishedAt: now }
+    ? {
+        jobId: job.id,
+        status: next.state as FinalState,
+        phase: next.phase!,
+        error: next.error ?? null,
+        attempt: job.attempt,
+        epoch: job.epoch,
+        version,
+        revision,
+        startedAt: job.startedAt,
+        finishedAt: now,
+      }
     : null
   const attempt: Attempt | null = next.ends
-    ? { jobId: job.id, attempt: job.attempt, epoch: job.epoch, worker: job.worker, outcome: next.ends, startedAt: job.attemptAt ?? now, endedAt: now, error: attemptError(event, next), verdict: event.type === 'errored' ? event.verdict : null, retryInMs: next.retryInMs ?? null }
+    ? {
+        jobId: job.id,
+        attempt: job.attempt,
+        epoch: job.epoch,
+        worker: job.worker,
+        outcome: next.ends,
+        startedAt: job.attemptAt ?? now,
+        endedAt: now,
+        error: attemptError(event, next),
+        verdict: event.type === 'errored' ? event.verdict : null,
+        retryInMs: next.retryInMs ?? null,
+      }
     : null
   const history: HistoryEntry = {
-    seq: version, at: now, event: event.type, state: next.state, phase: live ? phaseOf(live, now) : next.phase!,
-    epoch: live ? live.epoch : job.epoch, attempt: live ? live.attempt : job.attempt, actor: event.actor, reason: event.reason ?? null,
+    seq: version,
+    at: now,
+    event: event.type,
+    state: next.state,
+    phase: live ? phaseOf(live, now) : next.phase!,
+    epoch: live ? live.epoch : job.epoch,
+    attempt: live ? live.attempt : job.attempt,
+    actor: event.actor,
+    reason: event.reason ?? null,
     error: next.error ?? null,
   }
   return { ok: true, from: job, live, outcome, attempt, history }
@@ -238,7 +409,7 @@ export function transition(job: LiveJob, event: Event, now: number, fence: Fence
 
 /** The attempt keeps the error as it surfaced, not the verdict on the whole job. */
 function attemptError(event: Event, next: Next): ErrorInfo | null {
-  return event.type === 'errored' ? event.error : (next.ends === 'ok' ? null : next.error ?? null)
+  return event.type === 'errored' ? event.error : next.ends === 'ok' ? null : (next.error ?? null)
 }
 
 /** Columns that a state never has. */
@@ -248,18 +419,55 @@ function entering(state: LiveState): Partial<LiveJob> {
 }
 
 /** The live row a new job starts with. */
-export function newLive(id: string, lane: string, level: number, now: number, times: { runAt: number | null; deadlineAt: number | null; escalateAt: number | null }): LiveJob {
+export function newLive(
+  id: string,
+  lane: string,
+  level: number,
+  now: number,
+  times: { runAt: number | null; deadlineAt: number | null; escalateAt: number | null },
+): LiveJob {
   const runAt = Math.max(now, times.runAt ?? now)
   return {
-    id, lane, level, state: 'queued', waitKind: null, runAt, wakeAt: null, escalateAt: times.escalateAt, lateAt: null, deadlineAt: times.deadlineAt,
-    version: 1, revision: 1, epoch: 0, attempt: 0, errors: 0, losses: 0, budgetFrom: runAt, worker: null, startedAt: null, attemptAt: null,
-    cancelAt: null, why: null, changedAt: now,
+    id,
+    lane,
+    level,
+    state: 'queued',
+    waitKind: null,
+    runAt,
+    wakeAt: null,
+    escalateAt: times.escalateAt,
+    lateAt: null,
+    deadlineAt: times.deadlineAt,
+    version: 1,
+    revision: 1,
+    epoch: 0,
+    attempt: 0,
+    errors: 0,
+    losses: 0,
+    budgetFrom: runAt,
+    worker: null,
+    startedAt: null,
+    attemptAt: null,
+    cancelAt: null,
+    why: null,
+    changedAt: now,
   }
 }
 
 /** The first history row of a job. */
 export function accepted(job: LiveJob, actor: Actor): HistoryEntry {
-  return { seq: job.version, at: job.changedAt, event: 'submitted', state: 'queued', phase: phaseOf(job, job.changedAt), epoch: 0, attempt: 0, actor, reason: null, error: null }
+  return {
+    seq: job.version,
+    at: job.changedAt,
+    event: 'submitted',
+    state: 'queued',
+    phase: phaseOf(job, job.changedAt),
+    epoch: 0,
+    attempt: 0,
+    actor,
+    reason: null,
+    error: null,
+  }
 }
 
 export function isFinal(state: JobState): state is FinalState {
@@ -273,7 +481,10 @@ export function statusOf(job: Pick<LiveJob, 'state' | 'waitKind' | 'startedAt'>)
 }
 
 /** The operator's phase of an unfinished job (http-contract 2.1). */
-export function phaseOf(job: Pick<LiveJob, 'state' | 'waitKind' | 'startedAt' | 'runAt' | 'errors' | 'losses' | 'why'>, now: number): string {
+export function phaseOf(
+  job: Pick<LiveJob, 'state' | 'waitKind' | 'startedAt' | 'runAt' | 'errors' | 'losses' | 'why'>,
+  now: number,
+): string {
   if (job.state === 'waiting') return job.waitKind === 'timer' || job.waitKind === 'child' ? 'waiting' : job.waitKind!
   if (job.state === 'cancelling') return 'cancelling'
   if (job.state === 'running') return 'running'

@@ -48,9 +48,22 @@ export interface WireJob {
   /** One sentence for people. */
   statusText: string
   progress: WireProgress | null
-  blockedOn: { kind: 'approval' | 'review' | 'signal' | 'input' | 'pause'; id: string; title: string; since: string; dueAt: string | null; href: string | null }[]
+  blockedOn: {
+    kind: 'approval' | 'review' | 'signal' | 'input' | 'pause'
+    id: string
+    title: string
+    since: string
+    dueAt: string | null
+    href: string | null
+  }[]
   result: Json
-  resultInfo: { state: 'none' | 'inline' | 'external' | 'expired'; bytes: number | null; contentType: string | null; sha256: string | null; expiresAt: string | null }
+  resultInfo: {
+    state: 'none' | 'inline' | 'external' | 'expired'
+    bytes: number | null
+    contentType: string | null
+    sha256: string | null
+    expiresAt: string | null
+  }
   error: WireError | null
   warnings: WireWarning[]
   input?: Json
@@ -158,7 +171,17 @@ export interface WireEvent {
   time: string
   timestamp: string
   datacontenttype: 'application/json'
-  data: { jobId: string; jobType: string; status: Status; done: boolean; version: number; groupId: string | null; operationKey: string | null; previousStatus: Status | null; progress?: WireProgress }
+  data: {
+    jobId: string
+    jobType: string
+    status: Status
+    done: boolean
+    version: number
+    groupId: string | null
+    operationKey: string | null
+    previousStatus: Status | null
+    progress?: WireProgress
+  }
 }
 
 export interface WireGroup {
@@ -180,7 +203,12 @@ export interface WireJobType {
   resultSchema: Json
   stages: { name: string; label: string }[]
   completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
-  retry: { withinMs: number; maxAttempts: number | null; backoff: { fromMs: number; toMs: number; factor: number }; onExhausted: 'fail' | 'review' }
+  retry: {
+    withinMs: number
+    maxAttempts: number | null
+    backoff: { fromMs: number; toMs: number; factor: number }
+    onExhausted: 'fail' | 'review'
+  }
   errorClasses: { match: string; is: string; code: string | null }[]
   expected: { p50Ms: number | null; p95Ms: number | null; samples: number }
   requireIdempotencyKey: boolean

@@ -102,7 +102,11 @@ export interface JobContext<Input> {
   /** Runs `fn` in every attempt: for state that must be read again before acting. Only its digest is logged. */
   read<T>(name: string, fn: () => T | Promise<T>): Promise<T>
   /** Tries the engines in order: the next one on `permanent`, stop on `transient` and `review`. Records which one did it. */
-  first<T>(name: string, engines: Record<string, (context: StepContext) => T | Promise<T>>, options?: { errors?: readonly ErrorRule[] }): Promise<{ engine: string; value: T }>
+  first<T>(
+    name: string,
+    engines: Record<string, (context: StepContext) => T | Promise<T>>,
+    options?: { errors?: readonly ErrorRule[] },
+  ): Promise<{ engine: string; value: T }>
   /** Runs a supervised child process and records its parsed value like a step. */
   process<T = string>(name: string, options: ProcessOptions<T>): Promise<T>
   /** What people see. Stored at most once a second; the last value always is. */

@@ -76,7 +76,9 @@ export interface JobDefinition<I extends AnySchema = AnySchema, O extends AnySch
   handler(options: HandlerOptions<OutputOf<I>, OutputOf<O>>, fn: HandlerFn<I, O>): JobHandler<I, O>
 }
 
-type HandlerFn<I extends AnySchema, O extends AnySchema> = (job: JobContext<OutputOf<I>>) => Promise<InputOf<O>> | InputOf<O>
+type HandlerFn<I extends AnySchema, O extends AnySchema> = (
+  job: JobContext<OutputOf<I>>,
+) => Promise<InputOf<O>> | InputOf<O>
 
 /** Options with defaults filled in and durations in milliseconds. */
 export interface HandlerSettings {
@@ -117,10 +119,18 @@ export function isJobHandler(value: unknown): value is JobHandler {
  * export const greetHandler = greet.handler(async (job) => ({ text: `Hello ${job.input.name}` }))
  * @throws UntildoneError `bad-definition`, `schema-not-describable`
  */
-export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(name: string, options: DefineOptions<I, O>): JobDefinition<I, O> {
-  if (!NAME.test(name)) throw bad(`"${name}" is not a usable job name: use letters, digits, ".", "_" and "-", 1 to 128 characters, with a letter or digit at both ends.`)
+export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(
+  name: string,
+  options: DefineOptions<I, O>,
+): JobDefinition<I, O> {
+  if (!NAME.test(name))
+    throw bad(
+      `"${name}" is not a usable job name: use letters, digits, ".", "_" and "-", 1 to 128 characters, with a letter or digit at both ends.`,
+    )
   if (!options?.input) throw bad(`Job "${name}" has no input schema.`)
-  const stages = (options.stages ?? []).map((stage) => (typeof stage === 'string' ? { name: stage, label: labelOf(stage) } : stage))
+  const stages = (options.stages ?? []).map((stage) =>
+    typeof stage === 'string' ? { name: stage, label: labelOf(stage) } : stage,
+  )
   const definition: JobDefinition<I, O> = {
     name,
     title: options.title ?? null,
@@ -129,7 +139,9 @@ export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(
     output: options.output ?? null,
     stages,
     inputSchema: describeSchema(options.input, 'input', options.jsonSchema?.input, `Input of job "${name}"`),
-    outputSchema: options.output ? describeSchema(options.output, 'output', options.jsonSchema?.output, `Output of job "${name}"`) : {},
+    outputSchema: options.output
+      ? describeSchema(options.output, 'output', options.jsonSchema?.output, `Output of job "${name}"`)
+      : {},
     handler(first: HandlerOptions<any, any> | HandlerFn<I, O>, second?: HandlerFn<I, O>): JobHandler<I, O> {
       const run = typeof first === 'function' ? first : second
       if (typeof run !== 'function') throw bad(`Job "${name}": handler() needs a function.`)
@@ -142,12 +154,15 @@ export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(
 function settle(name: string, options: HandlerOptions<any, any>): HandlerSettings {
   const whole = (value: number | undefined, what: string, fallback: number): number => {
     if (value === undefined) return fallback
-    if (!Number.isInteger(value) || value < 1) throw bad(`Job "${name}": ${what} must be a whole number of 1 or more, not ${value}.`)
+    if (!Number.isInteger(value) || value < 1)
+      throw bad(`Job "${name}": ${what} must be a whole number of 1 or more, not ${value}.`)
     return value
   }
-  if (options.queue !== undefined && !NAME.test(options.queue)) throw bad(`Job "${name}": "${options.queue}" is not a usable queue name.`)
+  if (options.queue !== undefined && !NAME.test(options.queue))
+    throw bad(`Job "${name}": "${options.queue}" is not a usable queue name.`)
   for (const [i, rule] of (options.errors ?? []).entries()) {
-    if ((rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) === undefined) throw bad(`Job "${name}": errors[${i}] has no condition; give match, code, status, exit or signal.`)
+    if ((rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) === undefined)
+      throw bad(`Job "${name}": errors[${i}] has no condition; give match, code, status, exit or signal.`)
   }
   try {
     const completion = options.completion ?? { mode: 'background' }
@@ -159,7 +174,10 @@ function settle(name: string, options: HandlerOptions<any, any>): HandlerSetting
       targetMs: options.target ? parseDuration(options.target.p95, 'target.p95') : null,
       errors: options.errors ?? [],
       verify: options.verify ?? null,
-      completion: completion.mode === 'wait' ? { mode: 'wait', upToMs: parseDuration(completion.upTo, 'completion.upTo') } : completion,
+      completion:
+        completion.mode === 'wait'
+          ? { mode: 'wait', upToMs: parseDuration(completion.upTo, 'completion.upTo') }
+          : completion,
       concurrency: options.concurrency === undefined ? Infinity : whole(options.concurrency, 'concurrency', 1),
       retentionMs: parseDuration(options.retention ?? '30d', 'retention'),
       requireIdempotencyKey: options.requireIdempotencyKey ?? false,

@@ -11,7 +11,10 @@ const FILE_ID = /^file_[A-Za-z0-9_-]{22}$/
 
 /** A field that refers to an uploaded file: `z.object({ pdf: file() })`. Its value is the file's id. */
 export function file() {
-  return z.string().regex(FILE_ID, 'must be the id of an uploaded file, like file_…; upload it with POST /v1/files').meta({ format: FILE_FORMAT })
+  return z
+    .string()
+    .regex(FILE_ID, 'must be the id of an uploaded file, like file_…; upload it with POST /v1/files')
+    .meta({ format: FILE_FORMAT })
 }
 
 export function isFileId(value: unknown): value is string {
@@ -24,7 +27,10 @@ export function filesIn(schema: unknown, value: unknown, root: unknown = schema,
   const node = schema as Record<string, any>
   const found: string[] = []
   if (typeof node.$ref === 'string' && node.$ref.startsWith('#/')) {
-    const target = node.$ref.slice(2).split('/').reduce((at: any, key: string) => at?.[key.replaceAll('~1', '/').replaceAll('~0', '~')], root)
+    const target = node.$ref
+      .slice(2)
+      .split('/')
+      .reduce((at: any, key: string) => at?.[key.replaceAll('~1', '/').replaceAll('~0', '~')], root)
     found.push(...filesIn(target, value, root, depth + 1))
   }
   if (node.format === FILE_FORMAT && isFileId(value)) found.push(value)

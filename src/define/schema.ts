@@ -13,12 +13,20 @@ export interface StandardSchema<Input = unknown, Output = Input> {
     readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
     /** Standard JSON Schema v1, where the library has it. */
-    readonly jsonSchema?: { input(options: { target: string }): Record<string, unknown>; output(options: { target: string }): Record<string, unknown> }
+    readonly jsonSchema?: {
+      input(options: { target: string }): Record<string, unknown>
+      output(options: { target: string }): Record<string, unknown>
+    }
   }
 }
 export type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly { readonly message: string; readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined }[] }
+  | {
+      readonly issues: readonly {
+        readonly message: string
+        readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+      }[]
+    }
 
 /** A JSON Schema 2020-12 document, with the TypeScript type it stands for: `jsonSchema<Input>({ type: 'object', … })`. */
 export interface RawSchema<T = Json> {
@@ -40,14 +48,25 @@ export function jsonSchema<T = Json>(document: Record<string, unknown>): RawSche
  * JSON Schema 2020-12 of a schema, for the catalogue and for OpenAPI.
  * @throws UntildoneError `schema-not-describable` when the library cannot emit it and none was given beside it.
  */
-export function describeSchema(schema: AnySchema, side: 'input' | 'output', given: Record<string, unknown> | undefined, what: string): Record<string, unknown> {
+export function describeSchema(
+  schema: AnySchema,
+  side: 'input' | 'output',
+  given: Record<string, unknown> | undefined,
+  what: string,
+): Record<string, unknown> {
   if (given) return given
   if ('jsonSchema' in schema) return schema.jsonSchema
   const emit = schema['~standard'].jsonSchema
   try {
-    if (emit) return side === 'input' ? emit.input({ target: 'draft-2020-12' }) : emit.output({ target: 'draft-2020-12' })
+    if (emit)
+      return side === 'input' ? emit.input({ target: 'draft-2020-12' }) : emit.output({ target: 'draft-2020-12' })
   } catch (cause) {
-    throw new UntildoneError('schema-not-describable', `${what}: ${cause instanceof Error ? cause.message : cause}`, { cause })
+    throw new UntildoneError('schema-not-describable', `${what}: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    })
   }
-  throw new UntildoneError('schema-not-describable', `${what}: the schema library "${schema['~standard'].vendor}" does not emit JSON Schema.`)
+  throw new UntildoneError(
+    'schema-not-describable',
+    `${what}: the schema library "${schema['~standard'].vendor}" does not emit JSON Schema.`,
+  )
 }

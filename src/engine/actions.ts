@@ -14,54 +14,103 @@ import { demand, holds, isOwn } from './rights.js'
 export class Actions {
   constructor(private readonly parts: EngineParts) {}
 
-  async cancel(caller: Caller, id: string, request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number }): Promise<{ job: WireJob; pending: boolean }> {
+  async cancel(
+    caller: Caller,
+    id: string,
+    request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number },
+  ): Promise<{ job: WireJob; pending: boolean }> {
     const { record, outcome } = await this.parts.load(caller, id)
     const own = isOwn(caller, record)
     if (!holds(caller, 'jobs:operate') && !(own && holds(caller, 'jobs:submit'))) demand(caller, 'jobs:operate')
     if (outcome?.status === 'cancelled') return { job: await this.parts.get(caller, id), pending: false }
     const reason = request.reason ?? null
-    const moved = await this.move(caller, id, 'job.cancel', reason, request.ifVersion, { type: 'cancelRequested', actor: caller.actor, reason, by: own ? 'caller' : 'operator', mode: request.mode ?? 'graceful' })
+    const moved = await this.move(caller, id, 'job.cancel', reason, request.ifVersion, {
+      type: 'cancelRequested',
+      actor: caller.actor,
+      reason,
+      by: own ? 'caller' : 'operator',
+      mode: request.mode ?? 'graceful',
+    })
     const job = await this.parts.get(caller, id)
     // Asked again while it is stopping: the answer is the same as to the first request.
     if (moved.outcome === 'refused' && moved.live.state !== 'cancelling') throw refused(job)
     return { job, pending: !job.done }
   }
 
-  async retry(caller: Caller, id: string, request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean }): Promise<WireJob> {
+  async retry(
+    caller: Caller,
+    id: string,
+    request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean },
+  ): Promise<WireJob> {
     const { live } = await this.parts.load(caller, id)
     demand(caller, 'jobs:operate')
     const reason = request.reason ?? null
     const resetAttempts = request.resetAttempts ?? live?.waitKind === 'review'
-    const moved = await this.move(caller, id, 'job.retry', reason, request.ifVersion, { type: 'retryRequested', actor: caller.actor, reason, resetAttempts })
+    const moved = await this.move(caller, id, 'job.retry', reason, request.ifVersion, {
+      type: 'retryRequested',
+      actor: caller.actor,
+      reason,
+      resetAttempts,
+    })
     const job = await this.parts.get(caller, id)
     if (moved.outcome === 'refused') throw refused(job)
     return job
   }
 
-  private async move(caller: Caller, jobId: string, action: string, reason: string | null, ifVersion: number | undefined, event: Event): Promise<Moved> {
+  private async move(
+    caller: Caller,
+    jobId: string,
+    action: string,
+    reason: string | null,
+    ifVersion: number | undefined,
+    event: Event,
+  ): Promise<Moved> {
     const moved = await this.parts.store.move({
-      jobId, tenant: caller.tenant,
+      jobId,
+      tenant: caller.tenant,
       decide: (live, now) => transition(live, event, now, ifVersion === undefined ? null : { version: ifVersion }),
       expiresAt: this.parts.expiresAt,
-      audit: { tenant: caller.tenant, actor: caller.actor, action, target: `job/${jobId}`, reason, details: caller.requestId ? { requestId: caller.requestId } : null },
+      audit: {
+        tenant: caller.tenant,
+        actor: caller.actor,
+        action,
+        target: `job/${jobId}`,
+        reason,
+        details: caller.requestId ? { requestId: caller.requestId } : null,
+      },
     })
     if (moved.outcome === 'not-found') throw notFound(jobId)
     if (moved.outcome === 'finished') {
       const job = await this.parts.get(caller, jobId)
-      throw new UntildoneError('job-already-done', `The job is already ${moved.status}; a finished job never changes.`, { params: { status: moved.status, next: nextOf(job) } })
+      throw new UntildoneError(
+        'job-already-done',
+        `The job is already ${moved.status}; a finished job never changes.`,
+        { params: { status: moved.status, next: nextOf(job) } },
+      )
     }
     if (moved.outcome === 'refused' && moved.reason === 'stale-lease') {
-      throw new UntildoneError('version-mismatch', `The job is at version ${moved.live.version}, not ${ifVersion}.`, { params: { version: moved.live.version, ifVersion } })
+      throw new UntildoneError('version-mismatch', `The job is at version ${moved.live.version}, not ${ifVersion}.`, {
+        params: { version: moved.live.version, ifVersion },
+      })
     }
     return moved
   }
 }
 
 function nextOf(job: WireJob): string {
-  return job.status === 'completed' ? `GET ${job.links.result}` : `submit it again as a new job: POST /v1/jobs with type "${job.type}"`
+  return job.status === 'completed'
+    ? `GET ${job.links.result}`
+    : `submit it again as a new job: POST /v1/jobs with type "${job.type}"`
 }
 
 function refused(job: WireJob): UntildoneError {
-  const why = job.status === 'accepted' ? 'it has not started yet' : job.status === 'processing' ? 'an attempt is running' : `it is ${job.status}`
-  return new UntildoneError('invalid-transition', `That is not possible now: ${why}.`, { params: { status: job.status } })
+  const why =
+    job.status === 'accepted'
+      ? 'it has not started yet'
+      : job.status === 'processing'
+        ? 'an attempt is running'
+        : `it is ${job.status}`
+  return new UntildoneError('invalid-transition', `That is not possible now: ${why}.`, {
+    params: { status: job.status },
+  })
 }

@@ -5,11 +5,32 @@
 import type { Clock } from '../core/clock.js'
 import type { Actor, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
-import type { WireApiKey, WireAttempt, WireEvent, WireFile, WireGroup, WireHistoryEntry, WireJob, WireJobType, WireLog, WireStep } from '../core/wire.js'
+import type {
+  WireApiKey,
+  WireAttempt,
+  WireEvent,
+  WireFile,
+  WireGroup,
+  WireHistoryEntry,
+  WireJob,
+  WireJobType,
+  WireLog,
+  WireStep,
+} from '../core/wire.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 
-export const SCOPES = ['jobs:submit', 'jobs:read', 'jobs:signal', 'jobs:operate', 'jobs:override', 'approvals:read', 'approvals:decide', 'webhooks:manage', 'admin'] as const
+export const SCOPES = [
+  'jobs:submit',
+  'jobs:read',
+  'jobs:signal',
+  'jobs:operate',
+  'jobs:override',
+  'approvals:read',
+  'approvals:decide',
+  'webhooks:manage',
+  'admin',
+] as const
 export type Scope = (typeof SCOPES)[number]
 
 /** Who asks. Made by the server's authentication, or `LOCAL` when embedded. `admin` holds every scope. */
@@ -94,9 +115,17 @@ export interface Engine {
 
   submit(caller: Caller, body: SubmitBody, key: string | null): Promise<SubmitAnswer>
   /** All or nothing; field errors have pointers under /items/<n>. */
-  submitBatch(caller: Caller, items: { body: SubmitBody; key: string | null }[], key: string | null): Promise<{ items: WireJob[]; replayed: boolean }>
+  submitBatch(
+    caller: Caller,
+    items: { body: SubmitBody; key: string | null }[],
+    key: string | null,
+  ): Promise<{ items: WireJob[]; replayed: boolean }>
   /** All checks of a submit, nothing stored. */
-  validate(caller: Caller, body: SubmitBody, key: string | null): Promise<{ valid: true; type: string; gates: []; estimates: { p50Ms: number | null; p95Ms: number | null } }>
+  validate(
+    caller: Caller,
+    body: SubmitBody,
+    key: string | null,
+  ): Promise<{ valid: true; type: string; gates: []; estimates: { p50Ms: number | null; p95Ms: number | null } }>
   /** How the server should answer a submit of this type when the client sends no Prefer. */
   completionOf(type: string): WireJobType['completion']
 
@@ -109,15 +138,28 @@ export interface Engine {
   group(caller: Caller, groupId: string): Promise<WireGroup>
 
   /** `pending: true` while a worker still has to stop (202), else it is cancelled already (200). */
-  cancel(caller: Caller, id: string, request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number }): Promise<{ job: WireJob; pending: boolean }>
-  retry(caller: Caller, id: string, request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean }): Promise<WireJob>
+  cancel(
+    caller: Caller,
+    id: string,
+    request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number },
+  ): Promise<{ job: WireJob; pending: boolean }>
+  retry(
+    caller: Caller,
+    id: string,
+    request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean },
+  ): Promise<WireJob>
 
   history(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireHistoryEntry>>
   attempts(caller: Caller, id: string): Promise<WireAttempt[]>
   steps(caller: Caller, id: string): Promise<WireStep[]>
   logs(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireLog>>
   /** Events of one job after a cursor (an event id, or null for the beginning). An unknown cursor gives `reset: true`. */
-  events(caller: Caller, id: string, after: string | null, limit: number): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }>
+  events(
+    caller: Caller,
+    id: string,
+    after: string | null,
+    limit: number,
+  ): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }>
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
 
@@ -126,7 +168,11 @@ export interface Engine {
   type(caller: Caller, name: string): WireJobType
 
   /** Streams to disk, hashes, syncs, then stores the row. @throws payload-too-large; nothing is left behind then */
-  addFile(caller: Caller, source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>, meta: { contentType: string; name: string | null; maxBytes: number }): Promise<WireFile>
+  addFile(
+    caller: Caller,
+    source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
+    meta: { contentType: string; name: string | null; maxBytes: number },
+  ): Promise<WireFile>
   openFile(caller: Caller, id: string): Promise<{ meta: WireFile; file: OpenFile }>
 
   createKey(caller: Caller, request: KeyRequest): Promise<WireApiKey>
@@ -147,4 +193,9 @@ export interface Engine {
 }
 
 /** The caller of an embedding program: its own tenant, all rights. */
-export const LOCAL: Caller = { tenant: 'default', actor: { kind: 'system', id: 'local', name: 'this process' }, scopes: ['admin'], types: null }
+export const LOCAL: Caller = {
+  tenant: 'default',
+  actor: { kind: 'system', id: 'local', name: 'this process' },
+  scopes: ['admin'],
+  types: null,
+}

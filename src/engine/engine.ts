@@ -2,7 +2,7 @@
  * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
  */
 import type { Clock, Entropy } from '../core/clock.js'
-import { partsOf } from '../core/job.js'
+import { partsOf, type Status } from '../core/job.js'
 import { UntildoneError } from '../core/errors.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
@@ -34,6 +34,9 @@ export interface EngineInside {
   parts: EngineParts
   files: Files
   waiters: Waiters
+  submission: Submission
+  /** Waits for the end of a job submitted when waiters.ends was `mark`; no rights are asked. `json` is the result when it came with the commit. */
+  end(id: string, mark: number): Promise<{ status: Status | 'gone'; json: string | null }>
 }
 
 /** Milliseconds since the epoch in a UUIDv7 (RFC 9562, section 5.7). */
@@ -44,11 +47,21 @@ export function bornAt(id: string): number {
 export async function createEngine(options: EngineOptions): Promise<Engine & EngineInside> {
   const { store, registry, clock, entropy } = options
   const waiters = new Waiters()
-  const parts = new EngineParts(store, registry, options.files, clock, entropy, waiters, new Cursors(await store.secret()), options.onSubmitting)
+  const parts = new EngineParts(
+    store,
+    registry,
+    options.files,
+    clock,
+    entropy,
+    waiters,
+    new Cursors(await store.secret()),
+    options.onSubmitting,
+  )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
   store.onChange((changes: readonly Change[]) => {
     for (const { jobId, lane, end } of changes) {
-      if (end?.outcome.status === 'completed') registry.expectations.add(partsOf(lane).type, Math.max(0, end.outcome.finishedAt - bornAt(jobId)))
+      if (end?.outcome.status === 'completed')
+        registry.expectations.add(partsOf(lane).type, Math.max(0, end.outcome.finishedAt - bornAt(jobId)))
     }
     waiters.notify(changes)
   })
@@ -59,7 +72,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const keys = new Keys(parts, options.env)
 
   return {
-    parts, files, waiters, clock, store: store.info,
+    parts,
+    files,
+    waiters,
+    submission,
+    clock,
+    store: store.info,
     submit: (caller, body, key) => submission.submit(caller, body, key),
     submitBatch: (caller, items, key) => submission.submitBatch(caller, items, key),
     validate: (caller, body, key) => submission.validate(caller, body, key),
@@ -77,12 +95,18 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     steps: (caller, id) => queries.steps(caller, id),
     logs: (caller, id, page) => queries.logs(caller, id, page),
     events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
+    end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
 
-    types: (caller) => registry.all().filter((type) => mayUseType(caller, type.name)).map((type) => registry.describe(type)),
+    types: (caller) =>
+      registry
+        .all()
+        .filter((type) => mayUseType(caller, type.name))
+        .map((type) => registry.describe(type)),
     type(caller, name) {
       const type = registry.get(name)
-      if (!type || !mayUseType(caller, name)) throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
+      if (!type || !mayUseType(caller, name))
+        throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
       return registry.describe(type)
     },
 

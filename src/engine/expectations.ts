@@ -37,7 +37,11 @@ export class Expectations {
     if (!entry || entry.ring.length < ENOUGH) return entry ? { ...NONE, samples: entry.ring.length } : NONE
     if (!entry.known) {
       const sorted = [...entry.ring].sort((a, b) => a - b)
-      entry.known = { p50Ms: sorted[Math.floor(sorted.length * 0.5)]!, p95Ms: sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))]!, samples: sorted.length }
+      entry.known = {
+        p50Ms: sorted[Math.floor(sorted.length * 0.5)]!,
+        p95Ms: sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))]!,
+        samples: sorted.length,
+      }
     }
     return entry.known
   }

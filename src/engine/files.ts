@@ -17,18 +17,44 @@ export const FILE_GRACE_MS = 86_400_000
 export class Files {
   constructor(private readonly parts: EngineParts) {}
 
-  async add(caller: Caller, source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>, meta: { contentType: string; name: string | null; maxBytes: number }): Promise<WireFile> {
+  async add(
+    caller: Caller,
+    source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
+    meta: { contentType: string; name: string | null; maxBytes: number },
+  ): Promise<WireFile> {
     demand(caller, 'jobs:submit')
-    return wireFile(await this.store(caller.tenant, `${caller.actor.kind}:${caller.actor.id}`, source as AsyncIterable<Uint8Array>, meta))
+    return wireFile(
+      await this.store(
+        caller.tenant,
+        `${caller.actor.kind}:${caller.actor.id}`,
+        source as AsyncIterable<Uint8Array>,
+        meta,
+      ),
+    )
   }
 
   /** Bytes, sync, row; the row's commit is the moment at which the file exists. */
-  async store(tenant: string, createdBy: string, source: AsyncIterable<Uint8Array>, meta: { contentType: string; name: string | null; maxBytes: number }): Promise<FileRow> {
+  async store(
+    tenant: string,
+    createdBy: string,
+    source: AsyncIterable<Uint8Array>,
+    meta: { contentType: string; name: string | null; maxBytes: number },
+  ): Promise<FileRow> {
     const { entropy, store, files } = this.parts
     const id = `file_${entropy.token(16)}`
     const { bytes, sha256 } = await files.put(id, source, meta.maxBytes)
     const now = store.now()
-    const row: FileRow = { id, tenant, bytes, sha256, contentType: meta.contentType.slice(0, 200), name: meta.name?.slice(0, 255) ?? null, createdBy, createdAt: now, expiresAt: now + FILE_GRACE_MS }
+    const row: FileRow = {
+      id,
+      tenant,
+      bytes,
+      sha256,
+      contentType: meta.contentType.slice(0, 200),
+      name: meta.name?.slice(0, 255) ?? null,
+      createdBy,
+      createdAt: now,
+      expiresAt: now + FILE_GRACE_MS,
+    }
     try {
       await store.files.add(row)
     } catch (error) {
@@ -77,11 +103,27 @@ export class Files {
 }
 
 function openFile(row: FileRow, files: FileBytes): OpenFile {
-  return { id: row.id, path: files.path(row.id), bytes: row.bytes, sha256: row.sha256, contentType: row.contentType, name: row.name, stream: () => files.stream(row.id) }
+  return {
+    id: row.id,
+    path: files.path(row.id),
+    bytes: row.bytes,
+    sha256: row.sha256,
+    contentType: row.contentType,
+    name: row.name,
+    stream: () => files.stream(row.id),
+  }
 }
 
 function wireFile(row: FileRow): WireFile {
-  return { file: row.id, bytes: row.bytes, sha256: row.sha256, contentType: row.contentType, name: row.name, createdAt: iso(row.createdAt), expiresAt: iso(row.expiresAt) }
+  return {
+    file: row.id,
+    bytes: row.bytes,
+    sha256: row.sha256,
+    contentType: row.contentType,
+    name: row.name,
+    createdAt: iso(row.createdAt),
+    expiresAt: iso(row.expiresAt),
+  }
 }
 
 function missing(id: string): UntildoneError {

@@ -32,16 +32,40 @@ export class Keys {
     demand(caller, 'admin')
     const unknown = request.scopes.filter((scope) => !SCOPES.includes(scope))
     if (unknown.length > 0 || request.scopes.length === 0) {
-      throw new UntildoneError('validation-failed', unknown.length > 0 ? `Unknown scopes: ${unknown.join(', ')}.` : 'A key needs at least one scope.', { errors: [{ pointer: '/scopes', code: 'invalid', message: `must be some of ${SCOPES.join(', ')}` }] })
+      throw new UntildoneError(
+        'validation-failed',
+        unknown.length > 0 ? `Unknown scopes: ${unknown.join(', ')}.` : 'A key needs at least one scope.',
+        { errors: [{ pointer: '/scopes', code: 'invalid', message: `must be some of ${SCOPES.join(', ')}` }] },
+      )
     }
-    return this.mint(caller, 'key.create', { name: request.name, scopes: request.scopes, types: request.types ?? null, expiresAt: request.expiresAt ? Date.parse(request.expiresAt) : null })
+    return this.mint(caller, 'key.create', {
+      name: request.name,
+      scopes: request.scopes,
+      types: request.types ?? null,
+      expiresAt: request.expiresAt ? Date.parse(request.expiresAt) : null,
+    })
   }
 
-  private async mint(caller: Caller, action: string, wanted: Pick<ApiKeyRow, 'name' | 'types' | 'expiresAt'> & { scopes: string[] }): Promise<WireApiKey> {
+  private async mint(
+    caller: Caller,
+    action: string,
+    wanted: Pick<ApiKeyRow, 'name' | 'types' | 'expiresAt'> & { scopes: string[] },
+  ): Promise<WireApiKey> {
     const { entropy, store } = this.parts
-    const short = entropy.token(16).replace(/[^A-Za-z0-9]/g, '').slice(0, 8)
+    const short = entropy
+      .token(16)
+      .replace(/[^A-Za-z0-9]/g, '')
+      .slice(0, 8)
     const key = `ud_${this.env}_${short}_${entropy.token(32)}`
-    const row: ApiKeyRow = { id: `key_${short}`, tenant: caller.tenant, ...wanted, hash: entropy.sha256(key), createdAt: store.now(), revokedAt: null, lastUsedAt: null }
+    const row: ApiKeyRow = {
+      id: `key_${short}`,
+      tenant: caller.tenant,
+      ...wanted,
+      hash: entropy.sha256(key),
+      createdAt: store.now(),
+      revokedAt: null,
+      lastUsedAt: null,
+    }
     await this.put(caller, row, action, null)
     this.exist = true
     return { ...wireKey(row), key }
@@ -58,27 +82,49 @@ export class Keys {
 
   async rotate(caller: Caller, id: string, overlapMs: number): Promise<WireApiKey> {
     const old = await this.load(caller, id)
-    if (old.revokedAt !== null) throw new UntildoneError('invalid-transition', `Key ${id} is revoked.`, { fix: 'Create a new key: untildone keys create' })
-    const fresh = await this.mint(caller, 'key.rotate', { name: old.name, scopes: old.scopes, types: old.types, expiresAt: old.expiresAt })
+    if (old.revokedAt !== null)
+      throw new UntildoneError('invalid-transition', `Key ${id} is revoked.`, {
+        fix: 'Create a new key: untildone keys create',
+      })
+    const fresh = await this.mint(caller, 'key.rotate', {
+      name: old.name,
+      scopes: old.scopes,
+      types: old.types,
+      expiresAt: old.expiresAt,
+    })
     const ends = this.parts.store.now() + overlapMs
-    await this.put(caller, { ...old, expiresAt: old.expiresAt === null ? ends : Math.min(ends, old.expiresAt) }, 'key.expire', `replaced by ${fresh.id}`)
+    await this.put(
+      caller,
+      { ...old, expiresAt: old.expiresAt === null ? ends : Math.min(ends, old.expiresAt) },
+      'key.expire',
+      `replaced by ${fresh.id}`,
+    )
     return fresh
   }
 
   async revoke(caller: Caller, id: string, reason: string | null): Promise<void> {
     const row = await this.load(caller, id)
-    if (row.revokedAt === null) await this.put(caller, { ...row, revokedAt: this.parts.store.now() }, 'key.revoke', reason)
+    if (row.revokedAt === null)
+      await this.put(caller, { ...row, revokedAt: this.parts.store.now() }, 'key.revoke', reason)
   }
 
   private async load(caller: Caller, id: string): Promise<ApiKeyRow> {
     demand(caller, 'admin')
     const row = await this.parts.store.keys.get(id)
-    if (!row || row.tenant !== caller.tenant) throw new UntildoneError('not-found', `There is no key ${id}.`, { params: { id } })
+    if (!row || row.tenant !== caller.tenant)
+      throw new UntildoneError('not-found', `There is no key ${id}.`, { params: { id } })
     return row
   }
 
   private async put(caller: Caller, row: ApiKeyRow, action: string, reason: string | null): Promise<void> {
-    await this.parts.store.keys.put(row, { tenant: caller.tenant, actor: caller.actor, action, target: `key/${row.id}`, reason, details: { name: row.name, scopes: row.scopes } })
+    await this.parts.store.keys.put(row, {
+      tenant: caller.tenant,
+      actor: caller.actor,
+      action,
+      target: `key/${row.id}`,
+      reason,
+      details: { name: row.name, scopes: row.scopes },
+    })
     this.cache.clear()
   }
 
@@ -99,13 +145,26 @@ export class Keys {
     const hash = Buffer.from(this.parts.entropy.sha256(key), 'hex')
     const matches = timingSafeEqual(hash, row ? Buffer.from(row.hash, 'hex') : Buffer.alloc(32))
     if (!row || !matches || row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)) return null
-    if (row.lastUsedAt === null || now - row.lastUsedAt > USED_EVERY_MS) void this.parts.store.keys.used(row.id, now).catch(() => undefined)
-    return { tenant: row.tenant, actor: { kind: 'apiKey', id: row.id, name: row.name }, scopes: row.scopes as Scope[], types: row.types }
+    if (row.lastUsedAt === null || now - row.lastUsedAt > USED_EVERY_MS)
+      void this.parts.store.keys.used(row.id, now).catch(() => undefined)
+    return {
+      tenant: row.tenant,
+      actor: { kind: 'apiKey', id: row.id, name: row.name },
+      scopes: row.scopes as Scope[],
+      types: row.types,
+    }
   }
 }
 
 function wireKey(row: ApiKeyRow): WireApiKey {
   return {
-    id: row.id, name: row.name, scopes: row.scopes, types: row.types, createdAt: iso(row.createdAt), expiresAt: iso(row.expiresAt), lastUsedAt: iso(row.lastUsedAt), revokedAt: iso(row.revokedAt),
+    id: row.id,
+    name: row.name,
+    scopes: row.scopes,
+    types: row.types,
+    createdAt: iso(row.createdAt),
+    expiresAt: iso(row.expiresAt),
+    lastUsedAt: iso(row.lastUsedAt),
+    revokedAt: iso(row.revokedAt),
   }
 }

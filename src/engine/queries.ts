@@ -26,8 +26,16 @@ export class Queries {
     return job
   }
 
-  async wait(caller: Caller, id: string, { timeoutMs, until, revision, signal }: WaitOptions, include: readonly Include[] = []): Promise<WireJob> {
-    const reached = (job: WireJob) => job.done || (until === 'attention' && job.status === 'blocked') || (until === 'change' && job.revision !== revision)
+  async wait(
+    caller: Caller,
+    id: string,
+    { timeoutMs, until, revision, signal }: WaitOptions,
+    include: readonly Include[] = [],
+  ): Promise<WireJob> {
+    const reached = (job: WireJob) =>
+      job.done ||
+      (until === 'attention' && job.status === 'blocked') ||
+      (until === 'change' && job.revision !== revision)
     // Register, read, only then sleep: a change between reading and sleeping has already called `wake`.
     let wake = () => {}
     let woken = false
@@ -59,14 +67,43 @@ export class Queries {
     }
   }
 
+  /**
+   * The end of a job, told by the commit itself. What ended since `mark` is still remembered, so that a job submitted
+   * then needs no question to the store; otherwise: register, read, wait.
+   */
+  async end(id: string, mark: number): Promise<{ status: Status | 'gone'; json: string | null }> {
+    const { waiters, store } = this.parts
+    const known = waiters.endOf(id)
+    if (known) return { status: known.outcome.status, json: known.result }
+    let remove = () => {}
+    const told = new Promise<{ status: Status; json: string | null }>((resolve) => {
+      remove = waiters.add(id, ({ done, status, end }) => {
+        if (done) resolve({ status, json: end?.result ?? null })
+      })
+    })
+    try {
+      const status = store.info.sole && waiters.remembersSince(mark) ? null : await store.ended(id)
+      return status === null ? await told : { status, json: null }
+    } finally {
+      remove()
+    }
+  }
+
   async result(caller: Caller, id: string): Promise<{ json: string; sha256: string; bytes: number }> {
     const { record, live, outcome } = await this.parts.load(caller, id, Number.MAX_SAFE_INTEGER)
     if (!outcome) {
       const job = await this.parts.get(caller, id)
-      throw new UntildoneError('result-not-ready', `Job ${id} is ${job.status}; there is no result yet.`, { params: { jobId: record.id, status: job.status }, retryAfterMs: job.pollAfterMs ?? (live ? 1000 : 0) })
+      throw new UntildoneError('result-not-ready', `Job ${id} is ${job.status}; there is no result yet.`, {
+        params: { jobId: record.id, status: job.status },
+        retryAfterMs: job.pollAfterMs ?? (live ? 1000 : 0),
+      })
     }
     if (outcome.status !== 'completed') {
-      throw new UntildoneError(outcome.status === 'failed' ? 'job-failed' : 'job-cancelled', `Job ${id} ${outcome.status === 'failed' ? 'failed' : 'was cancelled'}: ${outcome.error?.message ?? ''}`, { params: { jobId: id, status: outcome.status, jobError: outcome.error && errorOf(outcome.error) } })
+      throw new UntildoneError(
+        outcome.status === 'failed' ? 'job-failed' : 'job-cancelled',
+        `Job ${id} ${outcome.status === 'failed' ? 'failed' : 'was cancelled'}: ${outcome.error?.message ?? ''}`,
+        { params: { jobId: id, status: outcome.status, jobError: outcome.error && errorOf(outcome.error) } },
+      )
     }
     const json = outcome.result ?? 'null'
     return { json, sha256: outcome.resultSha256 ?? this.parts.entropy.sha256(json), bytes: outcome.resultBytes }
@@ -79,14 +116,37 @@ export class Queries {
     const { cursor, limit: _limit, include = [], ...filters } = query
     const belongs = { tenant: caller.tenant, filters: { ...filters, order } }
     const filter: JobFilter = {
-      tenant: caller.tenant, order, limit: limit + 1,
-      ...(query.status ? { statuses: query.status } : {}), ...this.visible(caller, query.type), ...pick(query, ['groupId', 'operationKey', 'parentId', 'tag', 'createdAfter', 'createdBefore', 'updatedAfter', 'late', 'needsAttention']),
+      tenant: caller.tenant,
+      order,
+      limit: limit + 1,
+      ...(query.status ? { statuses: query.status } : {}),
+      ...this.visible(caller, query.type),
+      ...pick(query, [
+        'groupId',
+        'operationKey',
+        'parentId',
+        'tag',
+        'createdAfter',
+        'createdBefore',
+        'updatedAfter',
+        'late',
+        'needsAttention',
+      ]),
       ...(cursor ? { after: this.parts.cursors.open<{ value: number; id: string }>(cursor, belongs) } : {}),
     }
     const rows = await this.parts.store.list(filter)
-    const items = rows.slice(0, limit).map((row) => ({ ...this.parts.view(row, include.filter((name) => name === 'ops')), result: null }))
+    const items = rows.slice(0, limit).map((row) => ({
+      ...this.parts.view(
+        row,
+        include.filter((name) => name === 'ops'),
+      ),
+      result: null,
+    }))
     const last = rows[limit - 1]
-    return { items, nextCursor: rows.length > limit && last ? this.parts.cursors.seal(positionOf(last, order), belongs) : null }
+    return {
+      items,
+      nextCursor: rows.length > limit && last ? this.parts.cursors.seal(positionOf(last, order), belongs) : null,
+    }
   }
 
   /** Lists are filtered to what the key may see: its types, and its own jobs without jobs:read. */
@@ -102,10 +162,19 @@ export class Queries {
     const found = await this.parts.store.group(caller.tenant, groupId)
     if (!found) throw new UntildoneError('not-found', `No job names the group "${groupId}".`, { params: { groupId } })
     const { counts } = found
-    return { ...found, done: counts.accepted + counts.processing + counts.blocked === 0, firstCreatedAt: iso(found.firstCreatedAt), lastUpdatedAt: iso(found.lastUpdatedAt) }
+    return {
+      ...found,
+      done: counts.accepted + counts.processing + counts.blocked === 0,
+      firstCreatedAt: iso(found.firstCreatedAt),
+      lastUpdatedAt: iso(found.lastUpdatedAt),
+    }
   }
 
-  async history(caller: Caller, id: string, { cursor, limit = PAGE_MAX }: { cursor?: string; limit?: number }): Promise<Page<WireHistoryEntry>> {
+  async history(
+    caller: Caller,
+    id: string,
+    { cursor, limit = PAGE_MAX }: { cursor?: string; limit?: number },
+  ): Promise<Page<WireHistoryEntry>> {
     await this.parts.load(caller, id)
     const belongs = { history: id, tenant: caller.tenant }
     const after = cursor ? this.parts.cursors.open<number>(cursor, belongs) : 0
@@ -124,12 +193,33 @@ export class Queries {
   async attempts(caller: Caller, id: string): Promise<WireAttempt[]> {
     const { live } = await this.parts.load(caller, id)
     demand(caller, 'jobs:operate')
-    const ended = (await this.parts.store.attempts(id)).map((a): WireAttempt => ({
-      attempt: a.attempt, outcome: a.outcome, verdict: a.verdict, rule: a.error?.rule ?? null, error: a.error && errorOf(a.error), workerId: a.worker,
-      startedAt: iso(a.startedAt), endedAt: iso(a.endedAt), durationMs: a.endedAt - a.startedAt, retryInMs: a.retryInMs,
-    }))
+    const ended = (await this.parts.store.attempts(id)).map(
+      (a): WireAttempt => ({
+        attempt: a.attempt,
+        outcome: a.outcome,
+        verdict: a.verdict,
+        rule: a.error?.rule ?? null,
+        error: a.error && errorOf(a.error),
+        workerId: a.worker,
+        startedAt: iso(a.startedAt),
+        endedAt: iso(a.endedAt),
+        durationMs: a.endedAt - a.startedAt,
+        retryInMs: a.retryInMs,
+      }),
+    )
     if (live && live.attemptAt !== null) {
-      ended.push({ attempt: live.attempt, outcome: 'running', verdict: null, rule: null, error: null, workerId: live.worker, startedAt: iso(live.attemptAt), endedAt: null, durationMs: this.parts.store.now() - live.attemptAt, retryInMs: null })
+      ended.push({
+        attempt: live.attempt,
+        outcome: 'running',
+        verdict: null,
+        rule: null,
+        error: null,
+        workerId: live.worker,
+        startedAt: iso(live.attemptAt),
+        endedAt: null,
+        durationMs: this.parts.store.now() - live.attemptAt,
+        retryInMs: null,
+      })
     }
     return ended
   }
@@ -137,24 +227,49 @@ export class Queries {
   async steps(caller: Caller, id: string): Promise<WireStep[]> {
     await this.parts.load(caller, id)
     return (await this.parts.store.steps(id)).map((step) => ({
-      name: step.key, kind: step.kind, attempt: step.attempt, startedAt: iso(step.startedAt), endedAt: iso(step.endedAt), bytes: step.result?.length ?? 0, info: step.info === null ? null : parseJson(step.info),
+      name: step.key,
+      kind: step.kind,
+      attempt: step.attempt,
+      startedAt: iso(step.startedAt),
+      endedAt: iso(step.endedAt),
+      bytes: step.result?.length ?? 0,
+      info: step.info === null ? null : parseJson(step.info),
     }))
   }
 
-  async logs(caller: Caller, id: string, { cursor, limit = PAGE_MAX }: { cursor?: string; limit?: number }): Promise<Page<WireLog>> {
+  async logs(
+    caller: Caller,
+    id: string,
+    { cursor, limit = PAGE_MAX }: { cursor?: string; limit?: number },
+  ): Promise<Page<WireLog>> {
     await this.parts.load(caller, id)
     demand(caller, 'jobs:operate')
     const belongs = { logs: id, tenant: caller.tenant }
     const size = Math.min(PAGE_MAX, limit)
-    const rows = await this.parts.store.logs(id, cursor ? this.parts.cursors.open<number>(cursor, belongs) : 0, size + 1)
+    const rows = await this.parts.store.logs(
+      id,
+      cursor ? this.parts.cursors.open<number>(cursor, belongs) : 0,
+      size + 1,
+    )
     const page = rows.slice(0, size)
     return {
-      items: page.map(({ row }) => ({ at: iso(row.at), attempt: row.attempt, level: row.level as WireLog['level'], message: row.message, data: row.data === null ? null : parseJson(row.data) })),
+      items: page.map(({ row }) => ({
+        at: iso(row.at),
+        attempt: row.attempt,
+        level: row.level as WireLog['level'],
+        message: row.message,
+        data: row.data === null ? null : parseJson(row.data),
+      })),
       nextCursor: rows.length > size ? this.parts.cursors.seal(page.at(-1)!.id, belongs) : null,
     }
   }
 
-  async events(caller: Caller, id: string, after: string | null, limit: number): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }> {
+  async events(
+    caller: Caller,
+    id: string,
+    after: string | null,
+    limit: number,
+  ): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }> {
     const stored = await this.parts.load(caller, id)
     const known = after === null ? 0 : seqOf(id, after)
     const reset = known === null || known > (stored.outcome?.version ?? stored.live!.version)
@@ -184,10 +299,17 @@ function seqOf(id: string, cursor: string): number | null {
 function statusAt(entry: StoredHistory): Status {
   if (isFinal(entry.state)) return entry.state
   if (entry.state === 'waiting') return entry.phase === 'waiting' ? 'processing' : 'blocked'
-  return entry.state === 'queued' && (entry.phase === 'queued' || entry.phase === 'scheduled') ? 'accepted' : 'processing'
+  return entry.state === 'queued' && (entry.phase === 'queued' || entry.phase === 'scheduled')
+    ? 'accepted'
+    : 'processing'
 }
 
-function eventOf({ record }: StoredJob, entry: StoredHistory, previous: StoredHistory | null, operator: boolean): WireEvent | null {
+function eventOf(
+  { record }: StoredJob,
+  entry: StoredHistory,
+  previous: StoredHistory | null,
+  operator: boolean,
+): WireEvent | null {
   const status = statusAt(entry)
   const previousStatus = previous ? statusAt(previous) : null
   const retrying = entry.state === 'queued' && (entry.event === 'errored' || entry.event === 'leaseExpired')
@@ -195,27 +317,67 @@ function eventOf({ record }: StoredJob, entry: StoredHistory, previous: StoredHi
   const type = status === previousStatus ? 'job.retrying' : `job.${status}`
   const at = iso(entry.at)
   return {
-    specversion: '1.0', id: `${record.id}:${entry.seq}`, source: '/v1', type, subject: `job/${record.id}`, time: at, timestamp: at, datacontenttype: 'application/json',
-    data: { jobId: record.id, jobType: record.type, status, done: isFinal(entry.state), version: entry.seq, groupId: record.groupId, operationKey: record.operationKey, previousStatus },
+    specversion: '1.0',
+    id: `${record.id}:${entry.seq}`,
+    source: '/v1',
+    type,
+    subject: `job/${record.id}`,
+    time: at,
+    timestamp: at,
+    datacontenttype: 'application/json',
+    data: {
+      jobId: record.id,
+      jobType: record.type,
+      status,
+      done: isFinal(entry.state),
+      version: entry.seq,
+      groupId: record.groupId,
+      operationKey: record.operationKey,
+      previousStatus,
+    },
   }
 }
 
 function entryOf(jobId: string, entry: StoredHistory, previous: StoredHistory | null): WireHistoryEntry {
   const { error } = entry
   return {
-    seq: entry.seq, at: iso(entry.at), jobId, event: entry.event,
-    from: previous ? { status: statusAt(previous), phase: previous.phase } : null, to: { status: statusAt(entry), phase: entry.phase },
-    cause: error ? { kind: entry.event === 'errored' ? 'error' : entry.event, class: error.class, code: error.code, message: error.message } : null,
-    actor: entry.actor, attempt: entry.attempt, step: error?.step ?? null, decision: error?.rule ? { rule: error.rule, path: [`${error.code} → ${error.class ?? entry.state}`] } : null,
-    context: null, reason: entry.reason, hash: entry.hash, prevHash: entry.prevHash,
+    seq: entry.seq,
+    at: iso(entry.at),
+    jobId,
+    event: entry.event,
+    from: previous ? { status: statusAt(previous), phase: previous.phase } : null,
+    to: { status: statusAt(entry), phase: entry.phase },
+    cause: error
+      ? {
+          kind: entry.event === 'errored' ? 'error' : entry.event,
+          class: error.class,
+          code: error.code,
+          message: error.message,
+        }
+      : null,
+    actor: entry.actor,
+    attempt: entry.attempt,
+    step: error?.step ?? null,
+    decision: error?.rule ? { rule: error.rule, path: [`${error.code} → ${error.class ?? entry.state}`] } : null,
+    context: null,
+    reason: entry.reason,
+    hash: entry.hash,
+    prevHash: entry.prevHash,
   }
 }
 
 function positionOf({ record, live, outcome }: StoredJob, order: JobFilter['order']): { value: number; id: string } {
-  const value = order === '-updatedAt' ? (live?.changedAt ?? outcome!.finishedAt) : order === '-finishedAt' ? outcome!.finishedAt : record.createdAt
+  const value =
+    order === '-updatedAt'
+      ? (live?.changedAt ?? outcome!.finishedAt)
+      : order === '-finishedAt'
+        ? outcome!.finishedAt
+        : record.createdAt
   return { value, id: record.id }
 }
 
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Partial<Pick<T, K>> {
-  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Partial<Pick<T, K>>
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Partial<
+    Pick<T, K>
+  >
 }

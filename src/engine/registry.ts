@@ -33,13 +33,22 @@ export class Registry {
   replace(handlers: readonly JobHandler[]): void {
     const types = new Map<string, RegisteredType>()
     for (const handler of handlers) {
-      if (!isJobHandler(handler)) throw new UntildoneError('bad-definition', 'A handler is not what defineJob(...).handler(...) returns.')
+      if (!isJobHandler(handler))
+        throw new UntildoneError('bad-definition', 'A handler is not what defineJob(...).handler(...) returns.')
       const { definition } = handler
-      if (types.has(definition.name)) throw new UntildoneError('duplicate-job-type', `Two handlers define "${definition.name}".`)
-      const marked = { input: JSON.stringify(definition.inputSchema).includes(FILE_MARK), output: JSON.stringify(definition.outputSchema).includes(FILE_MARK) }
+      if (types.has(definition.name))
+        throw new UntildoneError('duplicate-job-type', `Two handlers define "${definition.name}".`)
+      const marked = {
+        input: JSON.stringify(definition.inputSchema).includes(FILE_MARK),
+        output: JSON.stringify(definition.outputSchema).includes(FILE_MARK),
+      }
       types.set(definition.name, {
-        name: definition.name, handler, input: validatorOf(definition.input), output: validatorOf(definition.output),
-        filesIn: (side, value) => (marked[side] ? filesIn(side === 'input' ? definition.inputSchema : definition.outputSchema, value) : []),
+        name: definition.name,
+        handler,
+        input: validatorOf(definition.input),
+        output: validatorOf(definition.output),
+        filesIn: (side, value) =>
+          marked[side] ? filesIn(side === 'input' ? definition.inputSchema : definition.outputSchema, value) : [],
       })
     }
     this.types = types
@@ -55,18 +64,36 @@ export class Registry {
   /** What the view of a job needs; for types this process does not have, nothing is assumed. */
   viewOf(name: string): TypeView {
     const type = this.types.get(name)
-    return { stages: type?.handler.definition.stages ?? [], maxAttempts: type?.handler.settings.retry.attempts ?? null, expected: this.expectations.of(name) }
+    return {
+      stages: type?.handler.definition.stages ?? [],
+      maxAttempts: type?.handler.settings.retry.attempts ?? null,
+      expected: this.expectations.of(name),
+    }
   }
 
   /** The type's page in the catalogue. */
   describe({ name, handler: { definition, settings } }: RegisteredType): WireJobType {
     const { withinMs, attempts, fromMs, toMs, factor, onExhausted } = settings.retry
     return {
-      type: name, version: settings.version, title: definition.title, description: definition.description,
-      inputSchema: definition.inputSchema as Json, resultSchema: definition.outputSchema as Json, stages: [...definition.stages], completion: settings.completion,
+      type: name,
+      version: settings.version,
+      title: definition.title,
+      description: definition.description,
+      inputSchema: definition.inputSchema as Json,
+      resultSchema: definition.outputSchema as Json,
+      stages: [...definition.stages],
+      completion: settings.completion,
       retry: { withinMs, maxAttempts: attempts, backoff: { fromMs, toMs, factor }, onExhausted },
-      errorClasses: settings.errors.map((rule) => ({ match: String(rule.match ?? rule.code ?? rule.signal ?? rule.status ?? rule.exit), is: rule.is, code: rule.as ?? null })),
-      expected: this.expectations.of(name), requireIdempotencyKey: settings.requireIdempotencyKey, retentionMs: settings.retentionMs, queue: settings.queue, paused: false,
+      errorClasses: settings.errors.map((rule) => ({
+        match: String(rule.match ?? rule.code ?? rule.signal ?? rule.status ?? rule.exit),
+        is: rule.is,
+        code: rule.as ?? null,
+      })),
+      expected: this.expectations.of(name),
+      requireIdempotencyKey: settings.requireIdempotencyKey,
+      retentionMs: settings.retentionMs,
+      queue: settings.queue,
+      paused: false,
     }
   }
 }

@@ -11,12 +11,16 @@ export function holds(caller: Caller, scope: Scope): boolean {
 
 /** @throws UntildoneError `forbidden` with the scope that is missing */
 export function demand(caller: Caller, scope: Scope): void {
-  if (!holds(caller, scope)) throw new UntildoneError('forbidden', `This key lacks the scope ${scope}.`, { params: { requiredScope: scope } })
+  if (!holds(caller, scope))
+    throw new UntildoneError('forbidden', `This key lacks the scope ${scope}.`, { params: { requiredScope: scope } })
 }
 
 /** Names and prefixes that end in `*`. */
 export function mayUseType(caller: Caller, type: string): boolean {
-  return caller.types === null || caller.types.some((pattern) => (pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : pattern === type))
+  return (
+    caller.types === null ||
+    caller.types.some((pattern) => (pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : pattern === type))
+  )
 }
 
 /** `jobs:read` sees the jobs of its types; a submit key without it sees its own. */

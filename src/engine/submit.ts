@@ -21,48 +21,116 @@ export class Submission {
   constructor(private readonly parts: EngineParts) {}
 
   async submit(caller: Caller, body: SubmitBody, key: string | null): Promise<SubmitAnswer> {
-    demand(caller, 'jobs:submit')
-    const job = await this.prepare(caller, body, key === null ? null : { operation: 'submit', key, body }, '')
-    this.parts.onSubmitting(job.live.lane, job.live.runAt)
-    const [answer] = await this.parts.store.submit([job])
-    if (answer!.outcome === 'created') return { job: this.fresh(job), replayed: false }
-    return { job: await this.replay(caller, answer!), replayed: true }
+    const { job, before } = await this.accept(caller, body, key)
+    return job
+      ? { job: this.fresh(job), replayed: false }
+      : { job: await this.parts.get(caller, before), replayed: true }
   }
 
-  async submitBatch(caller: Caller, items: { body: SubmitBody; key: string | null }[], key: string | null): Promise<{ items: WireJob[]; replayed: boolean }> {
+  /** The durable part alone. `before`: the job that took the key first. */
+  async accept(
+    caller: Caller,
+    body: SubmitBody,
+    key: string | null,
+  ): Promise<{ job: NewJob; before: null } | { job: null; before: string }> {
     demand(caller, 'jobs:submit')
+    // A known key answers at once, whatever has become of the type and its schema since (rulings 20).
+    const keyed = key === null ? null : { operation: 'submit', key, fingerprint: this.fingerprint(body) }
+    const before = keyed && (await this.keyed(caller, keyed))
+    if (before) return { job: null, before }
+    const job = await this.prepare(caller, body, keyed, '')
+    this.parts.onSubmitting(job.live.lane, job.live.runAt)
+    const [answer] = await this.parts.store.submit([job])
+    if (answer!.outcome === 'created') return { job, before: null }
+    return { job: null, before: await this.replayed(caller, answer!) }
+  }
+
+  async submitBatch(
+    caller: Caller,
+    items: { body: SubmitBody; key: string | null }[],
+    key: string | null,
+  ): Promise<{ items: WireJob[]; replayed: boolean }> {
+    demand(caller, 'jobs:submit')
+    const keyed = key === null ? null : { operation: 'batch', key, fingerprint: this.fingerprint(items) }
+    const before = keyed && (await this.keyed(caller, keyed))
+    if (before) return this.batchAgain(caller, before)
     const jobs: NewJob[] = []
     const errors: FieldError[] = []
     for (const [i, { body, key: itemKey }] of items.entries()) {
       try {
-        jobs.push(await this.prepare(caller, body, itemKey === null ? null : { operation: 'submit', key: itemKey, body }, `/items/${i}`))
+        jobs.push(
+          await this.prepare(
+            caller,
+            body,
+            itemKey === null ? null : { operation: 'submit', key: itemKey, fingerprint: this.fingerprint(body) },
+            `/items/${i}`,
+          ),
+        )
       } catch (error) {
         if (error instanceof UntildoneError && error.errors.length > 0) errors.push(...error.errors)
         else throw error
       }
     }
-    if (errors.length > 0) throw new UntildoneError('input-invalid', `${errors.length} members of the batch are not valid. Nothing was stored.`, { errors })
-    if (key !== null) {
+    if (errors.length > 0)
+      throw new UntildoneError(
+        'input-invalid',
+        `${errors.length} members of the batch are not valid. Nothing was stored.`,
+        { errors },
+      )
+    if (keyed) {
       // The key of the batch rides on a row of its own: its first job knows the others.
       const first = jobs[0]!
-      if (first.idempotency) throw new UntildoneError('validation-failed', 'A batch with an Idempotency-Key takes no idempotencyKey in its first item.', { errors: [{ pointer: '/items/0/idempotencyKey', code: 'conflict', message: 'leave it out, or send the batch without a key' }] })
-      first.idempotency = { operation: 'batch', key, fingerprint: this.fingerprint(items) }
+      if (first.idempotency)
+        throw new UntildoneError(
+          'validation-failed',
+          'A batch with an Idempotency-Key takes no idempotencyKey in its first item.',
+          {
+            errors: [
+              {
+                pointer: '/items/0/idempotencyKey',
+                code: 'conflict',
+                message: 'leave it out, or send the batch without a key',
+              },
+            ],
+          },
+        )
+      first.idempotency = keyed
       first.record.options.batch = jobs.map(({ record }) => record.id)
     }
     for (const { live } of jobs) this.parts.onSubmitting(live.lane, live.runAt)
     const answers = await this.parts.store.submit(jobs)
     if (answers[0]!.outcome === 'created') return { items: jobs.map((job) => this.fresh(job)), replayed: false }
-    const before = await this.replay(caller, answers[0]!)
-    const stored = await this.parts.store.find(before.id)
-    const ids = stored && !isTombstone(stored) ? (stored.record.options.batch ?? [before.id]) : [before.id]
-    return { items: await Promise.all(ids.map((id) => this.parts.get(caller, id))), replayed: true }
+    return this.batchAgain(caller, await this.replayed(caller, answers[0]!))
+  }
+
+  /** The jobs of a batch that was stored before, as they are now. */
+  private async batchAgain(caller: Caller, first: string): Promise<{ items: WireJob[]; replayed: true }> {
+    const stored = await this.parts.load(caller, first)
+    return {
+      items: await Promise.all((stored.record.options.batch ?? [first]).map((id) => this.parts.get(caller, id))),
+      replayed: true,
+    }
   }
 
   async validate(caller: Caller, body: SubmitBody, key: string | null) {
     demand(caller, 'jobs:submit')
-    const job = await this.prepare(caller, body, key === null ? null : { operation: 'submit', key, body }, '')
+    const job = await this.prepare(
+      caller,
+      body,
+      key === null ? null : { operation: 'submit', key, fingerprint: '' },
+      '',
+    )
     const { p50Ms, p95Ms } = this.parts.registry.expectations.of(job.record.type)
     return { valid: true as const, type: job.record.type, gates: [] as [], estimates: { p50Ms, p95Ms } }
+  }
+
+  private async keyed(caller: Caller, wanted: NonNullable<NewJob['idempotency']>): Promise<string | null> {
+    const found = await this.parts.store.keyed(caller.tenant, wanted.operation, wanted.key)
+    if (!found) return null
+    return this.replayed(caller, {
+      outcome: found.fingerprint === wanted.fingerprint ? 'replayed' : 'key-reused',
+      jobId: found.jobId,
+    })
   }
 
   private fingerprint(body: unknown): string {
@@ -70,60 +138,120 @@ export class Submission {
   }
 
   /** All checks, and the rows as they will be stored. */
-  private async prepare(caller: Caller, body: SubmitBody, keyed: { operation: string; key: string; body: SubmitBody } | null, at: string): Promise<NewJob> {
+  private async prepare(caller: Caller, body: SubmitBody, keyed: NewJob['idempotency'], at: string): Promise<NewJob> {
     const { entropy, store } = this.parts
-    const fingerprint = keyed ? this.fingerprint(keyed.body) : ''
     const type = this.typeOf(caller, body, at)
     const { settings } = type.handler
-    if (settings.requireIdempotencyKey && !keyed) throw new UntildoneError('idempotency-key-required', `Jobs of type "${type.name}" are only taken with an Idempotency-Key.`)
+    if (settings.requireIdempotencyKey && !keyed)
+      throw new UntildoneError(
+        'idempotency-key-required',
+        `Jobs of type "${type.name}" are only taken with an Idempotency-Key.`,
+      )
     const checked = await type.input(body.input)
     if (!checked.ok) {
-      throw new UntildoneError('input-invalid', `Input for "${type.name}" was refused: ${checked.errors.map((e) => `${e.pointer || 'it'} ${e.message}`).slice(0, 3).join('; ')}. Nothing was stored.`, {
-        errors: checked.errors.map((error) => ({ ...error, pointer: `${at}/input${error.pointer}` })), params: { type: type.name },
-      })
+      throw new UntildoneError(
+        'input-invalid',
+        `Input for "${type.name}" was refused: ${checked.errors
+          .map((e) => `${e.pointer || 'it'} ${e.message}`)
+          .slice(0, 3)
+          .join('; ')}. Nothing was stored.`,
+        {
+          errors: checked.errors.map((error) => ({ ...error, pointer: `${at}/input${error.pointer}` })),
+          params: { type: type.name },
+        },
+      )
     }
     const now = store.now()
     const id = entropy.jobId()
     const runAt = body.runAt ? Date.parse(body.runAt) : null
     const deadlineAt = body.deadlineAt ? Date.parse(body.deadlineAt) : null
     if (deadlineAt !== null && deadlineAt <= Math.max(now, runAt ?? 0)) {
-      throw new UntildoneError('validation-failed', 'The deadline is not after the start.', { errors: [{ pointer: `${at}/deadlineAt`, code: 'too-early', message: 'must be later than now and than runAt' }] })
+      throw new UntildoneError('validation-failed', 'The deadline is not after the start.', {
+        errors: [{ pointer: `${at}/deadlineAt`, code: 'too-early', message: 'must be later than now and than runAt' }],
+      })
     }
     const priority = body.priority ?? 0
     const record: JobRecord = {
-      id, tenant: caller.tenant, type: type.name, typeVersion: settings.version, queue: settings.queue, priority, input: JSON.stringify(checked.value ?? null),
-      groupId: body.groupId ?? null, operationKey: body.operationKey ?? null, parentId: null, replayOf: null,
-      options: optionsOf(body), createdBy: caller.actor, createdAt: now, runAt, deadlineAt,
+      id,
+      tenant: caller.tenant,
+      type: type.name,
+      typeVersion: settings.version,
+      queue: settings.queue,
+      priority,
+      input: JSON.stringify(checked.value ?? null),
+      groupId: body.groupId ?? null,
+      operationKey: body.operationKey ?? null,
+      parentId: null,
+      replayOf: null,
+      options: optionsOf(body),
+      createdBy: caller.actor,
+      createdAt: now,
+      runAt,
+      deadlineAt,
     }
     const p95 = this.parts.registry.expectations.of(type.name).p95Ms
     const patience = settings.targetMs ?? (p95 !== null && p95 >= LATE_FROM_MS ? p95 : null)
-    const live = newLive(id, laneOf(settings.queue, type.name, caller.tenant), levelOf(priority), now, { runAt, deadlineAt, escalateAt: patience === null ? null : Math.max(now, runAt ?? 0) + patience })
+    const live = newLive(id, laneOf(settings.queue, type.name, caller.tenant), levelOf(priority), now, {
+      runAt,
+      deadlineAt,
+      escalateAt: patience === null ? null : Math.max(now, runAt ?? 0) + patience,
+    })
     return {
-      record, live, history: accepted(live, caller.actor), files: type.filesIn('input', checked.value),
-      idempotency: keyed ? { operation: keyed.operation, key: keyed.key, fingerprint } : null,
+      record,
+      live,
+      history: accepted(live, caller.actor),
+      files: type.filesIn('input', checked.value),
+      idempotency: keyed,
     }
   }
 
   private typeOf(caller: Caller, body: SubmitBody, at: string): RegisteredType {
     const type = this.parts.registry.get(body.type)
-    if (!type) throw new UntildoneError('unknown-job-type', `There is no job type "${body.type}". Nothing was stored.`, { params: { type: body.type }, errors: [{ pointer: `${at}/type`, code: 'unknown', message: 'is not a job type of this server' }] })
-    if (!mayUseType(caller, type.name)) throw new UntildoneError('forbidden', `This key may not submit jobs of type "${type.name}".`, { params: { type: type.name } })
+    if (!type)
+      throw new UntildoneError('unknown-job-type', `There is no job type "${body.type}". Nothing was stored.`, {
+        params: { type: body.type },
+        errors: [{ pointer: `${at}/type`, code: 'unknown', message: 'is not a job type of this server' }],
+      })
+    if (!mayUseType(caller, type.name))
+      throw new UntildoneError('forbidden', `This key may not submit jobs of type "${type.name}".`, {
+        params: { type: type.name },
+      })
     return type
   }
 
   private fresh({ record, live }: NewJob): WireJob {
-    return viewOf({ record, live, outcome: null, progress: null, warnings: [], supersededBy: null }, live.changedAt, this.parts.registry.viewOf(record.type))
+    return viewOf(
+      { record, live, outcome: null, progress: null, warnings: [], supersededBy: null },
+      live.changedAt,
+      this.parts.registry.viewOf(record.type),
+    )
   }
 
-  /** The job that took the key first, as it is now; or the reason why this request is refused. */
-  private async replay(caller: Caller, answer: { outcome: string; jobId?: string; file?: string }): Promise<WireJob> {
+  /** The job that took the key first; or the reason why this request is refused. */
+  private async replayed(caller: Caller, answer: { outcome: string; jobId?: string; file?: string }): Promise<string> {
     if (answer.outcome === 'file-missing') {
-      throw new UntildoneError('input-invalid', `The file ${answer.file} does not exist, is not yours or has expired. Nothing was stored.`, { params: { file: answer.file }, errors: [{ pointer: '/input', code: 'file-not-found', message: `${answer.file} does not exist or has expired` }], fix: 'Upload the file again with POST /v1/files and send the new id.' })
+      throw new UntildoneError(
+        'input-invalid',
+        `The file ${answer.file} does not exist, is not yours or has expired. Nothing was stored.`,
+        {
+          params: { file: answer.file },
+          errors: [
+            { pointer: '/input', code: 'file-not-found', message: `${answer.file} does not exist or has expired` },
+          ],
+          fix: 'Upload the file again with POST /v1/files and send the new id.',
+        },
+      )
     }
-    if (answer.outcome === 'replayed') return this.parts.get(caller, answer.jobId!)
+    if (answer.outcome === 'replayed') return answer.jobId!
     const before = await this.parts.store.find(answer.jobId!)
     const visible = before !== null && !isTombstone(before) && maySee(caller, before.record)
-    throw new UntildoneError('idempotency-key-reused', visible ? `The key belongs to job ${answer.jobId} with other content. Nothing was done.` : 'The key belongs to a job with other content. Nothing was done.', { params: visible ? { existingJobId: answer.jobId } : {} })
+    throw new UntildoneError(
+      'idempotency-key-reused',
+      visible
+        ? `The key belongs to job ${answer.jobId} with other content. Nothing was done.`
+        : 'The key belongs to a job with other content. Nothing was done.',
+      { params: visible ? { existingJobId: answer.jobId } : {} },
+    )
   }
 }
 

@@ -22,7 +22,12 @@ export function validatorOf(schema: AnySchema | null): Validator {
 function standardValidator(schema: Extract<AnySchema, { '~standard': unknown }>): Validator {
   const settle = (result: Awaited<ReturnType<(typeof schema)['~standard']['validate']>>): Validated => {
     if (!result.issues) return { ok: true, value: result.value }
-    return { ok: false, errors: result.issues.slice(0, ERRORS_MAX).map((issue) => ({ pointer: pointer(issue.path ?? []), code: codeOf(issue), message: issue.message })) }
+    return {
+      ok: false,
+      errors: result.issues
+        .slice(0, ERRORS_MAX)
+        .map((issue) => ({ pointer: pointer(issue.path ?? []), code: codeOf(issue), message: issue.message })),
+    }
   }
   return (value) => {
     const result = schema['~standard'].validate(value)
@@ -41,7 +46,12 @@ function jsonSchemaValidator(document: Record<string, unknown>): Validator {
     return {
       ok: false,
       errors: (check.errors ?? []).slice(0, ERRORS_MAX).map((error) => ({
-        pointer: error.keyword === 'required' ? `${error.instancePath}/${escape(String(error.params.missingProperty))}` : error.instancePath, code: error.keyword, message: error.message ?? 'is not valid',
+        pointer:
+          error.keyword === 'required'
+            ? `${error.instancePath}/${escape(String(error.params.missingProperty))}`
+            : error.instancePath,
+        code: error.keyword,
+        message: error.message ?? 'is not valid',
       })),
     }
   }

@@ -34,27 +34,57 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
   const status: Status = outcome ? outcome.status : statusOf(live!)
   const done = outcome !== null
   const startedAt = outcome ? outcome.startedAt : live!.startedAt
-  const expectedDoneAt = done || type.expected.p50Ms === null ? null : Math.max(record.createdAt, record.runAt ?? 0) + type.expected.p50Ms
-  const error = outcome ? outcome.error : live!.state === 'waiting' && live!.waitKind === 'review' ? (live!.why?.error ?? null) : null
+  const expectedDoneAt =
+    done || type.expected.p50Ms === null ? null : Math.max(record.createdAt, record.runAt ?? 0) + type.expected.p50Ms
+  const error = outcome
+    ? outcome.error
+    : live!.state === 'waiting' && live!.waitKind === 'review'
+      ? (live!.why?.error ?? null)
+      : null
   const late = live !== null && (live.lateAt !== null || (live.escalateAt !== null && live.escalateAt <= now))
   const self = `/v1/jobs/${record.id}`
   const progress = progressOf(stored, status, type)
   const job: WireJob = {
-    id: record.id, type: record.type, typeVersion: record.typeVersion, tenant: record.tenant, status, done,
-    statusText: '', progress,
+    id: record.id,
+    type: record.type,
+    typeVersion: record.typeVersion,
+    tenant: record.tenant,
+    status,
+    done,
+    statusText: '',
+    progress,
     blockedOn: live && status === 'blocked' ? [blockedOn(live)] : [],
     result: outcome?.result != null ? parseJson(outcome.result) : null,
     resultInfo: resultInfo(stored),
-    error: error && errorOf(error), warnings: stored.warnings.map((w) => ({ code: w.code, message: w.message, step: w.step, at: iso(w.at) })),
-    groupId: record.groupId, operationKey: record.operationKey, tags: record.options.tags ?? [], metadata: record.options.metadata ?? {},
-    parentId: record.parentId, rootId: null, replayOf: record.replayOf, supersededBy: stored.supersededBy, compensates: null, compensatedBy: null, resolution: null,
-    priority: record.priority, runAt: iso(record.runAt), deadlineAt: iso(record.deadlineAt),
-    createdAt: iso(record.createdAt), startedAt: iso(startedAt), updatedAt: iso(outcome ? outcome.finishedAt : live!.changedAt), finishedAt: iso(outcome?.finishedAt ?? null),
-    expectedDoneAt: iso(expectedDoneAt), late, cancelRequestedAt: iso(live?.cancelAt ?? null),
+    error: error && errorOf(error),
+    warnings: stored.warnings.map((w) => ({ code: w.code, message: w.message, step: w.step, at: iso(w.at) })),
+    groupId: record.groupId,
+    operationKey: record.operationKey,
+    tags: record.options.tags ?? [],
+    metadata: record.options.metadata ?? {},
+    parentId: record.parentId,
+    rootId: null,
+    replayOf: record.replayOf,
+    supersededBy: stored.supersededBy,
+    compensates: null,
+    compensatedBy: null,
+    resolution: null,
+    priority: record.priority,
+    runAt: iso(record.runAt),
+    deadlineAt: iso(record.deadlineAt),
+    createdAt: iso(record.createdAt),
+    startedAt: iso(startedAt),
+    updatedAt: iso(outcome ? outcome.finishedAt : live!.changedAt),
+    finishedAt: iso(outcome?.finishedAt ?? null),
+    expectedDoneAt: iso(expectedDoneAt),
+    late,
+    cancelRequestedAt: iso(live?.cancelAt ?? null),
     expiresAt: outcome && outcome.expiresAt < 8.64e15 ? iso(outcome.expiresAt) : null,
-    version: outcome ? outcome.version : live!.version, revision: outcome ? outcome.revision : live!.revision,
+    version: outcome ? outcome.version : live!.version,
+    revision: outcome ? outcome.revision : live!.revision,
     pollAfterMs: done ? null : pollAfterMs(record.createdAt, live!, status, expectedDoneAt, now),
-    createdBy: record.createdBy, traceparent: record.options.traceparent ?? null,
+    createdBy: record.createdBy,
+    traceparent: record.options.traceparent ?? null,
     links: { self, result: `${self}/result`, stream: `${self}/events/stream`, history: `${self}/history` },
   }
   job.statusText = sentence(job, stored, now)
@@ -65,21 +95,43 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
 
 export function errorOf(error: ErrorInfo): WireError {
   return {
-    code: error.code, class: error.class, message: error.message, messages: error.messages, step: error.step, attempts: error.attempts, details: error.details,
-    occurredAt: iso(error.occurredAt), helpUrl: null,
+    code: error.code,
+    class: error.class,
+    message: error.message,
+    messages: error.messages,
+    step: error.step,
+    attempts: error.attempts,
+    details: error.details,
+    occurredAt: iso(error.occurredAt),
+    helpUrl: null,
   }
 }
 
 function resultInfo({ outcome }: StoredJob): WireJob['resultInfo'] {
-  if (!outcome || outcome.status !== 'completed') return { state: 'none', bytes: null, contentType: null, sha256: null, expiresAt: null }
+  if (!outcome || outcome.status !== 'completed')
+    return { state: 'none', bytes: null, contentType: null, sha256: null, expiresAt: null }
   const state = outcome.result === null && outcome.resultBytes > 0 ? 'external' : 'inline'
-  return { state, bytes: outcome.resultBytes, contentType: 'application/json', sha256: outcome.resultSha256, expiresAt: outcome.expiresAt < 8.64e15 ? iso(outcome.expiresAt) : null }
+  return {
+    state,
+    bytes: outcome.resultBytes,
+    contentType: 'application/json',
+    sha256: outcome.resultSha256,
+    expiresAt: outcome.expiresAt < 8.64e15 ? iso(outcome.expiresAt) : null,
+  }
 }
 
 function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
-  const kind = live.waitKind === 'approval' || live.waitKind === 'signal' || live.waitKind === 'pause' ? live.waitKind : 'review'
+  const kind =
+    live.waitKind === 'approval' || live.waitKind === 'signal' || live.waitKind === 'pause' ? live.waitKind : 'review'
   const title = live.why?.error?.message ?? 'A person must decide how to go on.'
-  return { kind, id: `${live.id}:${live.version}`, title, since: iso(live.changedAt), dueAt: iso(live.deadlineAt), href: `/v1/jobs/${live.id}` }
+  return {
+    kind,
+    id: `${live.id}:${live.version}`,
+    title,
+    since: iso(live.changedAt),
+    dueAt: iso(live.deadlineAt),
+    href: `/v1/jobs/${live.id}`,
+  }
 }
 
 function progressOf({ progress, live, outcome }: StoredJob, status: Status, type: TypeView): WireProgress | null {
@@ -87,13 +139,29 @@ function progressOf({ progress, live, outcome }: StoredJob, status: Status, type
   const current = progress ? type.stages.findIndex((stage) => stage.name === progress.stage) : -1
   const stages = type.stages.map((stage, i) => ({
     ...stage,
-    state: status === 'completed' ? ('done' as const) : i < current ? ('done' as const) : i === current ? ('active' as const) : outcome ? ('skipped' as const) : ('pending' as const),
+    state:
+      status === 'completed'
+        ? ('done' as const)
+        : i < current
+          ? ('done' as const)
+          : i === current
+            ? ('active' as const)
+            : outcome
+              ? ('skipped' as const)
+              : ('pending' as const),
   }))
   const { completed = null, total = null } = progress ?? {}
   return {
-    stage: progress?.stage ?? null, stageLabel: type.stages[current]?.label ?? progress?.stage ?? null, message: progress?.message ?? null, completed, total, unit: progress?.unit ?? null,
-    percent: total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null,
-    stages, updatedAt: iso(progress?.updatedAt ?? live?.changedAt ?? outcome?.finishedAt ?? 0),
+    stage: progress?.stage ?? null,
+    stageLabel: type.stages[current]?.label ?? progress?.stage ?? null,
+    message: progress?.message ?? null,
+    completed,
+    total,
+    unit: progress?.unit ?? null,
+    percent:
+      total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null,
+    stages,
+    updatedAt: iso(progress?.updatedAt ?? live?.changedAt ?? outcome?.finishedAt ?? 0),
   }
 }
 
@@ -101,33 +169,55 @@ function progressOf({ progress, live, outcome }: StoredJob, status: Status, type
 function sentence(job: WireJob, { live, outcome }: StoredJob, now: number): string {
   const clip = (text: string) => (text.length > 280 ? `${text.slice(0, 279)}…` : text)
   if (outcome) {
-    if (outcome.status === 'completed') return outcome.phase === 'withWarnings' ? 'Completed, with notes.' : 'Completed.'
+    if (outcome.status === 'completed')
+      return outcome.phase === 'withWarnings' ? 'Completed, with notes.' : 'Completed.'
     if (outcome.status === 'cancelled') return clip(outcome.error?.message ?? 'Cancelled.')
     return clip(`Could not be completed: ${outcome.error?.message ?? 'no reason is known.'}`)
   }
   const tail = job.late ? ' It is taking longer than usual; nothing is needed from you.' : ''
   if (live!.state === 'cancelling') return 'Stopping on request.'
   if (job.status === 'blocked') return clip(`Action required: ${job.blockedOn[0]!.title}`)
-  if (job.status === 'accepted') return live!.runAt > now ? `Accepted; starts ${iso(live!.runAt)}.` : `Accepted; waiting for a worker.${tail}`
-  return clip((job.progress?.message ? job.progress.message : job.progress?.stageLabel ? `Working: ${job.progress.stageLabel}.` : 'Being worked on.') + tail)
+  if (job.status === 'accepted')
+    return live!.runAt > now ? `Accepted; starts ${iso(live!.runAt)}.` : `Accepted; waiting for a worker.${tail}`
+  return clip(
+    (job.progress?.message
+      ? job.progress.message
+      : job.progress?.stageLabel
+        ? `Working: ${job.progress.stageLabel}.`
+        : 'Being worked on.') + tail,
+  )
 }
 
 function opsOf({ record, live, outcome }: StoredJob, type: TypeView, now: number): WireOps {
   const error = live ? live.why?.error : outcome!.error
   return {
-    phase: outcome ? outcome.phase : phaseOf(live!, now), attempt: outcome ? outcome.attempt : live!.attempt, maxAttempts: type.maxAttempts,
+    phase: outcome ? outcome.phase : phaseOf(live!, now),
+    attempt: outcome ? outcome.attempt : live!.attempt,
+    maxAttempts: type.maxAttempts,
     nextAttemptAt: live?.state === 'queued' ? iso(live.runAt) : null,
     lastError: error ? { class: error.class, code: error.code, message: error.message, rule: error.rule } : null,
-    queue: live ? partsOf(live.lane).queue : record.queue, workerId: live?.worker ?? null, leaseExpiresAt: null,
+    queue: live ? partsOf(live.lane).queue : record.queue,
+    workerId: live?.worker ?? null,
+    leaseExpiresAt: null,
   }
 }
 
 /** Server-paced polling (http-contract, Retry-After table), in milliseconds. */
-export function pollAfterMs(createdAt: number, live: LiveJob, status: Status, expectedDoneAt: number | null, now: number): number {
+export function pollAfterMs(
+  createdAt: number,
+  live: LiveJob,
+  status: Status,
+  expectedDoneAt: number | null,
+  now: number,
+): number {
   const clamp = (seconds: number, low: number, high: number) => Math.min(high, Math.max(low, Math.ceil(seconds))) * 1000
   if (status === 'blocked') return live.deadlineAt === null ? 30_000 : clamp((live.deadlineAt - now) / 10_000, 15, 60)
-  if (live.state === 'queued' && live.runAt > now) return live.startedAt === null ? clamp((live.runAt - now) / 1000, 1, 300) : clamp((live.runAt - now) / 1000 + 1, 1, 60)
-  if (live.state === 'running' && expectedDoneAt !== null && expectedDoneAt > now) return clamp((expectedDoneAt - now) / 4000, 1, 30)
+  if (live.state === 'queued' && live.runAt > now)
+    return live.startedAt === null
+      ? clamp((live.runAt - now) / 1000, 1, 300)
+      : clamp((live.runAt - now) / 1000 + 1, 1, 60)
+  if (live.state === 'running' && expectedDoneAt !== null && expectedDoneAt > now)
+    return clamp((expectedDoneAt - now) / 4000, 1, 30)
   return clamp((now - createdAt) / 10_000, 1, 15)
 }
 

@@ -5,16 +5,44 @@
 import type { Change } from '../stores/store.js'
 
 type Waiter = (change: Change) => void
+type End = NonNullable<Change['end']>
+
+/** So many latest ends are remembered. */
+const REMEMBERED = 4096
+/** Results above this many characters are not: they are read again. */
+const REMEMBERED_CHARS = 4096
 
 export class Waiters {
   private readonly jobs = new Map<string, Set<Waiter>>()
 
+  private readonly recent = new Map<string, End>()
+  /** Ends seen so far. Whoever noted this number and asks before REMEMBERED more have come can trust a miss in `endOf`. */
+  ends = 0
+
+  /** Whether no end since `mark` can have been forgotten. */
+  remembersSince(mark: number): boolean {
+    return this.ends - mark < REMEMBERED
+  }
+
+  endOf(jobId: string): End | undefined {
+    return this.recent.get(jobId)
+  }
+
   notify(changes: readonly Change[]): void {
-    if (this.jobs.size === 0) return
     for (const change of changes) {
+      if (change.end) this.remember(change.jobId, change.end)
       const waiters = this.jobs.get(change.jobId)
       if (waiters) for (const waiter of [...waiters]) waiter(change)
     }
+  }
+
+  private remember(jobId: string, end: End): void {
+    this.ends++
+    this.recent.set(
+      jobId,
+      end.result !== null && end.result.length > REMEMBERED_CHARS ? { outcome: end.outcome, result: null } : end,
+    )
+    if (this.recent.size > REMEMBERED) this.recent.delete(this.recent.keys().next().value!)
   }
 
   /** Calls `waiter` on each change of the job until the returned function is called. */

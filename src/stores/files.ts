@@ -34,7 +34,10 @@ export function diskFiles(dir: string): FileBytes {
         let bytes = 0
         for await (const chunk of source) {
           bytes += chunk.byteLength
-          if (bytes > maxBytes) throw new UntildoneError('payload-too-large', `The file is larger than ${maxBytes} bytes.`, { params: { maxBytes } })
+          if (bytes > maxBytes)
+            throw new UntildoneError('payload-too-large', `The file is larger than ${maxBytes} bytes.`, {
+              params: { maxBytes },
+            })
           hash.update(chunk)
           for (let at = 0; at < chunk.byteLength; ) at += (await handle.write(chunk, at)).bytesWritten
         }
@@ -48,7 +51,11 @@ export function diskFiles(dir: string): FileBytes {
         await handle.close().catch(() => undefined)
         await rm(temporary, { force: true })
         if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
-          throw new UntildoneError('store-unavailable', 'The disk is full, so the file cannot be kept.', { params: { reason: 'disk-full' }, retryAfterMs: 5000, cause: error })
+          throw new UntildoneError('store-unavailable', 'The disk is full, so the file cannot be kept.', {
+            params: { reason: 'disk-full' },
+            retryAfterMs: 5000,
+            cause: error,
+          })
         }
         throw error
       }

@@ -243,6 +243,8 @@ export interface Store {
 
   /** All jobs of one call are stored together or not at all; per key at most one job ever exists. */
   submit(jobs: readonly NewJob[]): Promise<Submitted[]>
+  /** The job that has this key, finished, unfinished or expired; null when the key is free. */
+  keyed(tenant: string, operation: string, key: string): Promise<{ jobId: string; fingerprint: string } | null>
   /** Up to `limit` ready jobs per lane in (level, runAt, id) order, each leased to `worker` under a new epoch. No job is given twice. */
   claim(request: ClaimRequest): Promise<Claimed[]>
   /** Read, decide, write: see Move. A job in its final state is never changed. */
@@ -261,12 +263,19 @@ export interface Store {
 
   /** The job, its tombstone, or null. `values` limits inline results and inputs, in bytes. */
   find(id: string, values?: number): Promise<StoredJob | Tombstone | null>
+  /** The final status, null while it is under way, `gone` when it is neither: the cheapest question about a job. */
+  ended(id: string): Promise<Status | 'gone' | null>
+  /** Without inputs and results. */
   list(filter: JobFilter): Promise<StoredJob[]>
   group(tenant: string, groupId: string): Promise<GroupSummary | null>
   steps(jobId: string): Promise<StepRow[]>
   attempts(jobId: string): Promise<Attempt[]>
   /** Entries with seq > after, and the entry before the first of them, in order. */
-  history(jobId: string, after: number, limit: number): Promise<{ entries: StoredHistory[]; before: StoredHistory | null }>
+  history(
+    jobId: string,
+    after: number,
+    limit: number,
+  ): Promise<{ entries: StoredHistory[]; before: StoredHistory | null }>
   logs(jobId: string, after: number, limit: number): Promise<{ id: number; row: LogRow }[]>
   /** Milliseconds from start to end of the latest completed jobs per type, newest first. */
   durations(perType: number): Promise<Map<string, number[]>>
@@ -311,6 +320,8 @@ export interface StoreInfo {
   location: string
   /** In one sentence, e.g. `SQLite WAL, synchronous=FULL`. */
   durability: string
+  /** True when every change passes through this process, so that onChange misses none. */
+  sole: boolean
 }
 
 export interface ClaimRequest {

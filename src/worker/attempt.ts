@@ -27,7 +27,9 @@ export class Attempt {
   /** Resolves when the attempt ends without waiting for its handler. */
   readonly left: Promise<void>
   private leave!: () => void
-  private readonly controller = new AbortController()
+  /** Made when somebody asks: most short handlers never do. */
+  private controller: AbortController | null = null
+  private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
 
   constructor(
@@ -52,7 +54,15 @@ export class Attempt {
     return this.claimed.live.epoch
   }
   get signal(): AbortSignal {
+    if (this.controller === null) {
+      this.controller = new AbortController()
+      if (this.reason) this.controller.abort(this.reason)
+    }
     return this.controller.signal
+  }
+  /** Why it was told to stop; null while it was not. */
+  get stopReason(): UntildoneError | null {
+    return this.reason
   }
 
   /** Reads what former attempts recorded. */
@@ -64,7 +74,10 @@ export class Attempt {
   stop(why: Stop, reason: UntildoneError, leaveAfterMs: number | null): void {
     if (this.stopped === 'lease-lost') return
     if (this.stopped === null || why === 'lease-lost' || why === 'force-cancel') this.stopped = why
-    if (!this.controller.signal.aborted) this.controller.abort(Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {}))
+    if (this.reason === null) {
+      this.reason = Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {})
+      this.controller?.abort(this.reason)
+    }
     if (leaveAfterMs !== null) this.timers.push(this.clock.after(leaveAfterMs, this.leave))
   }
 
@@ -85,7 +98,7 @@ export class Attempt {
       return this.park()
     }
     if (this.stopped === 'lease-lost') return this.park()
-    if (this.signal.aborted) throw this.signal.reason
+    if (this.reason) throw this.reason
     return undefined
   }
 

@@ -26,58 +26,111 @@ export class ProcessError extends Error {
   }
 }
 
-export async function runChild<T>(attempt: Attempt, worker: string, name: string, options: ProcessOptions<T>): Promise<T> {
-  return attempt.steps.memoized('process', name, async (context) => {
-    const spawned: { pgid: number | null } = { pgid: null }
-    const lines = new Lines((line) => options.onLine?.(line))
-    const spec: ProcessSpec = {
-      command: options.command, args: options.args, stdin: options.stdin, cwd: options.cwd, env: options.env, memoryMb: options.memoryMb, maxOutputBytes: options.maxOutputBytes, envelope: options.envelope ?? false,
-      timeoutMs: parseDuration(options.timeout ?? '10m', 'timeout'), graceMs: parseDuration(options.grace ?? '5s', 'grace'), signal: context.signal,
-      onOutput: (stream, chunk) => {
-        if (stream === 'stderr') lines.push(chunk)
-      },
-      onSpawn: ({ pid, pgid, startTime }) => {
-        spawned.pgid = pgid
-        const bootId = processIdentity(pid)?.bootId ?? ''
-        attempt.notes.log('info', `Started ${options.command} (pid ${pid})`, { step: name, pid })
-        if (startTime !== null) void attempt.store.workers.addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker }).catch(() => undefined)
-      },
-    }
-    const outcome = await runProcess(spec)
-    lines.end()
-    if (spawned.pgid !== null) void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
-    const info = infoOf(options.command, outcome)
-    const stderr = outcome.stderr.toString('utf8')
-    if (!outcome.ok) {
-      const error = errorOf(options.command, outcome, stderr, info)
-      attempt.notes.log('warn', error.message, info)
-      throw error
-    }
-    for (const line of stderr.split('\n')) {
-      const said = line.trim()
-      const rule = said ? (matchText(said, options.errors, 'step') ?? matchText(said, attempt.type.handler.settings.errors, 'type')) : null
-      if (rule?.verdict === 'harmless') attempt.notes.warn(rule.as ?? 'engine-note', said, name)
-    }
-    const stdout = outcome.stdout.toString('utf8')
-    const value = options.parse ? await options.parse({ stdout, stderr, envelope: outcome.envelope }) : ((options.envelope ? outcome.envelope : stdout) as T)
-    return { value, info }
-  }, { errors: options.errors, ...('onHarmless' in options ? { onHarmless: options.onHarmless as T } : {}) })
+export async function runChild<T>(
+  attempt: Attempt,
+  worker: string,
+  name: string,
+  options: ProcessOptions<T>,
+): Promise<T> {
+  return attempt.steps.memoized(
+    'process',
+    name,
+    async (context) => {
+      const spawned: { pgid: number | null } = { pgid: null }
+      const lines = new Lines((line) => options.onLine?.(line))
+      const spec: ProcessSpec = {
+        command: options.command,
+        args: options.args,
+        stdin: options.stdin,
+        cwd: options.cwd,
+        env: options.env,
+        memoryMb: options.memoryMb,
+        maxOutputBytes: options.maxOutputBytes,
+        envelope: options.envelope ?? false,
+        timeoutMs: parseDuration(options.timeout ?? '10m', 'timeout'),
+        graceMs: parseDuration(options.grace ?? '5s', 'grace'),
+        signal: context.signal,
+        onOutput: (stream, chunk) => {
+          if (stream === 'stderr') lines.push(chunk)
+        },
+        onSpawn: ({ pid, pgid, startTime }) => {
+          spawned.pgid = pgid
+          const bootId = processIdentity(pid)?.bootId ?? ''
+          attempt.notes.log('info', `Started ${options.command} (pid ${pid})`, { step: name, pid })
+          if (startTime !== null)
+            void attempt.store.workers
+              .addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker })
+              .catch(() => undefined)
+        },
+      }
+      const outcome = await runProcess(spec)
+      lines.end()
+      if (spawned.pgid !== null)
+        void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
+      const info = infoOf(options.command, outcome)
+      const stderr = outcome.stderr.toString('utf8')
+      if (!outcome.ok) {
+        const error = errorOf(options.command, outcome, stderr, info)
+        attempt.notes.log('warn', error.message, info)
+        throw error
+      }
+      for (const line of stderr.split('\n')) {
+        const said = line.trim()
+        const rule = said
+          ? (matchText(said, options.errors, 'step') ?? matchText(said, attempt.type.handler.settings.errors, 'type'))
+          : null
+        if (rule?.verdict === 'harmless') attempt.notes.warn(rule.as ?? 'engine-note', said, name)
+      }
+      const stdout = outcome.stdout.toString('utf8')
+      const value = options.parse
+        ? await options.parse({ stdout, stderr, envelope: outcome.envelope })
+        : ((options.envelope ? outcome.envelope : stdout) as T)
+      return { value, info }
+    },
+    { errors: options.errors, ...('onHarmless' in options ? { onHarmless: options.onHarmless as T } : {}) },
+  )
 }
 
 function infoOf(command: string, outcome: ProcessOutcome): Record<string, unknown> {
   const { pid, cause, code, signal, durationMs, coresSwept } = outcome
-  return { command, pid, cause, exitCode: code, signal, durationMs, coresSwept, stdoutBytes: outcome.stdout.length, stderrBytes: outcome.stderr.length }
+  return {
+    command,
+    pid,
+    cause,
+    exitCode: code,
+    signal,
+    durationMs,
+    coresSwept,
+    stdoutBytes: outcome.stdout.length,
+    stderrBytes: outcome.stderr.length,
+  }
 }
 
-function errorOf(command: string, outcome: ProcessOutcome, stderr: string, info: Record<string, unknown>): ProcessError {
+function errorOf(
+  command: string,
+  outcome: ProcessOutcome,
+  stderr: string,
+  info: Record<string, unknown>,
+): ProcessError {
   const output = `${outcome.stdout.subarray(-TAIL).toString('utf8')}\n${stderr.slice(-TAIL)}`.trim()
   const last = stderr.trim().split('\n').at(-1) ?? ''
   const name = command.split('/').at(-1)
   const details = { ...info, lastLines: clip(stderr.slice(-1024).trim(), 1024) }
-  const make = (code: string, what: string) => new ProcessError(last ? `${what}: ${clip(last, 500)}` : `${what}.`, code, outcome.code, outcome.signal ?? (outcome.cause.startsWith('SIG') ? outcome.cause : null), output, details)
+  const make = (code: string, what: string) =>
+    new ProcessError(
+      last ? `${what}: ${clip(last, 500)}` : `${what}.`,
+      code,
+      outcome.code,
+      outcome.signal ?? (outcome.cause.startsWith('SIG') ? outcome.cause : null),
+      output,
+      details,
+    )
   switch (outcome.kind) {
     case 'spawn-error':
-      return make(outcome.error?.code === 'ENOENT' || outcome.error?.code === 'EACCES' ? 'process-missing' : 'process-spawn', `${name} could not be started (${outcome.error?.message ?? outcome.cause})`)
+      return make(
+        outcome.error?.code === 'ENOENT' || outcome.error?.code === 'EACCES' ? 'process-missing' : 'process-spawn',
+        `${name} could not be started (${outcome.error?.message ?? outcome.cause})`,
+      )
     case 'timeout':
       return make('attempt-timeout', `${name} took longer than its limit and was stopped`)
     case 'aborted':
@@ -90,7 +143,8 @@ function errorOf(command: string, outcome: ProcessOutcome, stderr: string, info:
       return make('process-signal', `${name} was defunct and has been given up`)
     default:
       if (outcome.cause.startsWith('SIG')) return make('process-signal', `${name} was ended by ${outcome.cause}`)
-      if (outcome.code === 0) return make('process-envelope', `${name} ended well but its result is ${outcome.envelopeError ?? 'missing'}`)
+      if (outcome.code === 0)
+        return make('process-envelope', `${name} ended well but its result is ${outcome.envelopeError ?? 'missing'}`)
       return make('process-exit', `${name} ended with exit code ${outcome.code}`)
   }
 }

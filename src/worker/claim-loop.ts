@@ -97,7 +97,9 @@ export class ClaimLoop {
     const now = this.options.clock.now()
     const next = Math.min(...this.lanes.values())
     this.timer?.cancel()
-    this.timer = Number.isFinite(next) ? this.options.clock.after(Math.max(0, next - now), () => this.claimSoon()) : null
+    this.timer = Number.isFinite(next)
+      ? this.options.clock.after(Math.max(0, next - now), () => this.claimSoon())
+      : null
   }
 
   private claimSoon(): void {
@@ -118,7 +120,8 @@ export class ClaimLoop {
       .claim({ worker, lanes, limit: () => (this.stopped ? 0 : this.free), reverse })
       .then((claimed) => this.took(lanes, claimed))
       .catch((error) => {
-        for (const { lane } of lanes) if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
+        for (const { lane } of lanes)
+          if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
         this.options.onError(error)
       })
       .finally(() => {
@@ -151,12 +154,19 @@ export class ClaimLoop {
       const { queue, type } = partsOf(lane)
       const known = this.options.registry.get(type)
       if (!known) continue
-      const limit = Math.min(free, this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0), known.handler.settings.concurrency - (this.busy.types.get(type) ?? 0))
+      const limit = Math.min(
+        free,
+        this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0),
+        known.handler.settings.concurrency - (this.busy.types.get(type) ?? 0),
+      )
       if (limit > 0) ready.push({ lane, limit })
     }
     if (ready.length <= 1) return ready
     const share = Math.max(1, Math.ceil(free / ready.length))
     const start = this.rotation++ % ready.length
-    return [...ready.slice(start), ...ready.slice(0, start)].map(({ lane, limit }) => ({ lane, limit: Math.min(limit, share) }))
+    return [...ready.slice(start), ...ready.slice(0, start)].map(({ lane, limit }) => ({
+      lane,
+      limit: Math.min(limit, share),
+    }))
   }
 }

@@ -10,7 +10,13 @@ import { runChild } from './children.js'
 
 const FILE_MAX_BYTES = 64 * 1024 ** 3
 
-export function contextOf(attempt: Attempt, worker: string, files: Files, sha256: (text: string) => string, input: unknown): JobContext<any> {
+export function contextOf(
+  attempt: Attempt,
+  worker: string,
+  files: Files,
+  sha256: (text: string) => string,
+  input: unknown,
+): JobContext<any> {
   const { record } = attempt.claimed
   const { steps, notes } = attempt
   const log = ((message: string, data?: unknown) => notes.log('info', message, data)) as JobLog
@@ -18,8 +24,18 @@ export function contextOf(attempt: Attempt, worker: string, files: Files, sha256
   log.warn = (message, data) => notes.log('warn', message, data)
   log.error = (message, data) => notes.log('error', message, data)
   return {
-    id: record.id, type: record.type, tenant: record.tenant, input, attempt: attempt.number, groupId: record.groupId, operationKey: record.operationKey,
-    tags: record.options.tags ?? [], metadata: record.options.metadata ?? {}, signal: attempt.signal,
+    id: record.id,
+    type: record.type,
+    tenant: record.tenant,
+    input,
+    attempt: attempt.number,
+    groupId: record.groupId,
+    operationKey: record.operationKey,
+    tags: record.options.tags ?? [],
+    metadata: record.options.metadata ?? {},
+    get signal() {
+      return attempt.signal
+    },
     get draining() {
       return attempt.draining
     },
@@ -37,8 +53,17 @@ export function contextOf(attempt: Attempt, worker: string, files: Files, sha256
     log,
     open: (id) => files.openFor(record.tenant, id),
     async file(source, options = {}) {
-      const bytes = typeof source === 'string' ? createReadStream(source) : (async function* () { yield source })()
-      const row = await files.store(record.tenant, `worker:${worker}`, bytes as AsyncIterable<Uint8Array>, { contentType: options.contentType ?? 'application/octet-stream', name: options.name ?? (typeof source === 'string' ? basename(source) : null), maxBytes: FILE_MAX_BYTES })
+      const bytes =
+        typeof source === 'string'
+          ? createReadStream(source)
+          : (async function* () {
+              yield source
+            })()
+      const row = await files.store(record.tenant, `worker:${worker}`, bytes as AsyncIterable<Uint8Array>, {
+        contentType: options.contentType ?? 'application/octet-stream',
+        name: options.name ?? (typeof source === 'string' ? basename(source) : null),
+        maxBytes: FILE_MAX_BYTES,
+      })
       return row.id
     },
   }

@@ -42,8 +42,17 @@ function armTimers(attempt: Attempt): void {
   const { live } = attempt.claimed
   const { attemptTimeoutMs } = attempt.type.handler.settings
   const now = attempt.clock.now()
-  attempt.after(attemptTimeoutMs, () => attempt.stop('timeout', new UntildoneError('attempt-timeout', `The attempt took longer than ${attemptTimeoutMs} ms.`), LEAVE_AFTER_MS))
-  if (live.deadlineAt !== null) attempt.after(Math.max(0, live.deadlineAt - now), () => attempt.stop('deadline', new UntildoneError('attempt-timeout', 'The deadline passed.'), LEAVE_AFTER_MS))
+  attempt.after(attemptTimeoutMs, () =>
+    attempt.stop(
+      'timeout',
+      new UntildoneError('attempt-timeout', `The attempt took longer than ${attemptTimeoutMs} ms.`),
+      LEAVE_AFTER_MS,
+    ),
+  )
+  if (live.deadlineAt !== null)
+    attempt.after(Math.max(0, live.deadlineAt - now), () =>
+      attempt.stop('deadline', new UntildoneError('attempt-timeout', 'The deadline passed.'), LEAVE_AFTER_MS),
+    )
 }
 
 /** Grace after the signal: children get TERM, and KILL after 5 s; then the attempt ends without its handler. */
@@ -55,7 +64,10 @@ async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
     const job = env.contextOf(attempt, parseJson(attempt.claimed.record.input))
     const returned = attempt.type.handler.run(job)
     if (!(returned instanceof Promise)) return { kind: 'returned', value: returned }
-    return await Promise.race([returned.then((value): End => ({ kind: 'returned', value })), attempt.left.then((): End => ({ kind: 'left' }))])
+    return await Promise.race([
+      returned.then((value): End => ({ kind: 'returned', value })),
+      attempt.left.then((): End => ({ kind: 'left' })),
+    ])
   } catch (error) {
     return { kind: 'threw', error }
   }
@@ -69,10 +81,16 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     if (accepted.ok) return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, accepted)
     return commit(attempt, env, errored(attempt, env, actor, accepted.error))
   }
-  if (end.kind === 'left' && stopped !== 'drain') attempt.notes.warn('handler-still-running', 'The handler did not stop when it was told to; whatever it still does is not recorded.', null)
+  if (end.kind === 'left' && stopped !== 'drain')
+    attempt.notes.warn(
+      'handler-still-running',
+      'The handler did not stop when it was told to; whatever it still does is not recorded.',
+      null,
+    )
   if (stopped === 'drain') return commit(attempt, env, { type: 'released', actor })
-  const error = end.kind === 'threw' ? end.error : attempt.signal.reason
-  if (stopped === 'timeout' || stopped === 'deadline') return commit(attempt, env, errored(attempt, env, actor, attempt.signal.reason))
+  const error = end.kind === 'threw' ? end.error : attempt.stopReason
+  if (stopped === 'timeout' || stopped === 'deadline')
+    return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
   const classified = classifyInStep(error, { type: attempt.type.handler.settings.errors }, '')
   if (classified.verdict === 'harmless' && stopped === null) {
     const accepted = await acceptResult(attempt, classified.result ?? null)
@@ -80,7 +98,11 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
       attempt.notes.warn(classified.code, classified.message, stepOf(error))
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, accepted)
     }
-    return commit(attempt, env, errored(attempt, env, actor, error, { ...classified, verdict: 'transient', rule: 'harmless-without-result' }))
+    return commit(
+      attempt,
+      env,
+      errored(attempt, env, actor, error, { ...classified, verdict: 'transient', rule: 'harmless-without-result' }),
+    )
   }
   return commit(attempt, env, errored(attempt, env, actor, error, classified))
 }
@@ -100,14 +122,27 @@ async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted>
     if (definition.output !== null) {
       const answer = await type.output(checked)
       if (!answer.ok) {
-        throw new UntildoneError('output-invalid', `The result does not fit the output schema: ${answer.errors.map((e) => `${e.pointer || 'it'} ${e.message}`).slice(0, 3).join('; ')}`, { errors: answer.errors })
+        throw new UntildoneError(
+          'output-invalid',
+          `The result does not fit the output schema: ${answer.errors
+            .map((e) => `${e.pointer || 'it'} ${e.message}`)
+            .slice(0, 3)
+            .join('; ')}`,
+          { errors: answer.errors },
+        )
       }
       checked = answer.value ?? null
     }
     if (settings.verify) await settings.verify(checked, { input: parseJson(claimed.record.input) })
     const result = JSON.stringify(checked) ?? 'null'
-    if (result.length > settings.maxResultBytes || (result.length * 3 > settings.maxResultBytes && utf8Length(result) > settings.maxResultBytes)) {
-      throw new UntildoneError('result-too-large', `The result has ${utf8Length(result)} bytes; the limit is ${settings.maxResultBytes}.`)
+    if (
+      result.length > settings.maxResultBytes ||
+      (result.length * 3 > settings.maxResultBytes && utf8Length(result) > settings.maxResultBytes)
+    ) {
+      throw new UntildoneError(
+        'result-too-large',
+        `The result has ${utf8Length(result)} bytes; the limit is ${settings.maxResultBytes}.`,
+      )
     }
     return { ok: true, result, files: type.filesIn('output', checked) }
   } catch (error) {
@@ -121,31 +156,58 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
   const deadline = attempt.stopped === 'deadline'
   const verdict = deadline ? 'permanent' : classified.verdict === 'harmless' ? 'transient' : classified.verdict
   const info: ErrorInfo = {
-    code: deadline ? 'deadline-passed' : classified.code, class: verdict, message: classified.message, messages: [clip(classified.message, 2000)], step: stepOf(error),
-    rule: deadline ? 'built-in deadline' : classified.rule, details: safeDetails(classified.details), attempts: attempt.number, occurredAt: attempt.clock.now(),
+    code: deadline ? 'deadline-passed' : classified.code,
+    class: verdict,
+    message: classified.message,
+    messages: [clip(classified.message, 2000)],
+    step: stepOf(error),
+    rule: deadline ? 'built-in deadline' : classified.rule,
+    details: safeDetails(classified.details),
+    attempts: attempt.number,
+    occurredAt: attempt.clock.now(),
   }
-  return { type: 'errored', actor, verdict, error: info, retry: settings.retry, jitter: env.random(), retryAfterMs: classified.retryAfterMs }
+  return {
+    type: 'errored',
+    actor,
+    verdict,
+    error: info,
+    retry: settings.retry,
+    jitter: env.random(),
+    retryAfterMs: classified.retryAfterMs,
+  }
 }
 
 function safeDetails(details: Record<string, unknown> | null): Record<string, unknown> | null {
   if (details === null) return null
   try {
     const text = JSON.stringify(details)
-    return text.length > 16_384 ? { note: 'the details were larger than 16 KiB and are not kept' } : (JSON.parse(text) as Record<string, unknown>)
+    return text.length > 16_384
+      ? { note: 'the details were larger than 16 KiB and are not kept' }
+      : (JSON.parse(text) as Record<string, unknown>)
   } catch {
     return { note: 'the details could not be written as JSON' }
   }
 }
 
 /** Repeats until the store has answered: the lease, not an error of the store, decides whether the attempt still counts. */
-async function commit(attempt: Attempt, env: Environment, event: Event, accepted?: { result: string; files: string[] }): Promise<Moved | null> {
+async function commit(
+  attempt: Attempt,
+  env: Environment,
+  event: Event,
+  accepted?: { result: string; files: string[] },
+): Promise<Moved | null> {
   const { live } = attempt.claimed
   const noted = attempt.notes.take()
   for (let tries = 0; ; tries++) {
     try {
       const moving = attempt.store.move({
-        jobId: attempt.id, known: live, decide: (row, now) => transition(row, event, now, { epoch: attempt.epoch }), expiresAt: env.expiresAt,
-        ...(accepted ? { result: accepted.result, resultSha256: env.sha256(accepted.result), files: accepted.files } : {}),
+        jobId: attempt.id,
+        known: live,
+        decide: (row, now) => transition(row, event, now, { epoch: attempt.epoch }),
+        expiresAt: env.expiresAt,
+        ...(accepted
+          ? { result: accepted.result, resultSha256: env.sha256(accepted.result), files: accepted.files }
+          : {}),
         ...(noted ? { record: { jobId: attempt.id, epoch: attempt.epoch, ...noted } } : {}),
       })
       if (tries === 0) env.onSettling()

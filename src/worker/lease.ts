@@ -38,6 +38,13 @@ export class Lease {
     this.timer?.cancel()
   }
 
+  /** Gives the lease up: whatever this worker still holds may be taken at once. */
+  async end(): Promise<void> {
+    this.stop()
+    const { store, row } = this.options
+    await store.workers.beat({ ...row(), state: 'gone', leaseUntil: store.now() }).catch(() => undefined)
+  }
+
   private arm(): void {
     if (this.stopped) return
     const due = this.options.clock.monotonic() + HEARTBEAT_MS

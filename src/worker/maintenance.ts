@@ -55,7 +55,10 @@ export class Maintenance {
   private every(name: string, ms: number, duty: () => Promise<unknown>): void {
     const arm = () => {
       if (this.stopped) return
-      this.timers.set(name, this.options.clock.after(ms, () => void duty().catch(this.options.onError).finally(arm)))
+      this.timers.set(
+        name,
+        this.options.clock.after(ms, () => void duty().catch(this.options.onError).finally(arm)),
+      )
     }
     arm()
   }
@@ -91,7 +94,11 @@ export class Maintenance {
 
   private async move(jobId: string, event: Event, epoch?: number): Promise<boolean> {
     const { store, expiresAt } = this.options.parts
-    const moved = await store.move({ jobId, decide: (live, now) => transition(live, event, now, epoch === undefined ? null : { epoch }), expiresAt })
+    const moved = await store.move({
+      jobId,
+      decide: (live, now) => transition(live, event, now, epoch === undefined ? null : { epoch }),
+      expiresAt,
+    })
     return moved.outcome === 'moved'
   }
 }

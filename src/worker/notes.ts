@@ -27,7 +27,14 @@ export class Notes {
   ) {}
 
   setProgress(stage: string | null, { message, completed, total, unit }: ProgressUpdate): void {
-    this.progress = { stage, message: message === undefined ? null : clip(message, MESSAGE_MAX), completed: number(completed), total: number(total), unit: unit ?? null, updatedAt: this.clock.now() }
+    this.progress = {
+      stage,
+      message: message === undefined ? null : clip(message, MESSAGE_MAX),
+      completed: number(completed),
+      total: number(total),
+      unit: unit ?? null,
+      updatedAt: this.clock.now(),
+    }
     this.arm()
   }
 
@@ -49,7 +56,13 @@ export class Notes {
     } catch {
       text = JSON.stringify({ note: 'the data of this line was too large or could not be written as JSON' })
     }
-    this.logs.push({ at: this.clock.now(), attempt: this.attempt, level: last ? 'warn' : level, message: last ? `More than ${LOGS_MAX} log lines in one attempt; the rest is not kept.` : clip(message, 4096), data: last ? null : text })
+    this.logs.push({
+      at: this.clock.now(),
+      attempt: this.attempt,
+      level: last ? 'warn' : level,
+      message: last ? `More than ${LOGS_MAX} log lines in one attempt; the rest is not kept.` : clip(message, 4096),
+      data: last ? null : text,
+    })
     this.arm()
   }
 
@@ -58,7 +71,11 @@ export class Notes {
     this.timer?.cancel()
     this.timer = null
     if (!this.progress && this.warnings.length === 0 && this.logs.length === 0) return null
-    const taken = { ...(this.progress ? { progress: this.progress } : {}), ...(this.warnings.length ? { warnings: this.warnings } : {}), ...(this.logs.length ? { logs: this.logs } : {}) }
+    const taken = {
+      ...(this.progress ? { progress: this.progress } : {}),
+      ...(this.warnings.length ? { warnings: this.warnings } : {}),
+      ...(this.logs.length ? { logs: this.logs } : {}),
+    }
     this.progress = null
     this.warnings = []
     this.logs = []

@@ -30,63 +30,99 @@ export class Steps {
   }
 
   /** Runs `fn` unless its value is recorded; records it; gives back what the record says. */
-  async memoized<T>(kind: StepRow['kind'], name: string, fn: (context: StepContext) => Promise<{ value: T; info: unknown }>, options: StepOptions<T> & { branches?: boolean } = {}): Promise<T> {
+  async memoized<T>(
+    kind: StepRow['kind'],
+    name: string,
+    fn: (context: StepContext) => Promise<{ value: T; info: unknown }>,
+    options: StepOptions<T> & { branches?: boolean } = {},
+  ): Promise<T> {
     const key = this.keyOf(name)
     const { attempt } = this
     const recorded = attempt.memo?.get(key)
-    if (recorded) return valueOf<T>(recorded)
+    if (recorded) return recordedValue<T>(recorded)
     await attempt.checkpoint()
     const startedAt = attempt.clock.now()
     const limit = options.timeout === undefined ? null : timeLimit(attempt, key, options.timeout)
-    const context: StepContext = { signal: limit?.signal ?? attempt.signal, attempt: attempt.number, key: attempt.effectKey(key) }
+    const context = contextOf(attempt, key, limit?.signal)
     let made: { value: T; info: unknown }
     try {
-      const running = scopes.run({ attempt, path: options.branches ? key : this.path, inStep: !options.branches }, () => fn(context))
+      const running = scopes.run({ attempt, path: options.branches ? key : this.path, inStep: !options.branches }, () =>
+        fn(context),
+      )
       made = await (limit ? Promise.race([running, limit.passed]) : running)
     } catch (error) {
       made = { value: this.failed(error, key, options), info: null }
     } finally {
       limit?.stop()
     }
-    const row: StepRow = { key, kind, attempt: attempt.number, startedAt, endedAt: attempt.clock.now(), result: textOf(made.value, key), info: made.info === null ? null : JSON.stringify(made.info) }
+    const row: StepRow = {
+      key,
+      kind,
+      attempt: attempt.number,
+      startedAt,
+      endedAt: attempt.clock.now(),
+      result: textOf(made.value, key),
+      info: made.info === null ? null : JSON.stringify(made.info),
+    }
     await attempt.record({ steps: [row] })
     attempt.memo?.set(key, row)
-    return valueOf<T>(row)
+    return recordedValue<T>(row)
   }
 
   /** Fallback: the next engine on `permanent`; `transient` and `review` end the attempt. A rejection is recorded, so that a later attempt does not ask that engine again. */
-  async first<T>(name: string, engines: Record<string, (context: StepContext) => T | Promise<T>>, options: { errors?: readonly ErrorRule[] } = {}): Promise<{ engine: string; value: T }> {
+  async first<T>(
+    name: string,
+    engines: Record<string, (context: StepContext) => T | Promise<T>>,
+    options: { errors?: readonly ErrorRule[] } = {},
+  ): Promise<{ engine: string; value: T }> {
     const names = Object.keys(engines)
     if (names.length === 0) throw new UntildoneError('bad-definition', `first("${name}") has no engines.`)
     const { attempt } = this
-    return this.memoized('first', name, async () => {
-      const scope = scopes.getStore()!
-      const rejected: { engine: string; code: string; message: string; rule: string }[] = []
-      for (const engine of names) {
-        checkName(engine)
-        const key = `${scope.path}/${engine}`
-        const before = attempt.memo?.get(key)
-        if (before) {
-          rejected.push(valueOf(before))
-          continue
+    return this.memoized(
+      'first',
+      name,
+      async () => {
+        const scope = scopes.getStore()!
+        const rejected: { engine: string; code: string; message: string; rule: string }[] = []
+        for (const engine of names) {
+          checkName(engine)
+          const key = `${scope.path}/${engine}`
+          const before = attempt.memo?.get(key)
+          if (before) {
+            rejected.push(recordedValue(before))
+            continue
+          }
+          const context = contextOf(attempt, key)
+          try {
+            const value = await scopes.run({ attempt, path: key, inStep: false }, async () => engines[engine]!(context))
+            return { value: { engine, value }, info: { engine, rejected } }
+          } catch (error) {
+            const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
+            if (verdict !== 'permanent') throw error
+            const rejection = { engine, code, message, rule }
+            rejected.push(rejection)
+            attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
+            if (engine === names.at(-1)) throw error
+            const now = attempt.clock.now()
+            await attempt.record({
+              steps: [
+                {
+                  key,
+                  kind: 'first',
+                  attempt: attempt.number,
+                  startedAt: now,
+                  endedAt: now,
+                  result: JSON.stringify(rejection),
+                  info: null,
+                },
+              ],
+            })
+          }
         }
-        const context: StepContext = { signal: attempt.signal, attempt: attempt.number, key: attempt.effectKey(key) }
-        try {
-          const value = await scopes.run({ attempt, path: key, inStep: false }, async () => engines[engine]!(context))
-          return { value: { engine, value }, info: { engine, rejected } }
-        } catch (error) {
-          const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
-          if (verdict !== 'permanent') throw error
-          const rejection = { engine, code, message, rule }
-          rejected.push(rejection)
-          attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
-          if (engine === names.at(-1)) throw error
-          const now = attempt.clock.now()
-          await attempt.record({ steps: [{ key, kind: 'first', attempt: attempt.number, startedAt: now, endedAt: now, result: JSON.stringify(rejection), info: null }] })
-        }
-      }
-      throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
-    }, { branches: true })
+        throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
+      },
+      { branches: true },
+    )
   }
 
   private get path(): string {
@@ -97,7 +133,8 @@ export class Steps {
   private keyOf(name: string): string {
     checkName(name)
     const scope = scopes.getStore()
-    if (scope?.inStep && scope.attempt === this.attempt) throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
+    if (scope?.inStep && scope.attempt === this.attempt)
+      throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
     const full = scope?.path && scope.attempt === this.attempt ? `${scope.path}/${name}` : name
     const n = (this.counters.get(full) ?? 0) + 1
     this.counters.set(full, n)
@@ -115,8 +152,22 @@ export class Steps {
   }
 }
 
+/** Signal and key are made when they are asked for: many steps need neither. */
+function contextOf(attempt: Attempt, key: string, signal?: AbortSignal): StepContext {
+  return {
+    get signal() {
+      return signal ?? attempt.signal
+    },
+    attempt: attempt.number,
+    get key() {
+      return attempt.effectKey(key)
+    },
+  }
+}
+
 function checkName(name: string): void {
-  if (typeof name !== 'string' || name.length === 0 || name.length > 100 || /[/#]/.test(name)) throw new UntildoneError('bad-step-name', `"${name}" is not a usable step name.`)
+  if (typeof name !== 'string' || name.length === 0 || name.length > 100 || /[/#]/.test(name))
+    throw new UntildoneError('bad-step-name', `"${name}" is not a usable step name.`)
 }
 
 function textOf(value: unknown, key: string): string | null {
@@ -128,7 +179,7 @@ function textOf(value: unknown, key: string): string | null {
 }
 
 /** What every attempt sees is what the record holds, also the attempt that made it. */
-function valueOf<T>(row: StepRow): T {
+function recordedValue<T>(row: StepRow): T {
   return (row.result === null ? undefined : JSON.parse(row.result)) as T
 }
 
@@ -153,7 +204,11 @@ function timeLimit(attempt: Attempt, key: string, timeout: Duration) {
 }
 
 /** Verdict of an error by the rules of step and type; remembered for when the error leaves the handler. */
-export function classifyInStep(error: unknown, tables: { step?: readonly ErrorRule[]; type: readonly ErrorRule[] }, step: string): Classified {
+export function classifyInStep(
+  error: unknown,
+  tables: { step?: readonly ErrorRule[]; type: readonly ErrorRule[] },
+  step: string,
+): Classified {
   const known = typeof error === 'object' && error !== null ? stepErrors.get(error) : undefined
   if (known) return known.classified
   const classified = classify(error, tables)

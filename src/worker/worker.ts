@@ -4,6 +4,7 @@
 import { hostname } from 'node:os'
 import type { Clock, Entropy } from '../core/clock.js'
 import { UntildoneError } from '../core/errors.js'
+import { transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import type { Change, Claimed } from '../stores/store.js'
@@ -61,14 +62,31 @@ export class Worker {
     this.id = `w-${entropy.token(6)}`
     const id = this.id
     this.lease = new Lease({
-      store: parts.store, clock,
-      row: () => ({ id, boot: this.boot, host: hostname(), pid: process.pid, startedAt: this.startedAt, state: this.draining ? 'draining' : 'up' }),
+      store: parts.store,
+      clock,
+      row: () => ({
+        id,
+        boot: this.boot,
+        host: hostname(),
+        pid: process.pid,
+        startedAt: this.startedAt,
+        state: this.draining ? 'draining' : 'up',
+      }),
       onLost: () => void this.fenced(),
-      onStall: (ms) => options.onError(new Error(`The event loop of this worker stood still for ${Math.round(ms)} ms: a handler blocks it. Move that work into job.process or a worker thread.`)),
+      onStall: (ms) =>
+        options.onError(
+          new Error(
+            `The event loop of this worker stood still for ${Math.round(ms)} ms: a handler blocks it. Move that work into job.process or a worker thread.`,
+          ),
+        ),
     })
     await this.lease.start()
     this.loop = new ClaimLoop({
-      store: parts.store, registry: parts.registry, clock, worker: id, slots: options.slots,
+      store: parts.store,
+      registry: parts.registry,
+      clock,
+      worker: id,
+      slots: options.slots,
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         for (const one of claimed) void this.run(one)
@@ -97,7 +115,13 @@ export class Worker {
   }
 
   private cancel(jobId: string, mode: 'graceful' | 'force'): void {
-    this.attempts.get(jobId)?.stop(mode === 'force' ? 'force-cancel' : 'cancel', new UntildoneError('lease-lost', 'The job was cancelled.'), mode === 'force' ? FORCE_LEAVE_MS : null)
+    this.attempts
+      .get(jobId)
+      ?.stop(
+        mode === 'force' ? 'force-cancel' : 'cancel',
+        new UntildoneError('lease-lost', 'The job was cancelled.'),
+        mode === 'force' ? FORCE_LEAVE_MS : null,
+      )
   }
 
   private async run(claimed: Claimed): Promise<void> {
@@ -105,15 +129,19 @@ export class Worker {
     const { live } = claimed
     const type = parts.registry.get(claimed.record.type)
     const env: Environment & { settling: boolean } = {
-      worker: this.id, settling: false,
+      worker: this.id,
+      settling: false,
       contextOf: (attempt, input) => contextOf(attempt, env.worker, this.files, entropy.sha256, input),
-      expiresAt: parts.expiresAt, sha256: entropy.sha256, random: () => entropy.random(),
+      expiresAt: parts.expiresAt,
+      sha256: entropy.sha256,
+      random: () => entropy.random(),
       onSettling: () => {
         env.settling = true
         loop!.settles()
       },
     }
-    const attempt = new Attempt(claimed, type!, parts.store, clock, entropy.sha256)
+    if (!type) return this.giveBack(claimed)
+    const attempt = new Attempt(claimed, type, parts.store, clock, entropy.sha256)
     this.attempts.set(live.id, attempt)
     if (this.draining) attempt.draining = true
     try {
@@ -128,11 +156,31 @@ export class Worker {
     }
   }
 
+  /** Claimed just before its type was taken out of this process: it waits for a worker that has it. */
+  private async giveBack({ live }: Claimed): Promise<void> {
+    const actor = { kind: 'worker' as const, id: this.id }
+    try {
+      await this.parts.store.move({
+        jobId: live.id,
+        known: live,
+        decide: (row, now) => transition(row, { type: 'released', actor }, now, { epoch: live.epoch }),
+      })
+    } catch (error) {
+      this.options.onError(error)
+    }
+    this.loop?.ended(live.lane, false)
+  }
+
   /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */
   private async fenced(): Promise<void> {
     this.loop?.stop()
     for (const attempt of this.attempts.values()) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
-    this.options.onError(new UntildoneError('lease-lost', `Worker ${this.id} could not renew its lease in time; its jobs go on elsewhere.`))
+    this.options.onError(
+      new UntildoneError(
+        'lease-lost',
+        `Worker ${this.id} could not renew its lease in time; its jobs go on elsewhere.`,
+      ),
+    )
     while (!this.draining) {
       try {
         return await this.join()
@@ -152,18 +200,20 @@ export class Worker {
       await new Promise<void>((resolve) => {
         this.idle = resolve
         this.clock.after(this.options.drainMs, () => {
-          for (const attempt of this.attempts.values()) attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
+          for (const attempt of this.attempts.values())
+            attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
         })
       })
     }
-    this.lease?.stop()
+    await this.lease?.end()
     this.unsubscribe?.()
     this.unsubscribe = null
   }
 
   /** Aborts what still runs now; used by a second signal. */
   abort(): void {
-    for (const attempt of this.attempts.values()) attempt.stop('drain', new UntildoneError('draining', 'The worker is stopping now.'), 0)
+    for (const attempt of this.attempts.values())
+      attempt.stop('drain', new UntildoneError('draining', 'The worker is stopping now.'), 0)
   }
 }
 

@@ -16,15 +16,25 @@ export const SCHEMA_VERSION = MIGRATIONS.length
  */
 export async function migrate(driver: Driver, current: number): Promise<void> {
   if (current > SCHEMA_VERSION) {
-    throw new UntildoneError('store-schema-old', `The database is at schema ${current}; this program knows schema ${SCHEMA_VERSION}.`)
+    throw new UntildoneError(
+      'store-schema-old',
+      `The database is at schema ${current}; this program knows schema ${SCHEMA_VERSION}.`,
+    )
   }
-  for (let version = current + 1; version <= SCHEMA_VERSION; version++) await driver.transact(() => apply(version, driver.dialect), true)
+  for (let version = current + 1; version <= SCHEMA_VERSION; version++)
+    await driver.transact(() => apply(version, driver.dialect), true)
 }
 
 function* apply(version: number, dialect: Dialect): Plan<void> {
-  const text = MIGRATIONS[version - 1]!.replaceAll('{{suffix}}', dialect.tableSuffix).replaceAll('{{serial}}', dialect.serial)
+  const text = MIGRATIONS[version - 1]!.replaceAll('{{suffix}}', dialect.tableSuffix).replaceAll(
+    '{{serial}}',
+    dialect.serial,
+  )
   for (const statement of text.split(/;\s*\n/)) if (statement.trim()) yield* run(statement, [[]])
-  yield* run(`insert into meta (key, value) values ('schema', ?1) on conflict (key) do update set value = excluded.value`, [[String(version)]])
+  yield* run(
+    `insert into meta (key, value) values ('schema', ?1) on conflict (key) do update set value = excluded.value`,
+    [[String(version)]],
+  )
 }
 
 /** Plan that reads the schema version from an existing `meta` table. */

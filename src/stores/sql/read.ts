@@ -1,62 +1,110 @@
 /**
  * Reading: one job, lists, groups, and what belongs to a job. Every statement that a caller's request reaches names the tenant.
  */
-import { partsOf, type Status, STATUSES } from '../../core/job.js'
+import { type Status, STATUSES } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
-import type { GroupSummary, JobFilter, LogRow, ProgressRow, StepRow, StoredHistory, StoredJob, Tombstone, WarningRow } from '../store.js'
-import { all, each, one, type Plan, type Row, type Value } from './plan.js'
-import { attemptOf, historyOf, JOB_COLUMNS, jobOf, LIVE_JOINED, liveOf, OUTCOME_COLUMNS, outcomeOf } from './rows.js'
+import type {
+  GroupSummary,
+  JobFilter,
+  LogRow,
+  StepRow,
+  StoredHistory,
+  StoredJob,
+  Tombstone,
+  WarningRow,
+} from '../store.js'
+import { all, type Dialect, each, one, type Plan, type Tuple, unpack, type Value } from './plan.js'
+import {
+  attemptOf,
+  historyOf,
+  JOB_COLUMNS,
+  JOB_WIDTH,
+  jobOf,
+  LIVE_COLUMNS,
+  LIVE_WIDTH,
+  liveOf,
+  OUTCOME_COLUMNS,
+  OUTCOME_WIDTH,
+  outcomeOf,
+} from './rows.js'
 
-const PROGRESS = 'p.stage as p_stage, p.message as p_message, p.completed as p_completed, p.total as p_total, p.unit as p_unit, p.updated_at as p_updated_at'
-const FROM = 'from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id left join progress p on p.job_id = j.id'
-const COLUMNS = `${JOB_COLUMNS}, ${LIVE_JOINED}, ${OUTCOME_COLUMNS}, ${PROGRESS}`
+const FROM =
+  'from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id left join progress p on p.job_id = j.id'
+const PROGRESS = 'p.stage, p.message, p.completed, p.total, p.unit, p.updated_at'
+/** What hangs on a job in other tables: the replay that replaced it, and whether there are warnings. Indexed probes. */
+const NOTES =
+  '(select max(r.id) from jobs r where r.replay_of = j.id), (select count(*) from warnings w where w.job_id = j.id)'
+const AT = { live: JOB_WIDTH, outcome: JOB_WIDTH + LIVE_WIDTH, progress: JOB_WIDTH + LIVE_WIDTH + OUTCOME_WIDTH }
+const columns = (dialect: Dialect) =>
+  `${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}, ${OUTCOME_COLUMNS}, ${PROGRESS}, ${NOTES}`)} as t`
 
 /** At most so many warnings are shown (http-contract 2.7). */
 const WARNINGS_MAX = 100
 
-export function* findPlan(id: string, values: number): Plan<StoredJob | Tombstone | null> {
-  const row = yield* one(`select ${COLUMNS} ${FROM} where j.id = ?1`, id)
+export function* findPlan(id: string, values: number, dialect: Dialect): Plan<StoredJob | Tombstone | null> {
+  const row = yield* one<{ t: unknown; input: string | null; result: string | null }>(
+    `select ${columns(dialect)}, j.input, o.result ${FROM} where j.id = ?1`,
+    id,
+  )
   if (!row) return yield* tombstone(id)
-  const job = (yield* withNotes([row]))[0]!
-  if (job.record.input === null) job.record.input = (yield* blob(id, 'input')) ?? 'null'
-  if (job.outcome && job.outcome.result === null && job.outcome.resultBytes > 0 && job.outcome.resultBytes <= values) job.outcome.result = yield* blob(id, 'result')
-  if (job.outcome && job.outcome.resultBytes > values) job.outcome.result = null
+  const job = yield* storedOf(unpack(row.t), row.input ?? (yield* blob(id, 'input')) ?? 'null', row.result)
+  const { outcome } = job
+  if (outcome && outcome.resultBytes > values) outcome.result = null
+  else if (outcome && outcome.result === null && outcome.resultBytes > 0) outcome.result = yield* blob(id, 'result')
   return job
 }
 
 function* blob(jobId: string, name: string): Plan<string | null> {
-  return (yield* one<{ data: string }>('select data from blobs where job_id = ?1 and name = ?2', jobId, name))?.data ?? null
+  return (
+    (yield* one<{ data: string }>('select data from blobs where job_id = ?1 and name = ?2', jobId, name))?.data ?? null
+  )
 }
 
 function* tombstone(id: string): Plan<Tombstone | null> {
   const row = yield* one('select * from tombstones where job_id = ?1', id)
-  return row ? { jobId: row.job_id, tenant: row.tenant, type: row.type, status: row.status, finishedAt: row.finished_at, expiredAt: row.expired_at } : null
+  return row
+    ? {
+        jobId: row.job_id,
+        tenant: row.tenant,
+        type: row.type,
+        status: row.status,
+        finishedAt: row.finished_at,
+        expiredAt: row.expired_at,
+      }
+    : null
 }
 
-/** Adds what hangs on jobs in other tables: warnings and the replay that replaced them. */
-function* withNotes(rows: Row[]): Plan<StoredJob[]> {
-  const jobs: StoredJob[] = []
-  // Whether a job has any is one indexed probe; most have none.
-  const marked = yield* each<{ replay: string | null; warned: number }>(
-    `select (select max(id) from jobs where replay_of = ?1) as replay, (select count(*) from warnings where job_id = ?1) as warned`, rows.map((row) => [row.id]))
-  for (const [i, row] of rows.entries()) {
-    const warnings = marked[i]!.warned > 0 ? yield* warningsOf(row.id) : []
-    jobs.push({
-      record: jobOf(row), live: row.l_id === null ? null : liveOf(row, 'l_'), outcome: row.o_status === null ? null : outcomeOf(row), progress: progressOf(row), warnings,
-      supersededBy: marked[i]!.replay,
-    })
+function* storedOf(t: Tuple, input: string, result: string | null): Plan<StoredJob> {
+  const p = AT.progress
+  return {
+    record: jobOf(t, input),
+    live: t[AT.live] === null ? null : liveOf(t, AT.live),
+    outcome: t[AT.outcome] === null ? null : outcomeOf(t, AT.outcome, result),
+    progress:
+      t[p + 5] === null
+        ? null
+        : { stage: t[p], message: t[p + 1], completed: t[p + 2], total: t[p + 3], unit: t[p + 4], updatedAt: t[p + 5] },
+    supersededBy: t[p + 6],
+    warnings: t[p + 7] > 0 ? yield* warningsOf(t[0]) : [],
   }
-  return jobs
 }
 
 function* warningsOf(id: string): Plan<WarningRow[]> {
-  const rows = yield* all('select code, step, message, at from warnings where job_id = ?1 order by at, code limit ?2', id, WARNINGS_MAX)
+  const rows = yield* all(
+    'select code, step, message, at from warnings where job_id = ?1 order by at, code limit ?2',
+    id,
+    WARNINGS_MAX,
+  )
   return rows.map((row) => ({ code: row.code, message: row.message, step: row.step || null, at: row.at }))
 }
 
-function progressOf(row: Row): ProgressRow | null {
-  if (row.p_updated_at === null) return null
-  return { stage: row.p_stage, message: row.p_message, completed: row.p_completed, total: row.p_total, unit: row.p_unit, updatedAt: row.p_updated_at }
+/** How a job ended; `gone` for one that is neither finished nor unfinished; null while it is under way. */
+export function* endedPlan(id: string): Plan<Status | 'gone' | null> {
+  const row = yield* one<{ status: Status | null; live: number }>(
+    'select (select status from outcomes where job_id = ?1) as status, (select count(*) from live where id = ?1) as live',
+    id,
+  )
+  return row!.status ?? (Number(row!.live) > 0 ? null : 'gone')
 }
 
 /** SQL for each public status over (l, o); the words are defined by statusOf in core, asserted equal by the conformance suite. */
@@ -76,7 +124,7 @@ const ORDER: Record<JobFilter['order'], { value: string; direction: 'asc' | 'des
   '-finishedAt': { value: 'o.finished_at', direction: 'desc', id: 'j.id' },
 }
 
-export function* listPlan(filter: JobFilter, now: number): Plan<StoredJob[]> {
+export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Plan<StoredJob[]> {
   const where: string[] = []
   const params: Value[] = []
   const bind = (value: Value) => `?${params.push(value)}`
@@ -85,57 +133,108 @@ export function* listPlan(filter: JobFilter, now: number): Plan<StoredJob[]> {
   let from = FROM
   if (filter.statuses?.length) {
     where.push(`(${filter.statuses.map((status) => STATUS_SQL[status]).join(' or ')})`)
-    if (filter.statuses.every((status) => !isFinal(status as never))) from = from.replace('from jobs j left join live l on l.id = j.id', 'from live l join jobs j on j.id = l.id')
+    if (filter.statuses.every((status) => !isFinal(status as never)))
+      from = from.replace('from jobs j left join live l on l.id = j.id', 'from live l join jobs j on j.id = l.id')
     else if (filter.statuses.every((status) => status === 'failed' || status === 'cancelled')) {
-      from = from.replace('from jobs j', 'from outcomes o join jobs j on j.id = o.job_id').replace(' left join outcomes o on o.job_id = j.id', '')
+      from = from
+        .replace('from jobs j', 'from outcomes o join jobs j on j.id = o.job_id')
+        .replace(' left join outcomes o on o.job_id = j.id', '')
     }
   }
   if (filter.types?.length) {
     const exact = filter.types.filter((type) => !type.endsWith('*'))
     const prefixes = filter.types.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1))
-    where.push(`(${[...(exact.length ? [`j.type in (${exact.map(bind).join(', ')})`] : []), ...prefixes.map((prefix) => `substr(j.type, 1, ${bind(prefix.length)}) = ${bind(prefix)}`)].join(' or ')})`)
+    where.push(
+      `(${[...(exact.length ? [`j.type in (${exact.map(bind).join(', ')})`] : []), ...prefixes.map((prefix) => `substr(j.type, 1, ${bind(prefix.length)}) = ${bind(prefix)}`)].join(' or ')})`,
+    )
   }
   if (filter.groupId !== undefined) where.push(`j.group_id = ${bind(filter.groupId)}`)
   if (filter.operationKey !== undefined) where.push(`j.operation_key = ${bind(filter.operationKey)}`)
   if (filter.parentId !== undefined) where.push(`j.parent_id = ${bind(filter.parentId)}`)
-  if (filter.tag !== undefined) where.push(`exists (select 1 from tags t where t.tenant = j.tenant and t.tag = ${bind(filter.tag)} and t.job_id = j.id)`)
-  if (filter.createdBy !== undefined) where.push(`j.created_by >= ${bind(`${filter.createdBy}:`)} and j.created_by < ${bind(`${filter.createdBy};`)}`)
+  if (filter.tag !== undefined)
+    where.push(
+      `exists (select 1 from tags t where t.tenant = j.tenant and t.tag = ${bind(filter.tag)} and t.job_id = j.id)`,
+    )
+  if (filter.createdBy !== undefined)
+    where.push(`j.created_by >= ${bind(`${filter.createdBy}:`)} and j.created_by < ${bind(`${filter.createdBy};`)}`)
   if (filter.createdAfter !== undefined) where.push(`j.created_at > ${bind(filter.createdAfter)}`)
   if (filter.createdBefore !== undefined) where.push(`j.created_at < ${bind(filter.createdBefore)}`)
-  if (filter.updatedAfter !== undefined) where.push(`coalesce(l.changed_at, o.finished_at) > ${bind(filter.updatedAfter)}`)
-  if (filter.late !== undefined) where.push(filter.late ? `(l.late_at is not null or l.escalate_at <= ${bind(now)})` : `(l.late_at is null and (l.escalate_at is null or l.escalate_at > ${bind(now)}))`)
+  if (filter.updatedAfter !== undefined)
+    where.push(`coalesce(l.changed_at, o.finished_at) > ${bind(filter.updatedAfter)}`)
+  if (filter.late !== undefined)
+    where.push(
+      filter.late
+        ? `(l.late_at is not null or l.escalate_at <= ${bind(now)})`
+        : `(l.late_at is null and (l.escalate_at is null or l.escalate_at > ${bind(now)}))`,
+    )
   if (filter.needsAttention !== undefined) {
     const attention = `(${STATUS_SQL.blocked} or l.late_at is not null or l.escalate_at <= ${bind(now)} or (o.status = 'failed' and not exists (select 1 from jobs r where r.replay_of = j.id)))`
     where.push(filter.needsAttention ? attention : `not coalesce(${attention}, false)`)
   }
   const { value, direction } = ORDER[filter.order]
   if (filter.order === '-finishedAt') where.push('o.finished_at is not null')
-  if (filter.after) where.push(`(${value}, j.id) ${direction === 'asc' ? '>' : '<'} (${bind(filter.after.value)}, ${bind(filter.after.id)})`)
+  if (filter.after)
+    where.push(
+      `(${value}, j.id) ${direction === 'asc' ? '>' : '<'} (${bind(filter.after.value)}, ${bind(filter.after.id)})`,
+    )
   // Ids are time-ordered (UUIDv7), so creation order is the primary key's order and needs no sort.
   const byCreation = filter.order === 'createdAt' || filter.order === '-createdAt'
-  if (byCreation && filter.after) where[where.length - 1] = `j.id ${direction === 'asc' ? '>' : '<'} ${bind(filter.after.id)}`
+  if (byCreation && filter.after)
+    where[where.length - 1] = `j.id ${direction === 'asc' ? '>' : '<'} ${bind(filter.after.id)}`
   const order = byCreation ? `j.id ${direction}` : `${value} ${direction}, j.id ${direction}`
-  const rows = yield* all(`select ${COLUMNS} ${from} where ${where.join(' and ')} order by ${order} limit ${bind(filter.limit)}`, ...params)
-  return yield* withNotes(rows)
+  const rows = yield* all<{ t: unknown }>(
+    `select ${columns(dialect)} ${from} where ${where.join(' and ')} order by ${order} limit ${bind(filter.limit)}`,
+    ...params,
+  )
+  const jobs: StoredJob[] = []
+  for (const row of rows) jobs.push(yield* storedOf(unpack(row.t), 'null', null))
+  return jobs
 }
 
 export function* groupPlan(tenant: string, groupId: string): Plan<GroupSummary | null> {
-  const cases = STATUSES.map((status) => `sum(case when ${STATUS_SQL[status]} then 1 else 0 end) as ${status}`).join(', ')
+  const cases = STATUSES.map((status) => `sum(case when ${STATUS_SQL[status]} then 1 else 0 end) as ${status}`).join(
+    ', ',
+  )
   const row = yield* one(
     `select count(*) as total, min(j.created_at) as first, max(coalesce(l.changed_at, o.finished_at)) as last, ${cases}
-     from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id where j.tenant = ?1 and j.group_id = ?2`, tenant, groupId)
+     from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id where j.tenant = ?1 and j.group_id = ?2`,
+    tenant,
+    groupId,
+  )
   if (!row || Number(row.total) === 0) return null
-  const latest = yield* all<{ type: string; id: string }>('select type, max(id) as id from jobs where tenant = ?1 and group_id = ?2 group by type', tenant, groupId)
+  const latest = yield* all<{ type: string; id: string }>(
+    'select type, max(id) as id from jobs where tenant = ?1 and group_id = ?2 group by type',
+    tenant,
+    groupId,
+  )
   const counts = Object.fromEntries(STATUSES.map((status) => [status, Number(row[status])])) as Record<Status, number>
-  return { groupId, counts, total: Number(row.total), firstCreatedAt: row.first, lastUpdatedAt: row.last, latestByType: Object.fromEntries(latest.map(({ type, id }) => [type, id])) }
+  return {
+    groupId,
+    counts,
+    total: Number(row.total),
+    firstCreatedAt: row.first,
+    lastUpdatedAt: row.last,
+    latestByType: Object.fromEntries(latest.map(({ type, id }) => [type, id])),
+  }
 }
 
 export function* stepsPlan(jobId: string): Plan<StepRow[]> {
-  const rows = yield* all('select key, kind, attempt, started_at, ended_at, result, bytes, info from steps where job_id = ?1 order by ended_at, key', jobId)
+  const rows = yield* all(
+    'select key, kind, attempt, started_at, ended_at, result, bytes, info from steps where job_id = ?1 order by ended_at, key',
+    jobId,
+  )
   const steps: StepRow[] = []
   for (const row of rows) {
     const result = row.result === null && row.bytes > 0 ? yield* blob(jobId, `step:${row.key}`) : row.result
-    steps.push({ key: row.key, kind: row.kind, attempt: row.attempt, startedAt: row.started_at, endedAt: row.ended_at, result, info: row.info })
+    steps.push({
+      key: row.key,
+      kind: row.kind,
+      attempt: row.attempt,
+      startedAt: row.started_at,
+      endedAt: row.ended_at,
+      result,
+      info: row.info,
+    })
   }
   return steps
 }
@@ -144,10 +243,17 @@ export function* attemptsPlan(jobId: string) {
   return (yield* all('select * from attempts where job_id = ?1 order by epoch', jobId)).map(attemptOf)
 }
 
-export function* historyPlan(jobId: string, after: number, limit: number): Plan<{ entries: StoredHistory[]; before: StoredHistory | null }> {
+export function* historyPlan(
+  jobId: string,
+  after: number,
+  limit: number,
+): Plan<{ entries: StoredHistory[]; before: StoredHistory | null }> {
   const rows = yield* all(
     `select h.*, a.hash, a.prev_hash from history h left join audit a on a.job_id = h.job_id and a.job_seq = h.seq where h.job_id = ?1 and h.seq >= ?2 order by h.seq limit ?3`,
-    jobId, after, limit + 1)
+    jobId,
+    after,
+    limit + 1,
+  )
   const all_ = rows.map(historyOf)
   const before = all_[0] && all_[0].seq <= after ? all_.shift()! : null
   return { entries: all_.slice(0, limit), before }
@@ -155,13 +261,18 @@ export function* historyPlan(jobId: string, after: number, limit: number): Plan<
 
 export function* logsPlan(jobId: string, after: number, limit: number): Plan<{ id: number; row: LogRow }[]> {
   const rows = yield* all('select * from logs where job_id = ?1 and id > ?2 order by id limit ?3', jobId, after, limit)
-  return rows.map((row) => ({ id: row.id, row: { at: row.at, attempt: row.attempt, level: row.level, message: row.message, data: row.data } }))
+  return rows.map((row) => ({
+    id: row.id,
+    row: { at: row.at, attempt: row.attempt, level: row.level, message: row.message, data: row.data },
+  }))
 }
 
 /** The latest completed jobs, newest first, grouped by type; read once at start to know what is usual. */
 export function* durationsPlan(perType: number): Plan<Map<string, number[]>> {
   const rows = yield* all<{ type: string; ms: number }>(
-    `select j.type, o.finished_at - coalesce(j.run_at, j.created_at) as ms from outcomes o join jobs j on j.id = o.job_id where o.status = 'completed' order by o.job_id desc limit ?1`, perType * 20)
+    `select j.type, o.finished_at - coalesce(j.run_at, j.created_at) as ms from outcomes o join jobs j on j.id = o.job_id where o.status = 'completed' order by o.job_id desc limit ?1`,
+    perType * 20,
+  )
   const found = new Map<string, number[]>()
   for (const { type, ms } of rows) {
     const list = found.get(type) ?? []
@@ -175,12 +286,16 @@ export function* durationsPlan(perType: number): Plan<Map<string, number[]>> {
 export function* lanesPlan(): Plan<{ lane: string; runAt: number }[]> {
   const found: { lane: string; runAt: number }[] = []
   for (let last = ''; ; ) {
-    const next = yield* one<{ lane: string }>(`select lane from live where state = 'queued' and lane > ?1 order by lane limit 1`, last)
+    const next = yield* one<{ lane: string }>(
+      `select lane from live where state = 'queued' and lane > ?1 order by lane limit 1`,
+      last,
+    )
     if (!next) return found
     last = next.lane
-    const levels = yield* each<{ at: number }>(`select run_at as at from live where lane = ?1 and state = 'queued' and level = ?2 order by run_at limit 1`, [0, 1, 2, 3].map((level) => [last, level]))
+    const levels = yield* each<{ at: number }>(
+      `select run_at as at from live where lane = ?1 and state = 'queued' and level = ?2 order by run_at limit 1`,
+      [0, 1, 2, 3].map((level) => [last, level]),
+    )
     found.push({ lane: last, runAt: Math.min(...levels.flatMap((row) => (row ? [row.at] : []))) })
   }
 }
-
-export const tenantOf = (lane: string): string => partsOf(lane).tenant

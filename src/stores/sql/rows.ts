@@ -4,7 +4,7 @@
 import type { Actor, Attempt, ErrorInfo, JobRecord, LiveJob, Outcome } from '../../core/job.js'
 import type { HistoryEntry } from '../../core/lifecycle.js'
 import type { ApiKeyRow, FileRow, StoredHistory, StoredOutcome } from '../store.js'
-import type { Row, Value } from './plan.js'
+import type { Row, Tuple, Value } from './plan.js'
 
 /** `kind:id:name`; ids hold no colon. */
 export function actorText(actor: Actor): string {
@@ -26,111 +26,320 @@ const insert = (table: string, columns: string): string => {
   return `insert into ${table} (${names.join(', ')}) values (${names.map((_, i) => `?${i + 1}`).join(', ')})`
 }
 
-export const INSERT_JOB = insert('jobs', 'id, tenant, type, type_version, queue, priority, input, group_id, operation_key, parent_id, replay_of, options, created_by, created_at, run_at, deadline_at')
+export const INSERT_JOB = insert(
+  'jobs',
+  'id, tenant, type, type_version, queue, priority, input, group_id, operation_key, parent_id, replay_of, options, created_by, created_at, run_at, deadline_at',
+)
 export function jobValues(job: JobRecord, input: string | null): Value[] {
   const { tags, metadata, traceparent, batch } = job.options
   const options = tags || metadata || traceparent || batch ? JSON.stringify(job.options) : null
   return [
-    job.id, job.tenant, job.type, job.typeVersion, job.queue, job.priority, input, job.groupId, job.operationKey, job.parentId, job.replayOf,
-    options, actorText(job.createdBy), job.createdAt, job.runAt, job.deadlineAt,
+    job.id,
+    job.tenant,
+    job.type,
+    job.typeVersion,
+    job.queue,
+    job.priority,
+    input,
+    job.groupId,
+    job.operationKey,
+    job.parentId,
+    job.replayOf,
+    options,
+    actorText(job.createdBy),
+    job.createdAt,
+    job.runAt,
+    job.deadlineAt,
   ]
 }
 
-export const JOB_COLUMNS = `j.id, j.tenant, j.type, j.type_version, j.queue, j.priority, j.input, j.group_id, j.operation_key, j.parent_id, j.replay_of,
-  j.options, j.created_by, j.created_at, j.run_at as job_run_at, j.deadline_at as job_deadline_at`
-export function jobOf(row: Row): JobRecord {
+/** Columns of a job in the order in which jobOf reads them; the input travels beside the tuple. */
+export const JOB_COLUMNS =
+  'j.id, j.tenant, j.type, j.type_version, j.queue, j.priority, j.group_id, j.operation_key, j.parent_id, j.replay_of, j.options, j.created_by, j.created_at, j.run_at, j.deadline_at'
+export const JOB_WIDTH = JOB_COLUMNS.split(', ').length
+export function jobOf(t: Tuple, input: string): JobRecord {
   return {
-    id: row.id, tenant: row.tenant, type: row.type, typeVersion: row.type_version, queue: row.queue, priority: row.priority, input: row.input,
-    groupId: row.group_id, operationKey: row.operation_key, parentId: row.parent_id, replayOf: row.replay_of,
-    options: row.options === null ? {} : JSON.parse(row.options), createdBy: actorOf(row.created_by), createdAt: row.created_at,
-    runAt: row.job_run_at, deadlineAt: row.job_deadline_at,
+    id: t[0],
+    tenant: t[1],
+    type: t[2],
+    typeVersion: t[3],
+    queue: t[4],
+    priority: t[5],
+    input,
+    groupId: t[6],
+    operationKey: t[7],
+    parentId: t[8],
+    replayOf: t[9],
+    options: t[10] === null ? {} : JSON.parse(t[10]),
+    createdBy: actorOf(t[11]),
+    createdAt: t[12],
+    runAt: t[13],
+    deadlineAt: t[14],
   }
 }
 
-const LIVE = 'id, lane, level, state, wait_kind, run_at, wake_at, escalate_at, late_at, deadline_at, version, revision, epoch, attempt, errors, losses, budget_from, worker, started_at, attempt_at, cancel_at, why, changed_at'
+const LIVE =
+  'id, lane, level, state, wait_kind, run_at, wake_at, escalate_at, late_at, deadline_at, version, revision, epoch, attempt, errors, losses, budget_from, worker, started_at, attempt_at, cancel_at, why, changed_at'
 export const INSERT_LIVE = insert('live', LIVE)
-export const LIVE_COLUMNS = LIVE.split(', ').map((name) => `l.${name}`).join(', ')
-export const LIVE_JOINED = LIVE.split(', ').map((name) => `l.${name} as l_${name}`).join(', ')
-export const UPDATE_LIVE = `update live set ${LIVE.split(', ').slice(1).map((name, i) => `${name} = ?${i + 2}`).join(', ')} where id = ?1 and version = ?${LIVE.split(', ').length + 1} and revision = ?${LIVE.split(', ').length + 2}`
+export const LIVE_COLUMNS = LIVE.split(', ')
+  .map((name) => `l.${name}`)
+  .join(', ')
+export const LIVE_WIDTH = LIVE.split(', ').length
+export const UPDATE_LIVE = `update live set ${LIVE.split(', ')
+  .slice(1)
+  .map((name, i) => `${name} = ?${i + 2}`)
+  .join(
+    ', ',
+  )} where id = ?1 and version = ?${LIVE.split(', ').length + 1} and revision = ?${LIVE.split(', ').length + 2}`
 /** The revision is compared as well: progress moves it without a transition, and the ETag must never repeat. */
 export const DELETE_LIVE = 'delete from live where id = ?1 and version = ?2 and revision = ?3'
 export function liveValues(live: LiveJob): Value[] {
   return [
-    live.id, live.lane, live.level, live.state, live.waitKind, live.runAt, live.wakeAt, live.escalateAt, live.lateAt, live.deadlineAt, live.version, live.revision,
-    live.epoch, live.attempt, live.errors, live.losses, live.budgetFrom, live.worker, live.startedAt, live.attemptAt, live.cancelAt, json(live.why), live.changedAt,
+    live.id,
+    live.lane,
+    live.level,
+    live.state,
+    live.waitKind,
+    live.runAt,
+    live.wakeAt,
+    live.escalateAt,
+    live.lateAt,
+    live.deadlineAt,
+    live.version,
+    live.revision,
+    live.epoch,
+    live.attempt,
+    live.errors,
+    live.losses,
+    live.budgetFrom,
+    live.worker,
+    live.startedAt,
+    live.attemptAt,
+    live.cancelAt,
+    json(live.why),
+    live.changedAt,
   ]
 }
 /** Only what a claim changes. */
 export const UPDATE_CLAIMED = `update live set state = 'running', version = ?3, revision = ?4, epoch = ?5, attempt = ?6, worker = ?7, started_at = ?8, attempt_at = ?9, changed_at = ?9 where id = ?1 and version = ?2`
 export function claimedValues(live: LiveJob): Value[] {
-  return [live.id, live.version - 1, live.version, live.revision, live.epoch, live.attempt, live.worker, live.startedAt, live.attemptAt]
-}
-export function liveOf(row: Row, p: '' | 'l_' = ''): LiveJob {
-  return {
-    id: row[`${p}id`], lane: row[`${p}lane`], level: row[`${p}level`], state: row[`${p}state`], waitKind: row[`${p}wait_kind`], runAt: row[`${p}run_at`],
-    wakeAt: row[`${p}wake_at`], escalateAt: row[`${p}escalate_at`], lateAt: row[`${p}late_at`], deadlineAt: row[`${p}deadline_at`], version: row[`${p}version`],
-    revision: row[`${p}revision`], epoch: row[`${p}epoch`], attempt: row[`${p}attempt`], errors: row[`${p}errors`], losses: row[`${p}losses`],
-    budgetFrom: row[`${p}budget_from`], worker: row[`${p}worker`], startedAt: row[`${p}started_at`], attemptAt: row[`${p}attempt_at`],
-    cancelAt: row[`${p}cancel_at`], why: parsed(row[`${p}why`]), changedAt: row[`${p}changed_at`],
-  }
-}
-
-export const INSERT_OUTCOME = insert('outcomes', 'job_id, status, phase, error, result, result_bytes, result_sha256, attempt, epoch, version, revision, started_at, finished_at, expires_at')
-export function outcomeValues(outcome: Outcome, result: string | null, bytes: number, sha256: string | null, expiresAt: number): Value[] {
   return [
-    outcome.jobId, outcome.status, outcome.phase, json(outcome.error), result, bytes, sha256, outcome.attempt, outcome.epoch, outcome.version,
-    outcome.revision, outcome.startedAt, outcome.finishedAt, expiresAt,
+    live.id,
+    live.version - 1,
+    live.version,
+    live.revision,
+    live.epoch,
+    live.attempt,
+    live.worker,
+    live.startedAt,
+    live.attemptAt,
   ]
 }
-export const OUTCOME_COLUMNS = `o.status as o_status, o.phase as o_phase, o.error as o_error, o.result as o_result, o.result_bytes as o_result_bytes, o.result_sha256 as o_result_sha256,
-  o.attempt as o_attempt, o.epoch as o_epoch, o.version as o_version, o.revision as o_revision, o.started_at as o_started_at, o.finished_at as o_finished_at, o.expires_at as o_expires_at`
-export function outcomeOf(row: Row): StoredOutcome {
+/** @param at where its columns begin in the tuple */
+export function liveOf(t: Tuple, at = 0): LiveJob {
   return {
-    jobId: row.id, status: row.o_status, phase: row.o_phase, error: parsed<ErrorInfo>(row.o_error), result: row.o_result, resultBytes: row.o_result_bytes,
-    resultSha256: row.o_result_sha256, attempt: row.o_attempt, epoch: row.o_epoch, version: row.o_version, revision: row.o_revision,
-    startedAt: row.o_started_at, finishedAt: row.o_finished_at, expiresAt: row.o_expires_at,
+    id: t[at],
+    lane: t[at + 1],
+    level: t[at + 2],
+    state: t[at + 3],
+    waitKind: t[at + 4],
+    runAt: t[at + 5],
+    wakeAt: t[at + 6],
+    escalateAt: t[at + 7],
+    lateAt: t[at + 8],
+    deadlineAt: t[at + 9],
+    version: t[at + 10],
+    revision: t[at + 11],
+    epoch: t[at + 12],
+    attempt: t[at + 13],
+    errors: t[at + 14],
+    losses: t[at + 15],
+    budgetFrom: t[at + 16],
+    worker: t[at + 17],
+    startedAt: t[at + 18],
+    attemptAt: t[at + 19],
+    cancelAt: t[at + 20],
+    why: parsed(t[at + 21]),
+    changedAt: t[at + 22],
   }
 }
 
-export const INSERT_ATTEMPT = insert('attempts', 'job_id, epoch, attempt, worker, outcome, started_at, ended_at, error, verdict, retry_in_ms')
+export const INSERT_OUTCOME = insert(
+  'outcomes',
+  'job_id, status, phase, error, result, result_bytes, result_sha256, attempt, epoch, version, revision, started_at, finished_at, expires_at',
+)
+export function outcomeValues(
+  outcome: Outcome,
+  result: string | null,
+  bytes: number,
+  sha256: string | null,
+  expiresAt: number,
+): Value[] {
+  return [
+    outcome.jobId,
+    outcome.status,
+    outcome.phase,
+    json(outcome.error),
+    result,
+    bytes,
+    sha256,
+    outcome.attempt,
+    outcome.epoch,
+    outcome.version,
+    outcome.revision,
+    outcome.startedAt,
+    outcome.finishedAt,
+    expiresAt,
+  ]
+}
+/** The result travels beside the tuple. */
+export const OUTCOME_COLUMNS =
+  'o.job_id, o.status, o.phase, o.error, o.result_bytes, o.result_sha256, o.attempt, o.epoch, o.version, o.revision, o.started_at, o.finished_at, o.expires_at'
+export const OUTCOME_WIDTH = OUTCOME_COLUMNS.split(', ').length
+export function outcomeOf(t: Tuple, at: number, result: string | null): StoredOutcome {
+  return {
+    jobId: t[at],
+    status: t[at + 1],
+    phase: t[at + 2],
+    error: parsed<ErrorInfo>(t[at + 3]),
+    result,
+    resultBytes: t[at + 4],
+    resultSha256: t[at + 5],
+    attempt: t[at + 6],
+    epoch: t[at + 7],
+    version: t[at + 8],
+    revision: t[at + 9],
+    startedAt: t[at + 10],
+    finishedAt: t[at + 11],
+    expiresAt: t[at + 12],
+  }
+}
+
+export const INSERT_ATTEMPT = insert(
+  'attempts',
+  'job_id, epoch, attempt, worker, outcome, started_at, ended_at, error, verdict, retry_in_ms',
+)
 export function attemptValues(attempt: Attempt): Value[] {
-  return [attempt.jobId, attempt.epoch, attempt.attempt, attempt.worker, attempt.outcome, attempt.startedAt, attempt.endedAt, json(attempt.error), attempt.verdict, attempt.retryInMs]
+  return [
+    attempt.jobId,
+    attempt.epoch,
+    attempt.attempt,
+    attempt.worker,
+    attempt.outcome,
+    attempt.startedAt,
+    attempt.endedAt,
+    json(attempt.error),
+    attempt.verdict,
+    attempt.retryInMs,
+  ]
 }
 export function attemptOf(row: Row): Attempt {
   return {
-    jobId: row.job_id, epoch: row.epoch, attempt: row.attempt, worker: row.worker, outcome: row.outcome, startedAt: row.started_at, endedAt: row.ended_at,
-    error: parsed<ErrorInfo>(row.error), verdict: row.verdict, retryInMs: row.retry_in_ms,
+    jobId: row.job_id,
+    epoch: row.epoch,
+    attempt: row.attempt,
+    worker: row.worker,
+    outcome: row.outcome,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    error: parsed<ErrorInfo>(row.error),
+    verdict: row.verdict,
+    retryInMs: row.retry_in_ms,
   }
 }
 
-export const INSERT_HISTORY = insert('history', 'job_id, seq, at, event, state, phase, epoch, attempt, actor, reason, error')
+export const INSERT_HISTORY = insert(
+  'history',
+  'job_id, seq, at, event, state, phase, epoch, attempt, actor, reason, error',
+)
 export function historyValues(jobId: string, entry: HistoryEntry): Value[] {
-  return [jobId, entry.seq, entry.at, entry.event, entry.state, entry.phase, entry.epoch, entry.attempt, actorText(entry.actor), entry.reason, json(entry.error)]
+  return [
+    jobId,
+    entry.seq,
+    entry.at,
+    entry.event,
+    entry.state,
+    entry.phase,
+    entry.epoch,
+    entry.attempt,
+    actorText(entry.actor),
+    entry.reason,
+    json(entry.error),
+  ]
 }
 export function historyOf(row: Row): StoredHistory {
   return {
-    seq: row.seq, at: row.at, event: row.event, state: row.state, phase: row.phase, epoch: row.epoch, attempt: row.attempt, actor: actorOf(row.actor),
-    reason: row.reason, error: parsed<ErrorInfo>(row.error), hash: row.hash ?? null, prevHash: row.prev_hash ?? null,
+    seq: row.seq,
+    at: row.at,
+    event: row.event,
+    state: row.state,
+    phase: row.phase,
+    epoch: row.epoch,
+    attempt: row.attempt,
+    actor: actorOf(row.actor),
+    reason: row.reason,
+    error: parsed<ErrorInfo>(row.error),
+    hash: row.hash ?? null,
+    prevHash: row.prev_hash ?? null,
   }
 }
 
-export const INSERT_FILE = insert('files', 'id, tenant, bytes, sha256, content_type, name, created_by, created_at, expires_at')
+export const INSERT_FILE = insert(
+  'files',
+  'id, tenant, bytes, sha256, content_type, name, created_by, created_at, expires_at',
+)
 export function fileValues(file: FileRow): Value[] {
-  return [file.id, file.tenant, file.bytes, file.sha256, file.contentType, file.name, file.createdBy, file.createdAt, file.expiresAt]
+  return [
+    file.id,
+    file.tenant,
+    file.bytes,
+    file.sha256,
+    file.contentType,
+    file.name,
+    file.createdBy,
+    file.createdAt,
+    file.expiresAt,
+  ]
 }
 export function fileOf(row: Row): FileRow {
   return {
-    id: row.id, tenant: row.tenant, bytes: row.bytes, sha256: row.sha256, contentType: row.content_type, name: row.name, createdBy: row.created_by,
-    createdAt: row.created_at, expiresAt: row.expires_at,
+    id: row.id,
+    tenant: row.tenant,
+    bytes: row.bytes,
+    sha256: row.sha256,
+    contentType: row.content_type,
+    name: row.name,
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
   }
 }
 
 export function apiKeyValues(key: ApiKeyRow): Value[] {
-  return [key.id, key.tenant, key.name, key.hash, JSON.stringify(key.scopes), json(key.types), key.createdAt, key.expiresAt, key.revokedAt, key.lastUsedAt]
+  return [
+    key.id,
+    key.tenant,
+    key.name,
+    key.hash,
+    JSON.stringify(key.scopes),
+    json(key.types),
+    key.createdAt,
+    key.expiresAt,
+    key.revokedAt,
+    key.lastUsedAt,
+  ]
 }
 export function apiKeyOf(row: Row): ApiKeyRow {
   return {
-    id: row.id, tenant: row.tenant, name: row.name, hash: row.hash, scopes: JSON.parse(row.scopes), types: parsed(row.types), createdAt: row.created_at,
-    expiresAt: row.expires_at, revokedAt: row.revoked_at, lastUsedAt: row.last_used_at,
+    id: row.id,
+    tenant: row.tenant,
+    name: row.name,
+    hash: row.hash,
+    scopes: JSON.parse(row.scopes),
+    types: parsed(row.types),
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    lastUsedAt: row.last_used_at,
   }
 }

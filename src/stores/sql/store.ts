@@ -4,13 +4,38 @@
  */
 import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
-import type { AttemptRecord, Change, Claimed, ClaimRequest, JobFilter, Move, Moved, NewJob, ProcessRow, Store, StoreInfo, Submitted, WorkerRow } from '../store.js'
+import type {
+  AttemptRecord,
+  Change,
+  Claimed,
+  ClaimRequest,
+  JobFilter,
+  Move,
+  Moved,
+  NewJob,
+  ProcessRow,
+  Store,
+  StoreInfo,
+  Submitted,
+  WorkerRow,
+} from '../store.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { auditPlan, claimPlan, movePlan, recordPlan } from './move.js'
-import { all, type Driver, one, type Plan, run } from './plan.js'
-import { attemptsPlan, durationsPlan, findPlan, groupPlan, historyPlan, lanesPlan, listPlan, logsPlan, stepsPlan } from './read.js'
+import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
+import {
+  attemptsPlan,
+  durationsPlan,
+  endedPlan,
+  findPlan,
+  groupPlan,
+  historyPlan,
+  lanesPlan,
+  listPlan,
+  logsPlan,
+  stepsPlan,
+} from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, liveOf, LIVE_COLUMNS } from './rows.js'
-import { INLINE_BYTES, submitPlan } from './submit.js'
+import { INLINE_BYTES, KEYED, submitPlan } from './submit.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -76,6 +101,12 @@ export class SqlStore implements Store {
   submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
     return this.enqueue('submits', jobs)
   }
+  keyed(tenant: string, operation: string, key: string) {
+    return this.read(function* () {
+      const row = yield* one<{ job_id: string; fingerprint: string }>(KEYED, tenant, operation, key)
+      return row ? { jobId: row.job_id, fingerprint: row.fingerprint } : null
+    })
+  }
   claim(request: ClaimRequest): Promise<Claimed[]> {
     return this.enqueue('claims', request)
   }
@@ -86,7 +117,10 @@ export class SqlStore implements Store {
     return this.enqueue('records', record)
   }
 
-  private enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(kind: K, input: Batch[K][number]['input']): Promise<any> {
+  private enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(
+    kind: K,
+    input: Batch[K][number]['input'],
+  ): Promise<any> {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
     return new Promise((resolve, reject) => {
       ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
@@ -131,13 +165,42 @@ export class SqlStore implements Store {
     const changes: Change[] = []
     const now = this.driver.now()
     const sha256 = this.entropy.sha256
+    const { dialect } = this.driver
     const answers = await this.driver.transact(function* (): Plan<{ of: Waiting<any, any>[]; with: unknown[] }[]> {
       const done: { of: Waiting<any, any>[]; with: unknown[] }[] = []
-      if (batch.submits.length > 0) done.push({ of: batch.submits, with: yield* submitPlan(batch.submits.map((w) => w.input), now, changes) })
-      if (batch.records.length > 0) done.push({ of: batch.records, with: yield* recordPlan(batch.records.map((w) => w.input), now, changes) })
-      if (batch.moves.length > 0) done.push({ of: batch.moves, with: yield* movePlan(batch.moves.map((w) => w.input), now, changes, sha256) })
+      if (batch.submits.length > 0)
+        done.push({
+          of: batch.submits,
+          with: yield* submitPlan(
+            batch.submits.map((w) => w.input),
+            now,
+            changes,
+          ),
+        })
+      if (batch.records.length > 0)
+        done.push({
+          of: batch.records,
+          with: yield* recordPlan(
+            batch.records.map((w) => w.input),
+            now,
+            changes,
+            dialect,
+          ),
+        })
+      if (batch.moves.length > 0)
+        done.push({
+          of: batch.moves,
+          with: yield* movePlan(
+            batch.moves.map((w) => w.input),
+            now,
+            changes,
+            sha256,
+            dialect,
+          ),
+        })
       for (const other of batch.others) done.push({ of: [other], with: [yield* other.input(now)] })
-      for (const claim of batch.claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes)] })
+      for (const claim of batch.claims)
+        done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
       return done
     }, true)
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
@@ -146,18 +209,28 @@ export class SqlStore implements Store {
 
   orphans(limit: number, worker?: string) {
     const now = this.now()
+    const { dialect } = this.driver
     return this.read(function* () {
       const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
-      const rows = yield* all(`select ${LIVE_COLUMNS} from live l where l.state in ('running', 'cancelling') and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`, limit, worker ?? now)
-      return rows.map((row) => liveOf(row))
+      const rows = yield* all<{ t: unknown }>(
+        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.state in ('running', 'cancelling') and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`,
+        limit,
+        worker ?? now,
+      )
+      return rows.map((row) => liveOf(unpack(row.t)))
     })
   }
 
   overdue(limit: number) {
     const now = this.now()
+    const { dialect } = this.driver
     return this.read(function* () {
-      const rows = yield* all(`select ${LIVE_COLUMNS} from live l where l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`, now, limit)
-      return rows.map((row) => liveOf(row))
+      const rows = yield* all<{ t: unknown }>(
+        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`,
+        now,
+        limit,
+      )
+      return rows.map((row) => liveOf(unpack(row.t)))
     })
   }
 
@@ -165,7 +238,10 @@ export class SqlStore implements Store {
     return this.write(function* (now) {
       const rows = yield* all<{ id: string }>('select id from live where escalate_at <= ?1 limit ?2', now, limit)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
-      yield* run('update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1', rows.map(({ id }) => [id, now]))
+      yield* run(
+        'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
+        rows.map(({ id }) => [id, now]),
+      )
       return rows.length
     })
   }
@@ -174,11 +250,14 @@ export class SqlStore implements Store {
     return this.read(lanesPlan)
   }
   find(id: string, values = INLINE_BYTES * 4) {
-    return this.read(() => findPlan(id, values))
+    return this.read(() => findPlan(id, values, this.driver.dialect))
+  }
+  ended(id: string) {
+    return this.read(() => endedPlan(id))
   }
   list(filter: JobFilter) {
     const now = this.now()
-    return this.read(() => listPlan(filter, now))
+    return this.read(() => listPlan(filter, now, this.driver.dialect))
   }
   group(tenant: string, groupId: string) {
     return this.read(() => groupPlan(tenant, groupId))
@@ -205,17 +284,29 @@ export class SqlStore implements Store {
         const changed = yield* run(
           `insert into workers (id, boot, host, pid, started_at, lease_until, state) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
            on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state where workers.state <> 'gone'`,
-          [[worker.id, worker.boot, worker.host, worker.pid, worker.startedAt, worker.leaseUntil, worker.state]])
+          [[worker.id, worker.boot, worker.host, worker.pid, worker.startedAt, worker.leaseUntil, worker.state]],
+        )
         return changed[0] === 1
       }),
     list: () =>
       this.read(function* () {
         const rows = yield* all('select * from workers order by started_at')
-        return rows.map((row) => ({ id: row.id, boot: row.boot, host: row.host, pid: row.pid, startedAt: row.started_at, leaseUntil: row.lease_until, state: row.state }))
+        return rows.map((row) => ({
+          id: row.id,
+          boot: row.boot,
+          host: row.host,
+          pid: row.pid,
+          startedAt: row.started_at,
+          leaseUntil: row.lease_until,
+          state: row.state,
+        }))
       }),
     addProcess: (row) =>
       this.write(function* () {
-        yield* run('insert into processes (job_id, pgid, start_time, boot_id, worker) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing', [[row.jobId, row.pgid, row.startTime, row.bootId, row.worker]])
+        yield* run(
+          'insert into processes (job_id, pgid, start_time, boot_id, worker) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
+          [[row.jobId, row.pgid, row.startTime, row.bootId, row.worker]],
+        )
       }),
     removeProcess: (jobId, pgid) =>
       this.write(function* () {
@@ -224,8 +315,13 @@ export class SqlStore implements Store {
     strays: () => {
       const now = this.now()
       return this.read(function* () {
-        const rows = yield* all(`select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`, now)
-        return rows.map((row): ProcessRow => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }))
+        const rows = yield* all(
+          `select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`,
+          now,
+        )
+        return rows.map(
+          (row): ProcessRow => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }),
+        )
       })
     },
   }
@@ -253,7 +349,9 @@ export class SqlStore implements Store {
       return this.write(function* (now) {
         yield* run(
           `insert into api_keys (id, tenant, name, hash, scopes, types, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-           on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`, [apiKeyValues(row)])
+           on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
+          [apiKeyValues(row)],
+        )
         yield* auditPlan(audit, now, sha256)
       })
     },
@@ -270,15 +368,29 @@ export class SqlStore implements Store {
       this.read(function* () {
         return (yield* one('select 1 as found from api_keys limit 1')) !== undefined
       }),
-    used: (id, at) => this.write(() => run('update api_keys set last_used_at = ?2 where id = ?1', [[id, at]])).then(() => undefined),
+    used: (id, at) =>
+      this.write(() => run('update api_keys set last_used_at = ?2 where id = ?1', [[id, at]])).then(() => undefined),
   }
 
   audit(tenant: string, after: number, limit: number) {
     return this.read(function* () {
-      const rows = yield* all('select * from audit where tenant = ?1 and seq > ?2 order by seq limit ?3', tenant, after, limit)
+      const rows = yield* all(
+        'select * from audit where tenant = ?1 and seq > ?2 order by seq limit ?3',
+        tenant,
+        after,
+        limit,
+      )
       return rows.map((row) => ({
-        seq: row.seq, at: row.at, tenant: row.tenant, actor: actorOf(row.actor), action: row.action, target: row.target, reason: row.reason,
-        details: row.details === null ? null : JSON.parse(row.details), prevHash: row.prev_hash, hash: row.hash,
+        seq: row.seq,
+        at: row.at,
+        tenant: row.tenant,
+        actor: actorOf(row.actor),
+        action: row.action,
+        target: row.target,
+        reason: row.reason,
+        details: row.details === null ? null : JSON.parse(row.details),
+        prevHash: row.prev_hash,
+        hash: row.hash,
       }))
     })
   }
@@ -300,9 +412,16 @@ export class SqlStore implements Store {
 
   async check(): Promise<Record<string, string | number>> {
     const counts = await this.read(function* () {
-      return (yield* one(`select (select count(*) from live) as unfinished, (select count(*) from outcomes) as finished, (select count(*) from live where state = 'running') as running`))!
+      return (yield* one(
+        `select (select count(*) from live) as unfinished, (select count(*) from outcomes) as finished, (select count(*) from live where state = 'running') as running`,
+      ))!
     })
-    return { ...(await this.driver.check()), unfinished: Number(counts.unfinished), running: Number(counts.running), finished: Number(counts.finished) }
+    return {
+      ...(await this.driver.check()),
+      unfinished: Number(counts.unfinished),
+      running: Number(counts.running),
+      finished: Number(counts.finished),
+    }
   }
 
   async close(): Promise<void> {

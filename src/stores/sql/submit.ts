@@ -11,6 +11,8 @@ import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, live
 /** Values up to this many bytes stay in their row; larger ones go to `blobs` (rulings 18). */
 export const INLINE_BYTES = 64 * 1024
 
+export const KEYED = 'select job_id, fingerprint from idempotency where tenant = ?1 and operation = ?2 and key = ?3'
+
 /** One `submit` call: its jobs are stored together or not at all. */
 export type SubmitCall = readonly NewJob[]
 
@@ -21,7 +23,12 @@ export function* submitPlan(calls: readonly SubmitCall[], now: number, changes: 
   const answers = calls.map((jobs): Submitted[] => {
     for (const job of jobs) {
       const before = job.idempotency && keys.find(job)
-      if (before) return [before.fingerprint === job.idempotency!.fingerprint ? { outcome: 'replayed', jobId: before.jobId } : { outcome: 'key-reused', jobId: before.jobId }]
+      if (before)
+        return [
+          before.fingerprint === job.idempotency!.fingerprint
+            ? { outcome: 'replayed', jobId: before.jobId }
+            : { outcome: 'key-reused', jobId: before.jobId },
+        ]
       const file = job.files.find((id) => missing.has(`${job.record.tenant}/${id}`))
       if (file !== undefined) return [{ outcome: 'file-missing', file }]
     }
@@ -34,10 +41,12 @@ export function* submitPlan(calls: readonly SubmitCall[], now: number, changes: 
   return answers
 }
 
-function* storedKeys(calls: readonly SubmitCall[]): Plan<[NewJob, { job_id: string; fingerprint: string } | undefined][]> {
+function* storedKeys(
+  calls: readonly SubmitCall[],
+): Plan<[NewJob, { job_id: string; fingerprint: string } | undefined][]> {
   const keyed = calls.flatMap((jobs) => jobs.filter((job) => job.idempotency))
   const rows = yield* each<{ job_id: string; fingerprint: string }>(
-    'select job_id, fingerprint from idempotency where tenant = ?1 and operation = ?2 and key = ?3',
+    KEYED,
     keyed.map(({ record, idempotency }) => [record.tenant, idempotency!.operation, idempotency!.key]),
   )
   return keyed.map((job, i) => [job, rows[i]])
@@ -47,7 +56,8 @@ function* storedKeys(calls: readonly SubmitCall[]): Plan<[NewJob, { job_id: stri
 class KeyRing {
   private readonly taken = new Map<string, { jobId: string; fingerprint: string }>()
   constructor(stored: [NewJob, { job_id: string; fingerprint: string } | undefined][]) {
-    for (const [job, row] of stored) if (row) this.taken.set(this.name(job), { jobId: row.job_id, fingerprint: row.fingerprint })
+    for (const [job, row] of stored)
+      if (row) this.taken.set(this.name(job), { jobId: row.job_id, fingerprint: row.fingerprint })
   }
   private name({ record, idempotency }: NewJob): string {
     return `${record.tenant}\n${idempotency!.operation}\n${idempotency!.key}`
@@ -63,40 +73,67 @@ class KeyRing {
 /** Files that do not exist, belong to another tenant or have expired, as `tenant/id`. */
 function* missingFiles(calls: readonly SubmitCall[], now: number): Plan<Set<string>> {
   const wanted = calls.flatMap((jobs) => jobs.flatMap((job) => job.files.map((id) => [job.record.tenant, id] as const)))
-  const rows = yield* each('select 1 as found from files where tenant = ?1 and id = ?2 and (expires_at is null or expires_at > ?3)', wanted.map(([tenant, id]) => [tenant, id, now]))
+  const rows = yield* each(
+    'select 1 as found from files where tenant = ?1 and id = ?2 and (expires_at is null or expires_at > ?3)',
+    wanted.map(([tenant, id]) => [tenant, id, now]),
+  )
   return new Set(wanted.filter((_, i) => !rows[i]).map(([tenant, id]) => `${tenant}/${id}`))
 }
 
 function* insertJobs(jobs: readonly NewJob[]): Plan<void> {
   const blobs: Value[][] = []
   const jobRows = jobs.map(({ record }) => {
-    if (record.input.length * 3 <= INLINE_BYTES || utf8Length(record.input) <= INLINE_BYTES) return jobValues(record, record.input)
+    if (record.input.length * 3 <= INLINE_BYTES || utf8Length(record.input) <= INLINE_BYTES)
+      return jobValues(record, record.input)
     blobs.push([record.id, 'input', record.input])
     return jobValues(record, null)
   })
   yield* run(INSERT_JOB, jobRows)
-  yield* run(INSERT_LIVE, jobs.map(({ live }) => liveValues(live)))
-  yield* run(INSERT_HISTORY, jobs.map(({ record, history }) => historyValues(record.id, history)))
+  yield* run(
+    INSERT_LIVE,
+    jobs.map(({ live }) => liveValues(live)),
+  )
+  yield* run(
+    INSERT_HISTORY,
+    jobs.map(({ record, history }) => historyValues(record.id, history)),
+  )
   yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
   yield* run(
     'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
-    jobs.filter((job) => job.idempotency).map(({ record, idempotency: at }) => [record.tenant, at!.operation, at!.key, record.id, at!.fingerprint]),
+    jobs
+      .filter((job) => job.idempotency)
+      .map(({ record, idempotency: at }) => [record.tenant, at!.operation, at!.key, record.id, at!.fingerprint]),
   )
-  yield* run('insert into tags (tenant, tag, job_id) values (?1, ?2, ?3) on conflict do nothing', jobs.flatMap(({ record }) => (record.options.tags ?? []).map((tag) => [record.tenant, tag, record.id])))
+  yield* run(
+    'insert into tags (tenant, tag, job_id) values (?1, ?2, ?3) on conflict do nothing',
+    jobs.flatMap(({ record }) => (record.options.tags ?? []).map((tag) => [record.tenant, tag, record.id])),
+  )
   yield* pinFiles(jobs.flatMap(({ record, files }) => files.map((file) => [file, record.id] as const)))
 }
 
 /** A file is kept as long as a job refers to it. */
 export function* pinFiles(pairs: readonly (readonly [file: string, jobId: string])[]): Plan<void> {
   yield* run('insert into file_refs (file_id, job_id) values (?1, ?2) on conflict do nothing', pairs)
-  yield* run('update files set expires_at = null where id = ?1', pairs.map(([file]) => [file]))
+  yield* run(
+    'update files set expires_at = null where id = ?1',
+    pairs.map(([file]) => [file]),
+  )
 }
 
 /** What listeners are told of an unfinished job. */
 export function changeOf(live: NewJob['live'], groupId: string | null = null): Change {
   const { tenant, type } = partsOf(live.lane)
   return {
-    jobId: live.id, tenant, type, groupId, lane: live.lane, status: statusOf(live), done: false, version: live.version, revision: live.revision,
-    queuedAt: live.state === 'queued' ? live.runAt : null, cancelling: live.state === 'cancelling' ? (live.why?.cancel?.mode ?? 'graceful') : null,
+    jobId: live.id,
+    tenant,
+    type,
+    groupId,
+    lane: live.lane,
+    status: statusOf(live),
+    done: false,
+    version: live.version,
+    revision: live.revision,
+    queuedAt: live.state === 'queued' ? live.runAt : null,
+    cancelling: live.state === 'cancelling' ? (live.why?.cancel?.mode ?? 'graceful') : null,
   }
 }

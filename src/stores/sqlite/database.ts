@@ -23,7 +23,11 @@ export function databaseClass(): { Database: DatabaseClass; name: string } {
   if (found) return found
   const require = createRequire(import.meta.url)
   // getBuiltinModule answers undefined where the module does not exist or hides behind a flag.
-  const builtIn = process.getBuiltinModule?.('node:sqlite' as never) as unknown as { DatabaseSync?: DatabaseClass } | undefined
-  found = builtIn?.DatabaseSync ? { Database: builtIn.DatabaseSync, name: `node:sqlite (Node ${process.versions.node})` } : { Database: require('@photostructure/sqlite').DatabaseSync, name: '@photostructure/sqlite' }
+  const builtIn = process.getBuiltinModule?.('node:sqlite' as never) as unknown as
+    | { DatabaseSync?: DatabaseClass }
+    | undefined
+  found = builtIn?.DatabaseSync
+    ? { Database: builtIn.DatabaseSync, name: `node:sqlite (Node ${process.versions.node})` }
+    : { Database: require('@photostructure/sqlite').DatabaseSync, name: '@photostructure/sqlite' }
   return found
 }

@@ -16,6 +16,7 @@ export interface SqliteOptions {
 export class SqliteDriver implements Driver {
   readonly dialect = {
     inList: (column: string, n: number) => `${column} in (select value from json_each(?${n}))`,
+    tuple: (columns: string) => `json_array(${columns})`,
     serial: 'integer primary key',
     tableSuffix: 'without rowid',
   }
@@ -23,19 +24,31 @@ export class SqliteDriver implements Driver {
   private readonly statements = new Map<string, Statement>()
   private broken: UntildoneError | null = null
 
-  constructor(private readonly path: string, private readonly clock: Clock, private readonly options: SqliteOptions = {}) {
+  constructor(
+    private readonly path: string,
+    private readonly clock: Clock,
+    private readonly options: SqliteOptions = {},
+  ) {
     this.db = new (databaseClass().Database)(path)
-    this.db.exec(`pragma journal_mode = wal; pragma synchronous = ${options.synchronous ?? 'full'}; pragma foreign_keys = on; pragma busy_timeout = 5000; pragma wal_autocheckpoint = 4000; pragma cache_size = -65536; pragma temp_store = memory`)
+    this.db.exec(
+      `pragma journal_mode = wal; pragma synchronous = ${options.synchronous ?? 'full'}; pragma foreign_keys = on; pragma busy_timeout = 5000; pragma wal_autocheckpoint = 4000; pragma cache_size = -65536; pragma temp_store = memory`,
+    )
   }
 
   /** Called after the first write: only then does the setting in force show. */
   assertDurable(): void {
     const level = Number(this.pragma('synchronous'))
     if ((this.options.synchronous ?? 'full') === 'full' && level !== 2) {
-      throw new UntildoneError('store-unsafe', `SQLite runs with synchronous=${level} instead of FULL (2), so a commit would not wait for the disk.`)
+      throw new UntildoneError(
+        'store-unsafe',
+        `SQLite runs with synchronous=${level} instead of FULL (2), so a commit would not wait for the disk.`,
+      )
     }
     if (this.path !== ':memory:' && this.pragma('journal_mode') !== 'wal') {
-      throw new UntildoneError('store-unsafe', `SQLite cannot use a write-ahead log at ${this.path}; is it on a network file system?`)
+      throw new UntildoneError(
+        'store-unsafe',
+        `SQLite cannot use a write-ahead log at ${this.path}; is it on a network file system?`,
+      )
     }
   }
 
@@ -77,7 +90,11 @@ export class SqliteDriver implements Driver {
       this.rollback()
       if (isIoError(error)) {
         // After a failed fsync the page cache cannot be trusted: refuse everything until a restart has read the disk anew.
-        this.broken = new UntildoneError('store-unavailable', `The disk failed while committing (${message(error)}). Restart after checking it; nothing acknowledged is lost.`, { params: { reason: 'disk-error' } })
+        this.broken = new UntildoneError(
+          'store-unavailable',
+          `The disk failed while committing (${message(error)}). Restart after checking it; nothing acknowledged is lost.`,
+          { params: { reason: 'disk-error' } },
+        )
         throw this.broken
       }
       throw error
@@ -136,10 +153,28 @@ export class SqliteDriver implements Driver {
     if (error instanceof UntildoneError) return error
     const text = message(error)
     if (/disk is full|SQLITE_FULL/i.test(text)) {
-      return new UntildoneError('store-unavailable', 'The disk is full, so nothing more can be stored safely. Jobs stored before are kept.', { params: { reason: 'disk-full' }, fix: 'Free space on the disk of the database; it goes on by itself.', retryAfterMs: 5000, cause: error })
+      return new UntildoneError(
+        'store-unavailable',
+        'The disk is full, so nothing more can be stored safely. Jobs stored before are kept.',
+        {
+          params: { reason: 'disk-full' },
+          fix: 'Free space on the disk of the database; it goes on by itself.',
+          retryAfterMs: 5000,
+          cause: error,
+        },
+      )
     }
-    if (/locked|busy/i.test(text)) return new UntildoneError('store-unavailable', `The database is locked by another process (${text}).`, { params: { reason: 'busy' }, retryAfterMs: 1000, cause: error })
-    if (isIoError(error)) return new UntildoneError('store-unavailable', `The database file cannot be used (${text}).`, { params: { reason: 'disk-error' }, cause: error })
+    if (/locked|busy/i.test(text))
+      return new UntildoneError('store-unavailable', `The database is locked by another process (${text}).`, {
+        params: { reason: 'busy' },
+        retryAfterMs: 1000,
+        cause: error,
+      })
+    if (isIoError(error))
+      return new UntildoneError('store-unavailable', `The database file cannot be used (${text}).`, {
+        params: { reason: 'disk-error' },
+        cause: error,
+      })
     return new UntildoneError('internal', `The store failed: ${text}`, { cause: error })
   }
 
@@ -151,7 +186,15 @@ export class SqliteDriver implements Driver {
         return 0
       }
     }
-    return { driver: databaseClass().name, path: this.path, synchronous: Number(this.pragma('synchronous')), journal: String(this.pragma('journal_mode')), bytes: size(this.path), walBytes: size(`${this.path}-wal`), freePages: Number(this.pragma('freelist_count')) }
+    return {
+      driver: databaseClass().name,
+      path: this.path,
+      synchronous: Number(this.pragma('synchronous')),
+      journal: String(this.pragma('journal_mode')),
+      bytes: size(this.path),
+      walBytes: size(`${this.path}-wal`),
+      freePages: Number(this.pragma('freelist_count')),
+    }
   }
 
   async tidy(): Promise<void> {

@@ -24,7 +24,11 @@ export function sqlite(path: string, options: SqliteOptions & SqlStoreOptions = 
 }
 
 /** The same over a driver class of one's own; not exported from the package. */
-export function sqliteWith(DriverClass: typeof SqliteDriver, path: string, options: SqliteOptions & SqlStoreOptions = {}): StoreFactory {
+export function sqliteWith(
+  DriverClass: typeof SqliteDriver,
+  path: string,
+  options: SqliteOptions & SqlStoreOptions = {},
+): StoreFactory {
   return {
     async open({ clock, entropy }) {
       const file = path === ':memory:' ? path : resolve(path)
@@ -32,20 +36,41 @@ export function sqliteWith(DriverClass: typeof SqliteDriver, path: string, optio
       try {
         const driver = new DriverClass(file, clock, options)
         const exists = await driver.transact(function* () {
-          const rows = (yield { sql: `select 1 as found from sqlite_master where name = 'meta'`, params: [[]], want: 'rows' }) as unknown[]
+          const rows = (yield {
+            sql: `select 1 as found from sqlite_master where name = 'meta'`,
+            params: [[]],
+            want: 'rows',
+          }) as unknown[]
           return rows.length > 0
         }, false)
         await migrate(driver, exists ? await driver.transact(schemaVersion, false) : 0)
         // This process owns the file, so every worker of a former one is gone and its leases are void.
         await driver.transact(() => run(`update workers set state = 'gone'`, [[]]), true)
-        await driver.transact(() => run(`insert into meta (key, value) values ('opened', ?1) on conflict (key) do update set value = excluded.value`, [[String(clock.now())]]), true)
+        await driver.transact(
+          () =>
+            run(
+              `insert into meta (key, value) values ('opened', ?1) on conflict (key) do update set value = excluded.value`,
+              [[String(clock.now())]],
+            ),
+          true,
+        )
         driver.assertDurable()
         const closeDriver = driver.close.bind(driver)
         driver.close = async () => {
           await closeDriver()
           owner?.close()
         }
-        return new SqlStore({ kind: 'sqlite', location: file, durability: `SQLite WAL, synchronous=${(options.synchronous ?? 'full').toUpperCase()}` }, driver, entropy, options)
+        return new SqlStore(
+          {
+            kind: 'sqlite',
+            location: file,
+            durability: `SQLite WAL, synchronous=${(options.synchronous ?? 'full').toUpperCase()}`,
+            sole: true,
+          },
+          driver,
+          entropy,
+          options,
+        )
       } catch (error) {
         owner?.close()
         throw error
