@@ -7,7 +7,7 @@ import type { Event } from '../core/lifecycle.js'
 import { transition } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { Moved } from '../stores/store.js'
-import type { Caller } from './api.js'
+import type { ActionRequest, Caller } from './api.js'
 import { EngineParts, notFound } from './parts.js'
 import { demand, holds, isOwn } from './rights.js'
 
@@ -17,14 +17,14 @@ export class Actions {
   async cancel(
     caller: Caller,
     id: string,
-    request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number },
+    request: ActionRequest & { mode?: 'graceful' | 'force' },
   ): Promise<{ job: WireJob; pending: boolean }> {
     const { record, outcome } = await this.parts.load(caller, id)
     const own = isOwn(caller, record)
     if (!holds(caller, 'jobs:operate') && !(own && holds(caller, 'jobs:submit'))) demand(caller, 'jobs:operate')
     if (outcome?.status === 'cancelled') return { job: await this.parts.get(caller, id), pending: false }
     const reason = request.reason ?? null
-    const moved = await this.move(caller, id, 'job.cancel', reason, request.ifVersion, {
+    const moved = await this.move(caller, id, 'job.cancel', request, {
       type: 'cancelRequested',
       actor: caller.actor,
       reason,
@@ -37,16 +37,12 @@ export class Actions {
     return { job, pending: !job.done }
   }
 
-  async retry(
-    caller: Caller,
-    id: string,
-    request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean },
-  ): Promise<WireJob> {
+  async retry(caller: Caller, id: string, request: ActionRequest & { resetAttempts?: boolean }): Promise<WireJob> {
     const { live } = await this.parts.load(caller, id)
     demand(caller, 'jobs:operate')
     const reason = request.reason ?? null
     const resetAttempts = request.resetAttempts ?? live?.waitKind === 'review'
-    const moved = await this.move(caller, id, 'job.retry', reason, request.ifVersion, {
+    const moved = await this.move(caller, id, 'job.retry', request, {
       type: 'retryRequested',
       actor: caller.actor,
       reason,
@@ -61,8 +57,7 @@ export class Actions {
     caller: Caller,
     jobId: string,
     action: string,
-    reason: string | null,
-    ifVersion: number | undefined,
+    { reason = null, ifVersion, key }: ActionRequest,
     event: Event,
   ): Promise<Moved> {
     const moved = await this.parts.store.move({
@@ -70,6 +65,7 @@ export class Actions {
       tenant: caller.tenant,
       decide: (live, now) => transition(live, event, now, ifVersion === undefined ? null : { version: ifVersion }),
       expiresAt: this.parts.expiresAt,
+      ...(key ? { operationId: `${action}/${jobId}/${key}` } : {}),
       audit: {
         tenant: caller.tenant,
         actor: caller.actor,
@@ -80,6 +76,7 @@ export class Actions {
       },
     })
     if (moved.outcome === 'not-found') throw notFound(jobId)
+    if (moved.outcome === 'finished' && moved.status === 'cancelled' && action === 'job.cancel') return moved
     if (moved.outcome === 'finished') {
       const job = await this.parts.get(caller, jobId)
       throw new UntildoneError(

@@ -102,6 +102,15 @@ export interface WaitOptions {
   signal?: AbortSignal
 }
 
+/** What every action on a job may carry. */
+export interface ActionRequest {
+  reason?: string | null
+  /** Refuse with `version-mismatch` unless the job is at this version. */
+  ifVersion?: number
+  /** Idempotency key: a repeat within a day changes nothing and answers the job as it is. */
+  key?: string | null
+}
+
 export interface KeyRequest {
   name: string
   scopes: Scope[]
@@ -141,13 +150,9 @@ export interface Engine {
   cancel(
     caller: Caller,
     id: string,
-    request: { reason?: string | null; mode?: 'graceful' | 'force'; ifVersion?: number },
+    request: ActionRequest & { mode?: 'graceful' | 'force' },
   ): Promise<{ job: WireJob; pending: boolean }>
-  retry(
-    caller: Caller,
-    id: string,
-    request: { reason?: string | null; ifVersion?: number; resetAttempts?: boolean },
-  ): Promise<WireJob>
+  retry(caller: Caller, id: string, request: ActionRequest & { resetAttempts?: boolean }): Promise<WireJob>
 
   history(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireHistoryEntry>>
   attempts(caller: Caller, id: string): Promise<WireAttempt[]>

@@ -33,12 +33,13 @@ export class Files {
     )
   }
 
-  /** Bytes, sync, row; the row's commit is the moment at which the file exists. */
+  /** Bytes, sync, row; the row's commit is the moment at which the file exists. `jobId`: the job that makes it and keeps it. */
   async store(
     tenant: string,
     createdBy: string,
     source: AsyncIterable<Uint8Array>,
     meta: { contentType: string; name: string | null; maxBytes: number },
+    jobId?: string,
   ): Promise<FileRow> {
     const { entropy, store, files } = this.parts
     const id = `file_${entropy.token(16)}`
@@ -53,10 +54,10 @@ export class Files {
       name: meta.name?.slice(0, 255) ?? null,
       createdBy,
       createdAt: now,
-      expiresAt: now + FILE_GRACE_MS,
+      expiresAt: jobId === undefined ? now + FILE_GRACE_MS : null,
     }
     try {
-      await store.files.add(row)
+      await store.files.add(row, jobId)
     } catch (error) {
       await files.remove(id)
       throw error

@@ -290,7 +290,8 @@ export interface Store {
     strays(): Promise<ProcessRow[]>
   }
   readonly files: {
-    add(row: FileRow): Promise<void>
+    /** `jobId`: the job that made it, and keeps it as long as itself. */
+    add(row: FileRow, jobId?: string): Promise<void>
     get(id: string): Promise<FileRow | null>
     /** Removes rows that expired by `now` and returns their ids; bytes are the caller's to remove. */
     sweep(now: number, limit: number): Promise<string[]>

@@ -6,7 +6,7 @@ import { matchText } from '../core/classify.js'
 import { parseDuration } from '../core/duration.js'
 import { clip } from '../core/json.js'
 import type { ProcessOptions } from '../define/context.js'
-import { processIdentity, type ProcessOutcome, type ProcessSpec, runProcess } from '../process/index.js'
+import { type ProcessOutcome, type ProcessSpec, runProcess } from '../process/index.js'
 import type { Attempt } from './attempt.js'
 
 const TAIL = 4096
@@ -53,11 +53,10 @@ export async function runChild<T>(
         onOutput: (stream, chunk) => {
           if (stream === 'stderr') lines.push(chunk)
         },
-        onSpawn: ({ pid, pgid, startTime }) => {
+        onSpawn: ({ pid, pgid, startTime, bootId }) => {
           spawned.pgid = pgid
-          const bootId = processIdentity(pid)?.bootId ?? ''
           attempt.notes.log('info', `Started ${options.command} (pid ${pid})`, { step: name, pid })
-          if (startTime !== null)
+          if (startTime !== null && bootId !== null)
             void attempt.store.workers
               .addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker })
               .catch(() => undefined)

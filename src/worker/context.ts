@@ -59,12 +59,14 @@ export function contextOf(
           : (async function* () {
               yield source
             })()
-      const row = await files.store(record.tenant, `worker:${worker}`, bytes as AsyncIterable<Uint8Array>, {
+      // It belongs to whoever submitted the job, who must be able to fetch it.
+      const owner = `${record.createdBy.kind}:${record.createdBy.id}`
+      const meta = {
         contentType: options.contentType ?? 'application/octet-stream',
         name: options.name ?? (typeof source === 'string' ? basename(source) : null),
         maxBytes: FILE_MAX_BYTES,
-      })
-      return row.id
+      }
+      return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
     },
   }
 }

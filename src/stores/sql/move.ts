@@ -86,12 +86,12 @@ function* moveRound(
   for (const i of round) {
     const move = moves[i]!
     const live = lives.get(i)
-    if (!live || (move.tenant !== undefined && partsOf(live.lane).tenant !== move.tenant)) {
-      answers[i] = yield* finishedOrMissing(move)
+    if (move.operationId !== undefined && (yield* operationSeen(move.tenant ?? '', move.operationId, now))) {
+      answers[i] = { outcome: 'repeated' }
       continue
     }
-    if (move.operationId !== undefined && (yield* operationSeen(partsOf(live.lane).tenant, move.operationId, now))) {
-      answers[i] = { outcome: 'repeated' }
+    if (!live || (move.tenant !== undefined && partsOf(live.lane).tenant !== move.tenant)) {
+      answers[i] = yield* finishedOrMissing(move)
       continue
     }
     const decision = move.decide(live, now)
@@ -164,7 +164,7 @@ function* writeDecisions(done: readonly { move: Move; decision: Decision }[], no
     if (move.audit) yield* auditPlan(move.audit, now, sha256, { jobId: move.jobId, seq: decision.history.seq })
     if (move.operationId !== undefined) {
       yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [
-        [partsOf(decision.from.lane).tenant, move.operationId, now],
+        [move.tenant ?? '', move.operationId, now],
       ])
     }
   }

@@ -35,7 +35,7 @@ import {
   stepsPlan,
 } from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, liveOf, LIVE_COLUMNS } from './rows.js'
-import { INLINE_BYTES, KEYED, submitPlan } from './submit.js'
+import { INLINE_BYTES, KEYED, pinFiles, submitPlan } from './submit.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -327,7 +327,11 @@ export class SqlStore implements Store {
   }
 
   readonly files: Store['files'] = {
-    add: (row) => this.write(() => run(INSERT_FILE, [fileValues(row)])).then(() => undefined),
+    add: (row, jobId) =>
+      this.write(function* () {
+        yield* run(INSERT_FILE, [fileValues(row)])
+        if (jobId !== undefined) yield* pinFiles([[row.id, jobId]])
+      }),
     get: (id) =>
       this.read(function* () {
         const row = yield* one('select * from files where id = ?1', id)
