@@ -1,0 +1,127 @@
+/**
+ * createServer: the HTTP face of an engine, as a fetch handler. Builds a Hono app from the table of routes and answers
+ * what no route takes. Opens no port (listen.ts does) and decides nothing about jobs (the engine does).
+ */
+import { Hono } from 'hono'
+import { getPath } from 'hono/utils/url'
+import { UntildoneError } from '../core/index.js'
+import type { Engine } from '../engine/api.js'
+import { Gate } from './auth.js'
+import { preflight } from './cors.js'
+import { dispatch, failed, methodNotAllowed, requestIdOf, respond } from './dispatch.js'
+import { Holds } from './holds.js'
+import { Hub } from './hub.js'
+import { openapiDocument } from './openapi.js'
+import { type ServerOptions, settle } from './options.js'
+import type { Env, Route, ServerContext } from './route.js'
+import { routes } from './routes/index.js'
+
+export interface UntildoneServer {
+  /** Answers one request; a plain fetch handler. `env` is what the Node adapter hands along. */
+  fetch(request: Request, env?: Env): Promise<Response>
+  /** The Hono app behind `fetch`. */
+  readonly app: Hono<{ Bindings: Env }>
+  readonly engine: Engine
+  readonly settings: ServerContext['settings']
+  /** True for paths that this server answers; a host application goes on with the others. */
+  owns(path: string): boolean
+  /** Streams, long-polls and waiting submits that are held open now. */
+  readonly held: number
+  /** From now on 503 `draining`; open streams and waits are ended politely. The engine is not closed. */
+  close(): Promise<void>
+}
+
+/**
+ * The HTTP server of an engine.
+ * @example
+ * const server = createServer(engine, { version: '1.0.0' })
+ * await listen(server, { port: 4884 })
+ * @throws UntildoneError bad-definition, for options that cannot be
+ */
+export function createServer(engine: Engine, options: ServerOptions = {}): UntildoneServer {
+  const settings = settle(options)
+  let document: { text: string; etag: string } | undefined
+  const server: ServerContext = {
+    engine,
+    settings,
+    gate: new Gate(engine, settings),
+    hub: new Hub(engine),
+    holds: new Holds(settings.limits),
+    draining: false,
+    openapi: () => (document ??= openapiDocument(routes, settings)),
+  }
+  const app = new Hono<{ Bindings: Env }>({ getPath: (request) => inside(getPath(request), settings.base) })
+  for (const route of routes) {
+    const names = Object.keys(route.params ?? {})
+    app.on(route.method, honoPath(route.path), (c) => {
+      const params: Record<string, string> = {}
+      for (const name of names) params[name] = c.req.param(name)!
+      return dispatch(server, route, c.req.raw, c.env ?? {}, params)
+    })
+  }
+  app.notFound((c) => unrouted(server, c.req.raw, c.env ?? {}, c.req.path))
+  app.onError((error, c) => {
+    const id = requestIdOf(c.req.raw)
+    return respond(server, c.req.raw, id, failed(server, error, c.req.raw, id))
+  })
+  return {
+    // Handlers are async, so this is a promise; another `async` here would cost one more turn per request.
+    fetch: (request, env) => app.fetch(request, env) as Promise<Response>,
+    app,
+    engine,
+    settings,
+    owns: (path) => {
+      const own = inside(path, settings.base)
+      return own === '/v1' || own.startsWith('/v1/') || methodsAt(own).length > 0
+    },
+    get held() {
+      return server.holds.open
+    },
+    async close() {
+      server.draining = true
+      server.holds.endAll()
+      server.hub.close()
+    },
+  }
+}
+
+/** The path below the mount prefix. Frameworks that strip the prefix themselves hand us the rest: taken as it is. */
+function inside(path: string, base: string): string {
+  if (base === '' || !path.startsWith(base)) return path
+  if (path.length === base.length) return '/'
+  return path.charCodeAt(base.length) === 47 ? path.slice(base.length) : path
+}
+
+function honoPath(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ':$1')
+}
+
+const PATTERNS: { pattern: RegExp; route: Route }[] = routes.map((route) => ({
+  pattern: new RegExp(`^${route.path.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+  route,
+}))
+
+function methodsAt(path: string): string[] {
+  const methods = new Set<string>()
+  for (const { pattern, route } of PATTERNS) {
+    if (!pattern.test(path)) continue
+    methods.add(route.method)
+    if (route.method === 'GET' && !route.stream) methods.add('HEAD')
+  }
+  return methods.size === 0 ? [] : [...methods, 'OPTIONS']
+}
+
+/** What no route takes: OPTIONS, a wrong method, an unknown address. Under /v1 only those who may ask are told which. */
+async function unrouted(server: ServerContext, request: Request, env: Env, path: string): Promise<Response> {
+  const id = requestIdOf(request)
+  const allowed = methodsAt(path)
+  try {
+    if (request.method === 'OPTIONS' && allowed.length > 0)
+      return respond(server, request, id, preflight(server.settings, request, allowed))
+    if (path === '/v1' || path.startsWith('/v1/')) await server.gate.caller(request, env)
+    if (allowed.length > 0) throw methodNotAllowed(request.method, allowed)
+    throw new UntildoneError('not-found', `There is nothing at ${path.slice(0, 200)}.`)
+  } catch (error) {
+    return respond(server, request, id, failed(server, error, request, id))
+  }
+}

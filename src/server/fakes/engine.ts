@@ -1,0 +1,431 @@
+/**
+ * An engine in memory for tests of the wire: keeps what it is told, wakes who waits, and lets a test say what happens to
+ * a job. No attempts, no schedule, no durability. Never in the package.
+ */
+import { createHash } from 'node:crypto'
+import {
+  canonicalJson,
+  type Json,
+  type Status,
+  UntildoneError,
+  type WireApiKey,
+  type WireEvent,
+  type WireJob,
+  type WireJobType,
+} from '../../core/index.js'
+import type { Caller, Engine, Include, SubmitBody, WaitOptions } from '../../engine/api.js'
+import type { Change } from '../hub.js'
+import { FakeClock } from './clock.js'
+import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
+import { blankJob, jobType } from './samples.js'
+
+interface Kept {
+  job: WireJob
+  input: Json
+  events: WireEvent[]
+  result: Json
+}
+
+const DONE: readonly Status[] = ['completed', 'failed', 'cancelled']
+
+export class FakeEngine implements Engine {
+  readonly clock = new FakeClock()
+  readonly store = { kind: 'sqlite' as const, location: ':memory:', durability: 'none: this is a fake', sole: true }
+  readonly jobs = new Map<string, Kept>()
+  readonly callers = new Map<string, Caller>()
+  /** Calls by name, for tests that assert what was not done. */
+  readonly calls: string[] = []
+  hasKeys = false
+  ready: 'ready' | 'degraded' | 'down' = 'ready'
+  completion: WireJobType['completion'] = { mode: 'background' }
+  /** Thrown by the next submit. */
+  failNext: unknown = null
+  #keys = new Map<string, { fingerprint: string; ids: string[] }>()
+  #listeners = new Set<(changes: readonly Change[]) => void>()
+  #files = new FakeFiles()
+  #number = 0
+
+  /** Registers a bearer key; from then on one is needed. */
+  addKey(key: string, scopes: Caller['scopes'], more: Partial<Caller> = {}): Caller {
+    const caller: Caller = {
+      tenant: 'default',
+      actor: { kind: 'apiKey', id: `key_${key}`, name: key },
+      scopes,
+      types: null,
+      ...more,
+    }
+    this.callers.set(key, caller)
+    this.hasKeys = true
+    return caller
+  }
+
+  async submit(caller: Caller, body: SubmitBody, key: string | null) {
+    this.calls.push('submit')
+    if (this.failNext) {
+      const error = this.failNext
+      this.failNext = null
+      throw error
+    }
+    const { traceparent: _trace, ...content } = body
+    const fingerprint = canonicalJson(content)
+    const scoped = `${caller.tenant}/${key}`
+    const known = key === null ? undefined : this.#keys.get(scoped)
+    if (known) {
+      if (known.fingerprint !== fingerprint) {
+        throw new UntildoneError('idempotency-key-reused', undefined, { params: { existingJobId: known.ids[0] } })
+      }
+      return { job: this.#kept(known.ids[0]!).job, replayed: true }
+    }
+    this.#check(body)
+    const job = this.#store(caller, body)
+    if (key !== null) this.#keys.set(scoped, { fingerprint, ids: [job.id] })
+    return { job, replayed: false }
+  }
+
+  async submitBatch(caller: Caller, items: { body: SubmitBody; key: string | null }[], key: string | null) {
+    const scoped = `${caller.tenant}/batch/${key}`
+    const fingerprint = canonicalJson(items)
+    const known = key === null ? undefined : this.#keys.get(scoped)
+    if (known && known.fingerprint !== fingerprint) throw new UntildoneError('idempotency-key-reused')
+    if (known) return { items: known.ids.map((id) => this.#kept(id).job), replayed: true }
+    for (const [i, { body }] of items.entries()) this.#check(body, `/items/${i}`)
+    const jobs = items.map(({ body }) => this.#store(caller, body))
+    if (key !== null) this.#keys.set(scoped, { fingerprint, ids: jobs.map((job) => job.id) })
+    return { items: jobs, replayed: false }
+  }
+
+  async validate(_caller: Caller, body: SubmitBody) {
+    this.#check(body)
+    return { valid: true as const, type: body.type, gates: [] as [], estimates: { p50Ms: null, p95Ms: null } }
+  }
+
+  completionOf() {
+    return this.completion
+  }
+
+  async get(caller: Caller, id: string, include: readonly Include[] = []): Promise<WireJob> {
+    this.calls.push('get')
+    const { job, input } = this.#visible(caller, id)
+    return {
+      ...job,
+      ...(include.includes('input') && { input }),
+      ...(include.includes('ops') && {
+        ops: {
+          phase: 'queued',
+          attempt: 0,
+          maxAttempts: null,
+          nextAttemptAt: null,
+          lastError: null,
+          queue: 'default',
+          workerId: null,
+          leaseExpiresAt: null,
+        },
+      }),
+      ...(include.includes('steps') && { steps: [] }),
+    }
+  }
+
+  async wait(caller: Caller, id: string, options: WaitOptions, include: readonly Include[] = []): Promise<WireJob> {
+    this.calls.push(`wait:${options.until}:${options.timeoutMs}`)
+    const enough = (job: WireJob) =>
+      job.done ||
+      (options.until === 'change' && job.revision !== options.revision) ||
+      (options.until === 'attention' && job.status === 'blocked')
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (enough(this.#visible(caller, id).job)) finish()
+      }
+      const timer = this.clock.after(options.timeoutMs, () => finish())
+      const stop = this.onChange(look)
+      const finish = () => {
+        timer.cancel()
+        stop()
+        options.signal?.removeEventListener('abort', finish)
+        resolve()
+      }
+      options.signal?.addEventListener('abort', finish)
+      if (options.signal?.aborted) finish()
+      else look()
+    })
+    return this.get(caller, id, include)
+  }
+
+  async result(caller: Caller, id: string) {
+    const { job, result } = this.#visible(caller, id)
+    if (job.status === 'failed') throw new UntildoneError('job-failed')
+    if (job.status === 'cancelled') throw new UntildoneError('job-cancelled')
+    if (!job.done) throw new UntildoneError('result-not-ready')
+    const json = JSON.stringify(result)
+    return { json, sha256: createHash('sha256').update(json).digest('hex'), bytes: json.length }
+  }
+
+  async list(caller: Caller, query: Parameters<Engine['list']>[1]) {
+    this.calls.push(`list:${JSON.stringify(query)}`)
+    const all = [...this.jobs.values()].map((kept) => kept.job).filter((job) => this.#sees(caller, job))
+    const from = query.cursor ? Number(query.cursor.replace('after:', '')) : 0
+    if (Number.isNaN(from)) throw new UntildoneError('invalid-cursor')
+    const to = from + (query.limit ?? 50)
+    return { items: all.slice(from, to), nextCursor: to < all.length ? `after:${to}` : null }
+  }
+
+  async group(caller: Caller, groupId: string) {
+    const jobs = [...this.jobs.values()]
+      .map((kept) => kept.job)
+      .filter((job) => job.groupId === groupId && this.#sees(caller, job))
+    if (jobs.length === 0) throw new UntildoneError('not-found')
+    const counts = { accepted: 0, processing: 0, blocked: 0, completed: 0, failed: 0, cancelled: 0 }
+    for (const job of jobs) counts[job.status]++
+    const [first] = jobs
+    return {
+      groupId,
+      counts,
+      total: jobs.length,
+      done: jobs.every((job) => job.done),
+      firstCreatedAt: first!.createdAt,
+      lastUpdatedAt: first!.updatedAt,
+      latestByType: { [first!.type]: first!.id },
+    }
+  }
+
+  async cancel(caller: Caller, id: string, request: { ifVersion?: number }) {
+    const { job } = this.#visible(caller, id)
+    if (request.ifVersion !== undefined && request.ifVersion !== job.version)
+      throw new UntildoneError('version-mismatch')
+    if (job.status === 'completed' || job.status === 'failed')
+      throw new UntildoneError('job-already-done', undefined, { params: { status: job.status } })
+    if (job.status === 'processing') return { job: this.change(id, { cancelRequestedAt: this.#at() }), pending: true }
+    return { job: job.done ? job : this.change(id, { status: 'cancelled' }), pending: false }
+  }
+
+  async retry(caller: Caller, id: string, request: { ifVersion?: number }) {
+    const { job } = this.#visible(caller, id)
+    if (request.ifVersion !== undefined && request.ifVersion !== job.version)
+      throw new UntildoneError('version-mismatch')
+    if (job.done) throw new UntildoneError('job-already-done', undefined, { params: { next: 'replay' } })
+    return this.change(id, {})
+  }
+
+  async history(caller: Caller, id: string) {
+    this.#visible(caller, id)
+    return { items: [], nextCursor: null }
+  }
+
+  async attempts(caller: Caller, id: string) {
+    this.#visible(caller, id)
+    return []
+  }
+
+  async steps(caller: Caller, id: string) {
+    this.#visible(caller, id)
+    return []
+  }
+
+  async logs(caller: Caller, id: string) {
+    this.#visible(caller, id)
+    return { items: [], nextCursor: null }
+  }
+
+  async events(caller: Caller, id: string, after: string | null, limit: number) {
+    const { events, job } = this.#visible(caller, id)
+    const seq =
+      after === null ? 0 : after.startsWith(`${job.id}:`) ? Number(after.slice(job.id.length + 1)) : Number.NaN
+    if (!(seq <= job.version)) return { items: [], nextCursor: null, reset: true }
+    const items = events.filter((event) => event.data.version > seq).slice(0, limit)
+    return { items, nextCursor: items.length === limit ? items.at(-1)!.id : null, reset: false }
+  }
+
+  onChange(listener: (changes: readonly Change[]) => void) {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  types(): WireJobType[] {
+    return [jobType(this.completion)]
+  }
+
+  type(_caller: Caller, name: string): WireJobType {
+    if (name !== 'greet') throw new UntildoneError('not-found')
+    return jobType(this.completion)
+  }
+
+  addFile(_caller: Caller, source: ByteSource, meta: FileMeta) {
+    return this.#files.add(source, meta, this.#at())
+  }
+
+  async openFile(_caller: Caller, id: string) {
+    return this.#files.open(id)
+  }
+
+  async createKey(_caller: Caller, request: Parameters<Engine['createKey']>[1]): Promise<WireApiKey> {
+    const key = `ud_test_${++this.#number}`
+    this.addKey(key, request.scopes)
+    return this.#wireKey(key)
+  }
+
+  async listKeys() {
+    return [...this.callers.keys()].map((key) => ({ ...this.#wireKey(key), key: undefined }))
+  }
+
+  async getKey(_caller: Caller, id: string) {
+    const key = [...this.callers.keys()].find((name) => id === `key_${name}`)
+    if (key === undefined) throw new UntildoneError('not-found')
+    return { ...this.#wireKey(key), key: undefined }
+  }
+
+  async rotateKey(caller: Caller, id: string, _overlapMs: number) {
+    await this.getKey(caller, id)
+    return this.createKey(caller, { name: 'rotated', scopes: ['admin'] })
+  }
+
+  async revokeKey(caller: Caller, id: string) {
+    await this.getKey(caller, id)
+    this.callers.delete(id.slice('key_'.length))
+  }
+
+  async authenticate(key: string) {
+    return this.callers.get(key) ?? null
+  }
+
+  async keysExist() {
+    this.calls.push('keysExist')
+    return this.hasKeys
+  }
+
+  async health() {
+    return { status: this.ready, checks: { store: this.ready === 'down' ? 'failed' : 'ok' } }
+  }
+
+  async check() {
+    return {}
+  }
+
+  /** What a worker or the engine would do: changes the job, notes the event, tells everybody. */
+  change(id: string, patch: Partial<WireJob>, result: Json = null): WireJob {
+    const kept = this.#kept(id)
+    const before = kept.job
+    const moved = patch.status !== undefined && patch.status !== before.status
+    const status = patch.status ?? before.status
+    const done = DONE.includes(status)
+    const at = this.#at()
+    kept.job = {
+      ...before,
+      ...patch,
+      done,
+      updatedAt: at,
+      finishedAt: done ? at : null,
+      pollAfterMs: done ? null : before.pollAfterMs,
+      version: before.version + (moved ? 1 : 0),
+      revision: before.revision + 1,
+      ...(done && { result, resultInfo: { ...before.resultInfo, state: 'inline' as const } }),
+    }
+    if (done) kept.result = result
+    if (moved) kept.events.push(this.#event(kept.job, before.status))
+    this.#tell(kept.job)
+    return kept.job
+  }
+
+  /** Removes what files the tests made. */
+  dispose(): void {
+    this.#files.dispose()
+  }
+
+  get listeners(): number {
+    return this.#listeners.size
+  }
+
+  #store(caller: Caller, body: SubmitBody): WireJob {
+    const job = blankJob(`019a7c31-5b0e-7c44-9d0a-${String(++this.#number).padStart(12, '0')}`, this.#at(), {
+      type: body.type,
+      tenant: caller.tenant,
+      groupId: body.groupId ?? null,
+      operationKey: body.operationKey ?? null,
+      createdBy: caller.actor,
+      traceparent: body.traceparent ?? null,
+    })
+    this.jobs.set(job.id, { job, input: body.input, events: [this.#event(job, null)], result: null })
+    this.#tell(job)
+    return job
+  }
+
+  #check(body: SubmitBody, at = ''): void {
+    if (body.type !== 'greet') throw new UntildoneError('unknown-job-type', `There is no job type "${body.type}".`)
+    if (typeof (body.input as { name?: unknown } | null)?.name === 'string') return
+    throw new UntildoneError('input-invalid', undefined, {
+      errors: [{ pointer: `${at}/input/name`, code: 'type', message: 'must be text' }],
+    })
+  }
+
+  #event(job: WireJob, previousStatus: Status | null): WireEvent {
+    const { id, type, status, done, version, groupId, operationKey } = job
+    const at = this.#at()
+    const data = { jobId: id, jobType: type, status, done, version, groupId, operationKey, previousStatus }
+    return {
+      specversion: '1.0',
+      id: `${id}:${version}`,
+      source: '/v1',
+      type: `job.${status}`,
+      subject: `job/${id}`,
+      time: at,
+      timestamp: at,
+      datacontenttype: 'application/json',
+      data,
+    }
+  }
+
+  #tell(job: WireJob): void {
+    const { id, tenant, type, groupId, status, done, version, revision } = job
+    const change: Change = {
+      jobId: id,
+      tenant,
+      type,
+      groupId,
+      lane: `default/${type}/${tenant}`,
+      status,
+      done,
+      version,
+      revision,
+      queuedAt: null,
+      cancelling: null,
+    }
+    for (const listener of [...this.#listeners]) listener([change])
+  }
+
+  #kept(id: string): Kept {
+    const kept = this.jobs.get(id)
+    if (!kept) throw new UntildoneError('job-not-found')
+    return kept
+  }
+
+  #visible(caller: Caller, id: string): Kept {
+    const kept = this.#kept(id)
+    if (!this.#sees(caller, kept.job)) throw new UntildoneError('job-not-found')
+    return kept
+  }
+
+  #sees(caller: Caller, job: WireJob): boolean {
+    if (caller.tenant !== job.tenant) return false
+    return (
+      caller.scopes.some((scope) => scope === 'admin' || scope === 'jobs:read' || scope === 'jobs:operate') ||
+      job.createdBy.id === caller.actor.id
+    )
+  }
+
+  #wireKey(key: string): WireApiKey {
+    const caller = this.callers.get(key)!
+    return {
+      id: caller.actor.id,
+      name: key,
+      scopes: [...caller.scopes],
+      types: null,
+      createdAt: this.#at(),
+      expiresAt: null,
+      lastUsedAt: null,
+      revokedAt: null,
+      key,
+    }
+  }
+
+  #at(): string {
+    return new Date(this.clock.now()).toISOString()
+  }
+}

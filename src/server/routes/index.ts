@@ -1,0 +1,29 @@
+/** The table of routes, one file a resource. A new endpoint gets its place by its path. */
+import type { Route } from '../route.js'
+import { accessRoutes } from './access.js'
+import { actionRoutes } from './actions.js'
+import { eventRoutes } from './events.js'
+import { executionRoutes } from './execution.js'
+import { fileRoutes } from './files.js'
+import { groupRoutes } from './groups.js'
+import { healthRoutes } from './health.js'
+import { jobTypeRoutes } from './job-types.js'
+import { jobRoutes } from './jobs.js'
+import { referenceRoutes } from './reference.js'
+import { rootRoutes } from './root.js'
+import { submitRoutes } from './submit.js'
+
+export const routes: readonly Route[] = [
+  ...submitRoutes,
+  ...jobRoutes,
+  ...eventRoutes,
+  ...actionRoutes,
+  ...executionRoutes,
+  ...fileRoutes,
+  ...groupRoutes,
+  ...jobTypeRoutes,
+  ...accessRoutes,
+  ...rootRoutes,
+  ...healthRoutes,
+  ...referenceRoutes,
+]

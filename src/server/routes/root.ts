@@ -1,0 +1,64 @@
+/** GET /v1: what this server is, its limits, and where everything is. */
+import { json } from '../reply.js'
+import { type Route, route } from '../route.js'
+
+/** The six words, each with what it means: the same sentences as in the documents. */
+const STATUS_MEANINGS = {
+  accepted: 'We have your job, safely stored. Work has not begun.',
+  processing: 'We are working on it, including waiting to try again. Nothing is needed from you.',
+  blocked: 'It will not move until somebody or something outside acts. `blockedOn` says who or what.',
+  completed: 'The work you asked for is done; the result is there.',
+  failed: 'We could not do it and have stopped trying; `error` says why.',
+  cancelled: 'It was stopped on purpose; `error.code` says by whom.',
+}
+
+export const rootRoutes: Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1',
+    id: 'getRoot',
+    tag: 'Server',
+    scope: 'any',
+    summary: 'What this server is',
+    description: 'Version, limits, features, the vocabulary of statuses, and links.',
+    responses: { 200: { description: 'The root document.', schema: { type: 'object' } } },
+    problems: [],
+    handler: ({ server: { settings, engine } }) => {
+      const { base, limits, version } = settings
+      return json({
+        name: 'untildone',
+        version,
+        store: { kind: engine.store.kind, durability: engine.store.durability },
+        statuses: Object.entries(STATUS_MEANINGS).map(([status, meaning]) => ({
+          status,
+          done: status === 'completed' || status === 'failed' || status === 'cancelled',
+          meaning,
+        })),
+        limits: {
+          bodyBytes: limits.bodyBytes,
+          inputBytes: limits.inputBytes,
+          batchItems: limits.batchItems,
+          batchBytes: limits.batchBytes,
+          fileBytes: limits.fileBytes,
+          jsonDepth: limits.jsonDepth,
+          idempotencyKeyCharacters: 255,
+          waitMs: limits.waitMs,
+          listItems: 200,
+          streamsPerKey: limits.streamsPerKey,
+          streamMs: limits.streamMs,
+        },
+        features: { batch: true, files: true, longPoll: true, serverSentEvents: true, apiKeys: true },
+        links: {
+          self: `${base}/v1`,
+          jobs: `${base}/v1/jobs`,
+          files: `${base}/v1/files`,
+          jobTypes: `${base}/v1/job-types`,
+          whoami: `${base}/v1/whoami`,
+          openapi: `${base}/openapi.json`,
+          docs: `${base}/docs`,
+          health: `${base}/readyz`,
+        },
+      })
+    },
+  }),
+]

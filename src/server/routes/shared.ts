@@ -1,0 +1,27 @@
+/** What several routes share: parameters, who may read, includes, links to the next page. */
+import type { Caller, Include } from '../../engine/api.js'
+import { requireScope } from '../auth.js'
+import { int } from '../query.js'
+import type { Call } from '../route.js'
+
+export const INCLUDES = ['input', 'ops', 'steps'] as const satisfies readonly Include[]
+export const JOB_ID = { id: { description: 'Id of the job.', example: '019a7c31-5b0e-7c44-9d0a-2f6c1b7e4a10' } }
+/** Reading one's own jobs comes with the right to submit; the engine shows no others. */
+export const READERS = ['jobs:read', 'jobs:submit'] as const
+export const LIMIT = int('Items per page. Larger than 200 counts as 200. Default 50.', 1, { example: 50 })
+
+/** @throws UntildoneError forbidden */
+export function checkInclude(caller: Caller, include: readonly Include[] = []): void {
+  if (include.includes('ops')) requireScope(caller, ['jobs:operate'])
+  if (include.includes('input') || include.includes('steps')) requireScope(caller, ['jobs:read', 'jobs:operate'])
+}
+
+/** `Link: rel="next"` of a page, or nothing when it was the last. */
+export function nextLink(call: Call<any>, parameter: string, cursor: string | null): Record<string, string> {
+  if (cursor === null) return {}
+  const url = new URL(call.request.url)
+  url.searchParams.set(parameter, cursor)
+  const { base } = call.server.settings
+  const path = base !== '' && !url.pathname.startsWith(`${base}/`) ? base + url.pathname : url.pathname
+  return { Link: `<${path}${url.search}>; rel="next"` }
+}

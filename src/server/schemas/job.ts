@@ -1,0 +1,159 @@
+/**
+ * The job and its parts as JSON Schema for people and generators; `src/core/wire.ts` holds the same shapes as types, and
+ * a test keeps the two equal. Answers are not validated with these.
+ */
+import { z } from 'zod'
+import type { Json } from '../../core/index.js'
+
+export const instant = z.string().meta({ format: 'date-time' })
+export const uuid = z.string().meta({ format: 'uuid' })
+export const count = z.int().min(0)
+/** Any JSON value. */
+export const anyJson = z.custom<Json>()
+
+export const Status = z
+  .enum(['accepted', 'processing', 'blocked', 'completed', 'failed', 'cancelled'])
+  .describe(
+    'What a customer can be told. `accepted`: stored, not begun. `processing`: we work on it, waiting to try again ' +
+      'included. `blocked`: waits for somebody outside, see `blockedOn`. `completed`, `failed`, `cancelled`: final.',
+  )
+
+export const Actor = z
+  .object({
+    kind: z.enum(['apiKey', 'user', 'worker', 'system']),
+    id: z.string(),
+    name: z.string().optional(),
+  })
+  .describe('Who caused something.')
+
+export const JobProgress = z
+  .object({
+    stage: z.string().nullable(),
+    stageLabel: z.string().nullable(),
+    message: z.string().nullable(),
+    completed: z.int().nullable(),
+    total: z.int().nullable(),
+    unit: z.string().nullable(),
+    percent: z.number().min(0).max(100).nullable().describe('Null when no total is known; never invented.'),
+    stages: z.array(
+      z.object({ name: z.string(), label: z.string(), state: z.enum(['pending', 'active', 'done', 'skipped']) }),
+    ),
+    updatedAt: instant,
+  })
+  .describe('How far it is, in the words of the job type.')
+
+const errorClass = z.enum(['transient', 'permanent', 'review']).nullable()
+
+export const JobError = z
+  .object({
+    code: z.string().describe('Slug to decide by; an open set.'),
+    class: errorClass,
+    message: z.string(),
+    messages: z.array(z.string()).describe('One line per error.'),
+    step: z.string().nullable(),
+    attempts: count,
+    details: z.record(z.string(), z.unknown()).nullable(),
+    occurredAt: instant,
+    helpUrl: z.string().nullable(),
+  })
+  .describe('Why it failed or was cancelled, or what a review must decide.')
+
+export const JobWarning = z
+  .object({ code: z.string(), message: z.string(), step: z.string().nullable(), at: instant })
+  .describe('A harmless error that was absorbed.')
+
+export const Step = z
+  .object({
+    name: z.string().describe('Path and counter: `fetch`, `charge#2`, `recognize/fast`.'),
+    kind: z.enum(['step', 'process', 'first']),
+    attempt: count,
+    startedAt: instant,
+    endedAt: instant,
+    bytes: count,
+    info: anyJson,
+  })
+  .describe('A recorded part of a job; later attempts take its value from the record.')
+
+export const JobOps = z
+  .object({
+    phase: z.string().describe('Finer than `status`; an open set.'),
+    attempt: count,
+    maxAttempts: count.nullable(),
+    nextAttemptAt: instant.nullable(),
+    lastError: z
+      .object({ class: errorClass, code: z.string(), message: z.string(), rule: z.string().nullable() })
+      .nullable(),
+    queue: z.string(),
+    workerId: z.string().nullable(),
+    leaseExpiresAt: instant.nullable(),
+  })
+  .describe('For operators; only with `include=ops`.')
+
+export const Job = z
+  .object({
+    id: uuid.describe('UUIDv7, lower case.'),
+    type: z.string(),
+    typeVersion: z.string().nullable(),
+    tenant: z.string(),
+    status: Status,
+    done: z.boolean().describe('True is final: status, result and error never change after it.'),
+    statusText: z.string().describe('One sentence for people; safe to show.'),
+    progress: JobProgress.nullable(),
+    blockedOn: z
+      .array(
+        z.object({
+          kind: z.enum(['approval', 'review', 'signal', 'input', 'pause']),
+          id: z.string(),
+          title: z.string(),
+          since: instant,
+          dueAt: instant.nullable(),
+          href: z.string().nullable(),
+        }),
+      )
+      .describe('Empty unless `status` is `blocked`.'),
+    result: anyJson.describe('Inline when completed and at most 256 KiB; else null, see `resultInfo`.'),
+    resultInfo: z.object({
+      state: z.enum(['none', 'inline', 'external', 'expired']),
+      bytes: count.nullable(),
+      contentType: z.string().nullable(),
+      sha256: z.string().nullable(),
+      expiresAt: instant.nullable(),
+    }),
+    error: JobError.nullable(),
+    warnings: z.array(JobWarning),
+    input: anyJson.optional().describe('Only with `include=input`.'),
+    groupId: z.string().nullable(),
+    operationKey: z.string().nullable(),
+    tags: z.array(z.string()),
+    metadata: z.record(z.string(), z.string()),
+    parentId: uuid.nullable(),
+    rootId: uuid.nullable(),
+    replayOf: uuid.nullable(),
+    supersededBy: uuid.nullable(),
+    compensates: uuid.nullable(),
+    compensatedBy: uuid.nullable(),
+    resolution: z
+      .object({ kind: z.string(), reason: z.string(), by: Actor, at: instant, jobId: uuid.nullable() })
+      .nullable()
+      .describe('A note on a finished job.'),
+    priority: z.int(),
+    runAt: instant.nullable(),
+    deadlineAt: instant.nullable(),
+    createdAt: instant.describe('The instant from which it was durable.'),
+    startedAt: instant.nullable(),
+    updatedAt: instant,
+    finishedAt: instant.nullable(),
+    expectedDoneAt: instant.nullable(),
+    late: z.boolean(),
+    cancelRequestedAt: instant.nullable(),
+    expiresAt: instant.nullable(),
+    version: count.describe('+1 for each change of state; send it as `ifVersion`.'),
+    revision: count.describe('+1 for each visible change; the ETag.'),
+    pollAfterMs: count.nullable().describe('When to ask again; the same as Retry-After. Null when done.'),
+    createdBy: Actor,
+    traceparent: z.string().nullable(),
+    links: z.object({ self: z.string(), result: z.string(), stream: z.string(), history: z.string() }),
+    ops: JobOps.optional(),
+    steps: z.array(Step).optional().describe('Only with `include=steps`.'),
+  })
+  .describe('A job: the promise to one caller, and how it stands.')

@@ -1,0 +1,100 @@
+/**
+ * What callers send. Strict: an unknown member is refused, so that a typo never silently changes what is done. The
+ * submit body is checked by `envelope.ts`; a property test holds the two together.
+ */
+import { z } from 'zod'
+import { type KeyRequest, SCOPES } from '../../engine/api.js'
+import { anyJson, Job } from './job.js'
+
+const optionalInstant = z.string().meta({ format: 'date-time' }).nullable().optional()
+
+const submitMembers = {
+  type: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,128}$/)
+    .describe('A job type of this server: GET /v1/job-types.'),
+  input: anyJson.optional().describe('What the type takes; at most 256 KiB, larger things are files (POST /v1/files).'),
+  groupId: z.string().min(1).max(200).nullable().optional().describe('Jobs that belong together, e.g. a session.'),
+  operationKey: z
+    .string()
+    .min(1)
+    .max(200)
+    .nullable()
+    .optional()
+    .describe('The business operation, e.g. `invoice:9917`.'),
+  priority: z.int().min(-100).max(100).optional().describe('Higher is sooner. Default 0.'),
+  runAt: optionalInstant.describe('Do not start before.'),
+  deadlineAt: optionalInstant.describe('Give up after.'),
+  tags: z.array(z.string().min(1).max(64)).max(16).optional(),
+  metadata: z
+    .record(z.string().min(1).max(64), z.string().max(512))
+    .refine((pairs) => Object.keys(pairs).length <= 16)
+    .meta({ maxProperties: 16 })
+    .optional()
+    .describe('Yours; at most 16 pairs.'),
+}
+
+export const SubmitRequest = z.strictObject(submitMembers).describe('One job to be done.')
+
+export const BatchItem = z.strictObject({
+  ...submitMembers,
+  idempotencyKey: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/)
+    .optional(),
+})
+export const BatchRequest = z
+  .strictObject({ items: z.array(BatchItem).min(1).max(500) })
+  .describe('Jobs that are all stored, or none of them.')
+export const BatchAnswer = z.object({
+  items: z.array(Job).describe('In the order of the request.'),
+  replayed: z.boolean().describe('True when this batch was stored before under the same key.'),
+})
+
+export const Validation = z.object({
+  valid: z.literal(true),
+  type: z.string(),
+  gates: z.array(z.unknown()),
+  estimates: z.object({ p50Ms: z.number().nullable(), p95Ms: z.number().nullable() }),
+})
+
+const reason = z.string().max(2048).nullable().optional().describe('Kept in the history.')
+const ifVersion = z.int().min(0).optional().describe('Act only if the job still has this `version`; else 412.')
+
+export const CancelRequest = z.strictObject({
+  reason,
+  mode: z.enum(['graceful', 'force']).optional().describe('`force` kills child processes at once. Default graceful.'),
+  ifVersion,
+})
+
+export const RetryRequest = z.strictObject({
+  reason,
+  ifVersion,
+  resetAttempts: z.boolean().optional().describe('Start a new retry budget. Default: true from a review.'),
+})
+
+export const CreateKeyRequest: z.ZodType<KeyRequest> = z.strictObject({
+  name: z.string().min(1).max(100),
+  scopes: z.array(z.enum(SCOPES)).min(1),
+  types: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9._-]{0,128}\*?$/)
+        .min(1),
+    )
+    .min(1)
+    .nullable()
+    .optional()
+    .describe('Only these job types; `ocr.*` is a prefix. Default all.'),
+  expiresAt: optionalInstant,
+})
+
+export const RotateKeyRequest = z.strictObject({
+  overlapMs: z
+    .int()
+    .min(0)
+    .max(30 * 86_400_000)
+    .optional()
+    .describe('How long the old key still works. Default 1 h.'),
+})
