@@ -1,0 +1,186 @@
+/**
+ * Following one job until it is done: an event stream where possible, else long-polls, else paced polls, and back to the
+ * stream later. All three are only hints about when to look; "done" is read from the job resource and from nothing else,
+ * so a closed stream, an `end` frame or a proxy's error can never be taken for the end of the job.
+ */
+import type { WireEvent, WireJob } from '../core/wire.js'
+import { type ClientClock, linked } from './clock.js'
+import { UntildoneApiError, UntildoneConnectionError } from './errors.js'
+import { retryAfterOf } from './retry.js'
+import { Snapshot, type Wait } from './snapshot.js'
+import { readFrames } from './sse.js'
+import type { Transport } from './transport.js'
+
+/** How we hear about changes right now; `lost` = not at all, and we keep trying. */
+export type Connection = 'stream' | 'long-poll' | 'poll' | 'lost'
+
+export interface FollowOptions {
+  /** Snapshot to start from; given, it is the first one that comes out. */
+  from?: WireJob
+  /** False: no event stream, and long-polls that answer only at the end; for waiting without looking. @default true */
+  stream?: boolean
+  /** Members beyond the plain job; the stream then serves as a hint only. */
+  include?: readonly string[]
+  signal?: AbortSignal
+  onConnection?: (connection: Connection) => void
+}
+
+// One heartbeat every 15 s: three missed ones mean that the line is cut.
+const SILENCE_MS = 45_000
+// Proxies cut silent requests after 30 to 60 s.
+const HOLD_S = 25
+const STREAM_AGAIN_MS = 2000
+const STREAM_AGAIN_MAX_MS = 5 * 60_000
+const NOT_SUPPORTED_MS = 10 * 60_000
+const HOLD_AGAIN_MS = 60_000
+const OPEN_MS = 15_000
+
+/** Snapshots of a job, each newer than the one before, ending with the final one. @throws UntildoneApiError, the abort reason */
+export function followJob(transport: Transport, id: string, options: FollowOptions): AsyncGenerator<WireJob, void> {
+  return new Follower(transport, id, options).run(options.stream ?? true)
+}
+
+class Follower {
+  private readonly clock: ClientClock
+  private readonly seen: Snapshot
+  private readonly signal: AbortSignal | undefined
+  private connection: Connection | null = null
+  private lastEventId: string | null = null
+  private streamTroubles = 0
+  /** Not before these instants. */
+  private streamAt = 0
+  private holdAt = 0
+  private quickAnswers = 0
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly id: string,
+    private readonly options: FollowOptions,
+  ) {
+    this.clock = transport.clock
+    this.signal = options.signal
+    const onTrouble = () => this.say('lost')
+    const reading = { include: options.include ?? [], signal: this.signal, onTrouble }
+    this.seen = new Snapshot(transport, id, reading, options.from ?? null)
+  }
+
+  async *run(stream: boolean): AsyncGenerator<WireJob, void> {
+    if (!this.seen.job) await this.seen.refresh()
+    if (!stream) this.streamAt = Infinity
+    yield this.seen.job!
+    while (!this.seen.job!.done) {
+      this.signal?.throwIfAborted()
+      if (this.clock.now() >= this.streamAt) {
+        yield* this.streamOnce()
+        if (!this.seen.job!.done && (await this.seen.refresh())) yield this.seen.job!
+      } else if (await this.betweenStreams()) yield this.seen.job!
+    }
+  }
+
+  private say(connection: Connection): void {
+    if (connection === this.connection) return
+    this.connection = connection
+    this.options.onConnection?.(connection)
+  }
+
+  /** Reads one stream to its end and sets when to open the next. */
+  private async *streamOnce(): AsyncGenerator<WireJob, void> {
+    const stop = linked(this.signal)
+    const opened = this.clock.now()
+    let frames = 0
+    try {
+      const body = await this.openStream(stop.signal)
+      if (!body) return
+      for await (const frame of readFrames(body, this.clock, SILENCE_MS)) {
+        frames++
+        this.say('stream')
+        if (frame.id !== null) this.lastEventId = frame.id
+        if (frame.event === 'end') break
+        if (frame.event === 'reset') this.lastEventId = null
+        else if (await this.heed(frame.event, frame.data)) yield this.seen.job!
+        if (this.seen.job!.done) return
+      }
+      // Closed politely, or at least after it had worked: come back soon.
+      if (frames > 0) this.streamTroubles = 0
+      this.streamLater(STREAM_AGAIN_MS)
+    } catch (error) {
+      if (this.signal?.aborted) throw this.signal.reason
+      // What refresh() threw inside is about the job, not about the stream.
+      if (error instanceof UntildoneApiError) throw error
+      if (this.clock.now() - opened > SILENCE_MS * 2) this.streamTroubles = 0
+      this.streamTrouble()
+    } finally {
+      stop.abort()
+      stop.release()
+    }
+  }
+
+  private async openStream(signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> {
+    const headers: Record<string, string> = { accept: 'text/event-stream' }
+    if (this.lastEventId !== null) headers['last-event-id'] = this.lastEventId
+    const path = `/v1/jobs/${encodeURIComponent(this.id)}/events/stream`
+    const response = await this.transport.open({ path, headers, signal, timeoutMs: OPEN_MS })
+    const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')
+    if (response.status === 200 && isStream && response.body) return response.body
+    response.body?.cancel().catch(() => {})
+    // 204: nothing left to tell. The reader looks at the job next, and that decides.
+    if (response.status === 204) this.streamLater(STREAM_AGAIN_MS)
+    else if (response.status === 200 || [404, 405, 406, 501].includes(response.status))
+      this.streamLater(NOT_SUPPORTED_MS)
+    else this.streamTrouble(retryAfterOf(response.headers.get('retry-after'), this.clock.now()))
+    return null
+  }
+
+  /** Acts on one frame; true when there is a newer snapshot. */
+  private async heed(event: string, data: unknown): Promise<boolean> {
+    const plain = (this.options.include ?? []).length === 0
+    const frame = (data ?? {}) as { job?: WireJob; data?: WireEvent['data'] }
+    if (plain && event === 'snapshot' && frame.job?.id === this.id && !frame.job.done) return this.seen.adopt(frame.job)
+    if (plain && event === 'job.progress' && frame.data && this.seen.progressed(frame as WireEvent)) return true
+    return this.seen.refresh()
+  }
+
+  private streamTrouble(retryAfterMs: number | null = null): void {
+    this.streamTroubles++
+    const own = Math.min(STREAM_AGAIN_MAX_MS, STREAM_AGAIN_MS * 2 ** Math.min(this.streamTroubles - 1, 20))
+    this.streamLater(Math.max(own, retryAfterMs ?? 0))
+  }
+
+  private streamLater(ms: number): void {
+    this.streamAt = this.clock.now() + ms * (0.8 + 0.4 * this.clock.random())
+  }
+
+  /** One long-poll or one paced poll; true when there is a newer snapshot. */
+  private async betweenStreams(): Promise<boolean> {
+    const leftMs = this.streamAt - this.clock.now()
+    if (this.clock.now() >= this.holdAt) {
+      const seconds = Math.max(1, Math.min(HOLD_S, Math.ceil(leftMs / 1000)))
+      const wait: Wait = { seconds, until: this.streamAt === Infinity ? 'done' : 'change' }
+      const begun = this.clock.now()
+      try {
+        const changed = await this.seen.hold(wait)
+        this.say('long-poll')
+        if (changed) {
+          this.quickAnswers = 0
+          return true
+        }
+        if (this.clock.now() - begun > seconds * 500) {
+          this.quickAnswers = 0
+          return false
+        }
+        // Answered at once with nothing new: something on the way does not hold requests. Twice is no accident.
+        if (++this.quickAnswers >= 2) this.holdAt = this.clock.now() + HOLD_AGAIN_MS
+      } catch (error) {
+        if (!(error instanceof UntildoneConnectionError || (error instanceof UntildoneApiError && error.retryable)))
+          throw error
+        this.holdAt = this.clock.now() + HOLD_AGAIN_MS
+        return this.seen.refresh()
+      }
+    }
+    const pause = Math.max(250, this.seen.pauseMs * (0.8 + 0.4 * this.clock.random()))
+    await this.clock.sleep(Math.min(pause, Math.max(250, leftMs)), this.signal)
+    const changed = await this.seen.refresh()
+    this.say('poll')
+    return changed
+  }
+}

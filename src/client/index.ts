@@ -1,0 +1,16 @@
+/** `untildone/client`: the typed client for any JavaScript runtime. No Node imports, no server code. */
+export type { Bytes, Root, UntildoneClient, WhoAmI } from './api.js'
+export { createClient } from './client.js'
+export type { ClientClock } from './clock.js'
+export {
+  JobCancelledError,
+  JobFailedError,
+  UntildoneApiError,
+  UntildoneConnectionError,
+  WaitTimeoutError,
+} from './errors.js'
+export type { Connection } from './follow.js'
+export type { JobHandle } from './handle.js'
+export type * from './options.js'
+export type { Page, Paged } from './paged.js'
+export type { RetryOptions } from './retry.js'

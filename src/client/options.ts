@@ -1,0 +1,126 @@
+/**
+ * What a caller may pass to the client. Types only. Instants are Dates or RFC 3339 texts, durations `'5m'` or milliseconds.
+ */
+import type { Duration } from '../core/duration.js'
+import type { Status } from '../core/job.js'
+import type { ClientClock } from './clock.js'
+import type { Connection } from './follow.js'
+import type { RetryOptions } from './retry.js'
+
+export interface ClientOptions {
+  /** Address of the server, with its mount prefix if it has one, without `/v1`. */
+  url: string
+  /** API key (`ud_…`). Never give one to a browser. @default none, which a server on loopback accepts while it has no keys */
+  key?: string
+  /** Acts for this tenant; only an admin key may. @default the tenant of the key */
+  tenant?: string
+  /** Sent with every request. */
+  headers?: Record<string, string>
+  /** Time limit of one sending, in milliseconds; what a call waits for on purpose comes on top. @default 30000 */
+  timeoutMs?: number
+  retry?: RetryOptions
+  /** @default globalThis.fetch */
+  fetch?: typeof fetch
+  /** For tests. @default the real clock */
+  clock?: ClientClock
+}
+
+export type Instant = Date | string
+
+export interface SubmitOptions {
+  /** Idempotency key, 1 to 255 visible ASCII characters: the same key and content are stored once. @default a new UUID */
+  key?: string
+  /** Session or batch that the job belongs to (`groupId`). */
+  group?: string
+  /** The business operation behind it, for example `invoice:9917`. */
+  operationKey?: string
+  /** −100 … 100, higher is sooner. @default 0 */
+  priority?: number
+  /** Not before this instant. @default at once */
+  runAt?: Instant
+  /** Stops as `failed` (`deadline-passed`) at this instant. @default none */
+  deadlineAt?: Instant
+  tags?: string[]
+  metadata?: Record<string, string>
+  /** The server holds the answer this long for the end of the job, 60 s at most. @default what the job type says */
+  wait?: Duration
+  signal?: AbortSignal
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+}
+
+export interface ReadOptions extends CallOptions {
+  /** Members that are left out otherwise. `ops` needs the right to operate. */
+  include?: readonly ('input' | 'ops' | 'steps')[]
+}
+
+export interface WatchOptions extends ReadOptions {
+  /** Told when the way we hear about changes changes, for a "connection lost" note. */
+  onConnection?: (connection: Connection) => void
+}
+
+export interface ResultOptions extends CallOptions {
+  /** Gives up waiting (not the job) after this with WaitTimeoutError. @default waits as long as it takes */
+  timeout?: Duration
+}
+
+export interface CancelOptions extends CallOptions {
+  reason?: string
+  /** `graceful`: signal, then TERM, then KILL after 5 s. `force`: children are killed now. @default 'graceful' */
+  mode?: 'graceful' | 'force'
+  /** Refuse (`version-mismatch`) unless the job still has this version. */
+  ifVersion?: number
+}
+
+export interface RetryJobOptions extends CallOptions {
+  reason?: string
+  ifVersion?: number
+  /** Starts a new retry budget. @default true when the job waits for review */
+  resetAttempts?: boolean
+}
+
+export interface ListOptions extends CallOptions {
+  status?: Status | readonly Status[]
+  /** Exact names, or prefixes that end in `*`. */
+  type?: string | readonly string[]
+  group?: string
+  operationKey?: string
+  parentId?: string
+  tag?: string
+  createdAfter?: Instant
+  createdBefore?: Instant
+  updatedAfter?: Instant
+  late?: boolean
+  /** Blocked, late, or failed without a resolution. */
+  needsAttention?: boolean
+  /** @default '-createdAt' */
+  order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
+  /** Jobs per page, 200 at most. @default 50 */
+  limit?: number
+  /** Where to go on: `nextCursor` of a page, with the same filters. */
+  cursor?: string
+  include?: readonly ('input' | 'ops' | 'steps')[]
+}
+
+export interface PageOptions extends CallOptions {
+  limit?: number
+  cursor?: string
+}
+
+export interface UploadOptions extends CallOptions {
+  name?: string
+  /** @default the type of the blob, or application/octet-stream */
+  contentType?: string
+}
+
+export interface KeyOptions extends CallOptions {
+  name: string
+  /** For example `['jobs:submit']`; `['admin']` holds all rights. */
+  scopes: readonly string[]
+  /** Job types it may use (`ocr.*`). @default all */
+  types?: readonly string[]
+  /** @default never */
+  expiresAt?: Instant
+}
