@@ -1,0 +1,97 @@
+/**
+ * The form of a command: words, arguments, options, examples and what it runs. program.ts turns these into the parser,
+ * so that every command gets the same global options, help and errors.
+ */
+import { InvalidArgumentError } from 'commander'
+import { parseDuration } from '../core/duration.js'
+import type { Context } from './context.js'
+import { CliError, EXIT, type Exit } from './failure.js'
+
+export interface CommandSpec {
+  /** Words and arguments after `untildone`: `jobs list`, `submit <type> [pairs...]`. */
+  usage: string
+  /** One line for the list of commands. */
+  summary: string
+  /** More, for the command's own help. */
+  details?: string
+  options?: readonly CommandOption[]
+  /** Command lines that can be pasted, and what each does. */
+  examples: readonly (readonly [string, string])[]
+  /** Exit code; nothing means 0. Errors are turned into text and code by program.ts. */
+  run(context: Context, args: any[], options: Record<string, any>): Promise<Exit | void>
+}
+
+export interface CommandOption {
+  flags: string
+  text: string
+  parse?: (value: string) => unknown
+}
+
+/** A duration option in milliseconds. */
+export function duration(value: string): number {
+  try {
+    return parseDuration(value)
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
+}
+
+export function wholeNumber(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value)
+    if (!Number.isInteger(number) || number < min || number > max)
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
+    return number
+  }
+}
+
+export function list(value: string): string[] {
+  return value
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)
+}
+
+/** An instant: RFC 3339, `10m` from now, or `14:30` (the next one, local time). */
+export function instant(value: string, now: number): Date {
+  const time = /^(\d{1,2}):(\d{2})$/.exec(value)
+  if (time) {
+    const at = new Date(now)
+    at.setHours(Number(time[1]), Number(time[2]), 0, 0)
+    if (at.getTime() <= now) at.setDate(at.getDate() + 1)
+    return at
+  }
+  try {
+    return new Date(now + parseDuration(value.replace(/^\+/, '')))
+  } catch {
+    const at = new Date(value)
+    if (Number.isNaN(at.getTime()))
+      throw new CliError('usage', `"${value}" is not a time.`, { fix: 'Write 2026-11-22T14:30:00Z, 14:30 or +10m.' })
+    return at
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const RECENT = 200
+
+/** The whole id for a whole id, or for the beginning or end of the id of a recent job. */
+export async function jobId({ client, interrupted }: Context, text: string): Promise<string> {
+  if (UUID.test(text) || !/^[0-9a-f-]{4,35}$/i.test(text)) return text
+  const { items } = await client.list({ limit: RECENT, signal: interrupted }).page()
+  const part = text.toLowerCase()
+  const found = items.map((job) => job.id).filter((id) => id.startsWith(part) || id.endsWith(part))
+  if (found.length === 1) return found[0]!
+  if (found.length === 0) {
+    const fix = 'List them: untildone jobs list. For older jobs give the whole id.'
+    throw new CliError('job-not-found', `No recent job has an id that begins or ends with "${text}".`, {
+      fix,
+      exit: EXIT.notFound,
+    })
+  }
+  throw new CliError('usage', `"${text}" fits ${found.length} jobs.`, {
+    fix: 'Give the whole id.',
+    details: found.slice(0, 10),
+  })
+}
+
+export const REASON: CommandOption = { flags: '--reason <text>', text: 'kept in the history' }

@@ -1,0 +1,42 @@
+/** All commands, in the order of the help. */
+import type { CommandSpec } from '../command.js'
+import { dev } from './dev.js'
+import { doctor } from './doctor.js'
+import { filesGet, filesUpload } from './files.js'
+import { init } from './init.js'
+import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
+import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
+import { jobsGet, jobsResult } from './jobs-get.js'
+import { jobsList } from './jobs-list.js'
+import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
+import { serve } from './serve.js'
+import { submit } from './submit.js'
+import { typesList, typesShow } from './types.js'
+import { version } from './version.js'
+
+export const COMMANDS: readonly CommandSpec[] = [
+  init,
+  dev,
+  serve,
+  submit,
+  jobsList,
+  jobsGet,
+  jobsWatch,
+  jobsResult,
+  jobsCancel,
+  jobsRetry,
+  jobsTries,
+  jobsSteps,
+  jobsHistory,
+  jobsLogs,
+  typesList,
+  typesShow,
+  filesUpload,
+  filesGet,
+  keysCreate,
+  keysList,
+  keysRevoke,
+  keysRotate,
+  doctor,
+  version,
+]

@@ -1,0 +1,99 @@
+/** `untildone jobs list`: recent jobs, newest first. */
+import { STATUSES, type Status } from '../../core/job.js'
+import type { WireJob } from '../../core/wire.js'
+import { type CommandSpec, duration, list, wholeNumber } from '../command.js'
+import type { Context } from '../context.js'
+import { CliError } from '../failure.js'
+import { type Column, table } from '../table.js'
+import { ago, clean, paint } from '../text.js'
+
+const COLUMNS: Column[] = [
+  { title: 'STATUS' },
+  { title: 'ID', key: true },
+  { title: 'TYPE', shrinkTo: 8 },
+  { title: 'CHANGED' },
+  { title: 'WHAT', shrinkTo: 10 },
+]
+
+/** What the same thing is called elsewhere. */
+const OTHER_WORDS: Record<string, Status> = {
+  queued: 'accepted',
+  waiting: 'accepted',
+  running: 'processing',
+  active: 'processing',
+  retrying: 'processing',
+  finished: 'completed',
+  succeeded: 'completed',
+  canceled: 'cancelled',
+}
+
+export const jobsList: CommandSpec = {
+  usage: 'jobs list',
+  summary: 'list jobs, newest first',
+  options: [
+    { flags: '--status <words>', text: STATUSES.join(', '), parse: list },
+    { flags: '--type <names>', text: 'exact, or a beginning that ends in *', parse: list },
+    { flags: '--group <id>', text: 'jobs of one group' },
+    { flags: '--operation <key>', text: 'jobs of one business operation' },
+    { flags: '--tag <tag>', text: 'jobs with this tag' },
+    { flags: '--since <duration>', text: 'changed within, e.g. 1h', parse: duration },
+    { flags: '--late', text: 'only those that take longer than usual' },
+    { flags: '--needs-attention', text: 'blocked, late, or failed without a resolution' },
+    { flags: '--limit <n>', text: 'how many (default 20)', parse: wholeNumber(1, 1_000_000) },
+  ],
+  examples: [
+    ['untildone jobs list', 'the latest 20'],
+    ['untildone jobs list --status failed,blocked --since 1d', 'what went wrong since yesterday'],
+    ['untildone jobs list --type "ocr.*" --limit 1000 --ndjson | jq .id', 'for scripts'],
+  ],
+  async run(context, _args, options) {
+    const wrong = (options.status ?? []).find((word: string) => !STATUSES.includes(word as Status))
+    if (wrong) {
+      const ours = OTHER_WORDS[wrong]
+      const fix = ours ? `It is called ${ours} here.` : `Use some of ${STATUSES.join(', ')}.`
+      throw new CliError('usage', `"${wrong}" is not a status.`, { fix })
+    }
+    const limit: number = options.limit ?? 20
+    const jobs: WireJob[] = []
+    let left = limit
+    const found = context.client.list({
+      status: options.status,
+      type: options.type,
+      group: options.group,
+      operationKey: options.operation,
+      tag: options.tag,
+      updatedAfter: options.since === undefined ? undefined : new Date(context.now() - options.since),
+      late: options.late,
+      needsAttention: options.needsAttention,
+      limit: Math.min(200, limit),
+      signal: context.interrupted,
+    })
+    for await (const job of found) {
+      if (context.options.ndjson) context.io.out(`${JSON.stringify(job)}\n`)
+      else jobs.push(job)
+      if (--left === 0) break
+    }
+    if (context.options.ndjson) return
+    if (context.options.json) return context.printJson({ items: jobs })
+    printJobs(context, jobs)
+  },
+}
+
+export function printJobs(context: Context, jobs: readonly WireJob[]): void {
+  if (jobs.length === 0) {
+    context.say('No jobs.')
+    return
+  }
+  if (context.options.quiet) {
+    context.print(jobs.map((job) => job.id).join('\n'))
+    return
+  }
+  const rows = jobs.map((job) => [
+    paint(context.outStyle, job.status),
+    job.id,
+    clean(job.type),
+    ago(job.updatedAt, context.now()),
+    clean(job.statusText),
+  ])
+  context.print(table(COLUMNS, rows, context.io.outIsTerminal ? context.io.columns() : null))
+}

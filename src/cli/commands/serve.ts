@@ -1,0 +1,111 @@
+/** `untildone serve`: server and worker in this process, for production. Refuses to start with a broken job file. */
+import { resolve } from 'node:path'
+import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
+import { type CommandSpec, wholeNumber } from '../command.js'
+import type { Context } from '../context.js'
+import { CliError, EXIT } from '../failure.js'
+import { holderOf, inUse } from '../ports.js'
+import type { RunningServer } from '../start-server.js'
+import { clean, count } from '../text.js'
+
+export const serve: CommandSpec = {
+  usage: 'serve',
+  summary: 'run server and worker for production',
+  details: `Without API keys it answers on this machine only. TERM and Ctrl-C let running steps end (up to 20 s);
+a second one stops at once, and the jobs go on at the next start.`,
+  options: [
+    { flags: '--port <n>', text: `port (default: ${DEFAULT_PORT})`, parse: wholeNumber(0, 65_535) },
+    {
+      flags: '--host <address>',
+      text: 'address to listen on; others than loopback need an API key first (default: 127.0.0.1)',
+    },
+    { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
+    { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
+    { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 10_000) },
+  ],
+  examples: [
+    ['untildone serve --data /var/lib/untildone', 'behind a proxy on the same machine'],
+    ['untildone serve --host 0.0.0.0 --json', 'reachable from elsewhere; needs a key'],
+  ],
+  async run(context, _args, options) {
+    const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
+    const say = (json: Record<string, unknown>, text: string) => {
+      if (context.options.json || context.options.ndjson) context.io.out(`${JSON.stringify(json)}\n`)
+      else context.say(text)
+    }
+    const server = await start(context, { ...options, dataDir }, say)
+    const { url, jobs } = server
+    const types = jobs.handlers.map((handler) => handler.definition.name)
+    writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
+    const { recovered } = server.app
+    say(
+      { event: 'ready', url, api: `${url}/v1`, types, recovered: recovered.jobs, pid: process.pid },
+      `ready  ${url}/v1  ${count(types.length, 'job type')}: ${clean(types.join(', '))}`,
+    )
+    try {
+      await untilStopped(context, server, say)
+    } finally {
+      removeNote(dataDir, process.pid)
+    }
+    say({ event: 'stopped' }, 'stopped')
+  },
+}
+
+type Say = (json: Record<string, unknown>, text: string) => void
+
+async function start(context: Context, options: Record<string, any>, say: Say): Promise<RunningServer> {
+  const port: number = options.port ?? DEFAULT_PORT
+  // Loaded on demand: the other commands need neither store nor server.
+  const { startServer } = await import('../start-server.js')
+  try {
+    return await startServer({
+      cwd: context.io.cwd,
+      jobsDir: options.jobs ?? 'jobs',
+      dataDir: options.dataDir,
+      database: 'untildone.db',
+      host: options.host ?? '127.0.0.1',
+      port,
+      env: 'live',
+      slots: options.slots ?? 16,
+      tolerant: false,
+      onError(error, about) {
+        const message = error instanceof Error ? error.message : String(error)
+        say(
+          { event: 'trouble', message, ...about },
+          `trouble  ${clean(message)}${about ? `  (${about.method} ${about.path}, request ${about.requestId})` : ''}`,
+        )
+      },
+    })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    throw new CliError('port-in-use', inUse(port, holderOf(port)), {
+      fix: 'Stop that, or give another port: --port 4885',
+      exit: EXIT.conflict,
+    })
+  }
+}
+
+/** Resolves when the server has stopped: gently after the first signal, at once after the second. */
+function untilStopped(context: Context, server: RunningServer, say: Say): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let asked = false
+    const stop = () => {
+      if (asked) {
+        server.app.abort()
+        process.exit(EXIT.ok)
+      }
+      asked = true
+      const { running } = server.app
+      say(
+        { event: 'stopping', running },
+        running === 0 ? 'stopping' : `stopping: ${count(running, 'job')} may finish the current step (up to 20 s)`,
+      )
+      server.stop().then(() => {
+        off()
+        resolve()
+      }, reject)
+    }
+    const off = context.io.onInterrupt(stop)
+    if (context.interrupted.aborted) stop()
+  })
+}

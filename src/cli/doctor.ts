@@ -1,0 +1,119 @@
+/** The report of `doctor`: runs the checks here and on the server and prints one line each. Loaded on demand. */
+import { resolve } from 'node:path'
+import { DATA_DIR } from './address.js'
+import {
+  bad,
+  type Check,
+  dataCheck,
+  jobsCheck,
+  nodeCheck,
+  note,
+  ok,
+  ownerChecks,
+  protectionCheck,
+  sqliteCheck,
+} from './checks.js'
+import type { Context } from './context.js'
+import { EXIT, type Exit } from './failure.js'
+import { clean, count, padTo, type Style } from './text.js'
+import { packageVersion } from './version.js'
+
+/** Exit code 0 when nothing is wrong. */
+export async function report(context: Context, options: { jobs?: string; data?: string }): Promise<Exit> {
+  const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
+  const checks = [
+    nodeCheck(process.versions.node),
+    sqliteCheck(),
+    ...(await dataCheck(dataDir)),
+    ...ownerChecks(dataDir),
+    await protectionCheck(),
+    await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
+    ...(await serverChecks(context)),
+  ]
+  const wrong = checks.filter((check) => check.state === 'bad').length
+  if (context.options.json) context.printJson({ ok: wrong === 0, checks })
+  else {
+    context.print(checks.map((check) => render(check, context.outStyle)).join('\n'))
+    context.say(wrong === 0 ? '\nNothing is wrong.' : `\n${count(wrong, 'thing is', 'things are')} wrong.`)
+  }
+  return wrong === 0 ? EXIT.ok : EXIT.unexpected
+}
+
+const MARKS = { ok: '✓', note: '·', bad: '✕' } as const
+const PATIENCE_MS = 5000
+const CLOCKS_APART_MS = 2000
+
+function render({ what, state, text, fix }: Check, style: Style): string {
+  const mark =
+    state === 'bad' ? style.red(MARKS.bad) : state === 'ok' ? style.green(MARKS.ok) : style.yellow(MARKS.note)
+  const line = `${mark} ${padTo(what, 18)}  ${clean(text)}`
+  return fix ? `${line}\n${' '.repeat(22)}→ ${clean(fix)}` : line
+}
+
+/** Asked without repeats: doctor wants to know how it is now. */
+async function serverChecks(context: Context): Promise<Check[]> {
+  const { url, from } = context.address
+  const base = url.replace(/\/+$/, '')
+  let response: Response
+  try {
+    response = await context.io.fetch(`${base}/readyz`, {
+      signal: AbortSignal.any([context.interrupted, AbortSignal.timeout(PATIENCE_MS)]),
+    })
+  } catch {
+    const text = `no answer from ${url}`
+    if (from === 'default')
+      return [note('server', text, 'That is as it should be if none runs here. Start one: npx untildone dev')]
+    return [bad('server', text, 'Check that it runs, and the address (--url, UNTILDONE_URL).')]
+  }
+  const body = (await response.json().catch(() => null)) as { status?: string; checks?: Record<string, string> } | null
+  if (!body?.status)
+    return [bad('server', `${url} is not an Untildone server`, 'Check the address (--url, UNTILDONE_URL).')]
+  const troubles = Object.entries(body.checks ?? {}).filter(([, state]) => state !== 'ok')
+  const parts = troubles.map(([name, state]) => `${name}: ${state}`).join(', ')
+  const ready = body.status === 'ready' && troubles.length === 0
+  const state = ready
+    ? ok('server', `${url} is ready`)
+    : bad(
+        'server',
+        `${url} is ${body.status}${parts ? ` (${parts})` : ''}`,
+        'See the log of the server; jobs that were accepted are kept.',
+      )
+  return [state, ...versionCheck(response), ...clockCheck(context, response), await accessCheck(context)]
+}
+
+function versionCheck(response: Response): Check[] {
+  const theirs = response.headers.get('untildone-version')
+  if (!theirs) return []
+  if (theirs === packageVersion()) return [ok('version', theirs)]
+  return [
+    note(
+      'version',
+      `the server is ${theirs}, this program ${packageVersion()}`,
+      'Use the same version on both sides if something looks odd.',
+    ),
+  ]
+}
+
+function clockCheck(context: Context, response: Response): Check[] {
+  const theirs = Date.parse(response.headers.get('date') ?? '')
+  if (Number.isNaN(theirs)) return []
+  const apart = Math.abs(theirs - context.now())
+  if (apart < CLOCKS_APART_MS) return [ok('clocks', 'the same here and on the server')]
+  return [
+    note(
+      'clocks',
+      `${Math.round(apart / 1000)} s apart`,
+      'Ages shown here are off by that; synchronise both machines with NTP.',
+    ),
+  ]
+}
+
+async function accessCheck(context: Context): Promise<Check> {
+  try {
+    const me = await context.client.whoami({ signal: context.interrupted })
+    return ok('access', `${me.actor.name ?? me.actor.id} of tenant ${me.tenant}: ${me.scopes.join(', ')}`)
+  } catch (error) {
+    const { message, fix = 'Give a key: --api-key or UNTILDONE_KEY.' } = error as { message: string; fix?: string }
+    return bad('access', message, fix)
+  }
+}

@@ -1,0 +1,83 @@
+import picocolors from 'picocolors'
+import { expect, it } from 'vitest'
+import { UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
+import { PROBLEMS, UntildoneError } from '../core/errors.js'
+import { CliError, EXIT, exitOfCode, failureOf, renderFailure } from './failure.js'
+
+const api = (status: number, problem: object) =>
+  new UntildoneApiError(status, problem, { requestId: 'req_9', retryAfterMs: null, retryable: false })
+
+it.each([
+  ['input-invalid', EXIT.usage],
+  ['malformed-request', EXIT.usage],
+  ['unauthenticated', EXIT.notAllowed],
+  ['forbidden', EXIT.notAllowed],
+  ['job-not-found', EXIT.notFound],
+  ['unknown-job-type', EXIT.notFound],
+  ['job-expired', EXIT.notFound],
+  ['job-already-done', EXIT.conflict],
+  ['version-mismatch', EXIT.conflict],
+  ['idempotency-key-reused', EXIT.conflict],
+  ['store-unavailable', EXIT.unreachable],
+  ['rate-limited', EXIT.unreachable],
+  ['job-file-broken', EXIT.usage],
+  ['internal', EXIT.unexpected],
+] as const)('%s ends with exit code %i', (code, exit) => {
+  expect(exitOfCode(code, PROBLEMS[code].status)).toBe(exit)
+})
+
+it('never gives 0, nor a code that stands for the end of a job', () => {
+  for (const [code, { status }] of Object.entries(PROBLEMS))
+    expect([1, 2, 3, 4, 5, 6], code).toContain(exitOfCode(code, status))
+})
+
+it('says what happened, each member, why it matters, what to do, and the code', () => {
+  const failure = failureOf(
+    api(422, {
+      title: 'The input does not fit the job type. Nothing was stored.',
+      detail: 'Input for "ocr" was refused.',
+      code: 'input-invalid',
+      params: { type: 'ocr' },
+      errors: [{ pointer: '/input/a/b~1c', code: 'x', message: 'must be a number' }],
+    }),
+  )
+  expect(renderFailure(failure, picocolors.createColors(false))).toBe(
+    [
+      '✕ Input for "ocr" was refused.',
+      '    a.b/c: must be a number',
+      '  Nothing was stored.',
+      '  → What it wants: untildone types show ocr',
+      '  input-invalid',
+      '',
+    ].join('\n'),
+  )
+})
+
+it('quotes the request when the server made a mistake', () => {
+  expect(failureOf(api(500, { code: 'internal', detail: 'The server made a mistake.' })).details).toEqual([
+    'request req_9',
+  ])
+})
+
+it('knows our errors, their absence of a server, and keeps stacks to itself', () => {
+  expect(failureOf(new UntildoneError('no-jobs-found'))).toMatchObject({
+    code: 'no-jobs-found',
+    exit: 2,
+    fix: PROBLEMS['no-jobs-found'].fix,
+  })
+  expect(failureOf(new UntildoneConnectionError('http://x', new Error('y')))).toMatchObject({
+    exit: 3,
+    code: 'server-unreachable',
+  })
+  expect(failureOf(new CliError('c', 'w', { exit: 6 }))).toMatchObject({ exit: 6 })
+  expect(failureOf(new Error('boom'))).toMatchObject({ what: 'boom', exit: 1, details: [] })
+  expect(failureOf(new Error('boom'), true).details.join()).toContain('failure.test.ts')
+})
+
+it('lets no server write to the terminal', () => {
+  const text = renderFailure(
+    failureOf(api(404, { detail: 'a\u001b[2Jb', code: 'x', fix: 'c\u0007' })),
+    picocolors.createColors(false),
+  )
+  expect(text).not.toMatch(/[\u001b\u0007]/)
+})

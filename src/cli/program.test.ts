@@ -1,0 +1,353 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { completed, errorOf, fakeClock, makeJob, problem, sendJson, startFakeServer } from '../client/fake-server.mjs'
+import { fakeIo, screen } from './fake-io.mjs'
+import { buildProgram, run } from './program.js'
+
+let fake: Awaited<ReturnType<typeof startFakeServer>>
+let cwd: string
+beforeEach(async () => {
+  fake = await startFakeServer()
+  cwd = mkdtempSync(join(tmpdir(), 'untildone-cli-'))
+})
+afterEach(async () => {
+  await fake.close()
+  rmSync(cwd, { recursive: true })
+})
+
+type Options = Parameters<typeof fakeIo>[0]
+async function ud(line: string | string[], options: Options = {}) {
+  const io = fakeIo({ cwd, ...options, env: { UNTILDONE_URL: fake.url, ...options?.env } })
+  const exit = await run(typeof line === 'string' ? line.split(' ') : line, io, { clock: fakeClock() })
+  expect(io.listeners(), 'listeners left behind').toBe(0)
+  return { exit, out: io.stdout, err: io.stderr }
+}
+const put = (id: string, more: object) => void fake.jobs.set(id, makeJob({ id, ...more }))
+const body = () => JSON.parse(fake.requests.find((r) => r.method === 'POST')!.body)
+/** Ends the job as soon as somebody asks for it a second time. */
+const endOnWatch = (change: object) =>
+  fake.faults.push(function fault(request: any) {
+    if (request.method !== 'GET' || !request.path.endsWith('/events/stream')) return false
+    fake.faults.splice(fake.faults.indexOf(fault), 1)
+    fake.change('job-1', change)
+    return false
+  })
+
+describe('submit', () => {
+  it('prints one line with id and address', async () => {
+    const { exit, out, err } = await ud('submit greet name=Ada')
+    expect([exit, out]).toEqual([0, `accepted  job-1  ${fake.url}/v1/jobs/job-1\n`])
+    expect(err).toBe('Watch it: untildone jobs watch job-1\n')
+    expect(body()).toEqual({ type: 'greet', input: { name: 'Ada' } })
+  })
+
+  it('puts the address on a line of its own where the terminal is narrow', async () => {
+    const { out } = await ud('submit greet', { columns: 40 })
+    expect(out).toBe(`accepted  job-1\n  ${fake.url}/v1/jobs/job-1\n`)
+  })
+
+  it('--quiet prints the id only, --json the job', async () => {
+    expect(await ud('submit greet --quiet')).toEqual({ exit: 0, out: 'job-1\n', err: '' })
+    expect(JSON.parse((await ud('submit greet --json')).out)).toMatchObject({ id: 'job-2', status: 'accepted' })
+  })
+
+  it('reads pairs by the schema of the type, and merges them over --file', async () => {
+    fake.routes['GET /v1/job-types/greet'] = (_, response) =>
+      sendJson(response, 200, { inputSchema: { properties: { n: { type: 'number' } } } })
+    writeFileSync(join(cwd, 'in.json'), '{"n":1,"name":"Ada"}')
+    await ud('submit greet --file in.json n=2 x:=true')
+    expect(body().input).toEqual({ n: 2, name: 'Ada', x: true })
+  })
+
+  it('reads standard input, and passes the options on', async () => {
+    const line =
+      'submit greet --file - --key k1 --group g --operation op --priority 5 --tag a --tag b --meta t=1 --at 2030-01-01T00:00:00Z'
+    await ud(line, { input: '{"a":1}' })
+    expect(body()).toEqual({
+      type: 'greet',
+      input: { a: 1 },
+      groupId: 'g',
+      operationKey: 'op',
+      priority: 5,
+      tags: ['a', 'b'],
+      metadata: { t: '1' },
+      runAt: '2030-01-01T00:00:00.000Z',
+    })
+    expect(fake.requests.at(-1)!.headers['idempotency-key']).toBe('"k1"')
+  })
+
+  it('uploads name=@path and sends its id', async () => {
+    fake.routes['POST /v1/files'] = (_, response) => sendJson(response, 201, { file: 'file_x' })
+    writeFileSync(join(cwd, 'scan.pdf'), 'PDF')
+    const { err } = await ud('submit ocr file=@scan.pdf')
+    const [upload, submit] = fake.requests.filter((r) => r.method === 'POST')
+    expect([upload!.body, upload!.headers['content-type'], JSON.parse(submit!.body).input]).toEqual([
+      'PDF',
+      'application/pdf',
+      { file: 'file_x' },
+    ])
+    expect(err).toContain('uploaded  scan.pdf  file_x')
+    expect((await ud('submit ocr file=@nothing.pdf')).exit).toBe(2)
+  })
+
+  it('takes the API key from --api-key and the environment, and never as the idempotency key', async () => {
+    await ud('submit greet --api-key ud_dev_a')
+    await ud('submit greet', { env: { UNTILDONE_KEY: 'ud_dev_b' } })
+    await ud('--key ud_dev_c submit greet')
+    expect(fake.requests.filter((r) => r.method === 'POST').map((r) => r.headers.authorization)).toEqual([
+      'Bearer ud_dev_a',
+      'Bearer ud_dev_b',
+      'Bearer ud_dev_c',
+    ])
+    const { exit, err } = await ud('submit greet --key ud_live_12345678_secret')
+    expect([exit, err]).toEqual([2, expect.stringContaining('--api-key')])
+    expect(fake.jobs.size).toBe(3)
+  })
+
+  it.each([
+    ['input-invalid', 422, 2],
+    ['unauthenticated', 401, 4],
+    ['unknown-job-type', 422, 5],
+    ['idempotency-key-reused', 422, 6],
+  ])('%s is exit code %3$i', async (code, status, exit) => {
+    fake.routes['POST /v1/jobs'] = (_, response) => problem(response, status, code)
+    const answer = await ud('submit greet')
+    expect([answer.exit, answer.out]).toEqual([exit, ''])
+    expect(answer.err).toMatch(new RegExp(`^✕ Detail of ${code}\\.\n[^]*\n  ${code}\n$`))
+  })
+
+  it('exit code 3 when there is no server, said as JSON with --json', async () => {
+    const url = fake.url.replace(/\d+$/, '1')
+    const { exit, err } = await ud(`submit greet --json --url ${url}`)
+    expect([exit, JSON.parse(err).error.code]).toEqual([3, 'server-unreachable'])
+  })
+})
+
+describe('--wait', () => {
+  it.each([
+    ['completed', completed({ text: 'Hello' }), 0],
+    ['failed', { status: 'failed', done: true, error: errorOf('exhausted', 'Gave up.') }, 10],
+    ['cancelled', { status: 'cancelled', done: true, error: errorOf('cancelled-by-caller', 'Stopped.') }, 11],
+  ])('%s is exit code %3$i', async (status, change, exit) => {
+    endOnWatch(change)
+    const answer = await ud('submit greet --wait name=Ada')
+    expect(answer.exit).toBe(exit)
+    expect(body().input).toEqual({ name: 'Ada' })
+    if (status === 'completed') expect(JSON.parse(answer.out)).toEqual({ text: 'Hello' })
+    else expect([answer.out, answer.err]).toEqual(['', expect.stringContaining((change as any).error.code)])
+  })
+
+  it('prints the job itself with --json', async () => {
+    endOnWatch(completed(1))
+    expect(JSON.parse((await ud('submit greet --wait --json')).out)).toMatchObject({
+      id: 'job-1',
+      done: true,
+      result: 1,
+    })
+  })
+
+  it('exit code 13 when the time is over, and says that this is not a failure, also with --quiet', async () => {
+    const { exit, err } = await ud('submit greet --wait=20ms --quiet')
+    expect([exit, err]).toEqual([
+      13,
+      'Still processing. This is not a failure.\nWatch it: untildone jobs watch job-1\n',
+    ])
+  })
+
+  it('exit code 12 for a blocked job, only with --fail-on-blocked', async () => {
+    const change = { status: 'blocked', blockedOn: [{ kind: 'review', title: 'Two addresses', id: 'x' }] }
+    endOnWatch(change)
+    const { exit, err } = await ud('submit greet --wait --fail-on-blocked')
+    expect([exit, err]).toEqual([12, expect.stringContaining('Action required: Two addresses')])
+    endOnWatch({ ...change, status: 'blocked' })
+    expect((await ud('jobs watch job-1 --timeout 20ms')).exit).toBe(13)
+  })
+
+  it('exit code 130 after Ctrl-C, with the command to go on', async () => {
+    const io = fakeIo({ cwd, env: { UNTILDONE_URL: fake.url } })
+    const ended = run(['submit', 'greet', '--wait'], io, { clock: fakeClock() })
+    await io.saw(/^accepted/m)
+    await io.saw(/\d\d:\d\d:\d\d {2}accepted/)
+    io.interrupt()
+    expect(await ended).toBe(130)
+    expect(io.stderr).toContain('the job carries on. Watch it again: untildone jobs watch job-1')
+  })
+
+  it('prints a line per change and per try where there is no terminal', async () => {
+    put('job-1', { status: 'processing', version: 2 })
+    fake.routes['GET /v1/jobs/job-1/attempts'] = (_, response) =>
+      sendJson(response, 200, {
+        items: [
+          {
+            attempt: 1,
+            outcome: 'error',
+            verdict: 'transient',
+            error: errorOf('x', 'engine crashed'),
+            durationMs: 1200,
+          },
+        ],
+      })
+    endOnWatch(completed('ok'))
+    const { err } = await ud('jobs watch job-1')
+    expect(err.replace(/\d\d:\d\d:\d\d/g, 'T')).toBe(
+      'T  ↻ try 1  1.2 s  engine crashed, transient\nT  processing, try 2  Accepted\nT  completed  4.0 s, 2 tries\n',
+    )
+  })
+
+  it('draws in place on a terminal, and leaves the last picture', async () => {
+    put('job-1', { status: 'processing', version: 2 })
+    endOnWatch(completed('ok'))
+    const { err } = await ud('jobs watch job-1', { columns: 80 })
+    expect(screen(err)).toBe('✓ Completed  4.0 s\n')
+    expect(err).toContain('\u001b[?25h')
+  })
+
+  it('draws nothing with TERM=dumb, CI or --quiet', async () => {
+    put('job-1', completed('ok'))
+    for (const env of [{ TERM: 'dumb' }, { CI: '1' }])
+      expect((await ud('jobs watch job-1', { columns: 80, env })).err).not.toContain('\u001b')
+    expect(await ud('jobs watch job-1 --quiet', { columns: 80 })).toEqual({ exit: 0, out: '"ok"\n', err: '' })
+  })
+})
+
+describe('lists and details', () => {
+  const jobs = () => [
+    makeJob({ id: '019a7c31-5b0e-7c44-9d0a-2f6c1b7e4a10', statusText: 'x'.repeat(100) }),
+    makeJob({ id: '019a7c31-5b0e-7c44-9d0a-2f6c1b7e4a11' }),
+  ]
+  beforeEach(() => {
+    fake.routes['GET /v1/jobs'] = (_, response) => sendJson(response, 200, { items: jobs(), nextCursor: null })
+  })
+
+  it.each([80, 40])('fits %i columns', async (columns) => {
+    const { out } = await ud('jobs list', { columns })
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(columns)
+    for (const { id } of jobs()) expect(out).toContain(id)
+  })
+
+  it('has no colour without a terminal, with NO_COLOR and with --no-color', async () => {
+    fake.routes['GET /v1/jobs'] = (_, response) =>
+      sendJson(response, 200, { items: [makeJob({ status: 'failed' })], nextCursor: null })
+    expect((await ud('jobs list', { columns: 80 })).out).toContain('\u001b[31mfailed')
+    for (const [line, options] of [
+      ['jobs list', {}],
+      ['jobs list', { columns: 80, env: { NO_COLOR: '1' } }],
+      ['jobs list --no-color', { columns: 80 }],
+      ['--no-color jobs list', { columns: 80 }],
+    ] as const) {
+      expect((await ud(line, options)).out).not.toContain('\u001b')
+    }
+  })
+
+  it('gives JSON, JSON lines and bare ids', async () => {
+    const ids = jobs().map((job) => job.id)
+    expect(JSON.parse((await ud('jobs list --json')).out).items.map((job: any) => job.id)).toEqual(ids)
+    expect(
+      (await ud('jobs list --ndjson')).out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).id),
+    ).toEqual(ids)
+    expect((await ud('jobs list --quiet')).out).toBe(`${ids.join('\n')}\n`)
+  })
+
+  it('passes filters on, and knows other words for a status', async () => {
+    await ud('jobs list --status failed,blocked --type ocr.* --late --limit 7')
+    expect(Object.fromEntries(fake.requests.at(-1)!.query)).toEqual({
+      status: 'failed,blocked',
+      type: 'ocr.*',
+      late: 'true',
+      limit: '7',
+    })
+    expect((await ud('jobs list --status running')).err).toContain('It is called processing here.')
+  })
+
+  it('finds a job by the end of its id, and refuses to guess', async () => {
+    const [first, second] = jobs()
+    put(first!.id, {})
+    expect((await ud('jobs get 1b7e4a10')).out).toContain(first!.id)
+    expect(await ud('jobs get 019a7c31')).toMatchObject({ exit: 2, err: expect.stringContaining(second!.id) })
+    expect((await ud('jobs get 12345678')).exit).toBe(5)
+  })
+
+  it('shows a job without what only operators may see', async () => {
+    put('job-x', { ...completed({ a: 1 }), warnings: [{ code: 'icc', message: 'profile\u001b[2J ignored' }] })
+    fake.faults.push(
+      (request: any, response: any) =>
+        request.query.get('include') === 'ops' && (problem(response, 403, 'forbidden'), true),
+    )
+    const { exit, out } = await ud('jobs get job-x')
+    expect(exit).toBe(0)
+    expect(out).toContain('notes     icc: profile[2J ignored')
+    expect(out).toContain('"a": 1')
+    expect(out).not.toContain('phase')
+  })
+
+  it('will not make a first key that locks everybody out', async () => {
+    fake.routes['GET /v1/api-keys'] = (_, response) => sendJson(response, 200, { items: [] })
+    fake.routes['POST /v1/api-keys'] = (_, response) =>
+      sendJson(response, 201, { id: 'key_1', name: 'crm', scopes: ['admin'], key: 'ud_live_secret' })
+    expect((await ud('keys create --name crm --role submitter')).exit).toBe(2)
+    expect(fake.requests.every((r) => r.method === 'GET')).toBe(true)
+    const { out, err } = await ud('keys create --name crm --role admin')
+    expect(out).toBe('ud_live_secret\n')
+    expect(err).not.toContain('ud_live_secret')
+  })
+
+  it('writes a download whole or not at all, and never over a file', async () => {
+    fake.routes['GET /v1/files/file_1'] = (_, response) =>
+      response.writeHead(200, { 'content-type': 'application/pdf' }).end('bytes')
+    expect((await ud('files get file_1 --out a.pdf')).exit).toBe(0)
+    expect(readFileSync(join(cwd, 'a.pdf'), 'utf8')).toBe('bytes')
+    expect((await ud('files get file_1 --out a.pdf')).exit).toBe(6)
+    expect((await ud('files get file_1')).out).toBe('bytes')
+    expect((await ud('files get file_1', { columns: 80 })).exit).toBe(2)
+  })
+})
+
+describe('usage', () => {
+  it.each([
+    ['sbmit', 'Did you mean submit?'],
+    ['jobs lst', 'Did you mean list?'],
+    ['jobs list --jsn', 'Did you mean --json?'],
+    ['submit', "Missing required argument 'type'."],
+    ['jobs list --limit many', 'whole number'],
+    ['submit x --wait=soon', 'is not a duration'],
+    ['submit x y', 'is not of the form name=value'],
+  ])('%s', async (line, says) => {
+    const { exit, out, err } = await ud(line)
+    expect([exit, out]).toEqual([2, ''])
+    expect(err).toContain(says)
+    expect(err).toMatch(/\n {2}usage\n$/)
+  })
+
+  it('shows help on stdout, for every command with an example', async () => {
+    expect(await ud([])).toMatchObject({ exit: 0, out: expect.stringContaining('Exit codes') })
+    expect(await ud('jobs list --help')).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('Examples\n  untildone jobs list'),
+      err: '',
+    })
+  })
+
+  it('uses none of the words that are not ours', async () => {
+    const helps: string[] = []
+    const visit = (command: Command) => {
+      let text = ''
+      command.configureOutput({ writeOut: (part) => void (text += part) })
+      command.outputHelp()
+      helps.push(text)
+      command.commands.forEach(visit)
+    }
+    visit(buildProgram(fakeIo(), async () => {}))
+    expect(helps.length).toBeGreaterThan(25)
+    const forbidden =
+      /\b(success(ful)?|succeeded|stuck|dead|zombie|pending|in progress|aborted|terminated|discarded|attempts?)\b/i
+    for (const help of helps) expect(help.match(forbidden)?.[0], help).toBeUndefined()
+    const { out, err } = await ud('version')
+    expect(out + err).not.toMatch(forbidden)
+  })
+})

@@ -1,0 +1,106 @@
+/**
+ * A server with its worker in this process: job files, store, engine, HTTP. Shared by `serve` and by the child of `dev`.
+ * The only place of the CLI that knows the composition root.
+ */
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { UntildoneError } from '../core/errors.js'
+import type { JobHandler } from '../define/index.js'
+import { createUntildone, sqlite, type Untildone } from '../index.js'
+import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
+import { loadJobs } from './load-jobs.js'
+import { packageVersion } from './version.js'
+
+export interface ServerRequest {
+  cwd: string
+  jobsDir: string
+  dataDir: string
+  /** File name of the database inside the data folder. */
+  database: string
+  host: string
+  port: number
+  /** Word in API keys made here. */
+  env: string
+  /** Jobs at once. */
+  slots: number
+  /** Start although a job file is broken; the others run. */
+  tolerant: boolean
+  onError(error: unknown, about?: ErrorReport): void
+}
+
+export interface Loaded {
+  handlers: JobHandler[]
+  fileOf: Map<string, string>
+  broken: UntildoneError[]
+  folders: string[]
+}
+
+export interface RunningServer {
+  /** As people type it: localhost instead of a loopback number. */
+  url: string
+  app: Untildone
+  listening: Listening
+  jobs: Loaded
+  databasePath: string
+  /** Loads the job files again; a broken one goes on with what it was. @throws UntildoneError, and nothing changed then */
+  reload(): Promise<Loaded>
+  /** Takes no more requests, lets running steps end (20 s), closes the store. */
+  stop(): Promise<void>
+}
+
+/** @throws UntildoneError `no-jobs-found`, `duplicate-job-type`, `job-file-broken`, `store-in-use`, …; EADDRINUSE */
+export async function startServer(request: ServerRequest): Promise<RunningServer> {
+  const { cwd, jobsDir, onError } = request
+  let lastGood = new Map<string, JobHandler[]>()
+  const load = async (): Promise<Loaded> => {
+    const { goodOf, ...loaded } = await loadJobs({ dir: jobsDir, cwd, lastGood })
+    lastGood = goodOf
+    return loaded
+  }
+  const jobs = await load()
+  if (!request.tolerant && jobs.broken[0]) throw jobs.broken[0]
+  const dataDir = resolve(cwd, request.dataDir)
+  mkdirSync(dataDir, { recursive: true })
+  const databasePath = join(dataDir, request.database)
+  const app = await createUntildone({
+    store: sqlite(databasePath),
+    handlers: jobs.handlers,
+    worker: { slots: request.slots },
+    env: request.env,
+    onError: (error) => onError(error),
+  })
+  const server = createServer(app.engine, { version: packageVersion(), onError })
+  let listening: Listening | undefined
+  try {
+    // The port first: when it cannot be had, no job may have been started.
+    listening = await listen(server, { port: request.port, host: request.host })
+    await app.start()
+  } catch (error) {
+    await listening?.close().catch(() => {})
+    await app.stop().catch(() => {})
+    throw error
+  }
+  const running: RunningServer = {
+    url: urlOf(request.host, listening.port),
+    app,
+    listening,
+    jobs,
+    databasePath,
+    async reload() {
+      const fresh = await load()
+      app.replaceHandlers(fresh.handlers)
+      running.jobs = fresh
+      return fresh
+    },
+    async stop() {
+      await Promise.all([listening.close(), app.stop()])
+    },
+  }
+  return running
+}
+
+/** The address on this machine. */
+function urlOf(host: string, port: number): string {
+  const local = ['127.0.0.1', '::1', '::', '0.0.0.0'].includes(host)
+  return `http://${local ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`
+}
