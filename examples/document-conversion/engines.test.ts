@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url'
 import { PDFiumLibrary } from '@hyzyla/pdfium'
 import { degrees, PDFDocument } from 'pdf-lib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { blank, encodePng } from './lib/bitmap.mjs'
 import { characterErrorRate } from './lib/cer.mjs'
 import { makeScan, random, type ScanOptions, samples } from './scans/make-scans.mjs'
 import { drawSentences } from './scans/texts.mjs'
@@ -73,26 +72,16 @@ function opened(envelope: Buffer, nonce: string): unknown {
 
 const engine = (name: string, ...args: (string | number)[]) => child([here(`engines/${name}.mjs`), ...args.map(String)])
 
-/** One page, the fast way first and the robust way if the fast one refuses. */
+/** One page, by the fast engine first and by the robust one if the fast one refuses. */
 async function convert(file: string, page: number, first: 'fast' | 'robust' = 'fast') {
-  const out = join(work, `${randomUUID()}.png`)
-  let drawn = await engine(`rasterise-${first}`, file, page, out)
-  const refused = drawn.code === 6 ? drawn.stderr : undefined
-  if (refused) drawn = await engine('rasterise-robust', file, page, out)
-  expect(drawn, drawn.stderr).toMatchObject({ code: 0, stderr: '', stdout: '' })
-  const read = await engine('recognise', out, drawn.result.dpi)
-  expect(read, read.stderr).toMatchObject({ code: 0, stderr: '', stdout: '' })
-  rmSync(out)
-  return {
-    text: read.result.text as string,
-    by: drawn.result.engine as string,
-    refused,
-    warnings: [...drawn.warnings, ...read.warnings],
-    result: read.result,
-  }
+  let read = await engine(first, file, page)
+  const refused = read.code === 6 ? read.stderr : undefined
+  if (refused) read = await engine('robust', file, page)
+  expect(read, read.stderr).toMatchObject({ code: 0, stderr: '', stdout: '', result: { page } })
+  return { text: read.result.text as string, by: read.result.engine as string, refused, warnings: read.warnings }
 }
 
-/** Every page, two at a time, in page order. */
+/** The first pages, two at a time, in page order. */
 async function convertAll(file: string, count: number) {
   const pages: Awaited<ReturnType<typeof convert>>[] = []
   let next = 0
@@ -122,35 +111,25 @@ function expectInOrder(expected: string[], got: string[], limit: number, note = 
   }
 }
 
-describe('pages drawn at run time', () => {
+describe('a page drawn at run time', () => {
   const cases: [string, number, (chance: () => number) => Partial<ScanOptions>][] = [
     ['clean', 0.03, () => ({ dpi: 300 })],
     ['skewed and noisy', 0.1, (chance) => ({ dpi: 200, skewDegrees: 2 + chance(), noise: 0.6, quality: 40 })],
   ]
   for (const [name, limit, look] of cases) {
-    test(`${name}: the words come back in page order`, { timeout: 60_000 }, async () => {
+    test(`${name}: both engines read the words`, { timeout: 60_000 }, async () => {
       const seed = randomInt(2 ** 31)
       const chance = random(seed)
-      const pages = [1, 2].map(() => drawSentences(70, chance))
+      const pages = [drawSentences(70, chance)]
       const bytes = await makeScan({ pages, seed, ...look(chance) })
       expect(await textLayer(bytes)).toBe('')
       const file = join(work, `${name}.pdf`)
       writeFileSync(file, bytes)
       const { result } = await engine('inspect', file)
-      expect(result).toMatchObject({ pageCount: 2, textLayer: false, encrypted: false })
-      const got = await convertAll(file, result.pageCount)
-      expect(got.map((page) => page.by)).toEqual(['fast', 'fast'])
-      const note = `(seed ${seed})`
-      expectInOrder(
-        pages,
-        got.map((page) => page.text),
-        limit,
-        note,
-      )
-      expect(characterErrorRate(pages[0]!, got[1]!.text), 'the pages are different').toBeGreaterThan(0.5)
-      const robust = await convert(file, 2, 'robust')
-      expect(robust.by).toBe('robust')
-      expectInOrder([pages[1]!], [robust.text], limit, note)
+      expect(result).toMatchObject({ pageCount: 1, textLayer: false, encrypted: false })
+      const [fast, robust] = await Promise.all([convert(file, 1), convert(file, 1, 'robust')])
+      expect([fast.by, robust.by]).toEqual(['fast', 'robust'])
+      for (const { text, by } of [fast, robust]) expectInOrder(pages, [text], limit, `(${by}, seed ${seed})`)
     })
   }
 })
@@ -162,9 +141,12 @@ describe('the committed scans', () => {
       const expected = readFileSync(here(`scans/${name}.expected.txt`), 'utf8').split('\f')
       expect(expected.map((page) => page.trim())).toEqual(pages)
       expect(await textLayer(readFileSync(sample(name)))).toBe('')
-      const got = await convertAll(sample(name), pages.length)
+      // The letters are read from end to end by the tests of the job and of the demo.
+      if (name === 'letters') return
+      const count = Math.min(pages.length, 2)
+      const got = await convertAll(sample(name), count)
       expectInOrder(
-        expected,
+        expected.slice(0, count),
         got.map((page) => page.text),
         limits[name] ?? 0.03,
       )
@@ -172,7 +154,7 @@ describe('the committed scans', () => {
       for (const page of got) expect(page.warnings).toEqual(low)
       const strips = 'cannot take this page apart: it holds 2 pictures, not one'
       expect(got.map((page) => page.refused)).toEqual(
-        pages.map((_, i) => (name === 'two-strips' && i ? strips : undefined)),
+        got.map((_, index) => (name === 'two-strips' && index === 1 ? strips : undefined)),
       )
     })
   }
@@ -183,14 +165,13 @@ describe('what the engines refuse', () => {
     writeFileSync(join(work, name), content)
     return join(work, name)
   }
-  const out = () => join(work, 'out.png')
 
   test('a locked file, whose password does open it', async () => {
-    for (const args of [['inspect'], ['rasterise-robust', 1, out()]] as const) {
+    for (const args of [['inspect'], ['robust', 1]] as const) {
       const [name, ...rest] = args
       expect(await engine(name, sample('password'), ...rest)).toMatchObject({ code: 5, stderr: 'password required' })
     }
-    const fast = await engine('rasterise-fast', sample('password'), 1, out())
+    const fast = await engine('fast', sample('password'), 1)
     expect(fast).toMatchObject({ code: 6, stderr: 'cannot take this page apart: the file is encrypted' })
     const library = await PDFiumLibrary.init()
     const document = await library.loadDocument(readFileSync(sample('password')), 'open sesame')
@@ -200,7 +181,7 @@ describe('what the engines refuse', () => {
   })
 
   test('what is not a PDF, or no longer one', async () => {
-    for (const args of [['inspect'], ['rasterise-fast', 1, out()], ['rasterise-robust', 1, out()]] as const) {
+    for (const args of [['inspect'], ['fast', 1], ['robust', 1]] as const) {
       const [name, ...rest] = args
       expect(await engine(name, sample('not-a-pdf'), ...rest)).toMatchObject({ code: 4, stderr: 'not a PDF' })
     }
@@ -219,7 +200,7 @@ describe('what the engines refuse', () => {
     const drawing = 'q 100 0 0 100 0 0 cm\nBI /W 2 /H 2 /CS /G /BPC 8 /F /AHx ID\n00ff00ff>\nEI Q'
     page.node.addContentStream(inline.context.register(inline.context.stream(drawing)))
     const text = await PDFDocument.create()
-    text.addPage([100, 100]).drawText('Typed')
+    text.addPage([400, 120]).drawText('Typed and never scanned', { x: 30, y: 50 })
     const cases: [string, PDFDocument, string][] = [
       ['turned.pdf', turned, 'it is turned'],
       ['inline.pdf', inline, 'it holds an inline picture'],
@@ -227,32 +208,38 @@ describe('what the engines refuse', () => {
     ]
     for (const [name, document, why] of cases) {
       const path = file(name, await document.save())
-      const fast = await engine('rasterise-fast', path, 1, out())
-      expect(fast).toMatchObject({ code: 6, stderr: `cannot take this page apart: ${why}` })
-      expect(readdirSync(work)).not.toContain('out.png')
-      expect(await engine('rasterise-robust', path, 1, out())).toMatchObject({ code: 0, stderr: '' })
-      rmSync(out())
+      const fast = await engine('fast', path, 1)
+      expect(fast).toMatchObject({ code: 6, stderr: `cannot take this page apart: ${why}`, result: undefined })
+      const robust = await engine('robust', path, 1)
+      expect(robust).toMatchObject({ code: 0, stderr: '', result: { engine: 'robust' } })
+      if (name === 'text.pdf') expect(robust.result.text).toBe('Typed and never scanned')
     }
     expect((await engine('inspect', join(work, 'text.pdf'))).result).toMatchObject({ textLayer: true })
   })
 
-  test('a page that is not there, a picture that is none, arguments that are wrong', async () => {
-    for (const name of ['rasterise-fast', 'rasterise-robust']) {
-      const { code, stderr } = await engine(name, sample('clean'), 3, out())
+  test('a page that is not there, arguments that are wrong', async () => {
+    for (const name of ['fast', 'robust']) {
+      const { code, stderr } = await engine(name, sample('clean'), 3)
       expect({ code, stderr }).toEqual({ code: 7, stderr: 'no such page: 3 of 2' })
-      expect(await engine(name, sample('clean'), 0, out())).toMatchObject({ code: 2 })
+      expect(await engine(name, sample('clean'), 0)).toMatchObject({ code: 2 })
+      expect(await engine(name)).toMatchObject({ code: 2, stderr: `usage: ${name}.mjs <file.pdf> <page>` })
     }
-    const picture = file('bad.png', 'no picture')
-    expect(await engine('recognise', picture)).toMatchObject({ code: 8, result: undefined })
-    expect(await engine('recognise')).toMatchObject({ code: 2, stderr: 'usage: recognise.mjs <page.png> [dpi]' })
   })
 
   test('an empty page is no error, and specks on a nearly empty one are no text', async () => {
-    const empty = file('empty.png', encodePng(blank(600, 800)))
-    const read = await engine('recognise', empty, 150)
+    const empty = file('empty.pdf', await makeScan({ pages: [''], dpi: 150 }))
+    const read = await engine('fast', empty, 1)
     expect(read).toMatchObject({ code: 0, result: { text: '' }, warnings: ['warning: no text found on the page'] })
     const scan = await makeScan({ pages: ['Turned'], dpi: 200, skewDegrees: 2.5, noise: 0.6 })
     expect((await convert(file('sparse.pdf', scan), 1)).text).toContain('Turned')
+  })
+
+  test('no engine leaves a file behind', async () => {
+    const cwd = mkdtempSync(join(work, 'cwd-'))
+    const args = [here('engines/robust.mjs'), sample('low-resolution'), '1']
+    const started = spawn(process.execPath, args, { cwd, env: { ...process.env, TMPDIR: cwd } })
+    expect(await new Promise((resolve) => started.on('close', resolve))).toBe(0)
+    expect(readdirSync(cwd)).toEqual([])
   })
 })
 

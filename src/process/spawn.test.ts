@@ -52,7 +52,7 @@ const sh = (script: string, spec: Partial<ProcessSpec> = {}) =>
   run({ command: '/bin/sh', args: ['-c', script], ...spec })
 const node = (script: string, spec: Partial<ProcessSpec> = {}) => run({ command: NODE, args: ['-e', script], ...spec })
 
-async function until<T>(look: () => T | null | undefined | false, ms = 5_000): Promise<T> {
+async function until<T>(look: () => T | null | undefined | false, ms = 20_000): Promise<T> {
   for (const end = Date.now() + ms; Date.now() < end; ) {
     const seen = look()
     if (seen) return seen

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../core/clock.js'
 import type { Classified, ErrorRule } from '../core/classify.js'
 import { UntildoneError } from '../core/errors.js'
-import type { AttemptRecord, Claimed, Store, StepRow } from '../stores/store.js'
+import { type AttemptRecord, type Claimed, isTombstone, type Store, type StepRow } from '../stores/store.js'
 import type { RegisteredType } from '../engine/registry.js'
 import { Notes } from './notes.js'
 import { classifyInStep, Steps } from './steps.js'
@@ -65,9 +65,12 @@ export class Attempt {
     return this.reason
   }
 
-  /** Reads what former attempts recorded. */
+  /** Reads what former attempts recorded; their warnings count, because the job keeps them. */
   async loadMemo(): Promise<void> {
-    if (this.number > 1) this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
+    if (this.number === 1) return
+    this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
+    const stored = await this.store.find(this.id, 0)
+    if (stored && !isTombstone(stored)) this.notes.warned = stored.warnings.length
   }
 
   /** Tells the handler to stop. `leaveAfterMs`: how long to wait for it before the attempt ends without it. */

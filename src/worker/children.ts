@@ -35,7 +35,7 @@ export async function runChild<T>(
   return attempt.steps.memoized(
     'process',
     name,
-    async (context) => {
+    async (context, key) => {
       const spawned: { pgid: number | null } = { pgid: null }
       const lines = new Lines((line) => options.onLine?.(line))
       const spec: ProcessSpec = {
@@ -55,7 +55,7 @@ export async function runChild<T>(
         },
         onSpawn: ({ pid, pgid, startTime, bootId }) => {
           spawned.pgid = pgid
-          attempt.notes.log('info', `Started ${options.command} (pid ${pid})`, { step: name, pid })
+          attempt.notes.log('info', `Started ${options.command} (pid ${pid})`, { step: key, pid })
           if (startTime !== null && bootId !== null)
             void attempt.store.workers
               .addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker })
@@ -70,7 +70,7 @@ export async function runChild<T>(
       const stderr = outcome.stderr.toString('utf8')
       if (!outcome.ok) {
         const error = errorOf(options.command, outcome, stderr, info)
-        attempt.notes.log('warn', error.message, info)
+        attempt.notes.log('warn', error.message, { step: key, ...info })
         throw error
       }
       for (const line of stderr.split('\n')) {
@@ -78,7 +78,7 @@ export async function runChild<T>(
         const rule = said
           ? (matchText(said, options.errors, 'step') ?? matchText(said, attempt.type.handler.settings.errors, 'type'))
           : null
-        if (rule?.verdict === 'harmless') attempt.notes.warn(rule.as ?? 'engine-note', said, name)
+        if (rule?.verdict === 'harmless') attempt.notes.warn(rule.as ?? 'engine-note', said, key)
       }
       const stdout = outcome.stdout.toString('utf8')
       const value = options.parse

@@ -33,7 +33,7 @@ export class Steps {
   async memoized<T>(
     kind: StepRow['kind'],
     name: string,
-    fn: (context: StepContext) => Promise<{ value: T; info: unknown }>,
+    fn: (context: StepContext, key: string) => Promise<{ value: T; info: unknown }>,
     options: StepOptions<T> & { branches?: boolean } = {},
   ): Promise<T> {
     const key = this.keyOf(name)
@@ -47,7 +47,7 @@ export class Steps {
     let made: { value: T; info: unknown }
     try {
       const running = scopes.run({ attempt, path: options.branches ? key : this.path, inStep: !options.branches }, () =>
-        fn(context),
+        fn(context, key),
       )
       made = await (limit ? Promise.race([running, limit.passed]) : running)
     } catch (error) {

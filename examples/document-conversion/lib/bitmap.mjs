@@ -1,7 +1,6 @@
 // Gray bitmaps (one byte a pixel, 0 black, 255 white) and the few operations a scan needs: read, write, scale,
 // rotate, take the specks out, measure the skew. Plain arithmetic, so the same input gives the same bytes anywhere.
 // It must never guess: bytes that are no image are an error, not an empty page.
-import { crc32, deflateSync } from 'node:zlib'
 
 /** @typedef {{ width: number, height: number, data: Uint8Array }} Bitmap */
 
@@ -36,36 +35,6 @@ export function fromRgba(rgba, width, height) {
     bitmap.data[i] = (rgba[p] * 77 + rgba[p + 1] * 150 + rgba[p + 2] * 29) >> 8
   }
   return bitmap
-}
-
-/** An 8-bit gray PNG. @param {Bitmap} bitmap @param {{ dpi?: number, level?: number }} [options] */
-export function encodePng({ width, height, data }, { dpi = 0, level = 1 } = {}) {
-  const rows = Buffer.alloc((width + 1) * height)
-  for (let y = 0; y < height; y += 1) rows.set(data.subarray(y * width, (y + 1) * width), y * (width + 1) + 1)
-  const head = Buffer.alloc(13)
-  head.writeUInt32BE(width, 0)
-  head.writeUInt32BE(height, 4)
-  head[8] = 8
-  const chunks = [chunk('IHDR', head)]
-  if (dpi) {
-    const physical = Buffer.alloc(9)
-    physical.writeUInt32BE(Math.round(dpi / 0.0254), 0)
-    physical.writeUInt32BE(Math.round(dpi / 0.0254), 4)
-    physical[8] = 1
-    chunks.push(chunk('pHYs', physical))
-  }
-  chunks.push(chunk('IDAT', deflateSync(rows, { level })), chunk('IEND', Buffer.alloc(0)))
-  return Buffer.concat([Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]), ...chunks])
-}
-
-/** @param {string} type @param {Buffer} body */
-function chunk(type, body) {
-  const out = Buffer.alloc(body.length + 12)
-  out.writeUInt32BE(body.length, 0)
-  out.write(type, 4, 'latin1')
-  out.set(body, 8)
-  out.writeUInt32BE(crc32(out.subarray(4, body.length + 8)), body.length + 8)
-  return out
 }
 
 /** Bilinear scaling. @param {Bitmap} bitmap @param {number} factor @returns {Bitmap} */

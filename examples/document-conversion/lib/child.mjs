@@ -2,7 +2,7 @@
 // in an envelope if the parent set UNTILDONE_NONCE, and to stdout for a person. Stdout and stderr are never the result
 // of a supervised run, because libraries print there; a result is never written twice or in part.
 import { createHash } from 'node:crypto'
-import { readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { readFileSync, writeSync } from 'node:fs'
 
 /** The exit codes; a code never means anything else in another program of this folder. */
 export const EXIT = {
@@ -13,7 +13,6 @@ export const EXIT = {
   passwordRequired: 5,
   cannotTakeApart: 6,
   noSuchPage: 7,
-  notAnImage: 8,
 }
 
 /** An error with an exit code of its own; its message is the one line on stderr. */
@@ -78,24 +77,12 @@ function writeAll(fd, bytes) {
   }
 }
 
-/** @param {string} path `-` is stdin @returns {Buffer} */
+/** @param {string} path @returns {Buffer} */
 export function readInput(path) {
   try {
-    return readFileSync(path === '-' ? 0 : path)
+    return readFileSync(path)
   } catch (error) {
     throw new Failure(EXIT.cannotReadOrWrite, `cannot read the input: ${/** @type {Error} */ (error).message}`)
-  }
-}
-
-/** Whole or not at all: a killed child leaves no half file under the final name. @param {string} path @param {Uint8Array} bytes */
-export function writeOutput(path, bytes) {
-  const draft = `${path}.${process.pid}.part`
-  try {
-    writeFileSync(draft, bytes)
-    renameSync(draft, path)
-  } catch (error) {
-    rmSync(draft, { force: true })
-    throw new Failure(EXIT.cannotReadOrWrite, `cannot write the output: ${/** @type {Error} */ (error).message}`)
   }
 }
 

@@ -3,6 +3,14 @@
 import { PDFiumLibrary } from '@hyzyla/pdfium'
 import { EXIT, Failure, readInput } from './child.mjs'
 
+/**
+ * A page as pixels.
+ * @typedef {object} PagePicture
+ * @property {import('./bitmap.mjs').Bitmap} bitmap
+ * @property {number} dpi of the bitmap
+ * @property {number | null} scanDpi of the scan in the file; null when the page is more than a scan
+ */
+
 /** Below this a scan is enlarged to `WORKING_DPI` (and a warning given); above it the scan's own pixels are kept. */
 export const LOWEST_DPI = 150
 export const WORKING_DPI = 300

@@ -15,7 +15,7 @@ import * as texts from './texts.mjs'
 /**
  * @typedef {object} ScanOptions
  * @property {string[]} pages the text of each page; long lines are broken
- * @property {number} [dpi] pixels to the inch
+ * @property {number | number[]} [dpi] pixels to the inch, of all pages or of each
  * @property {number} [skewDegrees] pages lean by this much, to the right and to the left in turn
  * @property {number} [noise] 0 (none) to 1 (a bad copy of a copy): grain, specks, uneven light
  * @property {number} [seed]
@@ -63,9 +63,10 @@ async function scanDocument({
   const document = await PDFDocument.create({ updateMetadata: false })
   document.setTitle('A scanned document')
   document.setProducer('make-scans.mjs')
-  for (const [index, bitmap] of (await render(pages, { dpi, fontSize, font, pageSize })).entries()) {
+  const dpis = pages.map((_, index) => (Array.isArray(dpi) ? dpi[index] : dpi))
+  for (const [index, bitmap] of (await render(pages, { dpis, fontSize, font, pageSize })).entries()) {
     const turned = skewDegrees ? rotate(bitmap, index % 2 ? -skewDegrees : skewDegrees) : bitmap
-    if (noise) spoil(turned, noise, dpi, next)
+    if (noise) spoil(turned, noise, dpis[index], next)
     const page = document.addPage(pageSize)
     const parts = strips[index] ?? 1
     let top = 0
@@ -88,10 +89,10 @@ async function scanDocument({
 /**
  * Draws the text and turns it into pixels.
  * @param {string[]} pages
- * @param {{ dpi: number, fontSize: number, font: 'Helvetica' | 'TimesRoman', pageSize: [number, number] }} look
+ * @param {{ dpis: number[], fontSize: number, font: 'Helvetica' | 'TimesRoman', pageSize: [number, number] }} look
  * @returns {Promise<Bitmap[]>}
  */
-async function render(pages, { dpi, fontSize, font, pageSize }) {
+async function render(pages, { dpis, fontSize, font, pageSize }) {
   const document = await PDFDocument.create()
   const face = await document.embedFont(StandardFonts[font])
   const margin = 45
@@ -108,7 +109,8 @@ async function render(pages, { dpi, fontSize, font, pageSize }) {
   try {
     const opened = await library.loadDocument(await document.save())
     const bitmaps = []
-    for (const page of opened.pages()) {
+    for (const [index, dpi] of dpis.entries()) {
+      const page = opened.getPage(index)
       const { width, height, data } = await page.render({ scale: dpi / 72, render: 'bitmap', colorSpace: 'Gray' })
       bitmaps.push({ width, height, data: Uint8Array.from(data) })
     }
@@ -270,6 +272,18 @@ function rc4(key, bytes) {
 
 /** The samples of this folder: the options of each scan, under its file name. @returns {Record<string, ScanOptions>} */
 export const samples = () => ({
+  // What `npm run demo` reads: page 2 in two strips, page 4 by fax, all of it a little askew.
+  letters: {
+    pages: texts.letters,
+    dpi: [200, 200, 200, 130, 200],
+    strips: [1, 2, 1, 1, 1],
+    skewDegrees: 0.8,
+    noise: 0.03,
+    quality: 35,
+    font: 'TimesRoman',
+    fontSize: 15,
+    seed: 3,
+  },
   clean: { pages: texts.clean, dpi: 300, format: 'jpeg', quality: 50 },
   'skewed-noisy': { pages: texts.skewedNoisy, dpi: 200, skewDegrees: 2.5, noise: 0.6, quality: 40, seed: 7 },
   'many-pages': {

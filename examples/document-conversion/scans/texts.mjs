@@ -1,6 +1,29 @@
 // What stands on the sample scans, and a list of plain words for pages drawn at run time. All of it is made up; it must
 // never hold a real person's letter.
 
+export const letters = [
+  `Dear Mrs Arkwright,
+
+You asked me to copy the letters in the blue trunk, and to tell you when it is done. I have begun. There are forty of them, and some are in a poor state.
+
+I will not trouble you with every torn corner. When the last page is copied I shall write once more.`,
+  `The second letter was folded so often that it lay on the glass in two halves, the upper one first and the lower one after it.
+
+My first reader looks for one whole sheet and would not touch it. So I gave it to the second reader, who is slower and takes anything. He read it through without a seam, as you can see for yourself.`,
+  `In the middle of the third letter the lamp went out and the pen fell to the floor.
+
+That is why this page was begun twice. The two pages before it were already dry and lay in the folder, so nobody had to copy them again.`,
+  `The fourth letter reached me by the old machine at the post office. Its lines are coarse.
+
+I could read it all the same, but you should know that it was so.`,
+  `This is the last letter. As many pages have come out of the trunk as went into it: I counted them twice, on the way in and on the way out.
+
+Your copies are ready, Mrs Arkwright.
+
+Yours faithfully,
+J. Pell, copyist`,
+]
+
 export const clean = [
   `Dear Ms Holloway,
 

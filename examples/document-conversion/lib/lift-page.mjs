@@ -1,43 +1,37 @@
-// `node rasterise-fast.mjs <file.pdf> <page> <out.png>`: lifts the scan's own picture out of the page, pixel for pixel,
-// without drawing anything. It takes only a page that is one plain full-page picture and must never guess at any other:
-// it says `cannot take this page apart: …` and leaves the page to the robust engine.
+// The fast way from page to pixels: lifts the scan's own picture out of the page, pixel for pixel, without drawing
+// anything. It takes only a page that is one plain full-page picture and must never guess at any other: it says
+// `cannot take this page apart: …` and leaves the page to the robust engine.
 import { createRequire } from 'node:module'
 import { inflateSync } from 'node:zlib'
-import { blank, decodeImage, encodePng, fromRgba, scale } from '../lib/bitmap.mjs'
-import { EXIT, Failure, parameters, run, warn, wholeNumber, writeOutput } from '../lib/child.mjs'
-import { checkPage, LOWEST_DPI, MOST_PIXELS, readPdf, WORKING_DPI } from '../lib/pdf.mjs'
+import { blank, decodeImage, fromRgba, scale } from './bitmap.mjs'
+import { EXIT, Failure, warn } from './child.mjs'
+import { checkPage, LOWEST_DPI, MOST_PIXELS, readPdf, WORKING_DPI } from './pdf.mjs'
 
 // The one-file build of pdf-lib loads ten times as fast as its modules.
 const { decodePDFRawStream, PDFArray, PDFDict, PDFDocument, PDFName, PDFNumber, PDFRawStream } =
   /** @type {typeof import('pdf-lib')} */ (createRequire(import.meta.url)('pdf-lib/dist/pdf-lib.min.js'))
 
-/** @param {string} why @returns {never} */
-function reject(why) {
-  throw new Failure(EXIT.cannotTakeApart, `cannot take this page apart: ${why}`)
-}
-
-await run(async () => {
-  const [path, number, out] = parameters('rasterise-fast.mjs <file.pdf> <page> <out.png>', 3, 3)
-  const pageNumber = wholeNumber(number, 'the page', 1, 1_000_000)
-  const page = await takePage(readPdf(path), pageNumber)
+/** @param {string} path @param {number} number @returns {Promise<import('./pdf.mjs').PagePicture>} */
+export async function liftPage(path, number) {
+  const page = await takePage(readPdf(path), number)
   const box = plainBox(page)
   const { name, matrix } = onlyPicture(contentOf(page), box)
   const image = page.node.Resources()?.lookup(PDFName.of('XObject'), PDFDict).lookup(PDFName.of(name))
   if (!(image instanceof PDFRawStream)) reject(`its picture "${name}" is missing`)
-  let bitmap = await decode(image)
+  const bitmap = await decode(image)
   const dpi = (bitmap.width * 72) / matrix[0]
   const dpiDown = (bitmap.height * 72) / matrix[3]
   if (Math.abs(dpi - dpiDown) > dpi * 0.03) reject('its picture is stretched')
-  let working = Math.round(dpi)
-  if (dpi < LOWEST_DPI) {
-    warn(`low resolution (${Math.round(dpi)} dpi), enlarged to ${WORKING_DPI} dpi`)
-    bitmap = scale(bitmap, WORKING_DPI / dpi)
-    working = WORKING_DPI
-  }
-  writeOutput(out, encodePng(bitmap, { dpi: working }))
-  const { width, height } = bitmap
-  return { engine: 'fast', page: pageNumber, image: out, width, height, dpi: working, scanDpi: Math.round(dpi) }
-})
+  const scanDpi = Math.round(dpi)
+  if (dpi >= LOWEST_DPI) return { bitmap, dpi: scanDpi, scanDpi }
+  warn(`low resolution (${scanDpi} dpi), enlarged to ${WORKING_DPI} dpi`)
+  return { bitmap: scale(bitmap, WORKING_DPI / dpi), dpi: WORKING_DPI, scanDpi }
+}
+
+/** @param {string} why @returns {never} */
+function reject(why) {
+  throw new Failure(EXIT.cannotTakeApart, `cannot take this page apart: ${why}`)
+}
 
 /** @param {Buffer} bytes @param {number} number */
 async function takePage(bytes, number) {
