@@ -1,8 +1,16 @@
 import { defineConfig } from 'vitest/config'
 
+/** One project for each suite of `npm test`; `check` belongs to `npm run check`. */
+const suites = {
+  unit: { include: ['src/**/*.test.ts'] },
+  cross: { include: ['test/**/*.test.ts'], exclude: ['test/architecture.test.ts'] },
+  examples: { include: ['examples/**/*.test.ts'] },
+  check: { include: ['test/architecture.test.ts'] },
+}
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts'],
+    projects: Object.entries(suites).map(([name, files]) => ({ extends: true, test: { name, ...files } })),
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: 'forks',

@@ -1,0 +1,123 @@
+// `npm test`: the one command that a fresh clone needs. Installs and builds what is due, runs the suites one after the
+// other and ends with one table. `npm test -- unit cross` runs only those, `npm test -- --list` names them.
+//
+// A skipped test says why: `context.skip('needs redis-server; enable: apt-get install redis-server')`. A reason that
+// begins with "needs" is a failure where CI is set: there everything must run. A suite that is no vitest suite ends its
+// output with `N passed, N failed, N skipped`.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { checkNode, ensureReady, root } from './lib/ensure.mjs'
+import { run } from './lib/run.mjs'
+
+const inCI = Boolean(process.env.CI) && process.env.CI !== 'false' && process.env.CI !== '0'
+const temp = mkdtempSync(join(tmpdir(), 'untildone-test-'))
+process.on('exit', () => rmSync(temp, { recursive: true, force: true }))
+
+const SUITES = [
+  { name: 'check', about: 'types, lint, import rules, unused code, the package', script: ['scripts/check.mjs'] },
+  { name: 'unit', about: 'src/: each part by itself', vitest: true },
+  {
+    name: 'cross',
+    about: 'test/: the packed package, generated clients, the commands of the README',
+    vitest: true,
+  },
+  { name: 'examples', about: 'examples/: each one runs and its output is compared', vitest: true },
+  {
+    name: 'torture',
+    about: 'test/torture: real processes, killed (short form)',
+    script: ['test/torture/run.mjs', '--short'],
+  },
+].filter((suite) => !suite.script || existsSync(join(root, suite.script[0])))
+
+const asked = process.argv.slice(2)
+if (asked.includes('--list')) {
+  for (const suite of SUITES) console.log(`${suite.name.padEnd(10)} ${suite.about}`)
+  process.exit(0)
+}
+const unknown = asked.filter((name) => !SUITES.some((suite) => suite.name === name))
+if (unknown.length > 0) {
+  console.error(`No suite is called ${unknown.join(', ')}. There are: ${SUITES.map((suite) => suite.name).join(', ')}`)
+  process.exit(2)
+}
+
+checkNode()
+await ensureReady()
+const results = []
+for (const suite of SUITES) {
+  if (asked.length > 0 && !asked.includes(suite.name)) continue
+  console.log(`\n── ${suite.name}: ${suite.about}`)
+  results.push(await runSuite(suite))
+}
+report(results)
+
+async function runSuite(suite) {
+  const file = join(temp, `${suite.name}.json`)
+  const args = suite.vitest
+    ? [
+        'node_modules/vitest/vitest.mjs',
+        'run',
+        `--project=${suite.name}`,
+        '--reporter=default',
+        '--reporter=./scripts/lib/reporter.mjs',
+      ]
+    : suite.script
+  const { code, output, seconds } = await run(suite.name, process.execPath, args, {
+    cwd: root,
+    env: { UNTILDONE_TEST_REPORT: file },
+  })
+  const counts = (suite.vitest ? readReport(file) : readLastLine(output)) ?? { passed: 0, failed: 1, skipped: [] }
+  // A program that ended badly has failed, whatever it counted.
+  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  const missing = inCI ? counts.skipped.filter((skip) => /^needs\b/i.test(skip.reason ?? '')) : []
+  return {
+    name: suite.name,
+    seconds,
+    missing,
+    ...counts,
+    failed: counts.failed + missing.length,
+    skipped: counts.skipped.filter((skip) => !missing.includes(skip)),
+  }
+}
+
+function readReport(file) {
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
+}
+
+/** Skipped ones stand above that line, one each: `skipped: <test>: <reason>`. */
+function readLastLine(output) {
+  const line = output.trimEnd().split('\n').at(-1) ?? ''
+  const found = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(line)
+  if (!found) return null
+  const named = [...output.matchAll(/^skipped: ([^:\n]+): (.+)$/gm)].map(([, test, reason]) => ({ test, reason }))
+  const unnamed = Array.from({ length: Math.max(0, Number(found[3]) - named.length) }, () => ({
+    test: '(one)',
+    reason: null,
+  }))
+  return { passed: Number(found[1]), failed: Number(found[2]), skipped: [...named, ...unnamed] }
+}
+
+function report(results) {
+  const sum = (key) => results.reduce((total, result) => total + result[key], 0)
+  const skips = results.reduce((total, result) => total + result.skipped.length, 0)
+  const row = (name, outcome, ...numbers) =>
+    `  ${name.padEnd(10)} ${outcome.padEnd(16)} ${numbers.map((n) => String(n).padStart(8)).join('')}`
+  console.log(`\n${row('suite', 'result', 'passed', 'failed', 'skipped', 'seconds')}`)
+  for (const { name, passed, failed, skipped, seconds } of results) {
+    const outcome = failed > 0 ? 'FAILED' : skipped.length > 0 ? 'passed in part' : 'passed'
+    console.log(row(name, outcome, passed, failed, skipped.length, seconds.toFixed(1)))
+  }
+  if (skips > 0) console.log('\n  skipped:')
+  for (const result of results) for (const skip of result.skipped) console.log(skipLine(result.name, skip))
+  if (sum('failed') > 0 && results.some((result) => result.missing.length > 0)) {
+    console.log('\n  missing on this machine, which is a failure where CI is set:')
+    for (const result of results) for (const skip of result.missing) console.log(skipLine(result.name, skip))
+  }
+  console.log(`\n${sum('passed')} passed, ${sum('failed')} failed, ${skips} skipped`)
+  process.exitCode = sum('failed') > 0 ? 1 : 0
+}
+
+function skipLine(suite, { test, reason }) {
+  const [why, enable] = (reason ?? 'no reason given').split(/;\s*enable:\s*/)
+  return `    ${suite}: ${test}\n      why:    ${why}${enable ? `\n      enable: ${enable}` : ''}`
+}

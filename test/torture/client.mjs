@@ -1,0 +1,281 @@
+/**
+ * The clients: they submit, read, cancel and retry over HTTP, through every death of the server. The intent is on disk
+ * before a request leaves and the acknowledgement after it has come, so that the truth survives the client too.
+ */
+import { Agent, request } from 'node:http'
+import { chance, sha256, sleep } from './lib/common.mjs'
+import { Journal } from './lib/journal.mjs'
+import { draw } from './lib/scripts.mjs'
+
+const SUBMITTERS = 5
+const READERS = 2
+
+/** What never changes once a job is done (rulings 10). */
+const lastWord = ({ status, result, error, warnings, finishedAt, version }) => sha256(JSON.stringify({ status, result, error, warnings, finishedAt, version }))
+
+export class Client {
+  url = null
+  #up = null
+  #agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  #journal
+  #r
+  #skew = 0
+  #serial = 0
+  #submitting = false
+  #reading = false
+  #loops = []
+  /** Acknowledged and not yet seen done: id → { version, act, body }. */
+  pending = new Map()
+  /** Seen done: id → digest of its last word. */
+  done = new Map()
+  /** What a reader saw that cannot be. */
+  lies = []
+  counts = { accepted: 0, refused: 0, replayed: 0, reads: 0, errors: 0 }
+
+  /** @param most unfinished jobs at once */
+  constructor(path, { seed, most = 40, only = null }) {
+    this.#journal = new Journal(path)
+    this.#r = chance(seed)
+    this.most = most
+    this.only = only
+    this.down()
+  }
+
+  down() {
+    this.url = null
+    this.#up ??= Promise.withResolvers?.() ?? defer()
+  }
+  up(url, skewMs = 0) {
+    this.#skew = skewMs
+    this.url = url
+    this.#up?.resolve()
+    this.#up = null
+  }
+
+  start() {
+    this.#reading = true
+    for (let i = 0; i < READERS; i++) this.#loops.push(this.#readLoop(this.#r.fork()))
+    this.resume()
+  }
+
+  resume() {
+    if (this.#submitting) return
+    this.#submitting = true
+    for (let i = 0; i < SUBMITTERS; i++) this.#loops.push(this.#submitLoop(this.#r.fork()))
+  }
+
+  /** No new jobs; what was begun is brought to its acknowledgement. */
+  stopSubmitting() {
+    this.#submitting = false
+  }
+
+  /** True when nothing is unacknowledged or unfinished. */
+  get quiet() {
+    return this.inFlight === 0 && this.pending.size === 0
+  }
+  inFlight = 0
+
+  async stop() {
+    this.#submitting = this.#reading = false
+    this.#agent.destroy()
+    this.down()
+    this.#up.resolve()
+    await Promise.all(this.#loops)
+    this.#journal.close()
+  }
+
+  /** One request to whichever server lives now. Null when it died meanwhile. */
+  async send(method, path, { body, headers = {}, raw } = {}) {
+    while (this.url === null && (this.#reading || this.#submitting)) await this.#up?.promise
+    if (this.url === null) return null
+    const url = this.url
+    const data = raw ?? (body === undefined ? null : JSON.stringify(body))
+    return new Promise((resolve) => {
+      const failed = () => {
+        this.counts.errors++
+        resolve(null)
+      }
+      const out = request(`${url}${path}`, {
+        method, agent: this.#agent,
+        headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(data === null ? {} : { 'content-length': Buffer.byteLength(data) }), ...headers },
+      }, (answer) => {
+        const parts = []
+        answer.on('data', (part) => parts.push(part))
+        answer.on('error', failed)
+        answer.on('aborted', failed)
+        answer.on('end', () => {
+          if (!answer.complete) return failed()
+          const text = Buffer.concat(parts).toString('utf8')
+          resolve({ status: answer.statusCode, headers: answer.headers, json: text ? JSON.parse(text) : null })
+        })
+      })
+      out.setTimeout(20_000, () => out.destroy())
+      out.on('error', failed)
+      out.end(data ?? undefined)
+    })
+  }
+
+  /** The same request until a server answers it: 5xx and silence are not answers. */
+  async #insist(method, path, options) {
+    for (;;) {
+      const answer = await this.send(method, path, options)
+      if (answer !== null && answer.status < 500) return answer
+      if (!this.#reading) return null
+      await sleep(answer === null ? 5 : 30)
+    }
+  }
+
+  async #submitLoop(r) {
+    while (this.#submitting) {
+      if (this.pending.size + this.inFlight >= this.most) {
+        await sleep(5)
+        continue
+      }
+      this.inFlight++
+      try {
+        await (r.happens(0.04) ? this.#submitBatch(r) : this.#submitOne(r))
+      } finally {
+        this.inFlight--
+      }
+      await sleep(r.int(0, 6))
+    }
+  }
+
+  #draw(r) {
+    return draw(r, ++this.#serial, Date.now() + this.#skew, this.only)
+  }
+
+  async #submitOne(r) {
+    const { script, act, body } = this.#draw(r)
+    if (script === 'file') {
+      const raw = Buffer.from(r.text(r.int(1, 20_000)))
+      const stored = await this.#insist('POST', '/v1/files', { raw, headers: { 'content-type': 'text/plain' } })
+      if (stored?.status !== 201) return
+      body.input.file = stored.json.file
+      body.input.sha256 = sha256(raw)
+    }
+    const key = `k-${body.input.serial}-${r.text(8)}`
+    await this.#journal.append({ what: 'intent', key, body })
+    const options = { body, headers: { 'idempotency-key': key } }
+    // Now and then two at once, and now and then once more after the answer: it is one job all the same.
+    const twice = r.happens(0.1)
+    const answers = await Promise.all([this.#insist('POST', '/v1/jobs', options), ...(twice ? [this.#insist('POST', '/v1/jobs', options)] : [])])
+    if (r.happens(0.1)) answers.push(await this.#insist('POST', '/v1/jobs', options))
+    for (const answer of answers) await this.#acknowledged(key, answer, act)
+  }
+
+  async #submitBatch(r) {
+    const items = Array.from({ length: r.int(2, 4) }, () => draw(r, ++this.#serial, Date.now(), ['complete', 'transient']).body)
+    const key = `b-${this.#serial}-${r.text(8)}`
+    await this.#journal.append({ what: 'intent', key, items })
+    const answer = await this.#insist('POST', '/v1/jobs/batch', { body: { items }, headers: { 'idempotency-key': key } })
+    if (answer === null) return
+    if (answer.status !== 202) return this.#refused(key, answer)
+    await this.#journal.append({ what: 'ack', key, ids: answer.json.items.map(({ id }) => id) })
+    for (const job of answer.json.items) this.#follow(job, null)
+  }
+
+  async #acknowledged(key, answer, act) {
+    if (answer === null) return
+    if (answer.status !== 200 && answer.status !== 202) return this.#refused(key, answer)
+    const { id } = answer.json
+    if (answer.headers['idempotent-replayed']) this.counts.replayed++
+    await this.#journal.append({ what: 'ack', key, ids: [id] })
+    this.#follow(answer.json, act)
+  }
+
+  async #refused(key, { status, json }) {
+    this.counts.refused++
+    await this.#journal.append({ what: 'refused', key, status, code: json?.code, detail: json?.detail })
+  }
+
+  #follow(job, act) {
+    if (this.done.has(job.id) || this.pending.has(job.id)) return
+    this.counts.accepted++
+    this.pending.set(job.id, { version: job.version, rank: 0, act })
+  }
+
+  async #readLoop(r) {
+    while (this.#reading) {
+      const id = r.happens(0.9) ? anyOf(this.pending, r) : anyOf(this.done, r)
+      if (id === undefined) await sleep(5)
+      else await this.#look(id)
+      await sleep(r.int(2, 8))
+    }
+  }
+
+  /** Reads a job, and holds the answer against everything that was answered before. */
+  async #look(id) {
+    const known = this.pending.get(id)
+    const least = known?.version ?? 0
+    const answer = await this.send('GET', `/v1/jobs/${id}`)
+    if (answer === null || answer.status >= 500) return
+    this.counts.reads++
+    if (answer.status !== 200) {
+      this.#lie('V1', id, `an acknowledged job answers ${answer.status} ${answer.json?.code ?? ''}`)
+      this.pending.delete(id)
+      return
+    }
+    const job = answer.json
+    const rank = job.done ? 2 : job.status === 'accepted' ? 0 : 1
+    if (known) {
+      if (job.version < least) this.#lie('V6', id, `version ${job.version} was read after version ${least}`)
+      if (rank < known.rank) this.#lie('V3', id, `status ${job.status} was read after a later one`)
+      known.version = Math.max(known.version, job.version)
+      known.rank = Math.max(known.rank, rank)
+    }
+    if (job.done) return this.#seenDone(job)
+    if (this.done.has(id)) this.#lie('S3', id, `status ${job.status} was read after its end`)
+    if (known?.act) await this.#act(id, known, job)
+  }
+
+  #seenDone(job) {
+    const word = lastWord(job)
+    const before = this.done.get(job.id)
+    if (before === undefined) {
+      this.done.set(job.id, word)
+      this.pending.delete(job.id)
+      void this.#journal.append({ what: 'end', id: job.id, status: job.status, word })
+    } else if (before !== word) this.#lie('S3', job.id, 'its last word has changed')
+  }
+
+  async #act(id, known, job) {
+    const { act } = known
+    if (act === 'retry') {
+      if (job.status === 'blocked') await this.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
+      return
+    }
+    if (act === 'cancelAfterStep' && !(await this.send('GET', `/v1/jobs/${id}?include=steps`))?.json?.steps?.length) return
+    const answer = await this.send('POST', `/v1/jobs/${id}/cancel`, { body: { reason: 'changed its mind' } })
+    if (answer === null || answer.status >= 500) return
+    known.act = null
+    await this.#journal.append({ what: 'cancel', id, status: answer.status, code: answer.json?.code })
+  }
+
+  #lie(invariant, job, text) {
+    this.lies.push({ invariant, job, text })
+  }
+
+  /** Reads every finished job once more; the answers must be those of before. */
+  async rereadAll() {
+    const ids = [...this.done.keys()]
+    let next = 0
+    await Promise.all(Array.from({ length: 4 }, async () => {
+      while (next < ids.length) await this.#look(ids[next++])
+    }))
+  }
+}
+
+function anyOf(map, r) {
+  if (map.size === 0) return undefined
+  let skip = r.int(0, map.size - 1)
+  for (const id of map.keys()) if (skip-- === 0) return id
+}
+
+function defer() {
+  let resolve
+  const promise = new Promise((ok) => {
+    resolve = ok
+  })
+  return { promise, resolve }
+}

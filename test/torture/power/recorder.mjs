@@ -1,0 +1,53 @@
+/**
+ * The program whose writes are recorded: it submits jobs, runs them, and notes each promise that was kept to it (accepted,
+ * step recorded, ended) in the same trace as the writes. Ends like a machine without power.
+ */
+import { openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const { TORTURE_DIST, TRACE_DIR, TRACE_ACKS, TORTURE_PLAN } = process.env
+const { synchronous, jobs, checkpointPages, ballast } = JSON.parse(TORTURE_PLAN)
+const from = (file) => import(pathToFileURL(join(TORTURE_DIST, file)).href)
+const [{ createUntildone, defineJob, jsonSchema }, { sqliteWith }, { SqliteDriver }] = await Promise.all([from('index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js')])
+
+const fd = openSync(TRACE_ACKS, 'w')
+const note = (entry) => writeSync(fd, `${JSON.stringify(entry)}\n`)
+
+/** Checkpoints come after so many pages, so that a short trace has many of them. */
+class Driver extends SqliteDriver {
+  constructor(...args) {
+    super(...args)
+    if (checkpointPages) this.db.exec(`pragma wal_autocheckpoint = ${checkpointPages}`)
+  }
+}
+
+const anything = jsonSchema({ type: 'object' })
+const work = defineJob('work', { input: anything, output: anything })
+const handler = work.handler(async (job) => {
+  for (const step of ['one', 'two'].slice(0, job.input.steps)) {
+    await job.step(step, () => ({ at: job.input.n, step }))
+    note({ step, id: job.id })
+  }
+  return { n: job.input.n }
+})
+const app = await createUntildone({ store: sqliteWith(Driver, join(TRACE_DIR, 'jobs.db'), { synchronous }), handlers: [handler], worker: { slots: 8 } })
+await app.start()
+
+let next = 0
+const ends = []
+async function submitter() {
+  while (next < jobs) {
+    const n = next++
+    const key = `key-${n}`
+    const handle = await app.submit(work, { n, steps: n % 3, ballast: 'x'.repeat(ballast) }, { key })
+    note({ accepted: handle.id, key })
+    ends.push(handle.result().then(() => note({ ended: handle.id })))
+    // Not all at once: commits of one, of few and of many jobs.
+    if (n % 4 === 0) await ends.at(-1)
+  }
+}
+await Promise.all([submitter(), submitter(), submitter()])
+await Promise.all(ends)
+writeSync(3, `${JSON.stringify({ recorded: jobs })}\n`)
+process.kill(process.pid, 'SIGKILL')

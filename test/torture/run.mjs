@@ -1,0 +1,118 @@
+/**
+ * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
+ * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
+ *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,power,upload] [--keep]
+ */
+import { parseArgs } from 'node:util'
+import { campaign, histogram, OUTSIDE } from './campaign.mjs'
+import { audibly, keepFolders, say, table } from './lib/common.mjs'
+import { build } from './lib/build.mjs'
+import { WINDOWS } from './lib/windows.mjs'
+import { plantedBugs } from './planted.mjs'
+import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
+import { loadCore } from './tables.mjs'
+import { MEMORY_MB, uploads } from './upload.mjs'
+
+const { values: options } = parseArgs({
+  options: { short: { type: 'boolean', default: false }, kills: { type: 'string' }, seed: { type: 'string' }, only: { type: 'string' }, keep: { type: 'boolean', default: false } },
+})
+const { short } = options
+const kills = Number(options.kills ?? (short ? 28 : 220))
+const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
+const only = options.only?.split(',') ?? ['kills', 'planted', 'power', 'upload']
+/** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
+const LEAST = kills >= 200 ? 15 : 1
+
+const results = []
+const result = (ok, text) => {
+  results.push(ok)
+  say(`  ${ok ? 'pass' : 'FAIL'}  ${text}`)
+}
+const began = Date.now()
+const seconds = (from) => `${((Date.now() - from) / 1000).toFixed(0)} s`
+
+say(`Torture, ${short ? 'short' : 'long'} form: ${kills} kills, seed ${seed}, Node ${process.versions.node}, pid ${process.pid}`)
+const { dist, complaints } = await audibly(() => 'compiling the library', build())
+if (complaints > 0) say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
+const core = await loadCore(dist)
+
+const parts = { kills: killed, planted, power, upload }
+for (const name of only) {
+  if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
+  const from = Date.now()
+  say()
+  try {
+    await parts[name]()
+  } catch (error) {
+    result(false, `${name}: ${error?.stack ?? error}`)
+  }
+  say(`  (${seconds(from)})`)
+}
+
+const passed = results.filter(Boolean).length
+const failed = results.length - passed
+if (failed > 0 || options.keep) say(`\nKept for looking into: ${keepFolders().join(' ')}\nAgain: node test/torture/run.mjs${short ? ' --short' : ''} --kills ${kills} --seed ${seed}`)
+say(`\n${seconds(began)} in all`)
+say(`${passed} passed, ${failed} failed`)
+process.exit(failed > 0 ? 1 : 0)
+
+async function killed() {
+  say(`kill -9 of the server, ${kills} times`)
+  const run = await campaign({ dist, core, kills, seed })
+  const { counts } = run.verdict
+  say(`\n${histogram(run.hits)}\n`)
+  say(`  accepted ${counts.accepted}, completed ${counts.completed}, failed ${counts.failed}, cancelled ${counts.cancelled}, unfinished ${counts.unfinished}, lost ${counts.lost}, doubled ${counts.doubled}`)
+  say(`  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.errors}, refused with nothing stored ${run.client.refused}`)
+  say(`  effects outside ${run.verdict.effects - run.verdict.repeated}, asked for again with the same key ${run.verdict.repeated}; sleeps of the machine ${run.suspends}`)
+  for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
+  for (const [point, n] of run.missed) say(`  note: the point ${point} was not reached in ${n} lives`)
+  for (const { invariant, job, text } of run.violations.slice(0, 25)) say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
+  result(run.violations.length === 0, `${run.violations.length} violations of the promise in ${run.done} kills`)
+  const thin = Object.keys(WINDOWS).filter((name) => name !== OUTSIDE && sum(run.hits.get(name)) < LEAST)
+  result(thin.length === 0, thin.length === 0 ? `each of the eight windows was hit at least ${LEAST} times` : `too few kills in: ${thin.join(', ')}`)
+}
+
+async function planted() {
+  say('Bugs planted on purpose, to prove the checker')
+  const { found, missed } = await plantedBugs({ dist, core, seed })
+  result(missed === 0, `${found} of ${found + missed} planted bugs found`)
+}
+
+async function power() {
+  say('Power loss (F42): the trace of writes and fsyncs cut at every fsync')
+  const why = obstacle()
+  if (why !== null) {
+    say(`  SKIPPED: ${why}`)
+    if (process.env.CI === 'true') result(false, `the power-loss test must run in CI: ${why}`)
+    return
+  }
+  const shim = compileShim()
+  const small = { jobs: short ? 30 : 120, checkpointPages: 40, ballast: 200 }
+  const plans = [{ ...small, synchronous: 'full' }, ...(short ? [] : [{ synchronous: 'full', jobs: 400, ballast: 60_000, cuts: 60 }]), { ...small, synchronous: 'normal' }, { ...small, synchronous: 'off' }]
+  const rows = [['synchronous', 'jobs', 'fsyncs', 'checkpoints', 'cuts', 'promises checked', 'lost', 'worst cut', 'unusable', 'verdict']]
+  const examples = []
+  for (const plan of plans) {
+    const found = await audibly(() => `power loss, synchronous ${plan.synchronous}`, powerLoss({ dist, core, shim, plan, seed }))
+    const broken = found.losses > 0 || found.unusable > 0
+    const right = plan.synchronous === 'full' ? !broken : broken
+    const verdict = plan.synchronous === 'full' ? (broken ? 'PROMISE BROKEN' : 'nothing lost') : broken ? 'loses, as it must here' : 'NO LOSS FOUND: the test is blind'
+    rows.push([plan.synchronous, plan.jobs, found.syncs, found.checkpoints, found.cuts, found.promises, found.losses, found.worst, found.unusable, verdict])
+    examples.push(...found.examples.slice(0, 1).map((text) => `synchronous ${plan.synchronous}: ${text}`))
+    results.push(right)
+  }
+  say(`${table(rows)}\n`)
+  for (const text of examples) say(`  e.g. ${text}`)
+  say('  (the addon writes through libc: after each recording the replayed trace equals the files on disk, byte for byte)')
+}
+
+async function upload() {
+  const megabytes = 200
+  say(`Upload of ${megabytes} MB, server memory growth under ${MEMORY_MB} MB`)
+  const failures = await uploads({ dist, core, megabytes, seed })
+  for (const text of failures) say(`  VIOLATION ${text}`)
+  result(failures.length === 0, `uploads: ${failures.length} violations`)
+}
+
+function sum(points) {
+  return [...points.values()].reduce((a, b) => a + b, 0)
+}

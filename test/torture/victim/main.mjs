@@ -1,0 +1,69 @@
+/**
+ * The process that is killed: the library as it ships, over one SQLite file, behind its own HTTP server. Everything that
+ * makes it a victim is wrapped around it from outside. Waits for one line on stdin, so that it can be ready in advance.
+ */
+import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
+import { planted } from './bugs.mjs'
+import { handlersOf } from './jobs.mjs'
+import { report, Seams } from './seams.mjs'
+import { suspendable } from './suspend.mjs'
+
+const from = (file) => import(pathToFileURL(join(process.env.TORTURE_DIST, file)).href)
+const [lib, { createServer, listen }, { sqliteWith }, { SqliteDriver }, { systemClock }, { z }] = await Promise.all([
+  from('index.js'), from('server/index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js'), from('system/index.js'), import('zod'),
+])
+
+const lines = createInterface({ input: process.stdin })
+const orders = lines[Symbol.asyncIterator]()
+const { dir, witness, arm = null, bug = null, skewMs = 0, synchronous = 'full' } = JSON.parse((await orders.next()).value)
+
+const seams = new Seams(arm)
+const { passing } = seams
+const sleeper = suspendable(systemClock, skewMs)
+let store
+const factory = sqliteWith(seams.driver(SqliteDriver), join(dir, 'jobs.db'), { synchronous })
+
+passing('start:opening')
+const app = await lib.createUntildone({
+  store: {
+    async open(env) {
+      store = await factory.open(env)
+      return planted(bug, seams.store(sleeper.store(store)))
+    },
+  },
+  handlers: handlersOf({ ...lib, z }, witness, passing),
+  worker: { slots: 48, drainMs: 300 },
+  clock: sleeper.clock,
+  onError: (error) => console.error(error),
+})
+passing('start:opened')
+await app.start()
+passing('start:recovered')
+const server = createServer(seams.engine(app.engine), { onError: (error) => console.error(error) })
+const listening = await listen(server, { port: 0 })
+passing('start:listening')
+seams.starting = false
+report({ ready: listening.url, recovered: app.recovered })
+
+process.on('SIGTERM', async () => {
+  await listening.close()
+  await app.stop()
+  process.exit(0)
+})
+// Nobody is left to kill us: go.
+lines.on('close', () => process.kill(process.pid, 'SIGKILL'))
+
+for await (const line of orders) {
+  const order = JSON.parse(line)
+  if (order.suspend) await sleeper.suspend(reaped)
+}
+
+/** Until no running job belongs to a worker whose lease is over. */
+async function reaped() {
+  for (const until = Date.now() + 2000; Date.now() < until; ) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    if ((await store.orphans(1)).length === 0) return
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The machine sleeps and wakes: wall time has jumped, monotonic time has not, so the leases are over and nobody in the
+ * process knows. Heartbeats are held back until the reaper has been round, and every running attempt has a successor.
+ */
+import { over, report } from './seams.mjs'
+
+const JUMP_MS = 40_000
+/** Periodic duties run so much more often; delays that belong to jobs are left alone. */
+const HURRY = 20
+const DUTIES = new Set([1000, 5000])
+
+export function suspendable(systemClock, skewMs) {
+  let skew = skewMs
+  let awake = Promise.resolve()
+  const clock = {
+    now: () => systemClock.now() + skew,
+    monotonic: () => systemClock.monotonic(),
+    after: (ms, fn) => systemClock.after(DUTIES.has(ms) ? ms / HURRY : ms, fn),
+  }
+  return {
+    clock,
+    store: (store) =>
+      over(store, {
+        workers: {
+          ...store.workers,
+          async beat(row) {
+            await awake
+            return store.workers.beat(row)
+          },
+        },
+      }),
+    async suspend(reaped) {
+      let wake
+      awake = new Promise((resolve) => {
+        wake = resolve
+      })
+      skew += JUMP_MS
+      report({ suspended: JUMP_MS })
+      await reaped()
+      wake()
+    },
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The outside witness: a process of its own that the handlers tell what they do. Its ledger is append-only and synced
+ * before it answers, in the order of arrival. An effect happens once per idempotency key; a repeat gets the first receipt.
+ */
+import { writeSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { Journal, readJournal } from './lib/journal.mjs'
+
+const path = process.env.TORTURE_LEDGER
+const ledger = new Journal(path)
+const receipts = new Map()
+let seq = 0
+for (const { key, what, receipt } of readJournal(path)) {
+  seq++
+  if (what === 'effect' && !receipts.has(key)) receipts.set(key, receipt)
+}
+
+function enter({ what, job, step, key, attempt, hash }) {
+  const entry = { seq: ++seq, what, job, step, key, attempt, hash }
+  if (what === 'effect') {
+    entry.repeated = receipts.has(key)
+    if (!entry.repeated) receipts.set(key, seq)
+    entry.receipt = receipts.get(key)
+  }
+  return entry
+}
+
+const server = createServer((request, response) => {
+  const parts = []
+  request.on('data', (part) => parts.push(part))
+  request.on('end', () => {
+    const entry = enter(JSON.parse(Buffer.concat(parts).toString()))
+    ledger.append(entry).then(() => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ receipt: entry.receipt ?? null }))
+    })
+  })
+})
+server.keepAliveTimeout = 60_000
+server.listen(0, '127.0.0.1', () => {
+  writeSync(3, `${JSON.stringify({ ready: `http://127.0.0.1:${server.address().port}` })}\n`)
+})
+process.stdin.on('end', () => process.exit(0)).resume()
