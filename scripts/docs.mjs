@@ -10,6 +10,8 @@ import { ensureReady, root } from './lib/ensure.mjs'
 
 const PAGES = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...pagesIn('docs')]
 const check = process.argv.includes('--check')
+const code = (text) => `\`${text}\``
+const plain = (text) => text.replace(/\s+/g, ' ').trim()
 
 await ensureReady()
 const built = (file) => import(join(root, 'dist', file))
@@ -47,7 +49,7 @@ for (const page of PAGES.filter((page) => existsSync(join(root, page)))) {
     if (check) problems.push(`${page} is not what scripts/docs.mjs makes of it; run: node scripts/docs.mjs`)
     else writeFileSync(join(root, page), after)
   }
-  problems.push(...brokenLinks(page, after), ...foreignWords(page, after))
+  problems.push(...brokenLinks(page, after), ...foreignWords(page, withoutGenerated(after)))
 }
 for (const line of problems) console.log(line)
 console.log(`${PAGES.length} pages, ${problems.length} problems`)
@@ -70,7 +72,7 @@ function fill(page, text) {
       if (!PARTS[kind]) throw new Error(`${page}: nothing is generated under the name "${kind}"`)
       return `${open}\n${PARTS[kind](...more)}\n\n${close}`
     })
-    .replace(/(<!-- from: (\S+?)(?:#(\S+))? -->\n```)(\w+)\n[\s\S]*?\n```/g, (_, open, file, region, language) => {
+    .replace(/(<!-- from: (\S+?)(?:#(\S+))? -->\n```)(\w+)\n[\s\S]*?^```$/gm, (_, open, file, region, language) => {
       return `${open}${language}\n${snippet(page, file, region)}\n\`\`\``
     })
 }
@@ -91,8 +93,6 @@ function table(head, rows) {
     `| ${row.map((cell) => String(cell).replaceAll('\n', ' ').replaceAll('|', '\\|')).join(' | ')} |`
   return [cells(head), cells(head.map(() => '---')), ...rows.map(cells)].join('\n')
 }
-
-const code = (text) => `\`${text}\``
 
 // ── errors ──
 
@@ -246,8 +246,6 @@ function members(file, name) {
   })
 }
 
-const plain = (text) => text.replace(/\s+/g, ' ').trim()
-
 // ── command line ──
 
 function commands() {
@@ -315,4 +313,9 @@ function foreignWords(page, text) {
 
 function withoutCode(text) {
   return text.replace(/^```[\s\S]*?^```/gm, '').replace(/`[^`\n]*`/g, '')
+}
+
+/** What the code says is the code's to answer for. */
+function withoutGenerated(text) {
+  return text.replace(/<!-- generated: [\s\S]*?<!-- end -->/g, '')
 }

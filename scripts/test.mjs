@@ -3,7 +3,8 @@
 //
 // A skipped test says why: `context.skip('needs redis-server; enable: apt-get install redis-server')`. A reason that
 // begins with "needs" is a failure where CI is set: there everything must run. A suite that is no vitest suite ends its
-// output with `N passed, N failed, N skipped`.
+// output with `N passed, N failed, N skipped`. A test that can never run here (a store that lacks a capability) gives its
+// reason without `enable`.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,17 +85,13 @@ function readReport(file) {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
 }
 
-/** Skipped ones stand above that line, one each: `skipped: <test>: <reason>`. */
+/** A program that skips says so above its last line, one each: `skipped: <what>: <reason>`. */
 function readLastLine(output) {
-  const line = output.trimEnd().split('\n').at(-1) ?? ''
-  const found = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(line)
+  const found = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(output.trimEnd().split('\n').at(-1) ?? '')
   if (!found) return null
-  const named = [...output.matchAll(/^skipped: ([^:\n]+): (.+)$/gm)].map(([, test, reason]) => ({ test, reason }))
-  const unnamed = Array.from({ length: Math.max(0, Number(found[3]) - named.length) }, () => ({
-    test: '(one)',
-    reason: null,
-  }))
-  return { passed: Number(found[1]), failed: Number(found[2]), skipped: [...named, ...unnamed] }
+  const skipped = [...output.matchAll(/^skipped: ([^:\n]+): (.+)$/gm)].map(([, test, reason]) => ({ test, reason }))
+  while (skipped.length < Number(found[3] ?? 0)) skipped.push({ test: '(not named)', reason: null })
+  return { passed: Number(found[1]), failed: Number(found[2]), skipped }
 }
 
 function report(results) {
@@ -119,5 +116,5 @@ function report(results) {
 
 function skipLine(suite, { test, reason }) {
   const [why, enable] = (reason ?? 'no reason given').split(/;\s*enable:\s*/)
-  return `    ${suite}: ${test}\n      why:    ${why}${enable ? `\n      enable: ${enable}` : ''}`
+  return `    ${suite}: ${test}\n      why:    ${why}\n      enable: ${enable ?? (reason ? 'cannot be, by design' : 'not said')}`
 }

@@ -98,7 +98,7 @@ it('a generated client submits a job and reads its end', async () => {
     why: 'nobody',
     refused: 'input-invalid',
   })
-}, 60_000)
+}, 120_000)
 
 /** Compiles in place; what is wrong, by file name. */
 function compile(names: string[]): Map<string, string[]> {

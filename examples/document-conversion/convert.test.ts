@@ -136,7 +136,7 @@ describe('one job with a crash, a fallback and a warning', () => {
     const { pages } = JSON.parse(json)
     expect(pages.map(({ engine }: { engine: string }) => engine)).toEqual(['fast', 'robust', 'fast', 'fast', 'fast'])
     const steps = await app.engine.steps(LOCAL, id)
-    const message = 'node ended with exit code 6: cannot take this page apart: it holds 2 pictures, not one'
+    const message = 'fast.mjs ended with exit code 6: cannot take this page apart: it holds 2 pictures, not one'
     expect(steps.find(({ name }) => name === 'page-2')!.info).toMatchObject({
       engine: 'robust',
       rejected: [{ engine: 'fast', code: 'cannot-take-apart', message }],

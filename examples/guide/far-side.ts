@@ -38,6 +38,15 @@ class Bank extends FarSide {
     this.receipts.set(key, receipt)
     return receipt
   }
+
+  get receiptsGiven(): number {
+    return this.receipts.size
+  }
+
+  override reset(): void {
+    super.reset()
+    this.receipts.clear()
+  }
 }
 
 class Post extends FarSide {

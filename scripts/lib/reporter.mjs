@@ -11,7 +11,7 @@ export default class CountsReporter {
         const result = test.result()
         if (result.state === 'passed') report.passed++
         else if (result.state === 'failed') report.failed++
-        else report.skipped.push({ test: test.fullName, reason: result.note ?? test.parent.options?.note ?? null })
+        else report.skipped.push(skipped(test.fullName, result.note))
         ran++
       }
       // A file that did not load, or whose setup failed, has errors of its own.
@@ -21,4 +21,10 @@ export default class CountsReporter {
     }
     writeFileSync(process.env.UNTILDONE_TEST_REPORT, JSON.stringify(report))
   }
+}
+
+/** The reason is the note of context.skip(), or stands at the end of the name: `… (skipped: reason)`. */
+function skipped(name, note) {
+  const [, test, reason] = /^(.*?)(?: \(skipped: (.+)\))?$/s.exec(name)
+  return { test, reason: note ?? reason ?? null }
 }

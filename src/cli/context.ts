@@ -3,7 +3,7 @@
  * options are parsed.
  */
 import picocolors from 'picocolors'
-import { type ClientClock, createClient, type UntildoneClient } from '../client/index.js'
+import { type ClientClock, createClient, realClock, type UntildoneClient } from '../client/index.js'
 import { type Address, addressOf } from './address.js'
 import type { Io } from './io.js'
 import type { Style } from './text.js'
@@ -27,6 +27,8 @@ export interface Context {
   readonly outStyle: Style
   readonly errStyle: Style
   now(): number
+  /** Rejects with the reason of the signal. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>
   /** A result, on stdout. */
   print(text: string): void
   /** A result as JSON, indented. */
@@ -47,6 +49,7 @@ export interface Hooks {
 }
 
 export function createContext(io: Io, options: GlobalOptions, interrupted: AbortSignal, hooks: Hooks = {}): Context {
+  const clock = hooks.clock ?? realClock
   const address = addressOf(options, io.env, io.cwd)
   let client: UntildoneClient | undefined
   return {
@@ -56,13 +59,14 @@ export function createContext(io: Io, options: GlobalOptions, interrupted: Abort
     interrupted,
     outStyle: picocolors.createColors(colourful(io, options, io.outIsTerminal)),
     errStyle: picocolors.createColors(colourful(io, options, io.errIsTerminal)),
-    now: () => hooks.clock?.now() ?? Date.now(),
+    now: () => clock.now(),
+    sleep: (ms, signal) => clock.sleep(ms, signal),
     get client() {
       client ??= createClient({
         url: address.url,
         key: address.key,
         fetch: io.fetch,
-        clock: hooks.clock,
+        clock,
         headers: { 'user-agent': 'untildone-cli' },
         // A person waits: long enough for a restart, short enough to learn that nothing listens.
         retry: { attempts: 5, withinMs: 8000 },

@@ -4,7 +4,7 @@ import { UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
 import { PROBLEMS, UntildoneError } from '../core/errors.js'
 import { CliError, EXIT, exitOfCode, failureOf, renderFailure } from './failure.js'
 
-const api = (status: number, problem: object) =>
+const api = (status: number, problem: Record<string, unknown>) =>
   new UntildoneApiError(status, problem, { requestId: 'req_9', retryAfterMs: null, retryable: false })
 
 it.each([

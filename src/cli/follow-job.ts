@@ -23,7 +23,13 @@ const ENOUGH_RUNS = 20
 /** Follows the job and prints how it ended. */
 export async function followJob(context: Context, request: FollowRequest): Promise<Exit> {
   const stop = new AbortController()
-  const timer = request.timeoutMs === null ? null : setTimeout(() => stop.abort('over'), request.timeoutMs)
+  const limit = new AbortController()
+  if (request.timeoutMs !== null) {
+    context.sleep(request.timeoutMs, limit.signal).then(
+      () => stop.abort('over'),
+      () => {},
+    )
+  }
   const interrupt = () => stop.abort('interrupted')
   if (context.interrupted.aborted) interrupt()
   context.interrupted.addEventListener('abort', interrupt, { once: true })
@@ -38,7 +44,7 @@ export async function followJob(context: Context, request: FollowRequest): Promi
     context.say(`Stopped watching; the job carries on. Watch it again: untildone jobs watch ${request.id}`)
     throw new Interrupted()
   } finally {
-    if (timer) clearTimeout(timer)
+    limit.abort()
     context.interrupted.removeEventListener('abort', interrupt)
   }
 }
@@ -87,7 +93,10 @@ class Watcher {
 
   private frame(tick: number): string[] {
     const { io, errStyle } = this.context
-    return jobFrame(this.view!, errStyle, io.columns() ?? 80, this.context.now(), tick)
+    const width = io.columns() ?? 80
+    const lines = jobFrame(this.view!, errStyle, width, this.context.now(), tick)
+    if (this.job!.done || width < 60) return lines
+    return [...lines, errStyle.dim('Ctrl-C stops watching; the job carries on.')]
   }
 
   private show(): void {

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { completed, errorOf, fakeClock, makeJob, problem, sendJson, startFakeServer } from '../client/fake-server.mjs'
 import { fakeIo, screen } from './fake-io.mjs'
 import { buildProgram, run } from './program.js'
+import { widthOf } from './text.js'
 
 let fake: Awaited<ReturnType<typeof startFakeServer>>
 let cwd: string
@@ -45,7 +46,7 @@ describe('submit', () => {
   })
 
   it('puts the address on a line of its own where the terminal is narrow', async () => {
-    const { out } = await ud('submit greet', { columns: 40 })
+    const { out } = await ud('submit greet --no-color', { columns: 40 })
     expect(out).toBe(`accepted  job-1\n  ${fake.url}/v1/jobs/job-1\n`)
   })
 
@@ -224,7 +225,7 @@ describe('lists and details', () => {
 
   it.each([80, 40])('fits %i columns', async (columns) => {
     const { out } = await ud('jobs list', { columns })
-    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(columns)
+    for (const line of out.split('\n')) expect(widthOf(line)).toBeLessThanOrEqual(columns)
     for (const { id } of jobs()) expect(out).toContain(id)
   })
 
@@ -275,10 +276,11 @@ describe('lists and details', () => {
 
   it('shows a job without what only operators may see', async () => {
     put('job-x', { ...completed({ a: 1 }), warnings: [{ code: 'icc', message: 'profile\u001b[2J ignored' }] })
-    fake.faults.push(
-      (request: any, response: any) =>
-        request.query.get('include') === 'ops' && (problem(response, 403, 'forbidden'), true),
-    )
+    fake.faults.push((request: any, response: any) => {
+      if (request.query.get('include') !== 'ops') return false
+      problem(response, 403, 'forbidden')
+      return true
+    })
     const { exit, out } = await ud('jobs get job-x')
     expect(exit).toBe(0)
     expect(out).toContain('notes     icc: profile[2J ignored')

@@ -3,7 +3,6 @@
  * ask; how a call is sent and repeated is transport.ts, how a job is followed is follow.ts. No Node imports.
  */
 import { parseDuration } from '../core/duration.js'
-import { UntildoneError } from '../core/errors.js'
 import type {
   WireApiKey,
   WireAttempt,
@@ -18,6 +17,7 @@ import type {
 import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
 import { realClock } from './clock.js'
+import { UntildoneApiError } from './errors.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
 import type { CancelOptions, ClientOptions, ListOptions, PageOptions, SubmitOptions } from './options.js'
@@ -162,9 +162,7 @@ function transportOf(options: ClientOptions): Transport {
 }
 
 function submission(job: JobDefinition | string, input: unknown, options: SubmitOptions, key: string): Call {
-  // Checked here: fetch refuses such a header as if the network were down, and that would be repeated.
-  if (!/^[\x21-\x7e]{1,255}$/.test(key))
-    throw new UntildoneError('idempotency-key-invalid', `"${key}" is not a usable idempotency key.`)
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw keyInvalid(key)
   // Quoted, as the draft wants it: a bare key that starts with a quote would be read as another one.
   const headers: Record<string, string> = { 'idempotency-key': `"${key.replace(/["\\]/g, '\\$&')}"` }
   if (options.wait !== undefined)
@@ -174,6 +172,17 @@ function submission(job: JobDefinition | string, input: unknown, options: Submit
   const [runAt, deadlineAt] = [instant(options.runAt), instant(options.deadlineAt)]
   const json = { type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata }
   return { method: 'POST', path: '/v1/jobs', json, headers, signal }
+}
+
+/**
+ * What the server would answer. Checked here because fetch refuses such a header as if the network were down, and that
+ * would be repeated.
+ */
+function keyInvalid(key: string): UntildoneApiError {
+  const detail = `"${key}" is not a usable idempotency key.`
+  const fix = 'Give 1 to 255 visible ASCII characters, for example a UUID.'
+  const problem = { code: 'idempotency-key-invalid', detail, fix }
+  return new UntildoneApiError(400, problem, { requestId: null, retryAfterMs: null, retryable: false })
 }
 
 function listQuery(options: ListOptions): Call['query'] {

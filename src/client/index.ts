@@ -1,7 +1,7 @@
 /** `untildone/client`: the typed client for any JavaScript runtime. No Node imports, no server code. */
 export type { Bytes, Root, UntildoneClient, WhoAmI } from './api.js'
 export { createClient } from './client.js'
-export type { ClientClock } from './clock.js'
+export { type ClientClock, realClock } from './clock.js'
 export {
   JobCancelledError,
   JobFailedError,

@@ -65,6 +65,11 @@ export function utf8Length(text: string): number {
   return bytes
 }
 
+/** `text` without NUL, which no database keeps: one ends the text there, another refuses it. */
+export function plainText(text: string): string {
+  return text.includes('\0') ? text.replaceAll('\0', '\ufffd') : text
+}
+
 /** Cuts `text` to at most `max` characters and says that it did. */
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 1)}…`

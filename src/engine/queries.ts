@@ -44,23 +44,23 @@ export class Queries {
       wake()
     })
     const deadline = this.parts.clock.monotonic() + timeoutMs
+    const sleep = (ms: number) =>
+      new Promise<void>((resolve) => {
+        const timer = this.parts.clock.after(ms, () => wake())
+        wake = () => {
+          timer.cancel()
+          signal?.removeEventListener('abort', wake)
+          resolve()
+        }
+        signal?.addEventListener('abort', wake, { once: true })
+      })
     try {
       for (;;) {
         woken = false
         const job = await this.get(caller, id, include)
         const left = deadline - this.parts.clock.monotonic()
         if (reached(job) || left <= 0 || signal?.aborted) return job
-        if (!woken) {
-          await new Promise<void>((resolve) => {
-            wake = resolve
-            const timer = this.parts.clock.after(left, resolve)
-            signal?.addEventListener('abort', () => resolve(), { once: true })
-            wake = () => {
-              timer.cancel()
-              resolve()
-            }
-          })
-        }
+        if (!woken) await sleep(left)
       }
     } finally {
       remove()

@@ -51,7 +51,26 @@ export class Submission {
     key: string | null,
   ): Promise<{ items: WireJob[]; replayed: boolean }> {
     demand(caller, 'jobs:submit')
-    const keyed = key === null ? null : { operation: 'batch', key, fingerprint: this.fingerprint(items) }
+    const twice = key === null ? -1 : items.findIndex((item) => item.key !== null)
+    if (twice >= 0)
+      throw new UntildoneError('validation-failed', 'A batch with an Idempotency-Key takes no key for single items.', {
+        errors: [
+          {
+            pointer: `/items/${twice}/idempotencyKey`,
+            code: 'conflict',
+            message: 'leave it out, or send the batch without a key',
+          },
+        ],
+      })
+    const keyed =
+      key === null
+        ? null
+        : {
+            operation: 'batch',
+            key,
+            fingerprint: this.fingerprint(items.map(({ body }) => body)),
+            batch: true as const,
+          }
     const before = keyed && (await this.keyed(caller, keyed))
     if (before) return this.batchAgain(caller, before)
     const jobs: NewJob[] = []
@@ -67,7 +86,7 @@ export class Submission {
           ),
         )
       } catch (error) {
-        if (error instanceof UntildoneError && error.errors.length > 0) errors.push(...error.errors)
+        if (error instanceof UntildoneError && error.code === 'input-invalid') errors.push(...error.errors)
         else throw error
       }
     }
@@ -78,29 +97,21 @@ export class Submission {
         { errors },
       )
     if (keyed) {
-      // The key of the batch rides on a row of its own: its first job knows the others.
-      const first = jobs[0]!
-      if (first.idempotency)
-        throw new UntildoneError(
-          'validation-failed',
-          'A batch with an Idempotency-Key takes no idempotencyKey in its first item.',
-          {
-            errors: [
-              {
-                pointer: '/items/0/idempotencyKey',
-                code: 'conflict',
-                message: 'leave it out, or send the batch without a key',
-              },
-            ],
-          },
-        )
-      first.idempotency = keyed
-      first.record.options.batch = jobs.map(({ record }) => record.id)
+      // The key of the batch rides on its first job, which knows the others; so no item has a key of its own.
+      jobs[0]!.idempotency = keyed
+      jobs[0]!.record.options.batch = jobs.map(({ record }) => record.id)
     }
     for (const { live } of jobs) this.parts.onSubmitting(live.lane, live.runAt)
     const answers = await this.parts.store.submit(jobs)
-    if (answers[0]!.outcome === 'created') return { items: jobs.map((job) => this.fresh(job)), replayed: false }
-    return this.batchAgain(caller, await this.replayed(caller, answers[0]!))
+    if (keyed && answers[0]!.outcome === 'replayed') return this.batchAgain(caller, answers[0]!.jobId)
+    const stored = await Promise.all(
+      answers.map(async (answer, i) =>
+        answer.outcome === 'created'
+          ? this.fresh(jobs[i]!)
+          : this.parts.get(caller, await this.replayed(caller, answer)),
+      ),
+    )
+    return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed') }
   }
 
   /** The jobs of a batch that was stored before, as they are now. */
@@ -133,8 +144,10 @@ export class Submission {
     })
   }
 
-  private fingerprint(body: unknown): string {
-    return this.parts.entropy.sha256(canonicalJson(body))
+  /** The trace belongs to the request, not to what is asked: a repeat has its own. */
+  private fingerprint(body: SubmitBody | SubmitBody[]): string {
+    const asked = [body].flat().map(({ traceparent: _, ...rest }) => rest)
+    return this.parts.entropy.sha256(canonicalJson(asked))
   }
 
   /** All checks, and the rows as they will be stored. */

@@ -81,11 +81,12 @@ function hasBody(request: Request, env: Env): boolean {
 }
 
 function assertJsonType(type: string | null): void {
-  if (type !== null && /^application\/(?:[\w.-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?;?\s*$/i.test(type)) return
-  throw new UntildoneError(
-    'unsupported-media-type',
-    `The body must be application/json in UTF-8, not ${type ?? 'without a Content-Type'}.`,
-  )
+  const [name, ...parameters] = (type ?? '').split(';')
+  const charset = parameters.map((parameter) => /^\s*charset\s*=\s*"?([^"\s]*)/i.exec(parameter)?.[1]).find(Boolean)
+  const isJson = /^application\/(?:[\w.+-]+\+)?json$/i.test(name!.trim())
+  if (isJson && (charset === undefined || /^utf-?8$/i.test(charset))) return
+  const sent = type === null ? 'it has no Content-Type' : `it is ${type.slice(0, 100)}`
+  throw new UntildoneError('unsupported-media-type', `The body must be application/json in UTF-8; ${sent}.`)
 }
 
 async function readBytes(request: Request, env: Env, declared: number | null, maxBytes: number): Promise<Uint8Array> {

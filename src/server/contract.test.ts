@@ -140,6 +140,26 @@ describe('one key, one job', () => {
   })
 })
 
+describe('keys of single items of a batch', () => {
+  const keyed = { ...HELLO, idempotencyKey: 'scan-1' }
+
+  test.each([
+    ['last', [HELLO, keyed], 1],
+    ['first', [keyed, HELLO], 0],
+  ])('an item that was submitted before is that job, the others are new (%s)', async (_where, items, at) => {
+    const { job, post, get, stored } = await running({ work: false })
+    const before = await job(HELLO, { 'idempotency-key': 'scan-1' })
+    const answer = await post('/v1/jobs/batch', { items })
+    expect(answer.status).toBe(202)
+    const made = ((await answer.json()) as { items: WireJob[] }).items
+    expect(made).toHaveLength(2)
+    expect(made[at]!.id).toBe(before.id)
+    // Nothing is acknowledged that is not stored.
+    for (const { id } of made) expect((await get(`/v1/jobs/${id}`)).status).toBe(200)
+    expect(await stored()).toBe(2)
+  })
+})
+
 describe('a refused submit stores nothing', () => {
   test.each([
     ['malformed body', '{"type":', {}, 400, 'malformed-request'],

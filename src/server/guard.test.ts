@@ -85,6 +85,16 @@ describe('without keys', () => {
     expect((await from('::ffff:127.0.0.1')).status).toBe(200)
   })
 
+  test.each([
+    [{ 'x-forwarded-for': '203.0.113.9' }, 403],
+    [{ 'x-forwarded-for': '127.0.0.1, 203.0.113.9' }, 403],
+    [{ forwarded: 'for="[2001:db8::1]:4711";proto=https' }, 403],
+    [{ 'x-forwarded-for': '127.0.0.1' }, 200],
+    [{ forwarded: 'for="[::1]:4711", for=127.0.0.1' }, 200],
+  ])('what a local proxy passes on for another machine is refused: %j', async (headers, status) => {
+    expect((await ask({ host: 'localhost', ...(headers as Headers) })).status).toBe(status)
+  })
+
   test('documents are for everybody', async () => {
     const { get } = harness()
     expect((await get('/openapi.json', { host: 'evil.example' })).status).toBe(200)

@@ -39,6 +39,11 @@ export function guardLoopback(
       peer,
     })
   }
+  // A tunnel or proxy on this machine makes everybody look local; those that say so give the true address.
+  const stranger = forwardedFor(request).find((address) => !isLoopback(hostName(address)))
+  if (stranger !== undefined) {
+    throw refused(`This server has no API key yet, and this request was passed on for ${stranger}.`, { peer: stranger })
+  }
   const host = hostOf(request)
   const name = hostName(host)
   if (!isLoopback(name) && !allowedHosts.has(name)) {
@@ -47,6 +52,13 @@ export function guardLoopback(
     })
   }
   guardOrigin(request, origins)
+}
+
+/** Addresses in X-Forwarded-For and Forwarded (RFC 7239). */
+function forwardedFor(request: Request): string[] {
+  const plain = request.headers.get('x-forwarded-for')?.split(',') ?? []
+  const standard = request.headers.get('forwarded')?.matchAll(/\bfor\s*=\s*"?([^",;\s]+)/gi) ?? []
+  return [...plain, ...Array.from(standard, (match) => match[1]!)].map((address) => address.trim().slice(0, 100))
 }
 
 /**

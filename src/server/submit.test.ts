@@ -75,6 +75,17 @@ describe('an accepted submit', () => {
   })
 })
 
+test.each([
+  'application/json',
+  'Application/JSON; charset=UTF-8',
+  'application/vnd.api+json',
+  'application/json;v=1;charset="utf-8"',
+])('%s is JSON', async (type) => {
+  const { send } = harness()
+  const answer = await send('POST', '/v1/jobs', { 'content-type': type }, { body: JSON.stringify(GREET) })
+  expect(answer.status).toBe(202)
+})
+
 describe('waiting for the end', () => {
   test('Prefer: wait answers 200 as soon as it is done', async () => {
     const { post, engine } = harness()

@@ -19,7 +19,13 @@ export interface NewJob {
   live: LiveJob
   history: HistoryEntry
   /** Given: at most one job ever has this key (scope: tenant, operation). */
-  idempotency: { operation: string; key: string; fingerprint: string } | null
+  idempotency: {
+    operation: string
+    key: string
+    fingerprint: string
+    /** Set on the first job of a call: the key stands for all its jobs, and a replay of it is a replay of them all. */
+    batch?: true
+  } | null
   /** Files the input refers to; pinned as long as the job is kept. */
   files: readonly string[]
 }
@@ -241,7 +247,11 @@ export interface Store {
   /** Called after each commit, in commit order. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
 
-  /** All jobs of one call are stored together or not at all; per key at most one job ever exists. */
+  /**
+   * All jobs of one call are stored together or not at all; per key at most one job ever exists. One answer per job, in
+   * order: jobs whose key was used before are replays, the others are stored. A refusal, and the replay of a batch key,
+   * is one answer for the whole call.
+   */
   submit(jobs: readonly NewJob[]): Promise<Submitted[]>
   /** The job that has this key, finished, unfinished or expired; null when the key is free. */
   keyed(tenant: string, operation: string, key: string): Promise<{ jobId: string; fingerprint: string } | null>

@@ -1,5 +1,5 @@
 // job.process as a step: what it leaves in the notes of the job, over a real store and real children.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -57,6 +57,26 @@ it('a warning of an earlier attempt still counts when a later one completes the 
     expect(job.warnings).toHaveLength(1)
     expect(job.ops).toMatchObject({ attempt: 2, phase: 'withWarnings' })
     expect(job.statusText).toBe('Completed, with notes.')
+  } finally {
+    await app.stop()
+  }
+})
+
+it('an error names the script, not the interpreter that runs it', async () => {
+  const script = join(dir, 'engine.mjs')
+  writeFileSync(script, 'process.exit(7)')
+  const pages = define()
+  const handler = pages.handler({ errors: [{ exit: 7, is: 'permanent' }] }, async (job) => {
+    await job.process('read', { command: process.execPath, args: [script, '1'] })
+    return 1
+  })
+  const app = await createUntildone({ store: sqlite(join(dir, 'a.db')), handlers: [handler] })
+  await app.start()
+  try {
+    const { id, result } = await app.submit(pages, {})
+    await expect(result()).rejects.toThrow('engine.mjs ended with exit code 7')
+    const { items } = await app.engine.logs(LOCAL, id, {})
+    expect(items[0]!.message).toMatch(/^Started engine\.mjs \(pid \d+\)$/)
   } finally {
     await app.stop()
   }

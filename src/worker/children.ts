@@ -55,7 +55,7 @@ export async function runChild<T>(
         },
         onSpawn: ({ pid, pgid, startTime, bootId }) => {
           spawned.pgid = pgid
-          attempt.notes.log('info', `Started ${options.command} (pid ${pid})`, { step: key, pid })
+          attempt.notes.log('info', `Started ${nameOf(options)} (pid ${pid})`, { step: key, pid })
           if (startTime !== null && bootId !== null)
             void attempt.store.workers
               .addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker })
@@ -69,7 +69,7 @@ export async function runChild<T>(
       const info = infoOf(options.command, outcome)
       const stderr = outcome.stderr.toString('utf8')
       if (!outcome.ok) {
-        const error = errorOf(options.command, outcome, stderr, info)
+        const error = errorOf(nameOf(options), outcome, stderr, info)
         attempt.notes.log('warn', error.message, { step: key, ...info })
         throw error
       }
@@ -105,15 +105,17 @@ function infoOf(command: string, outcome: ProcessOutcome): Record<string, unknow
   }
 }
 
-function errorOf(
-  command: string,
-  outcome: ProcessOutcome,
-  stderr: string,
-  info: Record<string, unknown>,
-): ProcessError {
+const INTERPRETER = /(^|\/)(node|bun|deno|python[\d.]*|ruby|perl)$/
+
+/** What people call the program: the script where there is one, for every script is run by the same `node`. */
+function nameOf({ command, args = [] }: Pick<ProcessOptions<unknown>, 'command' | 'args'>): string {
+  const script = INTERPRETER.test(command) && args[0] && !args[0].startsWith('-') ? args[0] : command
+  return script.split('/').at(-1)!
+}
+
+function errorOf(name: string, outcome: ProcessOutcome, stderr: string, info: Record<string, unknown>): ProcessError {
   const output = `${outcome.stdout.subarray(-TAIL).toString('utf8')}\n${stderr.slice(-TAIL)}`.trim()
   const last = stderr.trim().split('\n').at(-1) ?? ''
-  const name = command.split('/').at(-1)
   const details = { ...info, lastLines: clip(stderr.slice(-1024).trim(), 1024) }
   const make = (code: string, what: string) =>
     new ProcessError(

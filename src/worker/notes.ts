@@ -3,12 +3,13 @@
  * lines. Collected here and written with the next step, the end, or by themselves a second later.
  */
 import type { Clock, Timer } from '../core/clock.js'
-import { clip } from '../core/json.js'
+import { clip, plainText } from '../core/json.js'
 import type { ProgressUpdate } from '../define/context.js'
 import type { AttemptRecord, LogRow, ProgressRow, WarningRow } from '../stores/store.js'
 
 const EVERY_MS = 1000
 const MESSAGE_MAX = 1024
+const NAME_MAX = 200
 const WARNINGS_MAX = 100
 const LOGS_MAX = 1000
 
@@ -28,11 +29,11 @@ export class Notes {
 
   setProgress(stage: string | null, { message, completed, total, unit }: ProgressUpdate): void {
     this.progress = {
-      stage,
-      message: message === undefined ? null : clip(message, MESSAGE_MAX),
+      stage: stage === null || stage === undefined ? null : text(stage, NAME_MAX),
+      message: message === undefined ? null : text(message, MESSAGE_MAX),
       completed: number(completed),
       total: number(total),
-      unit: unit ?? null,
+      unit: unit === undefined ? null : text(unit, NAME_MAX),
       updatedAt: this.clock.now(),
     }
     this.arm()
@@ -41,7 +42,7 @@ export class Notes {
   warn(code: string, message: string, step: string | null): void {
     this.warned++
     if (this.warned > WARNINGS_MAX) return
-    this.warnings.push({ code: clip(code, 64), message: clip(message, MESSAGE_MAX), step, at: this.clock.now() })
+    this.warnings.push({ code: text(code, 64), message: text(message, MESSAGE_MAX), step, at: this.clock.now() })
     this.arm()
   }
 
@@ -49,19 +50,19 @@ export class Notes {
     this.logged++
     if (this.logged > LOGS_MAX) return
     const last = this.logged === LOGS_MAX
-    let text: string | null = null
+    let json: string | null = null
     try {
-      text = data === undefined ? null : clip(JSON.stringify(data), 8192)
-      if (text !== null) JSON.parse(text)
+      json = data === undefined ? null : clip(JSON.stringify(data), 8192)
+      if (json !== null) JSON.parse(json)
     } catch {
-      text = JSON.stringify({ note: 'the data of this line was too large or could not be written as JSON' })
+      json = JSON.stringify({ note: 'the data of this line was too large or could not be written as JSON' })
     }
     this.logs.push({
       at: this.clock.now(),
       attempt: this.attempt,
       level: last ? 'warn' : level,
-      message: last ? `More than ${LOGS_MAX} log lines in one attempt; the rest is not kept.` : clip(message, 4096),
-      data: last ? null : text,
+      message: last ? `More than ${LOGS_MAX} log lines in one attempt; the rest is not kept.` : text(message, 4096),
+      data: last ? null : json,
     })
     this.arm()
   }
@@ -95,6 +96,11 @@ export class Notes {
     this.timer?.cancel()
     this.timer = null
   }
+}
+
+/** What a handler written in JavaScript may hand over is not always a string. */
+function text(value: string, max: number): string {
+  return clip(plainText(String(value)), max)
 }
 
 function number(value: number | undefined): number | null {

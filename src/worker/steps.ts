@@ -166,7 +166,7 @@ function contextOf(attempt: Attempt, key: string, signal?: AbortSignal): StepCon
 }
 
 function checkName(name: string): void {
-  if (typeof name !== 'string' || name.length === 0 || name.length > 100 || /[/#]/.test(name))
+  if (typeof name !== 'string' || name.length === 0 || name.length > 100 || /[/#\0]/.test(name))
     throw new UntildoneError('bad-step-name', `"${name}" is not a usable step name.`)
 }
 

@@ -39,7 +39,7 @@ export async function campaign({ dist, core, kills, seed, roundOf = 50 }) {
           const killed = await world.killIn({ window, point, countdown: r.int(1, DEEPEST[window]) }, { suspend })
           if (killed === null) {
             missed.set(point ?? window, (missed.get(point ?? window) ?? 0) + 1)
-            if (missed.get(point ?? window) > 3) throw new Error(`The point ${point ?? window} is never reached: the torture and the library have drifted apart.`)
+            if (missed.get(point ?? window) > 5) throw new Error(`The point ${point ?? window} is never reached: the torture and the library have drifted apart.`)
             continue
           }
           hit(killed.killed, killed.point)

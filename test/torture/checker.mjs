@@ -29,7 +29,7 @@ export function check({ journal, ledger, store, lies = [], core }) {
   for (const [id, { effects }] of seen) if (effects.size > 0 && !store.jobs.has(id)) found('S1', id, 'the witness saw its effects, the store does not know it')
   checkKeys(ledger, found)
   checkAudit(store, core, found)
-  for (const text of store.integrity) found('F42', null, `integrity check: ${text}`)
+  for (const text of store.integrity) found('integrity', null, text)
   return { violations, counts: countAll(told, store, violations) }
 }
 

@@ -79,7 +79,7 @@ describe('checker', () => {
     ['a transition that is not in the table', 'S17', (f) => Object.assign(f.job.history[2], { event: 'deadlinePassed' })],
     ['an attempt without a row', 'S20', (f) => f.job.attempts.shift()],
     ['a job that has not come to rest', 'L4', (f) => Object.assign(f.job, { outcome: null, live: { state: 'completed', version: 5, epoch: 2 } })],
-    ['a damaged database', 'F42', (f) => f.store.integrity.push('row 3 missing from index')],
+    ['a damaged database', 'integrity', (f) => f.store.integrity.push('row 3 missing from index')],
   ]
   it.each(wrongs)('names %s (%s)', (_what, invariant, make) => {
     expect(named(make)).toContain(invariant)

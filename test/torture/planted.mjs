@@ -34,9 +34,9 @@ async function hunt({ dist, core, bug, seed }) {
     world.client.start()
     for (let tries = 1; tries <= TRIES; tries++) {
       world.client.resume()
-      if (suspend) await world.sleepIn(() => world.client.done.size >= 6 * tries, 6000)
+      if (suspend) await world.sleepIn(() => world.client.done.size >= 6 * tries, 10_000)
       else await world.killIn({ window, point, countdown: r.int(1, deepest) })
-      const { violations } = await world.judge({ restMs: 8000 })
+      const { violations } = await world.judge({ restMs: 20_000 })
       if (violations.length === 0) continue
       const invariants = [...new Set(violations.map(({ invariant }) => invariant))]
       const after = suspend ? `${world.suspends} sleep${world.suspends > 1 ? 's' : ''} of the machine` : `${tries} kill${tries > 1 ? 's' : ''}`

@@ -88,7 +88,7 @@ async function power() {
   }
   const shim = compileShim()
   const small = { jobs: short ? 30 : 120, checkpointPages: 40, ballast: 200 }
-  const plans = [{ ...small, synchronous: 'full' }, ...(short ? [] : [{ synchronous: 'full', jobs: 400, ballast: 60_000, cuts: 60 }]), { ...small, synchronous: 'normal' }, { ...small, synchronous: 'off' }]
+  const plans = [{ ...small, synchronous: 'full' }, ...(short ? [] : [{ synchronous: 'full', jobs: 300, ballast: 60_000, cuts: 30 }]), { ...small, synchronous: 'normal' }, { ...small, synchronous: 'off' }]
   const rows = [['synchronous', 'jobs', 'fsyncs', 'checkpoints', 'cuts', 'promises checked', 'lost', 'worst cut', 'unusable', 'verdict']]
   const examples = []
   for (const plan of plans) {

@@ -1,8 +1,9 @@
 /**
  * Reads everything that a database of the library holds, as plain rows by job. Only reads; no rule lives here.
  */
-import { pathToFileURL } from 'node:url'
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 
 /** The library's own code that checker and replay need, from the compiled build. */
 export async function loadCore(dist) {
@@ -14,8 +15,25 @@ export async function loadCore(dist) {
   return { TRANSITIONS, isFinal, firstBreak, sha256: systemEntropy.sha256, clock: systemClock, entropy: systemEntropy, Database, sqlite }
 }
 
-/** Everything in the file, by job. */
+const BELONGINGS = [['live', 'id'], ...['outcomes', 'history', 'attempts', 'steps', 'progress', 'warnings', 'logs', 'blobs', 'tags', 'idempotency', 'file_refs'].map((table) => [table, 'job_id'])]
+
+/**
+ * Everything in the file, by job. Looks at a copy: the server may be about to open the file, and a second connection would
+ * be in its way.
+ */
 export function readStore(Database, path) {
+  const look = `${path}-look`
+  rmSync(look, { recursive: true, force: true })
+  mkdirSync(look)
+  for (const end of ['', '-wal']) if (existsSync(path + end)) copyFileSync(path + end, join(look, `jobs.db${end}`))
+  try {
+    return readRows(Database, join(look, 'jobs.db'))
+  } finally {
+    rmSync(look, { recursive: true, force: true })
+  }
+}
+
+function readRows(Database, path) {
   const db = new Database(path)
   try {
     const all = (sql) => db.prepare(sql).all()
@@ -52,7 +70,10 @@ export function readStore(Database, path) {
       audit,
       audited: new Set(rows.filter((row) => row.job_id !== null).map((row) => `${row.job_id}:${row.job_seq}`)),
       files: all('select id, bytes, sha256 from files'),
-      integrity: all('pragma integrity_check').map((row) => Object.values(row)[0]).filter((text) => text !== 'ok'),
+      integrity: [
+        ...all('pragma integrity_check').map((row) => Object.values(row)[0]).filter((text) => text !== 'ok'),
+        ...BELONGINGS.flatMap(([table, id]) => all(`select distinct ${id} as id from ${table} where ${id} not in (select id from jobs)`).map((row) => `${table} has rows of ${row.id}, which is no job`)),
+      ],
     }
   } finally {
     db.close()

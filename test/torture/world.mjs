@@ -10,9 +10,9 @@ import { readJournal } from './lib/journal.mjs'
 import { readStore } from './tables.mjs'
 
 /** Longest a life may take until its armed window is reached. */
-const LIFE_MS = 8000
+const LIFE_MS = 15_000
 /** L4: after the last fault everything ends within this; losses wait 5 s at most, deadlines 3 s. */
-export const REST_MS = 30_000
+export const REST_MS = 40_000
 
 export class World {
   #dist

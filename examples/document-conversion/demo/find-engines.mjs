@@ -3,17 +3,17 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
-/** @typedef {{ pid: number, engine: string, page: number, command: string }} RunningEngine */
+/** @typedef {{ pid: number, engine: string, page: number }} RunningEngine */
 
 /** @param {number} root @returns {RunningEngine[]} */
 export function findEngines(root) {
   const all = existsSync('/proc/self/stat') ? fromProcfs() : fromPs()
   const parents = new Map(all.map(({ pid, parent }) => [pid, parent]))
   return all.flatMap(({ pid, command }) => {
-    // A program that is only about to become the engine (setpriv, prlimit) still has another name.
-    const match = /^\S*node.* (\S*.*engines\/(fast|robust)\.mjs) .+ (\d+)$/.exec(command)
-    if (!match || !isBelow(pid, root, parents)) return []
-    return [{ pid, engine: match[2], page: Number(match[3]), command: `engines/${match[2]}.mjs … ${match[3]}` }]
+    // A program that is only about to become the engine (setpriv, prlimit) does not begin with Node's name.
+    const match = /engines\/(fast|robust)\.mjs .+ (\d+)$/.exec(command)
+    if (!match || !command.startsWith(`${process.execPath} `) || !isBelow(pid, root, parents)) return []
+    return [{ pid, engine: match[1], page: Number(match[2]) }]
   })
 }
 

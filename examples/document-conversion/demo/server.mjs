@@ -16,9 +16,12 @@ export async function startServer(data, onTrouble) {
   const args = ['serve', '--json', '--port', '0', '--jobs', here('../jobs'), '--data', data]
   const child = spawn(process.execPath, [here('../../../bin/untildone.js'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // The loader of the job file would keep its compiled form in the temporary folder of the machine.
+    env: { ...process.env, JITI_FS_CACHE: 'false' },
   })
   const killed = () => child.kill('SIGKILL')
-  process.on('exit', killed)
+  // Before the folder that it writes to is removed.
+  process.prependListener('exit', killed)
   const ended = new Promise((resolve) => child.on('close', resolve)).then(() => process.off('exit', killed))
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text) => {

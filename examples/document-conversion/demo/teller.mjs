@@ -22,6 +22,8 @@ export class Teller {
     }
     this.began = Date.now()
     this.spoke = Date.now()
+    // A reader that has gone (`| head`) is no reason for a stack trace.
+    out.on('error', () => process.exit(1))
     this.heart = setInterval(() => this.#beat(), 500)
     this.heart.unref()
   }
@@ -55,13 +57,14 @@ export class Teller {
   }
 }
 
-const clock = () => new Date().toTimeString().slice(0, 8)
+/** Local time, like the clock of whoever reads this. */
+export const clock = (at = new Date()) => at.toTimeString().slice(0, 8)
 
 /** @param {number} ms */
 export const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
 
 /** @param {number} count @param {string} noun */
-export const many = (count, noun) => `${count} ${noun}${count === 1 ? '' : noun.endsWith('y') ? '' : 's'}`
+export const many = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** Text from a document or a job, fit for a terminal: no control characters, no line over 100 columns. @param {string} text */
 export const plain = (text) =>

@@ -84,7 +84,8 @@ export const convertHandler = convert.handler(
 
     let finished = 0
     const progress = () => {
-      const message = finished === 0 ? `Reading ${pageCount} pages` : `Page ${finished} of ${pageCount}`
+      const all = pageCount === 1 ? 'the page' : `${pageCount} pages`
+      const message = finished === 0 ? `Reading ${all}` : `Page ${finished} of ${pageCount}`
       job.progress('recognise', { message, completed: finished, total: pageCount, unit: 'page' })
     }
     progress()

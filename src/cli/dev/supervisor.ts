@@ -3,9 +3,8 @@
  * processes and messages, not jobs. Must never leave a child behind.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import type { ChildSettings, FromChild, ToChild } from './messages.js'
 
 export interface SupervisorEvents {
@@ -43,12 +42,10 @@ export class Supervisor {
     this.timer = null
     this.ready = false
     this.state = 'running'
-    // From a checkout without a build the files are TypeScript, and the child needs the loader that we have.
-    const isSource = import.meta.url.endsWith('.ts')
-    const path = fileURLToPath(new URL(isSource ? './child.ts' : './child.js', import.meta.url))
+    const path = fileURLToPath(new URL('./child.js', import.meta.url))
     const child = fork(path, [JSON.stringify(this.settings)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: isSource ? ['--import', loaderUrl()] : [],
+      execArgv: [],
     })
     this.child = child
     child.on('message', (message: FromChild) => {
@@ -110,8 +107,4 @@ export class Supervisor {
     this.events.onDied(how, pause)
     this.timer = setTimeout(() => this.start(), pause)
   }
-}
-
-function loaderUrl(): string {
-  return pathToFileURL(createRequire(import.meta.url).resolve('jiti/register')).href
 }

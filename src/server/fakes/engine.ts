@@ -8,15 +8,15 @@ import {
   type Json,
   type Status,
   UntildoneError,
-  type WireApiKey,
   type WireEvent,
   type WireJob,
   type WireJobType,
 } from '../../core/index.js'
-import type { Caller, Engine, Include, SubmitBody, WaitOptions } from '../../engine/api.js'
+import type { Caller, Engine, Include, KeyRequest, SubmitBody, WaitOptions } from '../../engine/api.js'
 import type { Change } from '../hub.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
+import { Keyring } from './keyring.js'
 import { blankJob, jobType } from './samples.js'
 
 interface Kept {
@@ -32,10 +32,11 @@ export class FakeEngine implements Engine {
   readonly clock = new FakeClock()
   readonly store = { kind: 'sqlite' as const, location: ':memory:', durability: 'none: this is a fake', sole: true }
   readonly jobs = new Map<string, Kept>()
-  readonly callers = new Map<string, Caller>()
+  readonly #keyring = new Keyring()
+  /** By bearer key. */
+  readonly callers = this.#keyring.callers
   /** Calls by name, for tests that assert what was not done. */
   readonly calls: string[] = []
-  hasKeys = false
   ready: 'ready' | 'degraded' | 'down' = 'ready'
   completion: WireJobType['completion'] = { mode: 'background' }
   /** Thrown by the next submit. */
@@ -46,17 +47,8 @@ export class FakeEngine implements Engine {
   #number = 0
 
   /** Registers a bearer key; from then on one is needed. */
-  addKey(key: string, scopes: Caller['scopes'], more: Partial<Caller> = {}): Caller {
-    const caller: Caller = {
-      tenant: 'default',
-      actor: { kind: 'apiKey', id: `key_${key}`, name: key },
-      scopes,
-      types: null,
-      ...more,
-    }
-    this.callers.set(key, caller)
-    this.hasKeys = true
-    return caller
+  addKey(key: string, scopes: Caller['scopes']): Caller {
+    return this.#keyring.add(key, scopes)
   }
 
   async submit(caller: Caller, body: SubmitBody, key: string | null) {
@@ -256,39 +248,21 @@ export class FakeEngine implements Engine {
     return this.#files.open(id)
   }
 
-  async createKey(_caller: Caller, request: Parameters<Engine['createKey']>[1]): Promise<WireApiKey> {
-    const key = `ud_test_${++this.#number}`
-    this.addKey(key, request.scopes)
-    return this.#wireKey(key)
+  createKey = async (_caller: Caller, request: KeyRequest) => this.#keyring.create(request, this.#at())
+  listKeys = async () => this.#keyring.list(this.#at())
+  getKey = async (_caller: Caller, id: string) => this.#keyring.get(id, this.#at())
+
+  async rotateKey(_caller: Caller, id: string, _overlapMs: number) {
+    this.#keyring.get(id, this.#at())
+    return this.#keyring.create({ name: 'rotated', scopes: ['admin'] }, this.#at())
   }
 
-  async listKeys() {
-    return [...this.callers.keys()].map((key) => ({ ...this.#wireKey(key), key: undefined }))
-  }
-
-  async getKey(_caller: Caller, id: string) {
-    const key = [...this.callers.keys()].find((name) => id === `key_${name}`)
-    if (key === undefined) throw new UntildoneError('not-found')
-    return { ...this.#wireKey(key), key: undefined }
-  }
-
-  async rotateKey(caller: Caller, id: string, _overlapMs: number) {
-    await this.getKey(caller, id)
-    return this.createKey(caller, { name: 'rotated', scopes: ['admin'] })
-  }
-
-  async revokeKey(caller: Caller, id: string) {
-    await this.getKey(caller, id)
-    this.callers.delete(id.slice('key_'.length))
-  }
-
-  async authenticate(key: string) {
-    return this.callers.get(key) ?? null
-  }
+  revokeKey = async (_caller: Caller, id: string) => this.#keyring.revoke(id)
+  authenticate = async (key: string) => this.callers.get(key) ?? null
 
   async keysExist() {
     this.calls.push('keysExist')
-    return this.hasKeys
+    return this.#keyring.locked
   }
 
   async health() {
@@ -408,21 +382,6 @@ export class FakeEngine implements Engine {
       caller.scopes.some((scope) => scope === 'admin' || scope === 'jobs:read' || scope === 'jobs:operate') ||
       job.createdBy.id === caller.actor.id
     )
-  }
-
-  #wireKey(key: string): WireApiKey {
-    const caller = this.callers.get(key)!
-    return {
-      id: caller.actor.id,
-      name: key,
-      scopes: [...caller.scopes],
-      types: null,
-      createdAt: this.#at(),
-      expiresAt: null,
-      lastUsedAt: null,
-      revokedAt: null,
-      key,
-    }
   }
 
   #at(): string {

@@ -1,6 +1,6 @@
 /** POST /v1/jobs/{id}/cancel and /retry. Pause, resume, replay, compensate, signal, override and resolve belong here. */
 import { UntildoneError } from '../../core/index.js'
-import { matches } from '../headers.js'
+import { idempotencyKey, matches } from '../headers.js'
 import { etagOf, jobHeaders, json, NO_STORE, underBase } from '../reply.js'
 import { type Call, type Route, route } from '../route.js'
 import { CancelRequest, RetryRequest } from '../schemas/requests.js'
@@ -19,7 +19,7 @@ export const actionRoutes: Route[] = [
       'if it was past its point of no return, and that is then the truth. On a cancelled job it is 200 again. With ' +
       'jobs:submit only your own jobs.',
     params: JOB_ID,
-    headers: ['If-Match'],
+    headers: ['If-Match', 'Idempotency-Key'],
     body: {
       schema: CancelRequest,
       component: 'CancelRequest',
@@ -34,7 +34,11 @@ export const actionRoutes: Route[] = [
     handler: async (call) => {
       const { engine, settings } = call.server
       const ifVersion = await versionSeen(call, call.body.ifVersion)
-      const { job, pending } = await engine.cancel(call.caller, call.params.id!, { ...call.body, ifVersion })
+      const { job, pending } = await engine.cancel(call.caller, call.params.id!, {
+        ...call.body,
+        ifVersion,
+        key: keyOf(call),
+      })
       return json(underBase(job, settings.base), pending ? 202 : 200, { ...jobHeaders(job), 'Cache-Control': NO_STORE })
     },
   }),
@@ -49,7 +53,7 @@ export const actionRoutes: Route[] = [
       'Skips the wait between attempts, or resumes a job that waits for review. It stays the same job; a finished one never ' +
       'changes and gives 409.',
     params: JOB_ID,
-    headers: ['If-Match'],
+    headers: ['If-Match', 'Idempotency-Key'],
     body: {
       schema: RetryRequest,
       component: 'RetryRequest',
@@ -61,11 +65,13 @@ export const actionRoutes: Route[] = [
     handler: async (call) => {
       const { engine, settings } = call.server
       const ifVersion = await versionSeen(call, call.body.ifVersion)
-      const job = await engine.retry(call.caller, call.params.id!, { ...call.body, ifVersion })
+      const job = await engine.retry(call.caller, call.params.id!, { ...call.body, ifVersion, key: keyOf(call) })
       return json(underBase(job, settings.base), 202, { ...jobHeaders(job), 'Cache-Control': NO_STORE })
     },
   }),
 ]
+
+const keyOf = (call: Call) => idempotencyKey(call.request.headers.get('idempotency-key'))
 
 /**
  * The version to act on. If-Match is judged by revision and then pinned to the version read with it, so that a change of

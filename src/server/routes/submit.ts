@@ -76,8 +76,8 @@ export const submitRoutes: Route[] = [
     scope: ['jobs:submit'],
     summary: 'Submit up to 500 jobs at once',
     description:
-      'All are stored in one transaction, or none. Errors point into the list: `/items/3/input/url`. A key for the whole ' +
-      'batch goes into `Idempotency-Key`, keys for single jobs into `idempotencyKey`.',
+      'All are stored in one transaction, or none. Errors point into the list: `/items/3/input/url`. Either the ' +
+      'whole batch has a key (`Idempotency-Key`), or single jobs have one (`idempotencyKey`); not both.',
     headers: ['Idempotency-Key', 'traceparent'],
     body: {
       component: 'BatchRequest',
@@ -98,7 +98,7 @@ export const submitRoutes: Route[] = [
       const { headers } = call.request
       const { items } = call.body
       const trace = traceparent(headers.get('traceparent'))
-      if (trace !== null) for (const { body } of items) setTrace(body, trace)
+      if (trace !== null) for (const { body } of items) body.traceparent = trace
       const answer = await engine.submitBatch(call.caller, items, idempotencyKey(headers.get('idempotency-key')))
       const jobs = answer.items.map((job) => underBase(job, settings.base))
       const more: Record<string, string> = answer.replayed ? { 'Idempotent-Replayed': 'true' } : {}
@@ -113,7 +113,7 @@ async function submit(call: Call<any, SubmitBody>): Promise<Reply> {
   const body = call.body
   const key = idempotencyKey(headers.get('idempotency-key'))
   const trace = traceparent(headers.get('traceparent'))
-  if (trace !== null) setTrace(body, trace)
+  if (trace !== null) body.traceparent = trace
   if (call.query.validateOnly) return json(await engine.validate(call.caller, body, key))
 
   const wanted = preference(headers.get('prefer'))
@@ -136,14 +136,6 @@ async function submit(call: Call<any, SubmitBody>): Promise<Reply> {
     if (applied !== null) answer['Preference-Applied'] = applied
   }
   return json(shown, now.done ? 200 : 202, answer)
-}
-
-/**
- * Not enumerable, so that the fingerprint of the body does not see it: a repeat of a request has the same key and body,
- * but a span of its own.
- */
-function setTrace(body: SubmitBody, traceparent: string): void {
-  Object.defineProperty(body, 'traceparent', { value: traceparent, enumerable: false })
 }
 
 /** How long the answer may be held back: as the client wishes, else as the job type does. */

@@ -5,11 +5,12 @@
  */
 import { chain } from '../../core/history.js'
 import { partsOf, type LiveJob } from '../../core/job.js'
-import { utf8Length } from '../../core/json.js'
+import { plainText, utf8Length } from '../../core/json.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
 import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved } from '../store.js'
 import { all, type Dialect, each, one, type Plan, type Row, run, unpack, type Value } from './plan.js'
 import {
+  actorOf,
   actorText,
   attemptValues,
   claimedValues,
@@ -215,7 +216,10 @@ export function* auditPlan(
     'select seq, hash from audit where tenant = ?1 order by seq desc limit 1',
     draft.tenant,
   )
-  const entry = chain(draft, last ?? null, now, sha256)
+  // What is hashed must be what will be read again.
+  const actor = actorOf(plainText(actorText(draft.actor)))
+  const reason = draft.reason === null ? null : plainText(draft.reason)
+  const entry = chain({ ...draft, actor, reason }, last ?? null, now, sha256)
   yield* run(
     'insert into audit (tenant, seq, at, actor, action, target, reason, details, prev_hash, hash, job_id, job_seq) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)',
     [

@@ -15,6 +15,7 @@ import type {
 } from '../store.js'
 import { all, type Dialect, each, one, type Plan, type Tuple, unpack, type Value } from './plan.js'
 import {
+  actorPrefix,
   attemptOf,
   historyOf,
   JOB_COLUMNS,
@@ -155,8 +156,10 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
     where.push(
       `exists (select 1 from tags t where t.tenant = j.tenant and t.tag = ${bind(filter.tag)} and t.job_id = j.id)`,
     )
-  if (filter.createdBy !== undefined)
-    where.push(`j.created_by >= ${bind(`${filter.createdBy}:`)} and j.created_by < ${bind(`${filter.createdBy};`)}`)
+  if (filter.createdBy !== undefined) {
+    const prefix = actorPrefix(filter.createdBy)
+    where.push(`j.created_by >= ${bind(`${prefix}:`)} and j.created_by < ${bind(`${prefix};`)}`)
+  }
   if (filter.createdAfter !== undefined) where.push(`j.created_at > ${bind(filter.createdAfter)}`)
   if (filter.createdBefore !== undefined) where.push(`j.created_at < ${bind(filter.createdBefore)}`)
   if (filter.updatedAfter !== undefined)

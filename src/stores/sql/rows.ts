@@ -6,16 +6,33 @@ import type { HistoryEntry } from '../../core/lifecycle.js'
 import type { ApiKeyRow, FileRow, StoredHistory, StoredOutcome } from '../store.js'
 import type { Row, Tuple, Value } from './plan.js'
 
-/** `kind:id:name`; ids hold no colon. */
+/** `kind:id:name`. Ids come from outside (`oidc:42`), so a colon in one is escaped. */
 export function actorText(actor: Actor): string {
-  return `${actor.kind}:${actor.id}:${actor.name ?? ''}`
+  return `${actor.kind}:${escaped(actor.id)}:${actor.name ?? ''}`
+}
+
+/** The beginning of actorText for a `kind:id`. */
+export function actorPrefix(kindAndId: string): string {
+  const colon = kindAndId.indexOf(':')
+  return `${kindAndId.slice(0, colon)}:${escaped(kindAndId.slice(colon + 1))}`
+}
+
+function escaped(id: string): string {
+  return id.includes(':') || id.includes('%') ? id.replaceAll('%', '%25').replaceAll(':', '%3A') : id
 }
 
 export function actorOf(text: string): Actor {
   const first = text.indexOf(':')
   const second = text.indexOf(':', first + 1)
   const name = text.slice(second + 1)
-  return { kind: text.slice(0, first) as Actor['kind'], id: text.slice(first + 1, second), ...(name ? { name } : {}) }
+  return {
+    kind: text.slice(0, first) as Actor['kind'],
+    id: text
+      .slice(first + 1, second)
+      .replaceAll('%3A', ':')
+      .replaceAll('%25', '%'),
+    ...(name ? { name } : {}),
+  }
 }
 
 const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))

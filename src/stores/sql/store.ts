@@ -35,7 +35,7 @@ import {
   stepsPlan,
 } from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, liveOf, LIVE_COLUMNS } from './rows.js'
-import { INLINE_BYTES, KEYED, pinFiles, submitPlan } from './submit.js'
+import { changeOf, INLINE_BYTES, KEYED, pinFiles, submitPlan } from './submit.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -56,7 +56,7 @@ class Batch {
   submits: Waiting<readonly NewJob[], Submitted[]>[] = []
   records: Waiting<AttemptRecord, boolean>[] = []
   moves: Waiting<Move, Moved>[] = []
-  others: Waiting<(now: number) => Plan<unknown>, unknown>[] = []
+  others: Waiting<(now: number, changes: Change[]) => Plan<unknown>, unknown>[] = []
   claims: Waiting<ClaimRequest, Claimed[]>[] = []
   get size(): number {
     return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
@@ -81,6 +81,7 @@ export class SqlStore implements Store {
   private flushing: Promise<void> | null = null
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
   private closed = false
+  private closing: Promise<void> | null = null
 
   constructor(
     readonly info: StoreInfo,
@@ -128,10 +129,11 @@ export class SqlStore implements Store {
     })
   }
 
-  private write<T>(plan: (now: number) => Plan<T>): Promise<T> {
+  private write<T>(plan: (now: number, changes: Change[]) => Plan<T>): Promise<T> {
     return this.enqueue('others', plan)
   }
   private read<T>(plan: () => Plan<T>): Promise<T> {
+    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
     return this.driver.transact(plan, false)
   }
 
@@ -198,13 +200,22 @@ export class SqlStore implements Store {
             dialect,
           ),
         })
-      for (const other of batch.others) done.push({ of: [other], with: [yield* other.input(now)] })
+      for (const other of batch.others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
       for (const claim of batch.claims)
         done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
       return done
     }, true)
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
-    if (changes.length > 0) for (const listener of this.listeners) listener(changes)
+    if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
+  }
+
+  /** What is committed stays committed, whatever a listener makes of it: an error here must not repeat the batch. */
+  private tell(listener: (changes: readonly Change[]) => void, changes: readonly Change[]): void {
+    try {
+      listener(changes)
+    } catch (error) {
+      console.error('untildone: a listener of the store failed', error)
+    }
   }
 
   orphans(limit: number, worker?: string) {
@@ -235,14 +246,21 @@ export class SqlStore implements Store {
   }
 
   markLate(limit: number): Promise<number> {
-    return this.write(function* (now) {
-      const rows = yield* all<{ id: string }>('select id from live where escalate_at <= ?1 limit ?2', now, limit)
+    const { dialect } = this.driver
+    return this.write(function* (now, changes) {
+      const rows = yield* all<{ t: unknown }>(
+        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.escalate_at <= ?1 limit ?2`,
+        now,
+        limit,
+      )
+      const late = rows.map((row) => liveOf(unpack(row.t)))
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* run(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
-        rows.map(({ id }) => [id, now]),
+        late.map(({ id }) => [id, now]),
       )
-      return rows.length
+      for (const live of late) changes.push(changeOf({ ...live, revision: live.revision + 1 }))
+      return late.length
     })
   }
 
@@ -428,8 +446,12 @@ export class SqlStore implements Store {
     }
   }
 
-  async close(): Promise<void> {
-    if (this.closed) return
+  close(): Promise<void> {
+    this.closing ??= this.finish()
+    return this.closing
+  }
+
+  private async finish(): Promise<void> {
     // What was accepted for the next commit is still carried out.
     while (this.flushing !== null || this.batch.size > 0) await (this.flushing ?? this.flush())
     this.closed = true

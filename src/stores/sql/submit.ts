@@ -21,20 +21,29 @@ export function* submitPlan(calls: readonly SubmitCall[], now: number, changes: 
   const missing = yield* missingFiles(calls, now)
   const stored: NewJob[] = []
   const answers = calls.map((jobs): Submitted[] => {
+    const fresh: NewJob[] = []
+    const answer: Submitted[] = []
+    const refuse = (why: Submitted): Submitted[] => {
+      for (const job of fresh) if (job.idempotency) keys.remove(job)
+      return [why]
+    }
     for (const job of jobs) {
       const before = job.idempotency && keys.find(job)
-      if (before)
-        return [
-          before.fingerprint === job.idempotency!.fingerprint
-            ? { outcome: 'replayed', jobId: before.jobId }
-            : { outcome: 'key-reused', jobId: before.jobId },
-        ]
+      if (before && before.fingerprint !== job.idempotency!.fingerprint)
+        return refuse({ outcome: 'key-reused', jobId: before.jobId })
+      if (before) {
+        answer.push({ outcome: 'replayed', jobId: before.jobId })
+        if (job.idempotency!.batch) return answer
+        continue
+      }
       const file = job.files.find((id) => missing.has(`${job.record.tenant}/${id}`))
-      if (file !== undefined) return [{ outcome: 'file-missing', file }]
+      if (file !== undefined) return refuse({ outcome: 'file-missing', file })
+      if (job.idempotency) keys.add(job)
+      fresh.push(job)
+      answer.push({ outcome: 'created', jobId: job.record.id })
     }
-    for (const job of jobs) if (job.idempotency) keys.add(job)
-    stored.push(...jobs)
-    return jobs.map((job) => ({ outcome: 'created', jobId: job.record.id }))
+    stored.push(...fresh)
+    return answer
   })
   yield* insertJobs(stored)
   for (const { record, live } of stored) changes.push(changeOf(live, record.groupId))
@@ -67,6 +76,10 @@ class KeyRing {
   }
   add(job: NewJob): void {
     this.taken.set(this.name(job), { jobId: job.record.id, fingerprint: job.idempotency!.fingerprint })
+  }
+  /** The call that took it is refused. */
+  remove(job: NewJob): void {
+    this.taken.delete(this.name(job))
   }
 }
 

@@ -30,9 +30,15 @@ export class SqliteDriver implements Driver {
     private readonly options: SqliteOptions = {},
   ) {
     this.db = new (databaseClass().Database)(path)
-    this.db.exec(
-      `pragma journal_mode = wal; pragma synchronous = ${options.synchronous ?? 'full'}; pragma foreign_keys = on; pragma busy_timeout = 5000; pragma wal_autocheckpoint = 4000; pragma cache_size = -65536; pragma temp_store = memory`,
-    )
+    try {
+      this.db.exec(
+        // The timeout first: after a crash the first access recovers the log, while somebody else may be looking at the file.
+        `pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = ${options.synchronous ?? 'full'}; pragma foreign_keys = on; pragma wal_autocheckpoint = 4000; pragma cache_size = -65536; pragma temp_store = memory`,
+      )
+    } catch (error) {
+      this.db.close()
+      throw this.explain(error)
+    }
   }
 
   /** Called after the first write: only then does the setting in force show. */

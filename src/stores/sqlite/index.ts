@@ -33,9 +33,11 @@ export function sqliteWith(
     async open({ clock, entropy }) {
       const file = path === ':memory:' ? path : resolve(path)
       const owner = file === ':memory:' ? null : own(file)
+      let driver: SqliteDriver | null = null
       try {
-        const driver = new DriverClass(file, clock, options)
-        const exists = await driver.transact(function* () {
+        const opened = new DriverClass(file, clock, options)
+        driver = opened
+        const exists = await opened.transact(function* () {
           const rows = (yield {
             sql: `select 1 as found from sqlite_master where name = 'meta'`,
             params: [[]],
@@ -43,10 +45,10 @@ export function sqliteWith(
           }) as unknown[]
           return rows.length > 0
         }, false)
-        await migrate(driver, exists ? await driver.transact(schemaVersion, false) : 0)
+        await migrate(opened, exists ? await opened.transact(schemaVersion, false) : 0)
         // This process owns the file, so every worker of a former one is gone and its leases are void.
-        await driver.transact(() => run(`update workers set state = 'gone'`, [[]]), true)
-        await driver.transact(
+        await opened.transact(() => run(`update workers set state = 'gone'`, [[]]), true)
+        await opened.transact(
           () =>
             run(
               `insert into meta (key, value) values ('opened', ?1) on conflict (key) do update set value = excluded.value`,
@@ -54,9 +56,9 @@ export function sqliteWith(
             ),
           true,
         )
-        driver.assertDurable()
-        const closeDriver = driver.close.bind(driver)
-        driver.close = async () => {
+        opened.assertDurable()
+        const closeDriver = opened.close.bind(opened)
+        opened.close = async () => {
           await closeDriver()
           owner?.close()
         }
@@ -67,13 +69,14 @@ export function sqliteWith(
             durability: `SQLite WAL, synchronous=${(options.synchronous ?? 'full').toUpperCase()}`,
             sole: true,
           },
-          driver,
+          opened,
           entropy,
           options,
         )
       } catch (error) {
+        await driver?.close()
         owner?.close()
-        throw error
+        throw driver?.explain(error) ?? error
       }
     },
   }

@@ -132,9 +132,9 @@ export function say(text = '') {
   process.stdout.write(`${text}\n`)
 }
 
-/** A progress line, at most one per second. */
+/** A progress line, at most one every 2 s. */
 export function progress(text) {
-  if (Date.now() - lastSaid < 1000) return
+  if (Date.now() - lastSaid < 2000) return
   say(`  ${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text()}`)
 }
 

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 const { TORTURE_DIST, TRACE_DIR, TRACE_ACKS, TORTURE_PLAN } = process.env
 const { synchronous, jobs, checkpointPages, ballast } = JSON.parse(TORTURE_PLAN)
 const from = (file) => import(pathToFileURL(join(TORTURE_DIST, file)).href)
-const [{ createUntildone, defineJob, jsonSchema }, { sqliteWith }, { SqliteDriver }] = await Promise.all([from('index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js')])
+const [{ createUntildone, defineJob }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([from('index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js'), import('zod')])
 
 const fd = openSync(TRACE_ACKS, 'w')
 const note = (entry) => writeSync(fd, `${JSON.stringify(entry)}\n`)
@@ -22,7 +22,7 @@ class Driver extends SqliteDriver {
   }
 }
 
-const anything = jsonSchema({ type: 'object' })
+const anything = z.looseObject({})
 const work = defineJob('work', { input: anything, output: anything })
 const handler = work.handler(async (job) => {
   for (const step of ['one', 'two'].slice(0, job.input.steps)) {

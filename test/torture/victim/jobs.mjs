@@ -26,7 +26,7 @@ function witnessAt(url) {
 }
 
 export function handlersOf(lib, witnessUrl, passing) {
-  const { defineJob, until, jsonSchema, file, z, Permanent, Transient, Harmless, Review } = lib
+  const { defineJob, until, file, z, Permanent, Transient, Harmless, Review } = lib
   const tell = witnessAt(witnessUrl)
   /** Attempts of each job that have begun in this process; for the scripts that wait for one another. */
   const begun = new Map()
@@ -164,7 +164,7 @@ export function handlersOf(lib, witnessUrl, passing) {
     return resultOf(job, receipts)
   }
 
-  const anything = jsonSchema({ type: 'object' })
+  const anything = z.looseObject({})
   const backoff = { from: '10ms', to: '60ms' }
   const options = { retry: until({ within: '24h', backoff }), maxLost: 1_000_000 }
   return [

@@ -1,0 +1,89 @@
+/**
+ * storeConformance: the specification of a store, as tests. One file per capability; every store runs all of it, and
+ * what one cannot do is a declared entry in `skip`, with a reason that is printed. Needs vitest, so it is entered by
+ * tests only and is no part of `untildone/testing`.
+ */
+import { afterAll, afterEach, describe, it } from 'vitest'
+import type { StoreFactory } from '../../stores/store.js'
+import { Bench } from './bench.js'
+import { claimTests } from './claim.js'
+import { commitTests } from './commit.js'
+import { expireTests } from './expire.js'
+import { fileTests } from './files.js'
+import { historyTests } from './history.js'
+import { keyTests } from './keys.js'
+import { listTests } from './lists.js'
+import { moveTests } from './move.js'
+import { raceTests } from './races.js'
+import { recordTests } from './record.js'
+import { submitTests } from './submit.js'
+import { workerTests } from './workers.js'
+
+export interface Skip {
+  reason: string
+  /** Full names: `capability › test`. */
+  tests: readonly string[]
+}
+
+/** How the files declare tests: each gets a fresh, open store that is closed afterwards. */
+export interface Suite {
+  test(name: string, run: (bench: Bench) => Promise<void>): void
+}
+
+const CAPABILITIES: Record<string, (suite: Suite) => void> = {
+  submit: submitTests,
+  claim: claimTests,
+  move: moveTests,
+  races: raceTests,
+  record: recordTests,
+  history: historyTests,
+  lists: listTests,
+  files: fileTests,
+  keys: keyTests,
+  workers: workerTests,
+  expire: expireTests,
+  commit: commitTests,
+}
+
+/**
+ * @param fresh makes the factory of a new, empty database; opening that factory twice finds the same data
+ */
+export function storeConformance(
+  name: string,
+  fresh: () => StoreFactory,
+  options: { skip?: readonly Skip[] } = {},
+): void {
+  const skips = new Map((options.skip ?? []).flatMap(({ reason, tests }) => tests.map((test) => [test, reason])))
+  const met = new Set<string>()
+  describe(name, () => {
+    for (const [capability, declare] of Object.entries(CAPABILITIES)) {
+      describe(capability, () => {
+        let bench: Bench | null = null
+        afterEach(async () => {
+          await bench?.store.close()
+          bench = null
+        })
+        declare({
+          test(title, run) {
+            const reason = skips.get(`${capability} › ${title}`)
+            if (reason !== undefined) {
+              met.add(`${capability} › ${title}`)
+              it.skip(`${title} (skipped: ${reason})`)
+              return
+            }
+            it(title, async () => {
+              bench = await Bench.open(fresh())
+              await run(bench)
+            })
+          },
+        })
+      })
+    }
+    afterAll(() => {
+      for (const [test, reason] of skips) {
+        if (!met.has(test)) throw new Error(`storeConformance: there is no test "${test}" to skip.`)
+        console.warn(`${name}: skipped "${test}": ${reason}`)
+      }
+    })
+  })
+}
