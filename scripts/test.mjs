@@ -1,10 +1,10 @@
 // `npm test`: the one command that a fresh clone needs. Installs and builds what is due, runs the suites one after the
 // other and ends with one table. `npm test -- unit cross` runs only those, `npm test -- --list` names them.
 //
-// A skipped test says why: `context.skip('needs redis-server; enable: apt-get install redis-server')`. A reason that
-// begins with "needs" is a failure where CI is set: there everything must run. A suite that is no vitest suite ends its
-// output with `N passed, N failed, N skipped`. A test that can never run here (a store that lacks a capability) gives its
-// reason without `enable`.
+// A skipped test says why: `context.skip('needs redis-server; enable: apt-get install redis-server')`. One whose reason
+// begins with "needs", or that gives none, is a failure where CI is set: there everything must run. A test that can
+// never run here (a store that lacks a capability) gives its reason without `enable`. A suite that is no vitest suite
+// ends its output with `N passed, N failed, N skipped`, after a line `skipped: <what>: <reason>` for each.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,7 +70,9 @@ async function runSuite(suite) {
   const counts = (suite.vitest ? readReport(file) : readLastLine(output)) ?? { passed: 0, failed: 1, skipped: [] }
   // A program that ended badly has failed, whatever it counted.
   if (code !== 0 && counts.failed === 0) counts.failed = 1
-  const missing = inCI ? counts.skipped.filter((skip) => /^needs\b/i.test(skip.reason ?? '')) : []
+  const missing = inCI
+    ? counts.skipped.filter(({ reason }) => !reason || /^needs\b|\bnot installed\b/i.test(reason))
+    : []
   return {
     name: suite.name,
     seconds,
@@ -85,11 +87,12 @@ function readReport(file) {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
 }
 
-/** A program that skips says so above its last line, one each: `skipped: <what>: <reason>`. */
+/** A program that is no vitest suite says so itself; what it skipped stands above its last line. */
 function readLastLine(output) {
   const found = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(output.trimEnd().split('\n').at(-1) ?? '')
   if (!found) return null
-  const skipped = [...output.matchAll(/^skipped: ([^:\n]+): (.+)$/gm)].map(([, test, reason]) => ({ test, reason }))
+  const named = [...output.matchAll(/^\s*skipped: (?:([^:\n]+): )?(.+)$/gim)]
+  const skipped = named.map(([, test, reason]) => ({ test: test ?? 'a part', reason }))
   while (skipped.length < Number(found[3] ?? 0)) skipped.push({ test: '(not named)', reason: null })
   return { passed: Number(found[1]), failed: Number(found[2]), skipped }
 }

@@ -2,12 +2,13 @@
  * `untildone`: define jobs, run them, submit them. createUntildone is the composition root, the one place in the library
  * that puts a store, the engine, a worker and a clock together.
  */
-import { dirname, join, resolve } from 'node:path'
-import { tmpdir } from 'node:os'
+
 import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import type { Clock, Entropy } from './core/clock.js'
-import type { WireJob } from './core/wire.js'
 import { UntildoneError } from './core/errors.js'
+import type { WireJob } from './core/wire.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
 import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
@@ -20,9 +21,9 @@ import { systemClock, systemEntropy } from './system/index.js'
 import { Maintenance } from './worker/maintenance.js'
 import { Worker, type WorkerOptions } from './worker/worker.js'
 
-export * from './define/index.js'
 export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.js'
 export type { WireJob as Job } from './core/wire.js'
+export * from './define/index.js'
 export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
 export { sqlite } from './stores/sqlite/index.js'
 

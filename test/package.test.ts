@@ -176,7 +176,7 @@ describe('the command line', () => {
       // npx does not hand SIGTERM on through its shell, so it goes to the program itself.
       process.kill(ready.pid, 'SIGTERM')
       expect(await dev.ended).toBe(0)
-      expect(processesIn(project)).toEqual([])
+      await expect.poll(() => processesIn(project), { timeout: 10_000 }).toEqual([])
     } finally {
       dev.kill('SIGKILL', 'group')
     }

@@ -6,6 +6,7 @@ import { canonicalJson, clip, depthOf, parseJson, utf8Length } from './json.js'
 describe('canonicalJson', () => {
   it('is the example of RFC 8785, section 3.2.2', () => {
     const value = {
+      // biome-ignore lint/correctness/noPrecisionLoss: the RFC's own example
       numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
       string: '\u20ac$\u000F\u000aA\'\u0042\u0022\u005c\\"/',
       literals: [null, true, false],

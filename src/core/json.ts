@@ -44,7 +44,7 @@ const PROTO = /"(?:_|\\u005f){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006f)(?:t|\\u0
 /** Parses stored or foreign JSON text; a member called `__proto__` is dropped, so that no reader can be poisoned by it. */
 export function parseJson(text: string): Json {
   if (!PROTO.test(text)) return JSON.parse(text) as Json
-  return JSON.parse(text, function (key, value) {
+  return JSON.parse(text, (key, value) => {
     if (key === '__proto__') return undefined
     return value
   }) as Json

@@ -178,8 +178,8 @@ function checkDecision(from: LiveJob, event: Event, now: number, decision: Decis
   } else expect(attempt).toBeNull()
 
   const before = statusOf(from)
-  const after = outcome ? outcome.status : statusOf(live!)
-  expect(PUBLIC_MOVES[before]).toContain(after)
+  const reached = outcome ? outcome.status : statusOf(live!)
+  expect(PUBLIC_MOVES[before]).toContain(reached)
 
   if (live) {
     // The CHECK constraints of the live table.
@@ -300,7 +300,7 @@ describe('the table', () => {
 })
 
 /** The decision of one event, which must be accepted. */
-function after(from: LiveJob, event: Event, now = NOW): Decision {
+function reach(from: LiveJob, event: Event, now = NOW): Decision {
   const decision = transition(from, event, now)
   if (!decision.ok) throw new Error(`${from.state} + ${event.type}: ${decision.reason}`)
   return decision
@@ -318,7 +318,7 @@ const errored = (more: Partial<Extract<Event, { type: 'errored' }>> = {}): Event
 
 describe('claimed', () => {
   it('starts the first attempt and keeps startedAt for ever', () => {
-    const first = after(job('queued'), { type: 'claimed', actor: WORKER, worker: 'w-9' })
+    const first = reach(job('queued'), { type: 'claimed', actor: WORKER, worker: 'w-9' })
     expect(first.live).toMatchObject({
       state: 'running',
       worker: 'w-9',
@@ -327,7 +327,7 @@ describe('claimed', () => {
       startedAt: NOW,
       attemptAt: NOW,
     })
-    const again = after(job('queued', begunQueued), { type: 'claimed', actor: WORKER, worker: 'w-9' })
+    const again = reach(job('queued', begunQueued), { type: 'claimed', actor: WORKER, worker: 'w-9' })
     expect(again.live).toMatchObject({ epoch: 3, attempt: 3, startedAt: NOW - 4000, attemptAt: NOW })
   })
 
@@ -349,7 +349,7 @@ describe('claimed', () => {
 
 describe('errored', () => {
   it('transient: waits by backoff, counts errors only, keeps the error for people', () => {
-    const { live, attempt, history } = after(job('running', { errors: 2, losses: 1 }), errored())
+    const { live, attempt, history } = reach(job('running', { errors: 2, losses: 1 }), errored())
     expect(live).toMatchObject({
       state: 'queued',
       runAt: NOW + 2000,
@@ -364,7 +364,7 @@ describe('errored', () => {
 
   it('permanent: fails with its own code at once, whatever budget is left', () => {
     const error = errorInfo({ code: 'bad-input', class: 'permanent' })
-    const { outcome, attempt } = after(job('running'), errored({ verdict: 'permanent', error }))
+    const { outcome, attempt } = reach(job('running'), errored({ verdict: 'permanent', error }))
     expect(outcome).toMatchObject({ status: 'failed', phase: 'permanent', error })
     expect(attempt).toMatchObject({ outcome: 'error', verdict: 'permanent', retryInMs: null })
   })
@@ -372,16 +372,16 @@ describe('errored', () => {
   it('review: waits for a human, also when the budget is used up', () => {
     const error = errorInfo({ code: 'odd', class: 'review' })
     const event = errored({ verdict: 'review', error, retry: policy({ attempts: 1 }) })
-    const { live, attempt } = after(job('running', { errors: 5 }), event)
+    const { live, attempt } = reach(job('running', { errors: 5 }), event)
     expect(live).toMatchObject({ state: 'waiting', waitKind: 'review', wakeAt: null, why: { error }, errors: 5 })
     expect(attempt!.outcome).toBe('error')
   })
 
   it('attempts counts error attempts since the last reset; lost and released ones are free', () => {
     const three = policy({ attempts: 3 })
-    const second = after(job('running', { errors: 1, losses: 2, attempt: 9 }), errored({ retry: three }))
+    const second = reach(job('running', { errors: 1, losses: 2, attempt: 9 }), errored({ retry: three }))
     expect(second.live).toMatchObject({ state: 'queued', errors: 2 })
-    const third = after(job('running', { errors: 2, losses: 2, attempt: 10 }), errored({ retry: three }))
+    const third = reach(job('running', { errors: 2, losses: 2, attempt: 10 }), errored({ retry: three }))
     expect(third.outcome).toMatchObject({ status: 'failed', phase: 'exhausted' })
     expect(third.outcome!.error).toMatchObject({
       code: 'exhausted',
@@ -401,19 +401,19 @@ describe('errored', () => {
 
   it('within forbids an attempt that would start later than max(createdAt, runAt) + within', () => {
     const retry = policy({ withinMs: 10_000, fromMs: 4000, toMs: 4000 })
-    const at = (budgetFrom: number) => after(job('running', { budgetFrom }), errored({ retry, jitter: 0.5 }))
+    const at = (budgetFrom: number) => reach(job('running', { budgetFrom }), errored({ retry, jitter: 0.5 }))
     expect(at(NOW - 8000).live).toMatchObject({ state: 'queued', runAt: NOW + 2000 })
     expect(at(NOW - 8001).outcome).toMatchObject({ phase: 'exhausted' })
   })
 
   it('a Retry-After is never undercut, and counts against the budget', () => {
-    expect(after(job('running'), errored({ retryAfterMs: 60_000 })).live!.runAt).toBe(NOW + 60_000)
-    expect(after(job('running'), errored({ retryAfterMs: DAY * 2 })).outcome).toMatchObject({ phase: 'exhausted' })
+    expect(reach(job('running'), errored({ retryAfterMs: 60_000 })).live!.runAt).toBe(NOW + 60_000)
+    expect(reach(job('running'), errored({ retryAfterMs: DAY * 2 })).outcome).toMatchObject({ phase: 'exhausted' })
   })
 
   it('onExhausted: review blocks instead, with the last error under class review', () => {
     const retry = policy({ attempts: 2, onExhausted: 'review' })
-    const { live } = after(job('running', { errors: 1 }), errored({ retry }))
+    const { live } = reach(job('running', { errors: 1 }), errored({ retry }))
     expect(live).toMatchObject({
       state: 'waiting',
       waitKind: 'review',
@@ -423,13 +423,13 @@ describe('errored', () => {
   })
 
   it('a deadline before the next attempt fails the job as deadline-passed', () => {
-    const { outcome } = after(job('running', { deadlineAt: NOW + 500 }), errored({ retryAfterMs: 500 }))
+    const { outcome } = reach(job('running', { deadlineAt: NOW + 500 }), errored({ retryAfterMs: 500 }))
     expect(outcome).toMatchObject({
       status: 'failed',
       phase: 'deadline',
       error: { code: 'deadline-passed', details: { last: { code: 'busy' } } },
     })
-    expect(after(job('running', { deadlineAt: NOW + 501 }), errored({ retryAfterMs: 500 })).live!.state).toBe('queued')
+    expect(reach(job('running', { deadlineAt: NOW + 501 }), errored({ retryAfterMs: 500 })).live!.state).toBe('queued')
   })
 })
 
@@ -437,13 +437,13 @@ describe('leaseExpired', () => {
   const lost = (more = {}): Event => ({ type: 'leaseExpired', actor: SYSTEM, maxLost: 3, jitter: 0.5, ...more })
 
   it('goes on after a short wait, errors untouched', () => {
-    const { live, attempt } = after(job('running', { errors: 2 }), lost())
+    const { live, attempt } = reach(job('running', { errors: 2 }), lost())
     expect(live).toMatchObject({ state: 'queued', errors: 2, losses: 1, runAt: NOW + 50 })
     expect(attempt).toMatchObject({ outcome: 'lost', verdict: null, error: { code: 'worker-lost' } })
   })
 
   it('the third loss is poison: a review, never failed', () => {
-    const { live, history } = after(job('running', { losses: 2 }), lost())
+    const { live, history } = reach(job('running', { losses: 2 }), lost())
     expect(live).toMatchObject({
       state: 'waiting',
       waitKind: 'review',
@@ -451,11 +451,11 @@ describe('leaseExpired', () => {
       why: { error: { code: 'poison', class: 'review' } },
     })
     expect(history.phase).toBe('review')
-    expect(after(job('running', { losses: 1 }), lost()).live!.state).toBe('queued')
+    expect(reach(job('running', { losses: 1 }), lost()).live!.state).toBe('queued')
   })
 
   it('waits at most five seconds however often it was lost', () => {
-    const { live } = after(job('running', { losses: 40 }), lost({ maxLost: 100, jitter: 0.9999 }))
+    const { live } = reach(job('running', { losses: 40 }), lost({ maxLost: 100, jitter: 0.9999 }))
     expect(live!.runAt - NOW).toBeLessThan(5000)
     expect(live!.runAt - NOW).toBeGreaterThan(4990)
   })
@@ -463,7 +463,7 @@ describe('leaseExpired', () => {
 
 describe('released', () => {
   it('is free: no counter moves, the job is ready at once and stays processing', () => {
-    const { live, attempt } = after(job('running', { errors: 0, losses: 0 }), { type: 'released', actor: WORKER })
+    const { live, attempt } = reach(job('running', { errors: 0, losses: 0 }), { type: 'released', actor: WORKER })
     expect(live).toMatchObject({ state: 'queued', errors: 0, losses: 0, runAt: NOW })
     expect(attempt).toMatchObject({ outcome: 'released', error: null })
     expect(statusOf(live!)).toBe('processing')
@@ -481,12 +481,12 @@ describe('cancel', () => {
   })
 
   it('ends a job that does not run at once, with who and why', () => {
-    expect(after(job('queued'), cancel()).outcome).toMatchObject({
+    expect(reach(job('queued'), cancel()).outcome).toMatchObject({
       status: 'cancelled',
       phase: 'byCaller',
       error: { code: 'cancelled-by-caller' },
     })
-    const byOperator = after(job('waiting'), cancel({ by: 'operator', reason: 'wrong file' })).outcome
+    const byOperator = reach(job('waiting'), cancel({ by: 'operator', reason: 'wrong file' })).outcome
     expect(byOperator).toMatchObject({
       phase: 'byOperator',
       error: { code: 'cancelled-by-operator', message: 'Cancelled: wrong file' },
@@ -494,7 +494,7 @@ describe('cancel', () => {
   })
 
   it('of a running job keeps the lease until the worker has stopped, then remembers who asked', () => {
-    const asked = after(job('running'), cancel({ by: 'operator', reason: 'wrong file' })).live!
+    const asked = reach(job('running'), cancel({ by: 'operator', reason: 'wrong file' })).live!
     expect(asked).toMatchObject({ state: 'cancelling', worker: 'w-1', epoch: 1, cancelAt: NOW })
     const ends = {
       errored: ['cancelled', errored()],
@@ -502,7 +502,7 @@ describe('cancel', () => {
       leaseExpired: ['lost', { type: 'leaseExpired', actor: SYSTEM, maxLost: 1, jitter: 0 }],
     } as const
     for (const [end, event] of Object.values(ends)) {
-      const { outcome, attempt } = after(asked, event as Event)
+      const { outcome, attempt } = reach(asked, event as Event)
       expect(outcome).toMatchObject({
         status: 'cancelled',
         phase: 'byOperator',
@@ -513,15 +513,15 @@ describe('cancel', () => {
   })
 
   it('beats retry: an error after the request never starts another attempt', () => {
-    const asked = after(job('running'), cancel()).live!
-    expect(after(asked, errored({ verdict: 'transient' })).outcome!.status).toBe('cancelled')
-    expect(after(asked, errored({ verdict: 'permanent' })).outcome!.status).toBe('cancelled')
-    expect(after(asked, errored({ verdict: 'review' })).outcome!.status).toBe('cancelled')
+    const asked = reach(job('running'), cancel()).live!
+    expect(reach(asked, errored({ verdict: 'transient' })).outcome!.status).toBe('cancelled')
+    expect(reach(asked, errored({ verdict: 'permanent' })).outcome!.status).toBe('cancelled')
+    expect(reach(asked, errored({ verdict: 'review' })).outcome!.status).toBe('cancelled')
   })
 
   it('loses against a finish, and says completed', () => {
-    const asked = after(job('running'), cancel()).live!
-    expect(after(asked, { type: 'succeeded', actor: WORKER, warnings: 1 }).outcome).toMatchObject({
+    const asked = reach(job('running'), cancel()).live!
+    expect(reach(asked, { type: 'succeeded', actor: WORKER, warnings: 1 }).outcome).toMatchObject({
       status: 'completed',
       phase: 'withWarnings',
       error: null,
@@ -529,9 +529,9 @@ describe('cancel', () => {
   })
 
   it('twice is no news, except that force is stronger', () => {
-    const asked = after(job('running'), cancel({ reason: 'first' })).live!
+    const asked = reach(job('running'), cancel({ reason: 'first' })).live!
     expect(transition(asked, cancel(), NOW).ok).toBe(false)
-    const forced = after(asked, cancel({ mode: 'force', reason: 'now' })).live!
+    const forced = reach(asked, cancel({ mode: 'force', reason: 'now' })).live!
     expect(forced.why!.cancel).toEqual({ by: 'caller', reason: 'now', mode: 'force' })
     expect(transition(forced, cancel({ mode: 'force' }), NOW).ok).toBe(false)
   })
@@ -542,13 +542,13 @@ describe('retryRequested', () => {
 
   it('skips the wait between attempts', () => {
     const waiting = job('queued', { ...begunQueued, runAt: NOW + 60_000 })
-    expect(after(waiting, retry(false)).live).toMatchObject({
+    expect(reach(waiting, retry(false)).live).toMatchObject({
       state: 'queued',
       runAt: NOW,
       errors: 2,
       budgetFrom: waiting.budgetFrom,
     })
-    expect(after(waiting, retry(true)).live).toMatchObject({ runAt: NOW, errors: 0, losses: 0, budgetFrom: NOW })
+    expect(reach(waiting, retry(true)).live).toMatchObject({ runAt: NOW, errors: 0, losses: 0, budgetFrom: NOW })
   })
 
   it('resumes a review and nothing else that waits', () => {
@@ -566,13 +566,13 @@ describe('retryRequested', () => {
 
 describe('deadlinePassed', () => {
   it('fails with the last error in the details', () => {
-    const { outcome } = after(job('queued', begunQueued), { type: 'deadlinePassed', actor: SYSTEM })
+    const { outcome } = reach(job('queued', begunQueued), { type: 'deadlinePassed', actor: SYSTEM })
     expect(outcome).toMatchObject({
       status: 'failed',
       phase: 'deadline',
       error: { code: 'deadline-passed', details: { last: { code: 'busy', rule: 'default transient' } } },
     })
-    expect(after(job('queued'), { type: 'deadlinePassed', actor: SYSTEM }).outcome!.error!.details).toBeNull()
+    expect(reach(job('queued'), { type: 'deadlinePassed', actor: SYSTEM }).outcome!.error!.details).toBeNull()
   })
 })
 

@@ -1,5 +1,5 @@
 /** `untildone/define`: what a job definition needs, safe to import in a browser. */
-export { until, type RetryPolicy, type UntilOptions } from '../core/backoff.js'
+export { type RetryPolicy, type UntilOptions, until } from '../core/backoff.js'
 export { type ErrorRule, Harmless, Permanent, Review, Transient, type Verdict } from '../core/classify.js'
 export type { Duration } from '../core/duration.js'
 export * from './context.js'

@@ -8,7 +8,7 @@ import { transition } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { Moved } from '../stores/store.js'
 import type { ActionRequest, Caller } from './api.js'
-import { EngineParts, notFound } from './parts.js'
+import { type EngineParts, notFound } from './parts.js'
 import { demand, holds, isOwn } from './rights.js'
 
 export class Actions {

@@ -2,8 +2,8 @@
  * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
  */
 import type { Clock, Entropy } from '../core/clock.js'
-import { partsOf, type Status } from '../core/job.js'
 import { UntildoneError } from '../core/errors.js'
+import { partsOf, type Status } from '../core/job.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
 import { Actions } from './actions.js'

@@ -4,9 +4,9 @@
  */
 import { UntildoneError } from '../core/errors.js'
 import type { Status } from '../core/job.js'
+import { parseJson } from '../core/json.js'
 import { isFinal } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
-import { parseJson } from '../core/json.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
 import type { EngineParts } from './parts.js'

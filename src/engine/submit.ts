@@ -2,8 +2,8 @@
  * Accepting work: checks in the order of the contract, then one durable write of job, key, history and pins. Nothing is
  * answered before the commit.
  */
-import { UntildoneError, type FieldError } from '../core/errors.js'
-import { laneOf, levelOf, type JobRecord } from '../core/job.js'
+import { type FieldError, UntildoneError } from '../core/errors.js'
+import { type JobRecord, laneOf, levelOf } from '../core/job.js'
 import { canonicalJson } from '../core/json.js'
 import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'

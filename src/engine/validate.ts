@@ -2,11 +2,12 @@
  * Validation at the border: any Standard Schema, or JSON Schema 2020-12 through ajv. Answers values or field errors with
  * JSON Pointers; never throws for bad data.
  */
-import addFormats from 'ajv-formats'
+
 import { Ajv2020 } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
 import type { FieldError } from '../core/errors.js'
-import type { AnySchema } from '../define/schema.js'
 import { FILE_FORMAT, isFileId } from '../define/file.js'
+import type { AnySchema } from '../define/schema.js'
 
 export type Validated = { ok: true; value: unknown } | { ok: false; errors: FieldError[] }
 export type Validator = (value: unknown) => Validated | Promise<Validated>
@@ -48,7 +49,7 @@ function jsonSchemaValidator(document: Record<string, unknown>): Validator {
       errors: (check.errors ?? []).slice(0, ERRORS_MAX).map((error) => ({
         pointer:
           error.keyword === 'required'
-            ? `${error.instancePath}/${escape(String(error.params.missingProperty))}`
+            ? `${error.instancePath}/${escapePart(String(error.params.missingProperty))}`
             : error.instancePath,
         code: error.keyword,
         message: error.message ?? 'is not valid',
@@ -58,10 +59,10 @@ function jsonSchemaValidator(document: Record<string, unknown>): Validator {
 }
 
 function pointer(path: readonly (PropertyKey | { readonly key: PropertyKey })[]): string {
-  return path.map((part) => `/${escape(String(typeof part === 'object' ? part.key : part))}`).join('')
+  return path.map((part) => `/${escapePart(String(typeof part === 'object' ? part.key : part))}`).join('')
 }
 
-function escape(part: string): string {
+function escapePart(part: string): string {
   return part.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 

@@ -2,13 +2,14 @@
  * One attempt of one job: its abort signal, its memo, its fenced writes, and the ways in which it can end other than by
  * its handler (cancelled, drained, timed out, lease lost). Never writes without its epoch.
  */
+
+import { type Classified, classify, type ErrorRule } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
-import type { Classified, ErrorRule } from '../core/classify.js'
 import { UntildoneError } from '../core/errors.js'
-import { type AttemptRecord, type Claimed, isTombstone, type Store, type StepRow } from '../stores/store.js'
 import type { RegisteredType } from '../engine/registry.js'
+import { type AttemptRecord, type Claimed, isTombstone, type StepRow, type Store } from '../stores/store.js'
 import { Notes } from './notes.js'
-import { classifyInStep, Steps } from './steps.js'
+import { Steps } from './steps.js'
 
 /** Why an attempt was told to stop. */
 export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost'
@@ -31,6 +32,8 @@ export class Attempt {
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
+  /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
+  private failures: WeakMap<object, { step: string; classified: Classified }> | null = null
 
   constructor(
     readonly claimed: Claimed,
@@ -118,8 +121,19 @@ export class Attempt {
     return this.store.record({ jobId: this.id, epoch: this.epoch, ...record })
   }
 
-  classify(error: unknown, step: readonly ErrorRule[] | undefined, key: string): Classified {
-    return classifyInStep(error, { step, type: this.type.handler.settings.errors }, key)
+  /** Verdict of an error by the rules of step and type; the step in which it first surfaced has decided it for good. */
+  classify(error: unknown, step?: readonly ErrorRule[], key = ''): Classified {
+    const object = typeof error === 'object' && error !== null ? error : null
+    const known = object && this.failures?.get(object)
+    if (known) return known.classified
+    const classified = classify(error, { step, type: this.type.handler.settings.errors })
+    if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified })
+    return classified
+  }
+
+  /** The step in which this error surfaced, or null. */
+  stepOf(error: unknown): string | null {
+    return (typeof error === 'object' && error !== null && this.failures?.get(error)?.step) || null
   }
 
   /** Stable across attempts and submits of the same business operation; hashed, so that it tells the far side nothing. */

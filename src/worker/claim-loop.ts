@@ -4,8 +4,8 @@
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
-import type { Claimed, Store } from '../stores/store.js'
 import type { Registry } from '../engine/registry.js'
+import type { Claimed, Store } from '../stores/store.js'
 
 const LOOK_EVERY_MS = 1000
 /** One claim in so many serves the lower priorities first. */

@@ -2,15 +2,15 @@
  * One attempt as a pipeline: memo, handler, output, verify, verdict, commit. Whatever the handler does, exactly one fenced
  * move ends the attempt, and it is repeated until the store has taken or refused it.
  */
+
+import type { Classified } from '../core/classify.js'
+import { UntildoneError } from '../core/errors.js'
 import type { Actor, ErrorInfo } from '../core/job.js'
 import { clip, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
-import { UntildoneError } from '../core/errors.js'
-import type { Classified } from '../core/classify.js'
 import type { JobContext } from '../define/context.js'
 import type { Moved } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
-import { classifyInStep, stepErrors } from './steps.js'
 
 export interface Environment {
   worker: string
@@ -91,11 +91,11 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
   const error = end.kind === 'threw' ? end.error : attempt.stopReason
   if (stopped === 'timeout' || stopped === 'deadline')
     return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
-  const classified = classifyInStep(error, { type: attempt.type.handler.settings.errors }, '')
+  const classified = attempt.classify(error)
   if (classified.verdict === 'harmless' && stopped === null) {
     const accepted = await acceptResult(attempt, classified.result ?? null)
     if (accepted.ok) {
-      attempt.notes.warn(classified.code, classified.message, stepOf(error))
+      attempt.notes.warn(classified.code, classified.message, attempt.stepOf(error))
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, accepted)
     }
     return commit(
@@ -105,10 +105,6 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     )
   }
   return commit(attempt, env, errored(attempt, env, actor, error, classified))
-}
-
-function stepOf(error: unknown): string | null {
-  return (typeof error === 'object' && error !== null ? stepErrors.get(error)?.step : null) || null
 }
 
 type Accepted = { ok: true; result: string; files: string[] } | { ok: false; error: unknown }
@@ -152,7 +148,7 @@ async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted>
 
 function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknown, known?: Classified): Event {
   const { settings } = attempt.type.handler
-  const classified = known ?? classifyInStep(error, { type: settings.errors }, '')
+  const classified = known ?? attempt.classify(error)
   const deadline = attempt.stopped === 'deadline'
   const verdict = deadline ? 'permanent' : classified.verdict === 'harmless' ? 'transient' : classified.verdict
   const info: ErrorInfo = {
@@ -160,7 +156,7 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
     class: verdict,
     message: classified.message,
     messages: [clip(classified.message, 2000)],
-    step: stepOf(error),
+    step: attempt.stepOf(error),
     rule: deadline ? 'built-in deadline' : classified.rule,
     details: safeDetails(classified.details),
     attempts: attempt.number,

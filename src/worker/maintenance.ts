@@ -6,8 +6,8 @@ import type { Clock, Timer } from '../core/clock.js'
 import type { Actor } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { type Event, transition } from '../core/lifecycle.js'
-import type { EngineParts } from '../engine/parts.js'
 import type { Files } from '../engine/files.js'
+import type { EngineParts } from '../engine/parts.js'
 import { killStrays } from '../process/index.js'
 
 const TICK_MS = 1000

@@ -3,7 +3,7 @@
  * A value is handed to the handler only after its record is on disk. Never runs a recorded step again.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { classify, type Classified, type ErrorRule } from '../core/classify.js'
+import type { ErrorRule } from '../core/classify.js'
 import { type Duration, parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { StepContext, StepOptions } from '../define/context.js'
@@ -17,9 +17,6 @@ interface Scope {
 }
 
 const scopes = new AsyncLocalStorage<Scope>()
-
-/** What a failing step knows of its error, kept until the error leaves the handler. */
-export const stepErrors = new WeakMap<object, { step: string; classified: Classified }>()
 
 export class Steps {
   private readonly counters = new Map<string, number>()
@@ -201,17 +198,4 @@ function timeLimit(attempt: Attempt, key: string, timeout: Duration) {
     }
   })
   return { signal: controller.signal, passed, stop }
-}
-
-/** Verdict of an error by the rules of step and type; remembered for when the error leaves the handler. */
-export function classifyInStep(
-  error: unknown,
-  tables: { step?: readonly ErrorRule[]; type: readonly ErrorRule[] },
-  step: string,
-): Classified {
-  const known = typeof error === 'object' && error !== null ? stepErrors.get(error) : undefined
-  if (known) return known.classified
-  const classified = classify(error, tables)
-  if (typeof error === 'object' && error !== null) stepErrors.set(error, { step, classified })
-  return classified
 }

@@ -41,8 +41,8 @@ export class Worker {
     private readonly entropy: Entropy,
     private readonly options: WorkerOptions,
   ) {
-    this.boot = entropy.token(9)
-    this.startedAt = clock.now()
+    this.boot = this.entropy.token(9)
+    this.startedAt = this.clock.now()
   }
 
   /** Jobs this worker runs now. */

@@ -4,7 +4,7 @@
  * warnings, logs), fenced by its epoch. Nothing here knows which state follows which.
  */
 import { chain } from '../../core/history.js'
-import { partsOf, type LiveJob } from '../../core/job.js'
+import { type LiveJob, partsOf } from '../../core/job.js'
 import { plainText, utf8Length } from '../../core/json.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
 import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved } from '../store.js'

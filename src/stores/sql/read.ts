@@ -1,7 +1,7 @@
 /**
  * Reading: one job, lists, groups, and what belongs to a job. Every statement that a caller's request reaches names the tenant.
  */
-import { type Status, STATUSES } from '../../core/job.js'
+import { STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
   GroupSummary,

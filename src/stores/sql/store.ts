@@ -34,7 +34,7 @@ import {
   logsPlan,
   stepsPlan,
 } from './read.js'
-import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, liveOf, LIVE_COLUMNS } from './rows.js'
+import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
 import { changeOf, INLINE_BYTES, KEYED, pinFiles, submitPlan } from './submit.js'
 
 export interface SqlStoreOptions {

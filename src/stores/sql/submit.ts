@@ -1,8 +1,9 @@
 /**
  * Storing new jobs: job, live row, first history entry, idempotency key, file pins and tags, all in one transaction.
  */
-import { utf8Length } from '../../core/json.js'
+
 import { partsOf } from '../../core/job.js'
+import { utf8Length } from '../../core/json.js'
 import { statusOf } from '../../core/lifecycle.js'
 import type { Change, NewJob, Submitted } from '../store.js'
 import { each, type Plan, run, type Value } from './plan.js'

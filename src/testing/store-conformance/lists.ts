@@ -80,7 +80,7 @@ function matches(job: StoredJob, filter: JobFilter, all: readonly StoredJob[], n
   return conditions.every(Boolean)
 }
 
-const valueOf = (job: StoredJob, order: JobFilter['order']): number =>
+const positionOf = (job: StoredJob, order: JobFilter['order']): number =>
   order === '-updatedAt' ? updatedAt(job) : order === '-finishedAt' ? job.outcome!.finishedAt : job.record.createdAt
 
 /** The whole answer by the model. */
@@ -89,7 +89,7 @@ function model(all: readonly StoredJob[], filter: JobFilter, now: number): Store
   return all
     .filter((job) => matches(job, filter, all, now))
     .sort((a, b) => {
-      const by = valueOf(a, filter.order) - valueOf(b, filter.order)
+      const by = positionOf(a, filter.order) - positionOf(b, filter.order)
       return sign * (by || (a.record.id < b.record.id ? -1 : 1))
     })
 }
@@ -149,7 +149,7 @@ export function listTests({ test }: Suite): void {
           const page = await bench.store.list({ ...filter, limit: 7, ...(after ? { after } : {}) })
           if (page.length === 0) break
           paged.push(...idsOf(page))
-          after = { value: valueOf(page.at(-1)!, order), id: page.at(-1)!.record.id }
+          after = { value: positionOf(page.at(-1)!, order), id: page.at(-1)!.record.id }
         }
         expect(paged, `paged ${name}`).toEqual(wanted)
         if (wanted.length > 0) nonEmpty++
