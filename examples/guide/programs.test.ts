@@ -9,16 +9,30 @@ import { createClient } from 'untildone/client'
 import { createServer, listen } from 'untildone/server'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { embed } from './embed.js'
+import { HttpError } from './far-side.js'
 import { stamp, stampHandler } from './files.js'
 import { greeting } from './follow.js'
 import { greetHandler } from './greet.js'
+import { helloHandler } from './hello.js'
 import { mounted } from './mounted.mjs'
+import { rig } from './support.js'
+import { vendor } from './vendor.js'
 
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'untildone-guide-'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+it('the job of the README: what is converted is not converted again', async () => {
+  const jobs = await rig([helloHandler])
+  vendor.trouble.publish = [new HttpError(503), new HttpError(503)]
+  const job = await jobs.run('hello', { name: 'Ada' })
+  expect(job).toMatchObject({ status: 'completed', result: { text: 'Hello Ada' } })
+  expect(vendor.calls).toEqual({ convert: 1, publish: 3 })
+  expect([...vendor.published.values()]).toEqual(['Hello Ada'])
+  await jobs.app.stop()
+})
 
 it('embeds: the same key is the same job, over HTTP and in the process', async () => {
   expect(await embed(folder)).toBe('Hello Ada Hello Ada true')

@@ -97,8 +97,8 @@ export async function dataCheck(dataDir: string): Promise<Check[]> {
       ),
     ]
   } finally {
-    rmSync(path, { force: true })
-    if (!existed) removeEmpty(dataDir)
+    tidy(() => rmSync(path))
+    if (!existed) tidy(() => rmdirSync(dataDir))
   }
 }
 
@@ -161,11 +161,11 @@ export async function jobsCheck(jobsDir: string, cwd: string): Promise<Check> {
   }
 }
 
-function removeEmpty(dir: string): void {
+function tidy(remove: () => void): void {
   try {
-    rmdirSync(dir)
+    remove()
   } catch {
-    // Not empty any more: it stays.
+    // It was never made, or somebody has put something into it meanwhile.
   }
 }
 

@@ -59,6 +59,7 @@ class Watcher {
   private toldTry = 0
   private region: LiveRegion | null = null
   private last = ''
+  private ended = false
 
   constructor(
     private readonly context: Context,
@@ -86,6 +87,7 @@ class Watcher {
         if (job.done || (job.status === 'blocked' && this.request.failOnBlocked)) return job
       }
     } finally {
+      this.ended = true
       this.region?.end()
     }
     return this.job!
@@ -95,7 +97,7 @@ class Watcher {
     const { io, errStyle } = this.context
     const width = io.columns() ?? 80
     const lines = jobFrame(this.view!, errStyle, width, this.context.now(), tick)
-    if (this.job!.done || width < 60) return lines
+    if (this.ended || width < 60) return lines
     return [...lines, errStyle.dim('Ctrl-C stops watching; the job carries on.')]
   }
 

@@ -47,7 +47,8 @@ export function jobFrame(view: JobView, style: Style, width: number, now: number
     lines.push(...tryLines(view, style, width))
   }
   lines.push(paintStatus(job, style, cutTo(status, width - 1)))
-  if (lost) lines.push(style.yellow(cutTo('Connection lost - your job carries on. Trying again…', width - 1)))
+  if (lost && !job.done)
+    lines.push(style.yellow(cutTo('Connection lost - your job carries on. Trying again…', width - 1)))
   return lines
 }
 

@@ -188,6 +188,9 @@ describe('transport', () => {
       UntildoneConnectionError,
     )
     expect(fake.requests).toHaveLength(2)
+    fake.routes[path] = (_, response) => problem(response, 503, 'outcome-unknown')
+    await expect(client().keys.create({ name: 'n', scopes: ['admin'] })).rejects.toMatchObject({ status: 503 })
+    expect(fake.requests).toHaveLength(3)
   })
 
   it('uploads a file with its name and type, and sends a stream only once', async () => {

@@ -286,6 +286,7 @@ describe('watching without a stream', () => {
     fake.jobs = jobs
     finish()
     expect(statuses(await watching)).toEqual(['processing', 'completed'])
+    expect(seen.at(-1)).toBe('poll')
   })
 
   it('throws at once for a job that is not there, and later when it is gone', async () => {

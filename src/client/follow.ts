@@ -65,16 +65,24 @@ class Follower {
   }
 
   async *run(stream: boolean): AsyncGenerator<WireJob, void> {
-    if (!this.seen.job) await this.seen.refresh()
+    if (!this.seen.job) await this.look()
     if (!stream) this.streamAt = Infinity
     yield this.seen.job!
     while (!this.seen.job!.done) {
       this.signal?.throwIfAborted()
       if (this.clock.now() >= this.streamAt) {
         yield* this.streamOnce()
-        if (!this.seen.job!.done && (await this.seen.refresh())) yield this.seen.job!
+        if (!this.seen.job!.done && (await this.look())) yield this.seen.job!
       } else if (await this.betweenStreams()) yield this.seen.job!
     }
+  }
+
+  /** Reads the job as often as it takes. */
+  private async look(): Promise<boolean> {
+    const changed = await this.seen.refresh()
+    // It got through again; how we hear of the next change is said when that is known.
+    if (this.connection === 'lost') this.say('poll')
+    return changed
   }
 
   private say(connection: Connection): void {
@@ -137,7 +145,7 @@ class Follower {
     const frame = (data ?? {}) as { job?: WireJob; data?: WireEvent['data'] }
     if (plain && event === 'snapshot' && frame.job?.id === this.id && !frame.job.done) return this.seen.adopt(frame.job)
     if (plain && event === 'job.progress' && frame.data && this.seen.progressed(frame as WireEvent)) return true
-    return this.seen.refresh()
+    return this.look()
   }
 
   private streamTrouble(retryAfterMs: number | null = null): void {
@@ -174,12 +182,12 @@ class Follower {
         if (!(error instanceof UntildoneConnectionError || (error instanceof UntildoneApiError && error.retryable)))
           throw error
         this.holdAt = this.clock.now() + HOLD_AGAIN_MS
-        return this.seen.refresh()
+        return this.look()
       }
     }
     const pause = Math.max(250, this.seen.pauseMs * (0.8 + 0.4 * this.clock.random()))
     await this.clock.sleep(Math.min(pause, Math.max(250, leftMs)), this.signal)
-    const changed = await this.seen.refresh()
+    const changed = await this.look()
     this.say('poll')
     return changed
   }

@@ -34,7 +34,8 @@ export class Actions {
     const job = await this.parts.get(caller, id)
     // Asked again while it is stopping: the answer is the same as to the first request.
     if (moved.outcome === 'refused' && moved.live.state !== 'cancelling') throw refused(job)
-    return { job, pending: !job.done }
+    // Finished before the cancel reached its worker: `cancelled` is not said of a job that is not.
+    return { job, pending: job.status !== 'cancelled' }
   }
 
   async retry(caller: Caller, id: string, request: ActionRequest & { resetAttempts?: boolean }): Promise<WireJob> {

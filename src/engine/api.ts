@@ -146,7 +146,7 @@ export interface Engine {
   list(caller: Caller, query: ListQuery): Promise<Page<WireJob>>
   group(caller: Caller, groupId: string): Promise<WireGroup>
 
-  /** `pending: true` while a worker still has to stop (202), else it is cancelled already (200). */
+  /** `pending: false`: it is cancelled (200). Else the worker was asked to stop (202); the job says how it ended if it already has. */
   cancel(
     caller: Caller,
     id: string,

@@ -41,7 +41,7 @@ export class TestRig {
     private readonly driver: { transactions: number },
     private readonly filesDir: string,
     private handlers: readonly JobHandler[],
-    private readonly options: TestRigOptions,
+    private options: TestRigOptions,
     private readonly entropy: ReturnType<typeof testEntropy>,
   ) {}
 
@@ -126,10 +126,14 @@ export class TestRig {
     await this.buried()
   }
 
-  /** Starts a new process over the same store, with other handlers if given. */
-  async restart(handlers: readonly JobHandler[] = this.handlers): Promise<void> {
+  /** Starts a new process over the same store, with other handlers and options if given. */
+  async restart(
+    handlers: readonly JobHandler[] = this.handlers,
+    options: TestRigOptions = this.options,
+  ): Promise<void> {
     if (this.process.alive) await this.stop()
     this.handlers = handlers
+    this.options = options
     await this.boot()
   }
 

@@ -30,11 +30,12 @@ export class ClaimLoop {
   /** Ends of attempts that are in the next commit, which the next claim follows. */
   private settling = 0
   private claiming = false
-  private again = false
   private stopped = true
   private claims = 0
   private rotation = 0
   private timer: Timer | null = null
+  /** The instant the timer is set for. */
+  private armedFor = Number.POSITIVE_INFINITY
   private looker: Timer | null = null
 
   constructor(private readonly options: ClaimLoopOptions) {}
@@ -93,32 +94,36 @@ export class ClaimLoop {
     if (!this.stopped) this.looker = this.options.clock.after(LOOK_EVERY_MS, () => void this.look())
   }
 
+  /** Sets the timer for the next lane that becomes ready; lanes that are ready now wait for a slot, not for time. */
   private arm(): void {
     const now = this.options.clock.now()
-    const next = Math.min(...this.lanes.values())
+    let next = Number.POSITIVE_INFINITY
+    for (const at of this.lanes.values()) if (at > now && at < next) next = at
+    if (next === this.armedFor) return
     this.timer?.cancel()
+    this.armedFor = next
     this.timer = Number.isFinite(next)
-      ? this.options.clock.after(Math.max(0, next - now), () => this.claimSoon())
+      ? this.options.clock.after(next - now, () => {
+          this.armedFor = Number.POSITIVE_INFINITY
+          this.claimSoon()
+        })
       : null
   }
 
   private claimSoon(): void {
-    if (this.stopped) return
-    if (this.claiming) {
-      this.again = true
-      return
-    }
+    // While a claim is under way its end looks again.
+    if (this.stopped || this.claiming) return
     const lanes = this.quotas()
-    if (lanes.length === 0) return
+    if (lanes.length === 0) return this.arm()
     this.claiming = true
-    this.again = false
     const { store, worker } = this.options
     // Lanes are forgotten before the claim and remembered after it if they gave all that was asked: a hint that comes meanwhile stays.
     for (const { lane } of lanes) this.lanes.delete(lane)
     const reverse = ++this.claims % REVERSE_EVERY === 0
+    let asked = 0
     store
-      .claim({ worker, lanes, limit: () => (this.stopped ? 0 : this.free), reverse })
-      .then((claimed) => this.took(lanes, claimed))
+      .claim({ worker, lanes, limit: () => (asked = this.stopped ? 0 : this.free), reverse })
+      .then((claimed) => this.took(lanes, claimed, asked))
       .catch((error) => {
         for (const { lane } of lanes)
           if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
@@ -126,19 +131,18 @@ export class ClaimLoop {
       })
       .finally(() => {
         this.claiming = false
-        if (this.again) this.claimSoon()
-        else this.arm()
+        this.claimSoon()
       })
   }
 
-  private took(lanes: readonly { lane: string; limit: number }[], claimed: readonly Claimed[]): void {
+  private took(lanes: readonly { lane: string; limit: number }[], claimed: readonly Claimed[], asked: number): void {
     const given = new Map<string, number>()
     for (const { live } of claimed) {
       this.count(live.lane, 1)
       given.set(live.lane, (given.get(live.lane) ?? 0) + 1)
     }
     // A lane that gave everything that was asked, or that was cut off by the total, may hold more.
-    const full = this.free <= 0
+    const full = claimed.length >= asked
     for (const { lane, limit } of lanes) if ((given.get(lane) ?? 0) >= limit || full) this.lanes.set(lane, 0)
     if (claimed.length > 0) this.options.onClaimed(claimed)
   }
@@ -148,7 +152,7 @@ export class ClaimLoop {
     const free = this.free
     if (free <= 0) return []
     const now = this.options.clock.now()
-    const ready: { lane: string; limit: number }[] = []
+    const ready: { lane: string; queue: string; type: string; limit: number }[] = []
     for (const [lane, at] of this.lanes) {
       if (at > now) continue
       const { queue, type } = partsOf(lane)
@@ -159,14 +163,29 @@ export class ClaimLoop {
         this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0),
         known.handler.settings.concurrency - (this.busy.types.get(type) ?? 0),
       )
-      if (limit > 0) ready.push({ lane, limit })
+      if (limit > 0) ready.push({ lane, queue, type, limit })
     }
     if (ready.length <= 1) return ready
     const share = Math.max(1, Math.ceil(free / ready.length))
     const start = this.rotation++ % ready.length
-    return [...ready.slice(start), ...ready.slice(0, start)].map(({ lane, limit }) => ({
-      lane,
-      limit: Math.min(limit, share),
-    }))
+    // Lanes of one queue or type share its limit: what one may take in this claim, the next may not.
+    const planned = { queues: new Map<string, number>(), types: new Map<string, number>() }
+    const shares: { lane: string; limit: number }[] = []
+    for (const one of [...ready.slice(start), ...ready.slice(0, start)]) {
+      const { lane, queue, type } = one
+      const queued = planned.queues.get(queue) ?? 0
+      const typed = planned.types.get(type) ?? 0
+      const limit = Math.min(
+        share,
+        one.limit,
+        this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0) - queued,
+        this.options.registry.get(type)!.handler.settings.concurrency - (this.busy.types.get(type) ?? 0) - typed,
+      )
+      if (limit <= 0) continue
+      planned.queues.set(queue, queued + limit)
+      planned.types.set(type, typed + limit)
+      shares.push({ lane, limit })
+    }
+    return shares
   }
 }

@@ -63,9 +63,11 @@ async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
     await attempt.loadMemo()
     const job = env.contextOf(attempt, parseJson(attempt.claimed.record.input))
     const returned = attempt.type.handler.run(job)
-    if (!(returned instanceof Promise)) return { kind: 'returned', value: returned }
+    // Not only our own Promise: query builders and other realms have theirs.
+    if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
+      return { kind: 'returned', value: returned }
     return await Promise.race([
-      returned.then((value): End => ({ kind: 'returned', value })),
+      Promise.resolve(returned).then((value): End => ({ kind: 'returned', value })),
       attempt.left.then((): End => ({ kind: 'left' })),
     ])
   } catch (error) {

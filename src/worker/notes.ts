@@ -19,6 +19,7 @@ export class Notes {
   private logs: LogRow[] = []
   private timer: Timer | null = null
   private logged = 0
+  private stage: string | null | undefined
   warned = 0
 
   constructor(
@@ -28,15 +29,18 @@ export class Notes {
   ) {}
 
   setProgress(stage: string | null, { message, completed, total, unit }: ProgressUpdate): void {
+    const name = stage === null || stage === undefined ? null : text(stage, NAME_MAX)
     this.progress = {
-      stage: stage === null || stage === undefined ? null : text(stage, NAME_MAX),
+      stage: name,
       message: message === undefined ? null : text(message, MESSAGE_MAX),
       completed: number(completed),
       total: number(total),
       unit: unit === undefined ? null : text(unit, NAME_MAX),
       updatedAt: this.clock.now(),
     }
-    this.arm()
+    // A new stage is news, and rare; counting within one is told at most once a second.
+    this.arm(name === this.stage ? EVERY_MS : 0)
+    this.stage = name
   }
 
   warn(code: string, message: string, step: string | null): void {
@@ -83,8 +87,12 @@ export class Notes {
     return taken
   }
 
-  private arm(): void {
-    this.timer ??= this.clock.after(EVERY_MS, () => {
+  private arm(ms = EVERY_MS): void {
+    if (ms === 0) {
+      this.timer?.cancel()
+      this.timer = null
+    }
+    this.timer ??= this.clock.after(ms, () => {
       this.timer = null
       const taken = this.take()
       // A note that cannot be written must not end the attempt; the next fenced write says whether the lease is lost.

@@ -185,7 +185,7 @@ class DevConsole {
       jobs: this.jobs,
       sample: this.sample()?.type ?? null,
     }
-    const keys = this.live ? `\n\n${keysLine(facts.sample)}\n` : ''
+    const keys = this.live ? `\n\n${keysLine(facts.sample, width)}\n` : ''
     const plain = [`ready  ${message.url}/v1  store ${message.store}`, ...jobLines(facts, width)].join('\n')
     const types = this.jobs.map((job) => job.type)
     this.event(
@@ -206,14 +206,16 @@ class DevConsole {
   private showJob(job: Extract<FromChild, { kind: 'job' }>['job']): void {
     const now = this.context.now()
     const entries = this.feed.take(job, now, `${this.url}${job.links.self}`)
-    const width = Math.min(24, Math.max(5, ...this.jobs.map((one) => one.type.length)))
-    for (const entry of entries) this.event(entryJson(entry), renderEntry(entry, this.context.outStyle, width))
+    const { outStyle, io } = this.context
+    const typeWidth = Math.min(24, Math.max(5, ...this.jobs.map((one) => one.type.length)))
+    for (const entry of entries)
+      this.event(entryJson(entry), renderEntry(entry, outStyle, typeWidth, io.columns() ?? 100))
     if (entries.length === 0 || job.status !== 'completed' || this.toldFirst || !this.live) return
     this.toldFirst = true
     const known = this.jobs.find((one) => one.type === job.type)
     if (!known) return
     const input = sampleInput(known.inputSchema as Json)?.value ?? {}
-    this.context.io.out(`${firstDone(this.url, job.type, known.file, input, this.feed.wasHurt(job.id))}\n`)
+    io.out(`${firstDone(this.url, job.type, known.file, input, this.feed.wasHurt(job.id))}\n`)
   }
 
   private showBroken(broken: readonly Failure[], then: string): void {

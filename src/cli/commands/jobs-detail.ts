@@ -41,25 +41,32 @@ export const jobsTries: CommandSpec = {
     const tries = (await context.client.attempts(id, { signal: context.interrupted })).sort(
       (a, b) => b.attempt - a.attempt,
     )
+    if (context.options.json) return context.printJson({ items: tries })
+    if (context.options.ndjson) return printEach(context, tries)
+    if (tries.length === 0) return context.say('Not tried yet.')
+    const width = context.io.outIsTerminal ? context.io.columns() : null
+    const narrow = width !== null && width < 50
     const columns: Column[] = [
       { title: 'TRY', align: 'right' },
       { title: 'ENDED' },
       { title: 'TOOK', align: 'right' },
       { title: 'NEXT', align: 'right' },
-      { title: 'WHY', shrinkTo: 16 },
-      { title: 'RULE', shrinkTo: 6 },
-      { title: 'WORKER', shrinkTo: 6 },
     ]
+    if (!narrow) columns.push({ title: 'WORKER', shrinkTo: 6 })
     const rows = tries.map((one) => [
       String(one.attempt),
       ENDS[one.outcome] ?? clean(one.outcome),
       formatDuration(one.durationMs),
       one.retryInMs === null ? '' : `in ${formatDuration(one.retryInMs)}`,
-      whyOf(one),
-      clean(one.rule ?? ''),
       clean(one.workerId ?? ''),
     ])
-    printList(context, tries, columns, rows, 'Not tried yet.')
+    const [head, ...lines] = table(columns, rows, width).split('\n')
+    // The reason is what one looks for, so it is never cut: it stands below its try.
+    const whole = lines.flatMap((line, i) => [
+      line,
+      ...whyOf(tries[i]!).map((text) => `     ${context.outStyle.yellow(text)}`),
+    ])
+    context.print([head, ...whole].join('\n'))
   },
 }
 
@@ -73,8 +80,10 @@ const ENDS: Record<WireAttempt['outcome'], string> = {
   cancelled: 'cancelled',
 }
 
-function whyOf({ error, verdict }: WireAttempt): string {
-  return error ? clean(`${verdict ? `${verdict}, ` : ''}${error.code}: ${error.message}`) : ''
+function whyOf({ error, verdict, rule }: WireAttempt): string[] {
+  if (!error) return []
+  const judged = verdict ? [`${verdict}${rule ? `, by ${rule}` : ''}`] : []
+  return [`${error.code}: ${error.message}`, ...judged].map(clean)
 }
 
 export const jobsHistory: CommandSpec = {

@@ -44,9 +44,12 @@ export function jobLines({ jobs, jobsDir }: Pick<BannerFacts, 'jobs' | 'jobsDir'
   ]
 }
 
-export function keysLine(sample: string | null): string {
-  const first = sample ? `t run "${clean(sample)}"   ` : ''
-  return `  ${first}o open the API reference   k kill the worker   q quit`
+export function keysLine(sample: string | null, width: number): string {
+  const keys = [sample && `t run "${clean(sample)}"`, 'o open the API reference', 'k kill the worker', 'q quit'].filter(
+    (key) => key !== null,
+  )
+  const line = `  ${keys.join('   ')}`
+  return widthOf(line) < width ? line : keys.map((key) => `  ${key}`).join('\n')
 }
 
 /** Said once, after the first job that completed. */

@@ -51,7 +51,7 @@ it('does not tell of the storing of a job that was there long before', () => {
 
 it('explains a try that did not work, and never calls it failed', () => {
   const [, entry] = new JobFeed().take(retrying(), NOW, URL_)
-  const text = renderEntry(entry!, plain, 5).replace(/\d\d:\d\d:\d\d/, 'T')
+  const text = renderEntry(entry!, plain, 5, 80).replace(/\d\d:\d\d:\d\d/, 'T')
   expect(text).toBe(
     [
       '  T  hello  1b7e4a10  processing  2/2 Convert, try 1 did not work',
@@ -59,6 +59,9 @@ it('explains a try that did not work, and never calls it failed', () => {
       '            transient, next try in 2.0 s',
     ].join('\n'),
   )
+  const narrow = renderEntry(entry!, plain, 5, 40).split('\n')
+  expect(narrow[1]).toBe('    2/2 Convert, try 1 did not work')
+  for (const line of narrow) expect(line.length).toBeLessThan(40)
   expect(entryJson(entry!)).toMatchObject({
     event: 'job',
     id: ID,

@@ -101,14 +101,21 @@ function stageOf(job: WireJob): string {
   return job.progress?.message ? clean(job.progress.message) : 'working'
 }
 
-/** The entry as lines for a terminal. */
-export function renderEntry({ at, job, text, more }: FeedEntry, style: Style, typeWidth: number): string {
-  const retrying = job.ops?.phase === 'retrying'
-  const word = padTo(job.status, 10)
-  const head = `  ${style.dim(clockTime(at))}  ${padTo(clean(job.type), typeWidth)}  ${style.dim(shortId(job.id))}  `
-  const indent = ' '.repeat(12)
-  const lines = more.filter(Boolean).map((line) => `${indent}${retrying ? style.yellow(line) : style.dim(line)}`)
-  return [`${head}${paint(style, job.status, word)}  ${retrying ? style.yellow(text) : text}`, ...lines].join('\n')
+/** The entry as lines; below 60 columns the text stands under its job. */
+export function renderEntry(
+  { at, job, text, more }: FeedEntry,
+  style: Style,
+  typeWidth: number,
+  width: number,
+): string {
+  const narrow = width < 60
+  const shade = job.ops?.phase === 'retrying' ? style.yellow : (line: string) => line
+  const head = `  ${style.dim(clockTime(at))}  ${padTo(clean(job.type), typeWidth)}  ${style.dim(shortId(job.id))}`
+  const status = paint(style, job.status, narrow ? job.status : padTo(job.status, 10))
+  const below = (narrow ? [shade(text), ...more] : more)
+    .filter(Boolean)
+    .map((line) => `${' '.repeat(narrow ? 4 : 12)}${shade(line)}`)
+  return [narrow ? `${head}  ${status}` : `${head}  ${status}  ${shade(text)}`, ...below].join('\n')
 }
 
 /** The entry as one line of JSON. */

@@ -1,0 +1,260 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type HandlerOptions, type JobContext, type JobHandler, until } from '../define/index.js'
+import { LOCAL } from '../engine/api.js'
+import { rigs } from '../testing/fixtures/rigs.js'
+import type { TestRig, TestRigOptions } from '../testing/index.js'
+
+const open = rigs()
+
+/** Jobs that stay until they are let go, and what ran when. */
+class Gate {
+  readonly started: string[] = []
+  readonly running = new Set<string>()
+  most = 0
+  private readonly waiting = new Map<string, () => void>()
+
+  handler(name: string, options: HandlerOptions<any, any> = {}): JobHandler {
+    const definition = defineJob(name, { input: z.object({ id: z.string() }) })
+    return definition.handler(options, async (job: JobContext<{ id: string }>) => {
+      const { id } = job.input
+      this.started.push(id)
+      this.running.add(id)
+      this.most = Math.max(this.most, this.running.size)
+      await new Promise<void>((resolve) => this.waiting.set(id, resolve))
+      this.running.delete(id)
+      return null
+    }) as unknown as JobHandler
+  }
+
+  release(id: string): void {
+    this.waiting.get(id)?.()
+    this.waiting.delete(id)
+  }
+
+  /** Lets one after the other go until nothing runs any more. */
+  async drain(rig: TestRig): Promise<void> {
+    for (await rig.settle(); this.running.size > 0; await rig.settle()) this.release([...this.running][0]!)
+  }
+}
+
+async function gated(gate: Gate, handlers: JobHandler[], options: TestRigOptions = {}) {
+  const rig = await open(handlers, options)
+  const submit = (id: string, type = handlers[0]!.definition.name, more = {}) => rig.submit(type, { id }, more)
+  return { rig, submit, drain: () => gate.drain(rig) }
+}
+
+describe('capacity', () => {
+  it('never runs more than its slots, and fills them at once', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')], { worker: { slots: 4 } })
+    await Promise.all(Array.from({ length: 20 }, (_, i) => submit(`${i}`)))
+    await rig.settle()
+    expect(gate.running.size).toBe(4)
+    gate.release('0')
+    await rig.settle()
+    expect(gate.running.size).toBe(4)
+    expect(gate.started).toEqual(['0', '1', '2', '3', '4'])
+    await drain()
+    expect(gate.most).toBe(4)
+    expect(gate.started).toHaveLength(20)
+  })
+
+  it('never runs more of a queue than its concurrency, whatever the types and tenants in it', async () => {
+    const gate = new Gate()
+    const handlers = ['a', 'b', 'c'].map((name) => gate.handler(name, { queue: 'slow' }))
+    const { rig, submit, drain } = await gated(gate, handlers, { queues: { slow: { concurrency: 2 } } })
+    await Promise.all(Array.from({ length: 9 }, (_, i) => submit(`${i}`, 'abc'[i % 3])))
+    await rig.settle()
+    expect(gate.running.size).toBe(2)
+    await drain()
+    expect(gate.most).toBe(2)
+    expect(gate.started).toHaveLength(9)
+  })
+
+  it('never runs more of a type than its concurrency, whatever the tenants', async () => {
+    const gate = new Gate()
+    const { rig, drain } = await gated(gate, [gate.handler('t', { concurrency: 2 })])
+    const callers = ['x', 'y', 'z'].map((tenant) => ({ ...LOCAL, tenant }))
+    for (let i = 0; i < 9; i++) await rig.engine.submit(callers[i % 3]!, { type: 't', input: { id: `${i}` } }, null)
+    await rig.settle()
+    expect(gate.running.size).toBe(2)
+    await drain()
+    expect(gate.most).toBe(2)
+    expect(gate.started).toHaveLength(9)
+  })
+
+  it('one queue at its limit does not hold up another', async () => {
+    const gate = new Gate()
+    const handlers = [gate.handler('a', { queue: 'slow' }), gate.handler('b')]
+    const { rig, submit, drain } = await gated(gate, handlers, {
+      queues: { slow: { concurrency: 1 } },
+      worker: { slots: 4 },
+    })
+    for (let i = 0; i < 6; i++) await submit(`a${i}`, 'a')
+    for (let i = 0; i < 3; i++) await submit(`b${i}`, 'b')
+    await rig.settle()
+    expect([...gate.running].sort()).toEqual(['a0', 'b0', 'b1', 'b2'])
+    await drain()
+  })
+})
+
+describe('order', () => {
+  it('concurrency 1 is one after the other, in the order of submission', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t', { concurrency: 1 })])
+    const ids = Array.from({ length: 25 }, (_, i) => `${i}`)
+    await Promise.all(ids.map((id) => submit(id)))
+    await rig.settle()
+    expect(gate.started).toEqual(['0'])
+    await drain()
+    expect(gate.started).toEqual(ids)
+    expect(gate.most).toBe(1)
+  })
+
+  it('higher priority goes first', async () => {
+    const gate = new Gate()
+    const { submit, drain } = await gated(gate, [gate.handler('t')], { worker: { slots: 1 } })
+    await submit('running')
+    for (const [id, priority] of [
+      ['low', -5],
+      ['normal', 0],
+      ['high', 5],
+      ['urgent', 80],
+    ] as const)
+      await submit(id, 't', { priority })
+    await drain()
+    expect(gate.started).toEqual(['running', 'urgent', 'high', 'normal', 'low'])
+  })
+
+  it('a low priority does not starve while higher ones keep coming', async () => {
+    const gate = new Gate()
+    const { rig, submit } = await gated(gate, [gate.handler('t')], { worker: { slots: 1 } })
+    await submit('h0', 't', { priority: 100 })
+    await submit('low', 't', { priority: -100 })
+    await submit('h1', 't', { priority: 100 })
+    for (let i = 2; i < 40 && !gate.started.includes('low'); i++) {
+      await submit(`h${i}`, 't', { priority: 100 })
+      await rig.settle()
+      gate.release([...gate.running][0]!)
+    }
+    expect(gate.started.indexOf('low')).toBeGreaterThan(0)
+    expect(gate.started.indexOf('low')).toBeLessThanOrEqual(11)
+    await gate.drain(rig)
+  })
+
+  it('a lane full of work does not keep other lanes waiting', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('bulk'), gate.handler('rare')], {
+      worker: { slots: 2 },
+    })
+    await Promise.all(Array.from({ length: 50 }, (_, i) => submit(`bulk${i}`)))
+    await submit('rare0', 'rare')
+    await rig.settle()
+    gate.release([...gate.running][0]!)
+    await rig.settle()
+    gate.release([...gate.running][0]!)
+    await rig.settle()
+    expect(gate.started.indexOf('rare0')).toBeGreaterThanOrEqual(0)
+    await drain()
+    expect(gate.started).toHaveLength(51)
+  })
+})
+
+describe('wake-ups', () => {
+  it('a job starts without time passing, also after the worker was idle', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')])
+    for (const id of ['a', 'b']) {
+      const before = rig.clock.now()
+      await submit(id)
+      await rig.settle()
+      expect(gate.started).toContain(id)
+      expect(rig.clock.now()).toBe(before)
+      await rig.advance('1m')
+      await drain()
+    }
+  })
+
+  it('a scheduled job starts at its instant, also while another type is at its limit', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('full', { concurrency: 1 }), gate.handler('timed')])
+    await submit('f0', 'full')
+    await submit('f1', 'full')
+    await rig.settle()
+    await rig.advance(130)
+    const at = rig.clock.now() + 300
+    await submit('later', 'timed', { runAt: new Date(at) })
+    await rig.settle()
+    await submit('f2', 'full')
+    await rig.advance(299)
+    expect(gate.started).not.toContain('later')
+    await rig.advance(1)
+    expect(gate.started).toContain('later')
+    await drain()
+  })
+
+  it('jobs of several lanes that become due at one instant all start then, slots allowing', async () => {
+    const gate = new Gate()
+    const handlers = Array.from({ length: 7 }, (_, i) => gate.handler(`t${i}`))
+    const { rig, submit, drain } = await gated(gate, handlers, { worker: { slots: 5 } })
+    await rig.advance(130)
+    const runAt = new Date(rig.clock.now() + 200)
+    for (let i = 0; i < 7; i++) await submit(`${i}`, `t${i}`, { runAt })
+    await rig.advance(200)
+    expect(gate.running.size).toBe(5)
+    gate.release([...gate.running][0]!)
+    gate.release([...gate.running][1]!)
+    await rig.settle()
+    expect(gate.started).toHaveLength(7)
+    await drain()
+  })
+
+  it('a type this process does not have stays queued until a process has it', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('known'), gate.handler('other')])
+    await rig.restart([gate.handler('known'), gate.handler('other')], { worker: false })
+    const { id } = await submit('x', 'other')
+    await rig.restart([gate.handler('known')], {})
+    await submit('y', 'known')
+    await rig.advance('10s')
+    expect(gate.started).toEqual(['y'])
+    expect((await rig.get(id)).status).toBe('accepted')
+    await rig.restart([gate.handler('known'), gate.handler('other')])
+    await rig.settle()
+    expect(gate.started).toContain('x')
+    await drain()
+  })
+
+  it('a store that fails for a while delays jobs and loses none', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')])
+    const { claim } = rig.store
+    let failing = 3
+    rig.store.claim = async (request) => {
+      if (failing-- > 0) throw new Error('the store is away')
+      return claim.call(rig.store, request)
+    }
+    await submit('a')
+    await rig.advance('5s')
+    expect(gate.started).toEqual(['a'])
+    expect(rig.errors.map(String)).toEqual(Array(3).fill('Error: the store is away'))
+    rig.errors.length = 0
+    await drain()
+  })
+})
+
+describe('replaceHandlers', () => {
+  it('later attempts run the new code; a running one ends with the old', async () => {
+    const gate = new Gate()
+    const t = defineJob('t', { input: z.object({ id: z.string() }) })
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')])
+    await submit('old')
+    await rig.settle()
+    rig.app.replaceHandlers([t.handler({ retry: until() }, (job) => `new ${job.input.id}`) as unknown as JobHandler])
+    const fresh = await submit('fresh')
+    expect((await rig.untilDone(fresh)).result).toBe('new fresh')
+    await drain()
+    expect((await rig.engine.list(LOCAL, {})).items.map(({ status }) => status)).toEqual(['completed', 'completed'])
+  })
+})
