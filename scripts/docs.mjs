@@ -55,7 +55,8 @@ for (const page of PAGES.filter((page) => existsSync(join(root, page)))) {
     if (check) problems.push(`${page} is not what scripts/docs.mjs makes of it; run: node scripts/docs.mjs`)
     else writeFileSync(join(root, page), after)
   }
-  problems.push(...brokenLinks(page, after), ...foreignWords(page, withoutGenerated(after)))
+  problems.push(...brokenLinks(page, after), ...missingPaths(page, after), ...unknownCommands(page, after))
+  problems.push(...foreignWords(page, withoutGenerated(after)))
 }
 for (const line of problems) console.log(line)
 console.log(`${PAGES.length} pages, ${problems.length} problems`)
@@ -307,6 +308,25 @@ function anchorsIn(text) {
     anchorOf(heading),
   )
   return new Set([...headings, ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id]) => id)])
+}
+
+/** Files and folders of the repository that a page names in code. */
+function missingPaths(page, text) {
+  const named = [...text.matchAll(/`((?:src|test|docs|examples|scripts|bench)\/[\w./-]*)`/g)].map(([, path]) => path)
+  return [...new Set(named)]
+    .filter((path) => !existsSync(join(root, path)))
+    .map((path) => `${page} names ${path}, which does not exist`)
+}
+
+/** Commands of the product, in code and in blocks for a shell. */
+function unknownCommands(page, text) {
+  const words = COMMANDS.map(({ usage }) => usage.split(' ').filter((word) => /^[a-z]/.test(word)))
+  const known = (first, second) =>
+    words.some((word) => word[0] === first && (word.length === 1 || word[1] === second || second === undefined))
+  const named = text.matchAll(/(?:`|npx |^)untildone ([a-z]+)(?: ([a-z]+)\b(?!=))?/gm)
+  return [...named]
+    .filter(([, first, second]) => !known(first, second))
+    .map(([command]) => `${page} shows "${command.trim()}", which is no command`)
 }
 
 /** As GitHub makes them. */

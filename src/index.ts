@@ -5,7 +5,7 @@
 
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Clock, Entropy } from './core/clock.js'
 import { UntildoneError } from './core/errors.js'
 import type { WireJob } from './core/wire.js'
@@ -36,7 +36,7 @@ export interface UntildoneOptions {
   queues?: Record<string, { concurrency?: number }>
   /** `false`: accept jobs without running any. @default { slots: 16 } */
   worker?: { slots?: number; drainMs?: number } | false
-  /** Folder for uploaded files. @default beside the database */
+  /** Folder for uploaded files. @default `<database>-files` beside the database */
   filesDir?: string
   /** Word in API keys made here. @default 'live' */
   env?: string
@@ -115,7 +115,13 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     env: options.env ?? 'live',
     onSubmitting: (lane, runAt) => worker?.hint(lane, runAt),
   })
-  const maintenance = new Maintenance({ parts: engine.parts, files: engine.files, clock, onError })
+  const maintenance = new Maintenance({
+    parts: engine.parts,
+    files: engine.files,
+    clock,
+    onError,
+    holds: (id) => worker?.holds(id) ?? false,
+  })
   const settings: WorkerOptions = {
     slots: 16,
     drainMs: 20_000,
@@ -186,7 +192,7 @@ function localHandle(engine: Engine & EngineInside, id: string, mark: number): L
 
 function defaultFilesDir(store: Store): string {
   const { kind, location } = store.info
-  if (kind === 'sqlite' && location !== ':memory:') return join(dirname(resolve(location)), 'files')
+  if (kind === 'sqlite' && location !== ':memory:') return `${resolve(location)}-files`
   if (kind === 'sqlite') return mkdtempSync(join(tmpdir(), 'untildone-files-'))
   throw new UntildoneError('bad-definition', 'Give `filesDir`: this store has no folder of its own.')
 }

@@ -165,7 +165,7 @@ function sourcesOf(root: string): Sources {
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   const own = files
     .map((file) => file.replaceAll('\\', '/'))
-    .filter((file) => file.endsWith('.ts') && !/\.(test|generated)\.ts$|\/fakes\//.test(file))
+    .filter((file) => file.endsWith('.ts') && !/\.(test|generated)\.ts$|\/(fakes|fixtures)\//.test(file))
   return new Map(own.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
 }
 

@@ -2,8 +2,9 @@
  * Errors as people and scripts meet them: what happened, why it matters, what to do, a code; and the exit code.
  * Must never print a bare stack: an error that we do not know shows its frames only with UNTILDONE_DEBUG=1.
  */
-import { isUntildoneError } from '../core/errors.js'
+
 import { UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
+import { isUntildoneError } from '../core/errors.js'
 import { clean, cleanLines, type Style } from './text.js'
 
 /** Exit codes; scripts rely on them. */

@@ -3,12 +3,12 @@
  * text and an exit code. Knows no command by itself and touches the process only through io.
  */
 import { Command, CommanderError, Option } from 'commander'
+import picocolors from 'picocolors'
 import type { CommandSpec } from './command.js'
 import { COMMANDS } from './commands/index.js'
 import { type Context, createContext, type GlobalOptions, type Hooks, Interrupted } from './context.js'
 import { CliError, EXIT, type Exit, failureOf, renderFailure } from './failure.js'
 import type { Io } from './io.js'
-import picocolors from 'picocolors'
 
 const GROUPS: Record<string, string> = {
   jobs: 'see jobs and act on them',

@@ -23,16 +23,11 @@ afterEach(() => fake.close())
 
 describe('submit', () => {
   it('sends the body, a key of its own, and nothing that was not given', async () => {
-    const handle = await client({ key: 'ud_dev_1', tenant: 'acme' }).submit(
-      'greet',
-      { name: 'Ada' },
-      { group: 'g1', wait: '90s' },
-    )
+    const handle = await client({ key: 'ud_dev_1' }).submit('greet', { name: 'Ada' }, { group: 'g1', wait: '90s' })
     const [request] = sent('POST', '/v1/jobs')
     expect(JSON.parse(request!.body)).toEqual({ type: 'greet', input: { name: 'Ada' }, groupId: 'g1' })
     expect(request!.headers).toMatchObject({
       authorization: 'Bearer ud_dev_1',
-      'untildone-tenant': 'acme',
       prefer: 'wait=60',
     })
     expect(request!.headers['idempotency-key']).toBe(`"${handle.key}"`)

@@ -150,7 +150,6 @@ function transportOf(options: ClientOptions): Transport {
     throw new TypeError(`url: "${options.url}" is not an http address.`)
   const headers: Record<string, string> = { ...options.headers }
   if (options.key) headers.authorization = `Bearer ${options.key}`
-  if (options.tenant) headers['untildone-tenant'] = options.tenant
   return createTransport({
     base: `${url.origin}${url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')}`,
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),

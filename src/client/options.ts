@@ -12,8 +12,6 @@ export interface ClientOptions {
   url: string
   /** API key (`ud_…`). Never give one to a browser. @default none, which a server on loopback accepts while it has no keys */
   key?: string
-  /** Acts for this tenant; only an admin key may. @default the tenant of the key */
-  tenant?: string
   /** Sent with every request. */
   headers?: Record<string, string>
   /** Time limit of one sending, in milliseconds; what a call waits for on purpose comes on top. @default 30000 */

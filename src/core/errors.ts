@@ -44,7 +44,7 @@ export const PROBLEMS = {
     status: 401,
     retryable: no,
     title: 'A valid API key is needed.',
-    fix: 'Send `Authorization: Bearer <key>`. Create a key on the server: untildone keys create --name my-app',
+    fix: 'Send `Authorization: Bearer <key>`. Create a key on the server: untildone keys create --name my-app --role submitter',
   },
   forbidden: {
     status: 403,
@@ -56,7 +56,7 @@ export const PROBLEMS = {
     status: 403,
     retryable: no,
     title: 'This Host or Origin is not allowed.',
-    fix: 'Without API keys only loopback names are answered. Create a key, or add the name to `allowedHosts`.',
+    fix: 'Without API keys only loopback names are answered. Create a key (untildone keys create --name ops --role admin), or add the name to `allowedHosts`.',
   },
   'job-not-found': {
     status: 404,

@@ -33,7 +33,7 @@ export interface HandlerOptions<Input, Output> {
   queue?: string
   /** @default until({ within: '24h' }) */
   retry?: RetryPolicy
-  /** One attempt; a longer one is aborted and counts as transient. @default attempt: '1h' */
+  /** One attempt; a longer one is stopped and counts as transient. @default attempt: '1h' */
   timeout?: { attempt?: Duration }
   /** When 95 % should be done, from runAt; an older job counts as late. @default the type's own p95 once it has 20 runs */
   target?: { p95: Duration }

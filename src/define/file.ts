@@ -3,11 +3,10 @@
  * Submit refuses unknown, foreign and expired ids and keeps the file as long as the job.
  */
 import { z } from 'zod'
+import { FILE_ID, isFileId } from '../core/file-id.js'
 
 /** JSON Schema `format` that marks a file id; use it in raw JSON Schemas. */
 export const FILE_FORMAT = 'untildone-file'
-
-const FILE_ID = /^file_[A-Za-z0-9_-]{22}$/
 
 /** A field that refers to an uploaded file: `z.object({ pdf: file() })`. Its value is the file's id. */
 export function file() {
@@ -15,10 +14,6 @@ export function file() {
     .string()
     .regex(FILE_ID, 'must be the id of an uploaded file, like file_…; upload it with POST /v1/files')
     .meta({ format: FILE_FORMAT })
-}
-
-export function isFileId(value: unknown): value is string {
-  return typeof value === 'string' && FILE_ID.test(value)
 }
 
 /** Ids in all places of `value` that the JSON Schema marks as a file. Follows properties, items and combined schemas. */

@@ -59,7 +59,8 @@ export class Files {
     try {
       await store.files.add(row, jobId)
     } catch (error) {
-      await files.remove(id)
+      // The row may have been stored all the same: then its bytes must be there, else the next start removes them.
+      if (!isUntildoneError(error) || error.code !== 'outcome-unknown') await files.remove(id)
       throw error
     }
     return row

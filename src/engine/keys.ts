@@ -84,7 +84,7 @@ export class Keys {
     const old = await this.load(caller, id)
     if (old.revokedAt !== null)
       throw new UntildoneError('invalid-transition', `Key ${id} is revoked.`, {
-        fix: 'Create a new key: untildone keys create',
+        fix: 'Create a new key: untildone keys create --name my-app --role submitter',
       })
     const fresh = await this.mint(caller, 'key.rotate', {
       name: old.name,

@@ -6,7 +6,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { FieldError } from '../core/errors.js'
-import { FILE_FORMAT, isFileId } from '../define/file.js'
+import { isFileId } from '../core/file-id.js'
+import { FILE_FORMAT } from '../define/file.js'
 import type { AnySchema } from '../define/schema.js'
 
 export type Validated = { ok: true; value: unknown } | { ok: false; errors: FieldError[] }

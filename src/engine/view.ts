@@ -2,7 +2,6 @@
  * From rows to the resource that people and programs read: status, sentence, pacing, progress, links. Pure: the same
  * rows, expectations and instant always give the same answer.
  */
-import { formatDuration } from '../core/duration.js'
 import type { ErrorInfo, LiveJob, Status } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { parseJson } from '../core/json.js'
@@ -220,6 +219,3 @@ export function pollAfterMs(
     return clamp((expectedDoneAt - now) / 4000, 1, 30)
   return clamp((now - createdAt) / 10_000, 1, 15)
 }
-
-/** How long something took, for people. */
-export const took = (from: number, to: number): string => formatDuration(to - from)

@@ -41,7 +41,7 @@ export async function listen(server: UntildoneServer, options: ListenOptions = {
       'host-not-allowed',
       `Not listening on ${host}:${port}: there is no API key yet, so everybody who can reach it would be an admin.`,
       {
-        fix: 'Create a key first (untildone keys create --name my-app), or listen on 127.0.0.1.',
+        fix: 'Create a key first (untildone keys create --name ops --role admin), or listen on 127.0.0.1.',
         params: { host, port },
       },
     )

@@ -8,6 +8,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { UntildoneError } from '../core/errors.js'
+import { isFileId } from '../core/file-id.js'
 
 export interface FileBytes {
   /** Writes, hashes and syncs. @throws UntildoneError `payload-too-large`; nothing is left then */
@@ -66,7 +67,8 @@ export function diskFiles(dir: string): FileBytes {
     async recover() {
       await prepare()
       for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
-      return (await readdir(dir)).filter((name) => name !== 'uploads')
+      // Nothing but what was stored here: the folder may hold other things.
+      return (await readdir(dir)).filter((name) => isFileId(name))
     },
   }
 }

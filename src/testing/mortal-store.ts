@@ -98,7 +98,7 @@ export class Mortal {
   }
 
   private async call(target: Record<string, unknown>, name: string, args: unknown[]): Promise<unknown> {
-    const { point } = this
+    const point = this.point
     const here = point !== null && point.op === name && --point.left === 0
     if (here && point.when === 'before') this.kill()
     if (this.dead) return NEVER

@@ -49,13 +49,7 @@ export class TestRig {
     const clock = new TestClock(options.start)
     const entropy = testEntropy(clock, options.seed)
     const counter = { transactions: 0 }
-    class CountingDriver extends SqliteDriver {
-      override transact: SqliteDriver['transact'] = (plan, write) => {
-        counter.transactions++
-        return super.transact(plan, write)
-      }
-    }
-    const store = await sqliteWith(CountingDriver, ':memory:').open({ clock, entropy })
+    const store = await sqliteWith(counting(counter), ':memory:').open({ clock, entropy })
     const filesDir = await mkdtemp(join(tmpdir(), 'untildone-rig-'))
     const rig = new TestRig(clock, store, counter, filesDir, handlers, options, entropy)
     clock.settleWith(() => rig.settle())
@@ -200,4 +194,14 @@ export function createTestRig(handlers: readonly JobHandler[], options?: TestRig
 
 function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id
+}
+
+/** A driver that counts what it carries out: how a rig knows that nothing happens any more. */
+function counting(counter: { transactions: number }): typeof SqliteDriver {
+  return class extends SqliteDriver {
+    override transact<T>(plan: Parameters<SqliteDriver['transact']>[0], write: boolean): Promise<T> {
+      counter.transactions++
+      return super.transact(plan, write) as Promise<T>
+    }
+  }
 }

@@ -10,11 +10,11 @@ export async function until<T>(
   condition: () => T | Promise<T>,
   what = 'the condition',
   timeoutMs = 10_000,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
   const end = performance.now() + timeoutMs
   for (;;) {
     const value = await condition()
-    if (value) return value
+    if (value) return value as Exclude<T, false | null | undefined | 0 | ''>
     if (performance.now() > end) throw new Error(`Waited ${timeoutMs} ms in vain for ${what}.`)
     await new Promise((resolve) => setTimeout(resolve, 2))
   }

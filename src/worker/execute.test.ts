@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { UntildoneError } from '../core/errors.js'
+import type { UntildoneError } from '../core/errors.js'
 import {
   defineJob,
   type HandlerOptions,
@@ -273,12 +273,12 @@ describe('the result', () => {
   })
 
   it('a promise of another realm or library is waited for', async () => {
-    const thenable = { then: (resolve: (value: unknown) => void) => resolve('waited') }
-    const { job } = await finished(of(() => thenable))
+    type Settle = (value: unknown) => void
+    // biome-ignore lint/suspicious/noThenProperty: such objects are what this test is about
+    const thenable = (then: (resolve: Settle, reject: Settle) => void) => ({ then })
+    const { job } = await finished(of(() => thenable((resolve) => resolve('waited'))))
     expect(job.result).toBe('waited')
-    const { job: failed } = await finished(
-      of(() => ({ then: (_: unknown, reject: (error: unknown) => void) => reject(new Permanent('rejected')) })),
-    )
+    const { job: failed } = await finished(of(() => thenable((_, reject) => reject(new Permanent('rejected')))))
     expect(failed).toMatchObject({ status: 'failed', error: { message: 'rejected' } })
   })
 

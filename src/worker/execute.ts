@@ -4,7 +4,7 @@
  */
 
 import type { Classified } from '../core/classify.js'
-import { UntildoneError } from '../core/errors.js'
+import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import type { Actor, ErrorInfo } from '../core/job.js'
 import { clip, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
@@ -20,11 +20,14 @@ export interface Environment {
   random(): number
   /** The end of the attempt is in the next commit. */
   onSettling(): void
+  onError(error: unknown): void
 }
 
 type End = { kind: 'returned'; value: unknown } | { kind: 'threw'; error: unknown } | { kind: 'left' }
 
 const STORE_RETRY_MS = [100, 250, 500, 1000, 2000]
+/** After so many tries an end that the store does not take, and not for want of space, is given up for a plainer one. */
+const TRIES_AS_IS = 3
 
 export async function execute(attempt: Attempt, env: Environment): Promise<Moved | null> {
   armTimers(attempt)
@@ -187,7 +190,10 @@ function safeDetails(details: Record<string, unknown> | null): Record<string, un
   }
 }
 
-/** Repeats until the store has answered: the lease, not an error of the store, decides whether the attempt still counts. */
+/**
+ * Repeats until the store has answered: the lease, not an error of the store, decides whether the attempt still counts.
+ * It must not give up, because the worker's lease would keep the job from everybody else for as long as the worker lives.
+ */
 async function commit(
   attempt: Attempt,
   env: Environment,
@@ -195,7 +201,7 @@ async function commit(
   accepted?: { result: string; files: string[] },
 ): Promise<Moved | null> {
   const { live } = attempt.claimed
-  const noted = attempt.notes.take()
+  let noted = attempt.notes.take()
   for (let tries = 0; ; tries++) {
     try {
       const moving = attempt.store.move({
@@ -213,8 +219,17 @@ async function commit(
     } catch (error) {
       if ((attempt.stopped as string | null) === 'lease-lost') return null
       const wait = STORE_RETRY_MS[Math.min(tries, STORE_RETRY_MS.length - 1)]!
-      if (!(error instanceof UntildoneError) || error.code === 'internal') {
-        if (tries >= 3) throw error
+      if (tries === TRIES_AS_IS && (!isUntildoneError(error) || error.code === 'internal')) {
+        // Something in it cannot be stored: the attempt ends without it, and says so.
+        env.onError(error)
+        noted = null
+        accepted = undefined
+        if (event.type !== 'released') {
+          const cause = new UntildoneError('internal', `The end of the attempt could not be stored: ${error}`, {
+            cause: error,
+          })
+          event = errored(attempt, env, event.actor, cause)
+        }
       }
       await new Promise<void>((resolve) => attempt.clock.after(wait, resolve))
     }

@@ -24,6 +24,7 @@ export interface LeaseOptions {
 export class Lease {
   private confirmedAt = 0
   private timer: Timer | null = null
+  private fence: Timer | null = null
   private stopped = false
   constructor(private readonly options: LeaseOptions) {}
 
@@ -36,6 +37,12 @@ export class Lease {
   stop(): void {
     this.stopped = true
     this.timer?.cancel()
+    this.fence?.cancel()
+  }
+
+  /** Whether this process may still believe in the lease. */
+  get held(): boolean {
+    return !this.stopped
   }
 
   /** Gives the lease up: whatever this worker still holds may be taken at once. */
@@ -56,12 +63,13 @@ export class Lease {
   }
 
   private async renew(): Promise<void> {
+    // After a standstill the heartbeat may come before the fence; renewing then would bring back what others have taken over.
+    if (this.options.clock.monotonic() - this.confirmedAt > SELF_FENCE_MS) return this.lost()
     try {
       if (!(await this.beat())) return this.lost()
     } catch {
       // The store does not answer: keep trying until the fence.
     }
-    if (this.options.clock.monotonic() - this.confirmedAt > SELF_FENCE_MS) return this.lost()
     this.arm()
   }
 
@@ -69,8 +77,17 @@ export class Lease {
     const { store, clock, row } = this.options
     const sentAt = clock.monotonic()
     const held = await store.workers.beat({ ...row(), leaseUntil: store.now() + LEASE_MS })
-    if (held) this.confirmedAt = sentAt
+    if (held) this.confirm(sentAt)
     return held
+  }
+
+  /** Counted from when the heartbeat was sent; a timer of its own, because the next answer may never come. */
+  private confirm(sentAt: number): void {
+    if (this.stopped) return
+    this.confirmedAt = sentAt
+    this.fence?.cancel()
+    const left = sentAt + SELF_FENCE_MS - this.options.clock.monotonic()
+    this.fence = this.options.clock.after(Math.max(0, left), () => this.lost())
   }
 
   private lost(): void {

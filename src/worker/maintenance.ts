@@ -22,6 +22,8 @@ export interface MaintenanceOptions {
   files: Files
   clock: Clock
   onError: (error: unknown) => void
+  /** Whether this worker lives in this process and believes in its lease; a jump of the clock must not kill it. */
+  holds: (worker: string) => boolean
 }
 
 export class Maintenance {
@@ -74,7 +76,7 @@ export class Maintenance {
   /** Ends the attempts of workers that are gone. @returns how many */
   async reap(): Promise<number> {
     const { store, registry, entropy } = this.options.parts
-    const orphans = await store.orphans(CHUNK)
+    const orphans = (await store.orphans(CHUNK)).filter(({ worker }) => !this.options.holds(worker ?? ''))
     const moved = await Promise.all(
       orphans.map((job) => {
         const maxLost = registry.get(partsOf(job.lane).type)?.handler.settings.maxLost ?? DEFAULT_MAX_LOST
@@ -87,7 +89,7 @@ export class Maintenance {
   /** Retention: finished jobs, tombstones, files nobody refers to. */
   async sweep(): Promise<number> {
     let removed = 0
-    for (let n = CHUNK; n === CHUNK && !this.stopped; removed += n) n = await this.options.parts.store.expire(CHUNK)
+    for (let n = CHUNK; n >= CHUNK && !this.stopped; removed += n) n = await this.options.parts.store.expire(CHUNK)
     for (let n = CHUNK; n === CHUNK && !this.stopped; removed += n) n = await this.options.files.sweep(CHUNK)
     return removed
   }

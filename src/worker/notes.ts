@@ -29,13 +29,13 @@ export class Notes {
   ) {}
 
   setProgress(stage: string | null, { message, completed, total, unit }: ProgressUpdate): void {
-    const name = stage === null || stage === undefined ? null : text(stage, NAME_MAX)
+    const name = optional(stage, NAME_MAX)
     this.progress = {
       stage: name,
-      message: message === undefined ? null : text(message, MESSAGE_MAX),
+      message: optional(message, MESSAGE_MAX),
       completed: number(completed),
       total: number(total),
-      unit: unit === undefined ? null : text(unit, NAME_MAX),
+      unit: optional(unit, NAME_MAX),
       updatedAt: this.clock.now(),
     }
     // A new stage is news, and rare; counting within one is told at most once a second.
@@ -109,6 +109,10 @@ export class Notes {
 /** What a handler written in JavaScript may hand over is not always a string. */
 function text(value: string, max: number): string {
   return clip(plainText(String(value)), max)
+}
+
+function optional(value: string | null | undefined, max: number): string | null {
+  return value === undefined || value === null ? null : text(value, max)
 }
 
 function number(value: number | undefined): number | null {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { UntildoneError } from '../core/errors.js'
 import { defineJob, type HandlerOptions, type JobContext, type JobHandler, until } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
 import { rigs } from '../testing/fixtures/rigs.js'
@@ -284,7 +285,7 @@ describe('lease', () => {
     expect(await endsOf(rig, id)).toEqual(['lost', 'ok'])
     expect(await rig.store.steps(id)).toEqual([])
     const workers = await rig.store.workers.list()
-    expect(workers.map(({ state }) => state)).toEqual(['gone', 'up'])
+    expect(workers.map(({ state }) => state).sort()).toEqual(['gone', 'up'])
     expect(rig.errors.map(String)).toEqual([expect.stringContaining('could not renew its lease')])
     rig.errors.length = 0
   })
@@ -426,14 +427,52 @@ describe('a lost worker', () => {
     let runs = 0
     const rig = await open(of(() => ++runs))
     const { move } = rig.store
-    let failing = 4
+    let failing = 7
     rig.store.move = (request) => {
-      if (failing-- > 0) return Promise.reject(Object.assign(new Error('full'), { code: 'store-unavailable' }))
+      if (failing-- > 0) return Promise.reject(new UntildoneError('store-unavailable', 'The disk is full.'))
       return move.call(rig.store, request)
     }
     const { id } = await rig.submit(work, {})
     expect((await rig.untilDone(id)).result).toBe(1)
     expect(runs).toBe(1)
     expect(await endsOf(rig, id)).toEqual(['ok'])
+  })
+
+  it('an end that the store never takes becomes an error of the attempt: the job does not hang', async () => {
+    const handler = of((job) => {
+      job.warn('w', `attempt ${job.attempt}`)
+      return job.attempt === 1 ? 'unstorable' : 'fine'
+    })
+    const rig = await open(handler)
+    const { move } = rig.store
+    rig.store.move = (request) =>
+      request.result === '"unstorable"' ? Promise.reject(new Error('constraint failed')) : move.call(rig.store, request)
+    const { id } = await rig.submit(work, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'fine' })
+    const [first, second] = await rig.engine.attempts(LOCAL, id)
+    expect(first).toMatchObject({ outcome: 'error', verdict: 'transient', error: { code: 'internal' } })
+    expect(first!.error!.message).toContain('constraint failed')
+    expect(second!.outcome).toBe('ok')
+    expect(rig.errors.map(String)).toEqual(['Error: constraint failed'])
+    rig.errors.length = 0
+  })
+
+  it('a heartbeat that never answers does not keep the worker from fencing itself', async () => {
+    let abortedAt = 0
+    const { rig, id } = await started(async (job) => {
+      if (job.attempt > 1) return 'second'
+      await aborted(job).catch(() => {
+        abortedAt = rig.clock.monotonic()
+      })
+    })
+    const { beat } = rig.store.workers
+    rig.store.workers.beat = () => forever()
+    await rig.advance('21s')
+    expect(abortedAt).toBe(20_000)
+    rig.store.workers.beat = beat
+    await rig.stop()
+    expect((await rig.store.attempts(id)).map(({ outcome }) => outcome)).toEqual([])
+    await rig.restart()
+    rig.errors.length = 0
   })
 })

@@ -81,6 +81,7 @@ export class Worker {
         ),
     })
     await this.lease.start()
+    if (this.draining) return
     this.loop = new ClaimLoop({
       store: parts.store,
       registry: parts.registry,
@@ -89,11 +90,17 @@ export class Worker {
       slots: options.slots,
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
-        for (const one of claimed) void this.run(one)
+        // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.
+        if (this.holds(id)) for (const one of claimed) void this.run(one)
       },
       onError: options.onError,
     })
     this.loop.start()
+  }
+
+  /** Whether this is the worker's present id and its lease is believed in: then nobody in this process may call it dead. */
+  holds(id: string): boolean {
+    return id === this.id && this.lease !== null && this.lease.held
   }
 
   /** A hint: a job is on its way into this lane. */
@@ -139,6 +146,7 @@ export class Worker {
         env.settling = true
         loop!.settles()
       },
+      onError: this.options.onError,
     }
     if (!type) return this.giveBack(claimed)
     const attempt = new Attempt(claimed, type, parts.store, clock, entropy.sha256)
@@ -147,7 +155,6 @@ export class Worker {
     try {
       await execute(attempt, env)
     } catch (error) {
-      // The end of the attempt could not be stored; the lease runs out and another attempt follows.
       this.options.onError(error)
     } finally {
       if (this.attempts.get(live.id) === attempt) this.attempts.delete(live.id)
@@ -158,17 +165,23 @@ export class Worker {
 
   /** Claimed just before its type was taken out of this process: it waits for a worker that has it. */
   private async giveBack({ live }: Claimed): Promise<void> {
-    const actor = { kind: 'worker' as const, id: this.id }
-    try {
-      await this.parts.store.move({
-        jobId: live.id,
-        known: live,
-        decide: (row, now) => transition(row, { type: 'released', actor }, now, { epoch: live.epoch }),
-      })
-    } catch (error) {
-      this.options.onError(error)
+    const { id, loop } = this
+    const actor = { kind: 'worker' as const, id }
+    // Until it is stored: while this worker lives, nobody else takes the job from it.
+    while (this.holds(id)) {
+      try {
+        await this.parts.store.move({
+          jobId: live.id,
+          known: live,
+          decide: (row, now) => transition(row, { type: 'released', actor }, now, { epoch: live.epoch }),
+        })
+        break
+      } catch (error) {
+        this.options.onError(error)
+        await new Promise<void>((resolve) => this.clock.after(1000, resolve))
+      }
     }
-    this.loop?.ended(live.lane, false)
+    loop?.ended(live.lane, false)
   }
 
   /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */
@@ -198,11 +211,14 @@ export class Worker {
     for (const attempt of this.attempts.values()) attempt.draining = true
     if (this.attempts.size > 0) {
       await new Promise<void>((resolve) => {
-        this.idle = resolve
-        this.clock.after(this.options.drainMs, () => {
+        const late = this.clock.after(this.options.drainMs, () => {
           for (const attempt of this.attempts.values())
             attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
         })
+        this.idle = () => {
+          late.cancel()
+          resolve()
+        }
       })
     }
     await this.lease?.end()

@@ -29,7 +29,7 @@ export async function uploads({ dist, core, megabytes, seed }) {
 
 async function run({ world, core, megabytes, demand }) {
   const dir = join(world.dir, 'data')
-  const files = join(dir, 'files')
+  const files = join(dir, 'jobs.db-files')
   const rows = () => readStore(core.Database, join(dir, 'jobs.db')).files
   const onDisk = () => (existsSync(files) ? readdirSync(files).filter((name) => name !== 'uploads') : [])
   const halfDone = () => (existsSync(join(files, 'uploads')) ? readdirSync(join(files, 'uploads')) : [])

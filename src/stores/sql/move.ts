@@ -4,7 +4,7 @@
  * warnings, logs), fenced by its epoch. Nothing here knows which state follows which.
  */
 import { chain } from '../../core/history.js'
-import { type LiveJob, partsOf } from '../../core/job.js'
+import { LEVELS, type LiveJob, partsOf } from '../../core/job.js'
 import { plainText, utf8Length } from '../../core/json.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
 import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved } from '../store.js'
@@ -245,8 +245,7 @@ const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
   where l.lane = ?1 and l.state = 'queued' and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3) and j.id = l.id order by l.run_at, l.id limit ?4`
-const LEVELS_UP = [0, 1, 2, 3]
-const LEVELS_DOWN = [3, 2, 1, 0]
+const LEVELS_DOWN = [...LEVELS].reverse()
 
 /**
  * Takes ready jobs in index order: per lane and level a range scan of (run_at, id), never a sort, so that its cost does
@@ -258,7 +257,7 @@ export function* claimPlan(request: ClaimRequest, now: number, changes: Change[]
   const taken: Row[] = []
   for (const { lane, limit } of request.lanes) {
     let quota = Math.min(limit, free)
-    for (const level of request.reverse ? LEVELS_DOWN : LEVELS_UP) {
+    for (const level of request.reverse ? LEVELS_DOWN : LEVELS) {
       if (quota <= 0) break
       const rows = yield* all(sql, lane, level, now, quota)
       quota -= rows.length

@@ -101,7 +101,12 @@ export class SqliteDriver implements Driver {
           `The disk failed while committing (${message(error)}). Restart after checking it; nothing acknowledged is lost.`,
           { params: { reason: 'disk-error' } },
         )
-        throw this.broken
+        // This very commit was written before the sync failed: the restart may find it in the log.
+        throw new UntildoneError(
+          'outcome-unknown',
+          `The disk failed while committing (${message(error)}), so what was asked may or may not be stored.`,
+          { params: { reason: 'disk-error' }, cause: error },
+        )
       }
       throw error
     }

@@ -1,7 +1,7 @@
 /** Expire: what has had its time goes and leaves a tombstone; what somebody still needs stays. */
 import { expect } from 'vitest'
-import { DAY, errored } from './bench.js'
 import type { Bench } from './bench.js'
+import { DAY, errored } from './bench.js'
 import type { Suite } from './index.js'
 
 /** A completed job that may go after `ms`. */

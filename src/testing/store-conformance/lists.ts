@@ -1,6 +1,6 @@
 /** Lists and groups, against a plain model: every filter, order and cursor position gives what filtering in memory gives. */
 import { expect } from 'vitest'
-import { type Status, STATUSES, type WaitKind } from '../../core/job.js'
+import { STATUSES, type Status, type WaitKind } from '../../core/job.js'
 import { statusOf } from '../../core/lifecycle.js'
 import type { JobFilter, StoredJob } from '../../stores/store.js'
 import { type Bench, CALLER, cancel, errored, lost, released } from './bench.js'

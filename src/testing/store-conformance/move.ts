@@ -1,7 +1,7 @@
 /** Move: the one guarded write. Fences, known rows, results, operation ids, tenants. */
 import { expect } from 'vitest'
 import { transition } from '../../core/lifecycle.js'
-import { audit, cancel, CALLER, errored, errorInfo, lost, released, retry, succeeded, WORKER } from './bench.js'
+import { audit, CALLER, cancel, errored, errorInfo, lost, released, retry, succeeded, WORKER } from './bench.js'
 import type { Suite } from './index.js'
 
 export function moveTests({ test }: Suite): void {

@@ -28,17 +28,25 @@ export function compileShim() {
   return shim
 }
 
-/** Runs the recorder under the shim. @returns the records, after checking that nothing went past the shim */
-async function record({ dist, shim, plan }) {
+/** Runs the recorder under the shim in a folder of its own. */
+export async function runRecorder({ dist, shim, plan, fault = '' }) {
   const place = folder('power')
   const dir = join(place, 'disk')
   mkdirSync(dir)
   const log = join(place, 'trace')
-  const recorder = program('power/recorder.mjs', { env: { LD_PRELOAD: shim, TRACE_DIR: dir, TRACE_LOG: log, TRACE_ACKS: join(place, 'acks'), TORTURE_DIST: dist, TORTURE_PLAN: JSON.stringify(plan) } })
+  const recorder = program('power/recorder.mjs', { env: { LD_PRELOAD: shim, TRACE_DIR: dir, TRACE_LOG: log, TRACE_ACKS: join(place, 'acks'), DISK_FAULT: fault, TORTURE_DIST: dist, TORTURE_PLAN: JSON.stringify(plan) } })
   const done = await recorder.said((message) => message.recorded)
   await recorder.ended
-  if (!done || !existsSync(log)) throw new Error(`The recorder failed:\n${recorder.errors}`)
-  const records = parseTrace(readFileSync(log))
+  return { place, dir, done: done !== null, errors: recorder.errors, records: existsSync(log) ? parseTrace(readFileSync(log)) : [] }
+}
+
+/** The promises in a record that is an acknowledgement. */
+export const promisesOf = ({ op, data }) => (op === 'ack' ? data.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter(({ begun }) => !begun) : [])
+
+/** A whole run under the shim. @returns the records, after checking that nothing went past it */
+async function record({ dist, shim, plan }) {
+  const { place, dir, done, errors, records } = await runRecorder({ dist, shim, plan })
+  if (!done || records.length === 0) throw new Error(`The recorder failed:\n${errors}`)
   const past = pastTheShim(records, dir)
   dropFolder(place)
   if (past.length > 0) throw new Error(`The trace is not complete, something writes past the preloaded functions: ${past.join(', ')}`)
@@ -82,7 +90,7 @@ export async function powerLoss({ dist, core, shim, plan, seed }) {
       }
     }
     if (i === records.length) break
-    if (records[i].op === 'ack') promised.push(...records[i].data.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line)))
+    promised.push(...promisesOf(records[i]))
     disk.apply(records[i])
   }
   dropFolder(place)
@@ -124,7 +132,7 @@ async function missingAfter(core, place, picture, promised) {
   return Object.assign(lost, { unusable: rows.integrity.length > 0 })
 }
 
-function brokenIn({ jobs, keys }, { accepted, key, step, id, ended }) {
+export function brokenIn({ jobs, keys }, { accepted, key, step, id, ended }) {
   const job = jobs.get(accepted ?? id ?? ended)
   const name = accepted ?? id ?? ended
   if (!job) return `job ${name} was promised and is gone`

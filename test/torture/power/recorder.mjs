@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 const { TORTURE_DIST, TRACE_DIR, TRACE_ACKS, TORTURE_PLAN } = process.env
-const { synchronous, jobs, checkpointPages, ballast } = JSON.parse(TORTURE_PLAN)
+const { synchronous, jobs, checkpointPages, ballast, patienceMs = 60_000 } = JSON.parse(TORTURE_PLAN)
 const from = (file) => import(pathToFileURL(join(TORTURE_DIST, file)).href)
 const [{ createUntildone, defineJob }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([from('index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js'), import('zod')])
 
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const fd = openSync(TRACE_ACKS, 'w')
 const note = (entry) => writeSync(fd, `${JSON.stringify(entry)}\n`)
 
@@ -31,8 +32,22 @@ const handler = work.handler(async (job) => {
   }
   return { n: job.input.n }
 })
-const app = await createUntildone({ store: sqliteWith(Driver, join(TRACE_DIR, 'jobs.db'), { synchronous }), handlers: [handler], worker: { slots: 8 } })
+const app = await createUntildone({ store: sqliteWith(Driver, join(TRACE_DIR, 'jobs.db'), { synchronous }), handlers: [handler], worker: { slots: 8 }, onError: () => {} })
 await app.start()
+note({ begun: true })
+
+/** Submits until it is accepted; null when the store says that it will not work again before a restart. */
+async function insist(n, key) {
+  for (;;) {
+    try {
+      return await app.submit(work, { n, steps: n % 3, ballast: 'x'.repeat(ballast) }, { key })
+    } catch (error) {
+      note({ refused: key, code: error.code })
+      if (error.params?.reason !== 'disk-full') return null
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+}
 
 let next = 0
 const ends = []
@@ -40,14 +55,15 @@ async function submitter() {
   while (next < jobs) {
     const n = next++
     const key = `key-${n}`
-    const handle = await app.submit(work, { n, steps: n % 3, ballast: 'x'.repeat(ballast) }, { key })
+    const handle = await insist(n, key)
+    if (handle === null) continue
     note({ accepted: handle.id, key })
     ends.push(handle.result().then(() => note({ ended: handle.id })))
     // Not all at once: commits of one, of few and of many jobs.
-    if (n % 4 === 0) await ends.at(-1)
+    if (n % 4 === 0) await Promise.race([ends.at(-1), sleep(patienceMs)])
   }
 }
 await Promise.all([submitter(), submitter(), submitter()])
-await Promise.all(ends)
+await Promise.race([Promise.all(ends), sleep(patienceMs)])
 writeSync(3, `${JSON.stringify({ recorded: jobs })}\n`)
 process.kill(process.pid, 'SIGKILL')

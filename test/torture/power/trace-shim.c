@@ -2,13 +2,17 @@
  * Preloaded before libc: writes down, in the order in which they happened, all changes to files below TRACE_DIR and every
  * fsync of them, with contents. What the program writes to TRACE_ACKS is noted in the same order. The log (TRACE_LOG)
  * lies outside. Record: op, 0, inode, offset, length (little endian: 4 4 8 8 8 bytes), then `length` bytes.
+ * With DISK_FAULT the disk also misbehaves: `fsync N` (the N-th fsync fails with EIO), `full N M` (from the N-th write on,
+ * M writes fail with ENOSPC), `short N` (every N-th write is cut short, every 3N-th interrupted).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,12 +31,17 @@ static int log_fd = -1;
 static const char *dir, *acks;
 static size_t dir_length;
 
+/* Counts from the first acknowledgement on, so that faults hit a server that has started. */
+static struct { char what[8]; long from, times, syncs, writes; int begun; } fault;
+
 __attribute__((constructor)) static void begin(void) {
   const char *path = getenv("TRACE_LOG");
   dir = getenv("TRACE_DIR");
   acks = getenv("TRACE_ACKS");
   if (!path || !dir || !acks) return;
   dir_length = strlen(dir);
+  const char *wanted = getenv("DISK_FAULT");
+  if (wanted) sscanf(wanted, "%7s %ld %ld", fault.what, &fault.from, &fault.times);
   log_fd = syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -102,12 +111,29 @@ int close(int fd) {
   return real(fd);
 }
 
+/* How many of `length` bytes this write may carry; 0 with errno set when it fails. */
+static size_t allowed(size_t length) {
+  if (!fault.begun) return length;
+  long n = ++fault.writes;
+  if (strcmp(fault.what, "full") == 0 && n >= fault.from && n < fault.from + fault.times) {
+    errno = ENOSPC;
+    return 0;
+  }
+  if (strcmp(fault.what, "short") == 0 && n % (3 * fault.from) == 0) {
+    errno = EINTR;
+    return 0;
+  }
+  if (strcmp(fault.what, "short") == 0 && n % fault.from == 0 && length > 1) return length / 2;
+  return length;
+}
+
 #define PWRITER(name) \
   ssize_t name(int fd, const void *data, size_t length, off64_t offset) { \
     REAL(ssize_t, name, int, const void *, size_t, off64_t); \
     if (IS(fd, NOT_OURS) || log_fd < 0) return real(fd, data, length, offset); \
     pthread_mutex_lock(&lock); \
-    ssize_t n = real(fd, data, length, offset); \
+    size_t part = IS(fd, FILE_OURS) ? allowed(length) : length; \
+    ssize_t n = part > 0 || length == 0 ? real(fd, data, part, offset) : -1; \
     if (n > 0 && IS(fd, FILE_OURS)) note(WRITE, inode[fd], offset, data, n); \
     pthread_mutex_unlock(&lock); \
     return n; \
@@ -117,8 +143,10 @@ PWRITER(pwrite64)
 
 static void written(int fd, const void *data, ssize_t n) {
   if (n <= 0) return;
-  if (IS(fd, ACKS)) note(ACK, 0, 0, data, n);
-  else if (IS(fd, FILE_OURS)) note(WRITE, inode[fd], lseek64(fd, 0, SEEK_CUR) - n, data, n);
+  if (IS(fd, ACKS)) {
+    fault.begun = 1;
+    note(ACK, 0, 0, data, n);
+  } else if (IS(fd, FILE_OURS)) note(WRITE, inode[fd], lseek64(fd, 0, SEEK_CUR) - n, data, n);
 }
 
 ssize_t write(int fd, const void *data, size_t length) {
@@ -160,7 +188,9 @@ TRUNCATER(ftruncate64)
   int name(int fd) { \
     REAL(int, name, int); \
     pthread_mutex_lock(&lock); \
-    int answer = real(fd); \
+    int failing = IS(fd, FILE_OURS) && fault.begun && strcmp(fault.what, "fsync") == 0 && ++fault.syncs == fault.from; \
+    int answer = failing ? -1 : real(fd); \
+    if (failing) errno = EIO; \
     if (answer == 0 && IS(fd, FILE_OURS)) note(FSYNC, inode[fd], 0, NULL, 0); \
     if (answer == 0 && IS(fd, DIR_OURS)) note(FSYNC_DIR, inode[fd], 0, NULL, 0); \
     pthread_mutex_unlock(&lock); \

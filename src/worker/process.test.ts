@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  until as budget,
+  defineJob,
+  type HandlerOptions,
+  type JobContext,
+  type JobHandler,
+  type ProcessOptions,
+} from '../define/index.js'
+import { LOCAL } from '../engine/api.js'
+import { rigs } from '../testing/fixtures/rigs.js'
+import { type TestRig, until } from '../testing/index.js'
+
+const open = rigs()
+const work = defineJob('work', { input: z.object({}) })
+const once = budget({ attempts: 1 })
+const node = (script: string, more: Partial<ProcessOptions<any>> = {}): ProcessOptions<any> => ({
+  command: process.execPath,
+  args: ['-e', script],
+  ...more,
+})
+
+type Fn = (job: JobContext<object>) => unknown
+async function begun(fn: Fn, options: HandlerOptions<any, any> = {}) {
+  const rig = await open(work.handler({ retry: once, ...options }, fn as never) as unknown as JobHandler)
+  const { id } = await rig.submit(work, {})
+  return { rig, id }
+}
+/** Children live in real time: waits for the end with the test clock moving along. */
+const ended = (rig: TestRig, id: string) =>
+  until(async () => {
+    await rig.advance(10)
+    const job = await rig.get(id)
+    return job.done && job
+  }, `the end of job ${id}`)
+async function run(fn: Fn, options: HandlerOptions<any, any> = {}) {
+  const { rig, id } = await begun(fn, options)
+  return { rig, id, job: await ended(rig, id) }
+}
+const alive = (pid: number) => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe('job.process', () => {
+  it('records the parsed output like a step, and does not run again', async () => {
+    let spawned = 0
+    const { rig, id, job } = await run(
+      async (job) => {
+        const value = await job.process(
+          'count',
+          node('console.log(JSON.stringify({ n: 3 })); console.error("note")', {
+            parse: ({ stdout, stderr }) => {
+              spawned++
+              return { ...JSON.parse(stdout), said: stderr.trim() }
+            },
+          }),
+        )
+        if (job.attempt === 1) throw new Error('again')
+        return value
+      },
+      { retry: budget({ backoff: { from: '1ms', to: '1ms' } }) },
+    )
+    expect(job).toMatchObject({
+      status: 'completed',
+      result: { n: 3, said: 'note' },
+      ops: { attempt: 2 },
+      warnings: [],
+    })
+    expect(spawned).toBe(1)
+    expect(await rig.engine.steps(LOCAL, id)).toMatchObject([
+      { name: 'count', kind: 'process', info: { exitCode: 0, signal: null } },
+    ])
+    expect(await rig.store.workers.strays()).toEqual([])
+  })
+
+  it('a failing exit is transient, and rules see code and last lines', async () => {
+    const { job } = await run((job) => job.process('x', node('console.error("licence server busy"); process.exit(3)')))
+    expect(job.error).toMatchObject({
+      code: 'exhausted',
+      details: { last: { code: 'process-exit', class: 'transient', rule: 'default transient' } },
+    })
+    expect(job.error!.message).toContain('licence server busy')
+    const ruled = await run((job) => job.process('x', node('console.error("password required"); process.exit(3)')), {
+      errors: [{ match: /password required/, exit: 3, is: 'permanent', as: 'bad-input' }],
+    })
+    expect(ruled.job.error).toMatchObject({
+      code: 'bad-input',
+      class: 'permanent',
+      step: 'x',
+      details: { exitCode: 3 },
+    })
+  })
+
+  it('death by a signal is transient', async () => {
+    const { rig, id, job } = await run((job) => job.process('x', node('process.kill(process.pid, "SIGSEGV")')))
+    expect(job.error!.details!.last).toMatchObject({ code: 'process-signal', class: 'transient' })
+    expect((await rig.engine.attempts(LOCAL, id))[0]!.error!.message).toContain('SIGSEGV')
+    const ruled = await run((job) => job.process('x', node('process.kill(process.pid, "SIGABRT")')), {
+      errors: [{ signal: 'SIGABRT', is: 'review', as: 'engine-bug' }],
+      retry: once,
+    }).catch((error) => error)
+    expect(ruled).toBeInstanceOf(Error) // it waits for a human, so it has no end
+  })
+
+  it('a harmless line on stderr becomes a warning, the work counts', async () => {
+    const { job } = await run(
+      (job) => job.process('scan', node('console.error("ICC profile ignored\\nall fine"); console.log("text")')),
+      {
+        errors: [{ match: /ICC profile/, is: 'harmless', as: 'icc' }],
+      },
+    )
+    expect(job).toMatchObject({ status: 'completed', result: 'text\n', ops: { phase: 'withWarnings' } })
+    expect(job.warnings).toMatchObject([{ code: 'icc', message: 'ICC profile ignored', step: 'scan' }])
+  })
+
+  it('onHarmless takes a harmless failure for a value', async () => {
+    const { job } = await run((job) =>
+      job.process('x', node('process.exit(4)', { errors: [{ exit: 4, is: 'harmless' }], onHarmless: 'nothing' })),
+    )
+    expect(job).toMatchObject({ status: 'completed', result: 'nothing', warnings: [{ step: 'x' }] })
+  })
+
+  it('with an envelope half a result is none, whatever the exit', async () => {
+    const frame = `import { writeEnvelope } from ${JSON.stringify(new URL('../process/child.ts', import.meta.url).href)}`
+    expect(frame).toContain('child.ts')
+    const { job } = await run((job) =>
+      job.process('x', node('require("fs").writeSync(3, "{ half"); process.exit(0)', { envelope: true })),
+    )
+    expect(job.error!.details!.last).toMatchObject({ code: 'process-envelope', class: 'transient' })
+  })
+
+  it('a command that does not exist says so', async () => {
+    const { job } = await run((job) => job.process('x', { command: '/nonexistent/engine' }))
+    expect(job.error!.details!.last).toMatchObject({ code: 'process-missing' })
+  })
+
+  it('its time limit ends it', async () => {
+    const { job } = await run((job) =>
+      job.process('x', node('setInterval(() => {}, 1000)', { timeout: '150ms', grace: '100ms' })),
+    )
+    expect(job.error!.details!.last).toMatchObject({ code: 'attempt-timeout', class: 'transient' })
+  })
+
+  it('is refused inside a step', async () => {
+    const { job } = await run((job) => job.step('outer', () => job.process('inner', node(''))))
+    expect(job.error!.details!.last).toMatchObject({ code: 'nested-step' })
+  })
+})
+
+describe('children and cancel', () => {
+  const hold = async (ignoresTerm: boolean) => {
+    let pid = 0
+    const script = `${ignoresTerm ? 'process.on("SIGTERM", () => {});' : ''} console.error(process.pid); setInterval(() => {}, 1000)`
+    const { rig, id } = await begun((job) => job.process('x', node(script, { onLine: (line) => (pid = Number(line)) })))
+    await until(() => pid > 0, 'the child to start')
+    return { rig, id, pid }
+  }
+
+  it('graceful: TERM, and the job is cancelled when the child is dead', async () => {
+    const { rig, id, pid } = await hold(false)
+    await rig.engine.cancel(LOCAL, id, {})
+    expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
+    expect(alive(pid)).toBe(false)
+  })
+
+  it('force: KILL now, also for a child that ignores TERM', async () => {
+    const { rig, id, pid } = await hold(true)
+    const began = performance.now()
+    await rig.engine.cancel(LOCAL, id, { mode: 'force' })
+    await until(() => !alive(pid), 'the child to die', 3000)
+    expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
+    expect(performance.now() - began).toBeLessThan(4000)
+  })
+
+  it('force after graceful kills what has ignored TERM so far, without waiting for the grace', async () => {
+    const { rig, id, pid } = await hold(true)
+    await rig.engine.cancel(LOCAL, id, {})
+    expect(alive(pid)).toBe(true)
+    const began = performance.now()
+    await rig.engine.cancel(LOCAL, id, { mode: 'force' })
+    await until(() => !alive(pid), 'the child to die', 3000)
+    expect(performance.now() - began).toBeLessThan(3000)
+    expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
+  })
+})
