@@ -85,7 +85,9 @@ async function loaderFor(dir: string): Promise<Jiti> {
   // The sample imports zod, which comes with us; a project that has its own gets its own.
   const require = createRequire(join(dir, 'job.js'))
   const extra = canResolve(require, 'zod') ? {} : { zod: await import('zod') }
-  return createJiti(join(dir, 'job.js'), { moduleCache: true, sourceMaps: true, virtualModules: { ...ours, ...extra } })
+  // No cache on disk: its default place is a temporary folder that other users of the machine can write to.
+  const options = { moduleCache: true, fsCache: false, sourceMaps: true }
+  return createJiti(join(dir, 'job.js'), { ...options, virtualModules: { ...ours, ...extra } })
 }
 
 function canResolve(require: NodeJS.Require, name: string): boolean {

@@ -2,7 +2,7 @@
  * Files of callers: bytes first, synced; then the row, committed; only then an id is given out. A file that no job
  * refers to is removed after its grace.
  */
-import { UntildoneError } from '../core/errors.js'
+import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import type { WireFile } from '../core/wire.js'
 import type { OpenFile } from '../define/context.js'
 import type { FileBytes } from '../stores/files.js'

@@ -32,6 +32,7 @@ export class Attempt {
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
+  private readonly killers = new Set<() => void>()
   /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
   private failures: WeakMap<object, { step: string; classified: Classified }> | null = null
 
@@ -83,8 +84,17 @@ export class Attempt {
     if (this.reason === null) {
       this.reason = Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {})
       this.controller?.abort(this.reason)
+    } else if (why === 'force-cancel' || why === 'lease-lost') {
+      // The signal has fired before, gently; it cannot fire again.
+      for (const kill of this.killers) kill()
     }
     if (leaveAfterMs !== null) this.timers.push(this.clock.after(leaveAfterMs, this.leave))
+  }
+
+  /** `kill` is called when the attempt must end at once after it was asked to end gently. Returns what takes it back. */
+  onForce(kill: () => void): () => void {
+    this.killers.add(kill)
+    return () => this.killers.delete(kill)
   }
 
   after(ms: number, fn: () => void): void {

@@ -62,7 +62,9 @@ export async function runChild<T>(
               .catch(() => undefined)
         },
       }
-      const outcome = await runProcess(spec)
+      // The group is ours for as long as runProcess has not answered.
+      const calm = attempt.onForce(() => killGroup(spawned.pgid))
+      const outcome = await runProcess(spec).finally(calm)
       lines.end()
       if (spawned.pgid !== null)
         void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
@@ -88,6 +90,14 @@ export async function runChild<T>(
     },
     { errors: options.errors, ...('onHarmless' in options ? { onHarmless: options.onHarmless as T } : {}) },
   )
+}
+
+function killGroup(pgid: number | null): void {
+  try {
+    if (pgid !== null) process.kill(-pgid, 'SIGKILL')
+  } catch {
+    // It has just ended by itself.
+  }
 }
 
 function infoOf(command: string, outcome: ProcessOutcome): Record<string, unknown> {

@@ -114,7 +114,10 @@ export class ClaimLoop {
     // While a claim is under way its end looks again.
     if (this.stopped || this.claiming) return
     const lanes = this.quotas()
-    if (lanes.length === 0) return this.arm()
+    if (lanes.length === 0) {
+      this.arm()
+      return
+    }
     this.claiming = true
     const { store, worker } = this.options
     // Lanes are forgotten before the claim and remembered after it if they gave all that was asked: a hint that comes meanwhile stays.
