@@ -51,6 +51,10 @@ export class Submission {
     key: string | null,
   ): Promise<{ items: WireJob[]; replayed: boolean }> {
     demand(caller, 'jobs:submit')
+    if (items.length === 0)
+      throw new UntildoneError('validation-failed', 'A batch needs at least one item.', {
+        errors: [{ pointer: '/items', code: 'too-small', message: 'must hold at least one item' }],
+      })
     const twice = key === null ? -1 : items.findIndex((item) => item.key !== null)
     if (twice >= 0)
       throw new UntildoneError('validation-failed', 'A batch with an Idempotency-Key takes no key for single items.', {
@@ -74,17 +78,17 @@ export class Submission {
     const before = keyed && (await this.keyed(caller, keyed))
     if (before) return this.batchAgain(caller, before)
     const jobs: NewJob[] = []
+    const known = new Map<number, string>()
     const errors: FieldError[] = []
     for (const [i, { body, key: itemKey }] of items.entries()) {
+      const own = itemKey === null ? null : { operation: 'submit', key: itemKey, fingerprint: this.fingerprint(body) }
+      const before = own && (await this.keyed(caller, own))
+      if (before) {
+        known.set(i, before)
+        continue
+      }
       try {
-        jobs.push(
-          await this.prepare(
-            caller,
-            body,
-            itemKey === null ? null : { operation: 'submit', key: itemKey, fingerprint: this.fingerprint(body) },
-            `/items/${i}`,
-          ),
-        )
+        jobs.push(await this.prepare(caller, body, own, `/items/${i}`))
       } catch (error) {
         if (error instanceof UntildoneError && error.code === 'input-invalid') errors.push(...error.errors)
         else throw error
@@ -104,12 +108,19 @@ export class Submission {
     for (const { live } of jobs) this.parts.onSubmitting(live.lane, live.runAt)
     const answers = await this.parts.store.submit(jobs)
     if (keyed && answers[0]!.outcome === 'replayed') return this.batchAgain(caller, answers[0]!.jobId)
+    const refused = answers.find(({ outcome }) => outcome !== 'created' && outcome !== 'replayed')
+    if (refused) await this.replayed(caller, refused)
+    let next = 0
     const stored = await Promise.all(
-      answers.map(async (answer, i) =>
-        answer.outcome === 'created'
-          ? this.fresh(jobs[i]!)
-          : this.parts.get(caller, await this.replayed(caller, answer)),
-      ),
+      items.map(async (_, i) => {
+        const before = known.get(i)
+        if (before !== undefined) return this.parts.get(caller, before)
+        const job = jobs[next]!
+        const answer = answers[next++]!
+        return answer.outcome === 'created'
+          ? this.fresh(job)
+          : this.parts.get(caller, await this.replayed(caller, answer))
+      }),
     )
     return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed') }
   }
@@ -160,6 +171,7 @@ export class Submission {
         'idempotency-key-required',
         `Jobs of type "${type.name}" are only taken with an Idempotency-Key.`,
       )
+    refuseNul(body, at)
     const checked = await type.input(body.input)
     if (!checked.ok) {
       throw new UntildoneError(
@@ -266,6 +278,20 @@ export class Submission {
       { params: visible ? { existingJobId: answer.jobId } : {} },
     )
   }
+}
+
+/** No database keeps a NUL in a text of its own: one cuts the text there, another refuses the row. */
+function refuseNul({ groupId, operationKey, tags = [] }: SubmitBody, at: string): void {
+  const texts: [string, string | null | undefined][] = [
+    ['/groupId', groupId],
+    ['/operationKey', operationKey],
+    ...tags.map((tag, i): [string, string] => [`/tags/${i}`, tag]),
+  ]
+  const bad = texts.find(([, text]) => text?.includes('\0'))
+  if (bad)
+    throw new UntildoneError('validation-failed', `The member ${bad[0]} holds a NUL character.`, {
+      errors: [{ pointer: `${at}${bad[0]}`, code: 'nul', message: 'must not hold a NUL character' }],
+    })
 }
 
 function optionsOf(body: SubmitBody): JobRecord['options'] {

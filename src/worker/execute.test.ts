@@ -274,7 +274,6 @@ describe('the result', () => {
 
   it('a promise of another realm or library is waited for', async () => {
     type Settle = (value: unknown) => void
-    // biome-ignore lint/suspicious/noThenProperty: such objects are what this test is about
     const thenable = (then: (resolve: Settle, reject: Settle) => void) => ({ then })
     const { job } = await finished(of(() => thenable((resolve) => resolve('waited'))))
     expect(job.result).toBe('waited')

@@ -39,13 +39,19 @@ export async function campaign({ dist, core, kills, seed, roundOf = 50 }) {
           const killed = await world.killIn({ window, point, countdown: r.int(1, DEEPEST[window]) }, { suspend })
           if (killed === null) {
             missed.set(point ?? window, (missed.get(point ?? window) ?? 0) + 1)
-            if (missed.get(point ?? window) > 5) throw new Error(`The point ${point ?? window} is never reached: the torture and the library have drifted apart.`)
+            if (missed.get(point ?? window) > 5)
+              throw new Error(
+                `The point ${point ?? window} is never reached: the torture and the library have drifted apart.`,
+              )
             continue
           }
           hit(killed.killed, killed.point)
           done++
         }
-        progress(() => `${done} of ${kills} kills, ${world.client.counts.accepted} jobs accepted, ${world.client.done.size} seen done`)
+        progress(
+          () =>
+            `${done} of ${kills} kills, ${world.client.counts.accepted} jobs accepted, ${world.client.done.size} seen done`,
+        )
       }
       verdict = await world.judge()
       say(`  at rest after ${done} kills: ${verdict.counts.accepted} jobs, ${verdict.violations.length} violations`)
@@ -55,13 +61,31 @@ export async function campaign({ dist, core, kills, seed, roundOf = 50 }) {
   } finally {
     await world.close({ keep: violations.length > 0 })
   }
-  return { violations, hits, done, verdict, missed, dir: world.dir, suspends: world.suspends, client: world.client.counts, complaints: [...world.complaints] }
+  return {
+    violations,
+    hits,
+    done,
+    verdict,
+    missed,
+    dir: world.dir,
+    suspends: world.suspends,
+    client: world.client.counts,
+    complaints: [...world.complaints],
+  }
 }
 
 /** Kills per window, with the points inside each. */
 export function histogram(hits) {
   const most = Math.max(...[...hits.values()].map((points) => sum(points)))
-  const rows = [...hits].map(([name, points]) => [name, sum(points), '█'.repeat(Math.max(1, Math.round((sum(points) / most) * 30))), [...points].sort().map(([point, n]) => `${point.split(':').at(-1)} ${n}`).join(', ')])
+  const rows = [...hits].map(([name, points]) => [
+    name,
+    sum(points),
+    '█'.repeat(Math.max(1, Math.round((sum(points) / most) * 30))),
+    [...points]
+      .sort()
+      .map(([point, n]) => `${point.split(':').at(-1)} ${n}`)
+      .join(', '),
+  ])
   return table([['window', 'kills', '', 'where exactly'], ...rows])
 }
 

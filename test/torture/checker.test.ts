@@ -12,17 +12,49 @@ const core = { TRANSITIONS, isFinal, firstBreak, sha256 }
 function facts(): any {
   const stepResult = JSON.stringify({ receipt: 5 })
   const result = JSON.stringify({ script: 'complete', serial: 1, attempt: 2, receipts: { s0: 5 } })
-  const entry = (seq: number, event: string, state: string, epoch: number) => ({ seq, event, state, epoch, attempt: epoch })
+  const entry = (seq: number, event: string, state: string, epoch: number) => ({
+    seq,
+    event,
+    state,
+    epoch,
+    attempt: epoch,
+  })
   const job = {
-    id: 'a', input: { script: 'complete', serial: 1, steps: 1 }, live: null as any, error: null, warnings: [] as string[],
-    outcome: { status: 'completed', phase: 'clean', version: 5, epoch: 2, attempt: 2, result, result_sha256: sha256(result) } as any,
-    history: [entry(1, 'submitted', 'queued', 0), entry(2, 'claimed', 'running', 1), entry(3, 'leaseExpired', 'queued', 1), entry(4, 'claimed', 'running', 2), entry(5, 'succeeded', 'completed', 2)],
-    attempts: [{ epoch: 1, outcome: 'lost' }, { epoch: 2, outcome: 'ok' }],
+    id: 'a',
+    input: { script: 'complete', serial: 1, steps: 1 },
+    live: null as any,
+    error: null,
+    warnings: [] as string[],
+    outcome: {
+      status: 'completed',
+      phase: 'clean',
+      version: 5,
+      epoch: 2,
+      attempt: 2,
+      result,
+      result_sha256: sha256(result),
+    } as any,
+    history: [
+      entry(1, 'submitted', 'queued', 0),
+      entry(2, 'claimed', 'running', 1),
+      entry(3, 'leaseExpired', 'queued', 1),
+      entry(4, 'claimed', 'running', 2),
+      entry(5, 'succeeded', 'completed', 2),
+    ],
+    attempts: [
+      { epoch: 1, outcome: 'lost' },
+      { epoch: 2, outcome: 'ok' },
+    ],
     steps: new Map<string, any>([['s0', { kind: 'step', attempt: 2, result: stepResult }]]),
   }
   return {
     job,
-    journal: [{ what: 'intent', key: 'k' }, { what: 'ack', key: 'k', ids: ['a'] }, { what: 'ack', key: 'k', ids: ['a'] }, { what: 'end', id: 'a', status: 'completed' }],
+    journal: [
+      { what: 'intent', key: 'k' },
+      { what: 'ack', key: 'k', ids: ['a'] },
+      { what: 'ack', key: 'k', ids: ['a'] },
+      { what: 'end', id: 'a', status: 'completed' },
+    ],
     ledger: [
       { seq: 1, what: 'began', job: 'a', attempt: 1 },
       { seq: 2, what: 'start', job: 'a', step: 's0', key: 'x', attempt: 1 },
@@ -31,7 +63,14 @@ function facts(): any {
       { seq: 5, what: 'effect', job: 'a', step: 's0', key: 'x', attempt: 2, receipt: 5, repeated: false },
       { seq: 6, what: 'recorded', job: 'a', step: 's0', attempt: 2, hash: sha256(stepResult) },
     ],
-    store: { jobs: new Map([['a', job]]), keys: new Map([['k', 'a']]), audit: new Map(), audited: new Set(), files: [], integrity: [] as string[] },
+    store: {
+      jobs: new Map([['a', job]]),
+      keys: new Map([['k', 'a']]),
+      audit: new Map(),
+      audited: new Set(),
+      files: [],
+      integrity: [] as string[],
+    },
     core,
   }
 }
@@ -58,7 +97,11 @@ describe('checker', () => {
     ['a refusal of something that is stored', 'S2', (f) => f.journal.push({ what: 'refused', key: 'k', status: 422 })],
     ['a reader who was told another end', 'S3', (f) => f.journal.push({ what: 'end', id: 'a', status: 'failed' })],
     ['an attempt after the end', 'S3', (f) => f.ledger.push({ what: 'began', job: 'a', attempt: 3 })],
-    ['an outcome and a live row', 'S4', (f) => Object.assign(f.job, { live: { state: 'running', version: 5, epoch: 2 } })],
+    [
+      'an outcome and a live row',
+      'S4',
+      (f) => Object.assign(f.job, { live: { state: 'running', version: 5, epoch: 2 } }),
+    ],
     ['an outcome of another version', 'S4', (f) => Object.assign(f.job.outcome, { version: 4 })],
     ['a result of another attempt', 'S5', (f) => setResult(f, { attempt: 1 })],
     ['a result with a receipt that the witness never gave', 'S5', (f) => setResult(f, { receipts: { s0: 9 } })],
@@ -67,18 +110,46 @@ describe('checker', () => {
     ['another outcome than the script demands', 'S6', (f) => Object.assign(f.job.outcome, { status: 'failed' })],
     ['a note that the phase does not show', 'S6', (f) => f.job.warnings.push('noise')],
     ['an epoch that falls', 'S8', (f) => Object.assign(f.job.history[4], { epoch: 1 })],
-    ['a recorded step that starts again', 'S9', (f) => f.ledger.push({ what: 'start', job: 'a', step: 's0', key: 'x', attempt: 3 })],
-    ['a step that starts twice in one attempt', 'S9', (f) => f.ledger.push({ what: 'start', job: 'a', step: 's0', key: 'x', attempt: 2 })],
+    [
+      'a recorded step that starts again',
+      'S9',
+      (f) => f.ledger.push({ what: 'start', job: 'a', step: 's0', key: 'x', attempt: 3 }),
+    ],
+    [
+      'a step that starts twice in one attempt',
+      'S9',
+      (f) => f.ledger.push({ what: 'start', job: 'a', step: 's0', key: 'x', attempt: 2 }),
+    ],
     ['an effect twice under one key', 'S9', (f) => f.ledger.push({ ...f.ledger[4], seq: 7 })],
     ['an effect under a second key', 'S9', (f) => f.ledger.push({ ...f.ledger[4], seq: 7, key: 'y' })],
-    ['a step announced and not recorded', 'S9', (f) => f.ledger.push({ what: 'recorded', job: 'a', step: 's1', attempt: 2, hash: 'h' })],
-    ['two values of one step', 'S10', (f) => f.ledger.push({ what: 'recorded', job: 'a', step: 's0', attempt: 2, hash: 'h' })],
-    ['a cancel that was promised and did not happen', 'S14', (f) => f.journal.push({ what: 'cancel', id: 'a', status: 200 })],
+    [
+      'a step announced and not recorded',
+      'S9',
+      (f) => f.ledger.push({ what: 'recorded', job: 'a', step: 's1', attempt: 2, hash: 'h' }),
+    ],
+    [
+      'two values of one step',
+      'S10',
+      (f) => f.ledger.push({ what: 'recorded', job: 'a', step: 's0', attempt: 2, hash: 'h' }),
+    ],
+    [
+      'a cancel that was promised and did not happen',
+      'S14',
+      (f) => f.journal.push({ what: 'cancel', id: 'a', status: 200 }),
+    ],
     ['a gap in the history', 'S16', (f) => f.job.history.splice(2, 1)],
     ['a cancel without an audit entry', 'S16', (f) => Object.assign(f.job.history[2], { event: 'cancelRequested' })],
-    ['a transition that is not in the table', 'S17', (f) => Object.assign(f.job.history[2], { event: 'deadlinePassed' })],
+    [
+      'a transition that is not in the table',
+      'S17',
+      (f) => Object.assign(f.job.history[2], { event: 'deadlinePassed' }),
+    ],
     ['an attempt without a row', 'S20', (f) => f.job.attempts.shift()],
-    ['a job that has not come to rest', 'L4', (f) => Object.assign(f.job, { outcome: null, live: { state: 'completed', version: 5, epoch: 2 } })],
+    [
+      'a job that has not come to rest',
+      'L4',
+      (f) => Object.assign(f.job, { outcome: null, live: { state: 'completed', version: 5, epoch: 2 } }),
+    ],
     ['a damaged database', 'integrity', (f) => f.store.integrity.push('row 3 missing from index')],
   ]
   it.each(wrongs)('names %s (%s)', (_what, invariant, make) => {

@@ -11,7 +11,8 @@ const SUBMITTERS = 5
 const READERS = 2
 
 /** What never changes once a job is done (rulings 10). */
-const lastWord = ({ status, result, error, warnings, finishedAt, version }) => sha256(JSON.stringify({ status, result, error, warnings, finishedAt, version }))
+const lastWord = ({ status, result, error, warnings, finishedAt, version }) =>
+  sha256(JSON.stringify({ status, result, error, warnings, finishedAt, version }))
 
 export class Client {
   url = null
@@ -95,20 +96,29 @@ export class Client {
         this.counts.errors++
         resolve(null)
       }
-      const out = request(`${url}${path}`, {
-        method, agent: this.#agent,
-        headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(data === null ? {} : { 'content-length': Buffer.byteLength(data) }), ...headers },
-      }, (answer) => {
-        const parts = []
-        answer.on('data', (part) => parts.push(part))
-        answer.on('error', failed)
-        answer.on('aborted', failed)
-        answer.on('end', () => {
-          if (!answer.complete) return failed()
-          const text = Buffer.concat(parts).toString('utf8')
-          resolve({ status: answer.statusCode, headers: answer.headers, json: text ? JSON.parse(text) : null })
-        })
-      })
+      const out = request(
+        `${url}${path}`,
+        {
+          method,
+          agent: this.#agent,
+          headers: {
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...(data === null ? {} : { 'content-length': Buffer.byteLength(data) }),
+            ...headers,
+          },
+        },
+        (answer) => {
+          const parts = []
+          answer.on('data', (part) => parts.push(part))
+          answer.on('error', failed)
+          answer.on('aborted', failed)
+          answer.on('end', () => {
+            if (!answer.complete) return failed()
+            const text = Buffer.concat(parts).toString('utf8')
+            resolve({ status: answer.statusCode, headers: answer.headers, json: text ? JSON.parse(text) : null })
+          })
+        },
+      )
       out.setTimeout(20_000, () => out.destroy())
       out.on('error', failed)
       out.end(data ?? undefined)
@@ -159,16 +169,25 @@ export class Client {
     const options = { body, headers: { 'idempotency-key': key } }
     // Now and then two at once, and now and then once more after the answer: it is one job all the same.
     const twice = r.happens(0.1)
-    const answers = await Promise.all([this.#insist('POST', '/v1/jobs', options), ...(twice ? [this.#insist('POST', '/v1/jobs', options)] : [])])
+    const answers = await Promise.all([
+      this.#insist('POST', '/v1/jobs', options),
+      ...(twice ? [this.#insist('POST', '/v1/jobs', options)] : []),
+    ])
     if (r.happens(0.1)) answers.push(await this.#insist('POST', '/v1/jobs', options))
     for (const answer of answers) await this.#acknowledged(key, answer, act)
   }
 
   async #submitBatch(r) {
-    const items = Array.from({ length: r.int(2, 4) }, () => draw(r, ++this.#serial, Date.now(), ['complete', 'transient']).body)
+    const items = Array.from(
+      { length: r.int(2, 4) },
+      () => draw(r, ++this.#serial, Date.now(), ['complete', 'transient']).body,
+    )
     const key = `b-${this.#serial}-${r.text(8)}`
     await this.#journal.append({ what: 'intent', key, items })
-    const answer = await this.#insist('POST', '/v1/jobs/batch', { body: { items }, headers: { 'idempotency-key': key } })
+    const answer = await this.#insist('POST', '/v1/jobs/batch', {
+      body: { items },
+      headers: { 'idempotency-key': key },
+    })
     if (answer === null) return
     if (answer.status !== 202) return this.#refused(key, answer)
     await this.#journal.append({ what: 'ack', key, ids: answer.json.items.map(({ id }) => id) })
@@ -242,10 +261,12 @@ export class Client {
   async #act(id, known, job) {
     const { act } = known
     if (act === 'retry') {
-      if (job.status === 'blocked') await this.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
+      if (job.status === 'blocked')
+        await this.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
       return
     }
-    if (act === 'cancelAfterStep' && !(await this.send('GET', `/v1/jobs/${id}?include=steps`))?.json?.steps?.length) return
+    if (act === 'cancelAfterStep' && !(await this.send('GET', `/v1/jobs/${id}?include=steps`))?.json?.steps?.length)
+      return
     const answer = await this.send('POST', `/v1/jobs/${id}/cancel`, { body: { reason: 'changed its mind' } })
     if (answer === null || answer.status >= 500) return
     known.act = null
@@ -260,9 +281,11 @@ export class Client {
   async rereadAll() {
     const ids = [...this.done.keys()]
     let next = 0
-    await Promise.all(Array.from({ length: 4 }, async () => {
-      while (next < ids.length) await this.#look(ids[next++])
-    }))
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (next < ids.length) await this.#look(ids[next++])
+      }),
+    )
   }
 }
 

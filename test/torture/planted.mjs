@@ -9,7 +9,11 @@ import { World } from './world.mjs'
 const PROVOKE = {
   'acknowledge before commit': { window: 'before commit', point: 'submit:before-commit', deepest: 3 },
   'finish without epoch': { suspend: true, only: ['lingering'] },
-  'step announced before its record': { window: 'effect done, step unrecorded', point: 'step:before-commit', deepest: 6 },
+  'step announced before its record': {
+    window: 'effect done, step unrecorded',
+    point: 'step:before-commit',
+    deepest: 6,
+  },
 }
 const TRIES = 15
 
@@ -29,7 +33,11 @@ export async function plantedBugs({ dist, core, seed }) {
 async function hunt({ dist, core, bug, seed }) {
   const r = chance(seed)
   const { window, point, deepest, suspend, only } = PROVOKE[bug]
-  const world = await new World({ dist, core, name: 'planted', bug }).open({ seed: r.int(1, 1e9), most: 12, only: only ?? ['complete', 'transient', 'slow'] })
+  const world = await new World({ dist, core, name: 'planted', bug }).open({
+    seed: r.int(1, 1e9),
+    most: 12,
+    only: only ?? ['complete', 'transient', 'slow'],
+  })
   try {
     world.client.start()
     for (let tries = 1; tries <= TRIES; tries++) {
@@ -39,7 +47,9 @@ async function hunt({ dist, core, bug, seed }) {
       const { violations } = await world.judge({ restMs: 20_000 })
       if (violations.length === 0) continue
       const invariants = [...new Set(violations.map(({ invariant }) => invariant))]
-      const after = suspend ? `${world.suspends} sleep${world.suspends > 1 ? 's' : ''} of the machine` : `${tries} kill${tries > 1 ? 's' : ''}`
+      const after = suspend
+        ? `${world.suspends} sleep${world.suspends > 1 ? 's' : ''} of a worker`
+        : `${tries} kill${tries > 1 ? 's' : ''}`
       const first = violations.find(({ invariant }) => invariant === invariants.sort()[0])
       return { by: invariants.join(', '), after, text: first.text }
     }

@@ -5,19 +5,26 @@
  */
 import { parseArgs } from 'node:util'
 import { campaign, histogram, OUTSIDE } from './campaign.mjs'
-import { audibly, keepFolders, say, table } from './lib/common.mjs'
 import { build } from './lib/build.mjs'
+import { audibly, keepFolders, say, table } from './lib/common.mjs'
 import { WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
+import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
 import { MEMORY_MB, uploads } from './upload.mjs'
 
 const { values: options } = parseArgs({
-  options: { short: { type: 'boolean', default: false }, kills: { type: 'string' }, seed: { type: 'string' }, only: { type: 'string' }, keep: { type: 'boolean', default: false } },
+  options: {
+    short: { type: 'boolean', default: false },
+    kills: { type: 'string' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+  },
 })
 const { short } = options
-const kills = Number(options.kills ?? (short ? 28 : 220))
+const kills = Number(options.kills ?? (short ? 24 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
 const only = options.only?.split(',') ?? ['kills', 'planted', 'power', 'upload']
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
@@ -31,9 +38,12 @@ const result = (ok, text) => {
 const began = Date.now()
 const seconds = (from) => `${((Date.now() - from) / 1000).toFixed(0)} s`
 
-say(`Torture, ${short ? 'short' : 'long'} form: ${kills} kills, seed ${seed}, Node ${process.versions.node}, pid ${process.pid}`)
+say(
+  `Torture, ${short ? 'short' : 'long'} form: ${kills} kills, seed ${seed}, Node ${process.versions.node}, pid ${process.pid}`,
+)
 const { dist, complaints } = await audibly(() => 'compiling the library', build())
-if (complaints > 0) say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
+if (complaints > 0)
+  say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
 const parts = { kills: killed, planted, power, upload }
@@ -51,7 +61,10 @@ for (const name of only) {
 
 const passed = results.filter(Boolean).length
 const failed = results.length - passed
-if (failed > 0 || options.keep) say(`\nKept for looking into: ${keepFolders().join(' ')}\nAgain: node test/torture/run.mjs${short ? ' --short' : ''} --kills ${kills} --seed ${seed}`)
+if (failed > 0 || options.keep)
+  say(
+    `\nKept for looking into: ${keepFolders().join(' ')}\nAgain: node test/torture/run.mjs${short ? ' --short' : ''} --kills ${kills} --seed ${seed}`,
+  )
 say(`\n${seconds(began)} in all`)
 say(`${passed} passed, ${failed} failed`)
 process.exit(failed > 0 ? 1 : 0)
@@ -61,15 +74,27 @@ async function killed() {
   const run = await campaign({ dist, core, kills, seed })
   const { counts } = run.verdict
   say(`\n${histogram(run.hits)}\n`)
-  say(`  accepted ${counts.accepted}, completed ${counts.completed}, failed ${counts.failed}, cancelled ${counts.cancelled}, unfinished ${counts.unfinished}, lost ${counts.lost}, doubled ${counts.doubled}`)
-  say(`  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.errors}, refused with nothing stored ${run.client.refused}`)
-  say(`  effects outside ${run.verdict.effects - run.verdict.repeated}, asked for again with the same key ${run.verdict.repeated}; sleeps of the machine ${run.suspends}`)
+  say(
+    `  accepted ${counts.accepted}, completed ${counts.completed}, failed ${counts.failed}, cancelled ${counts.cancelled}, unfinished ${counts.unfinished}, lost ${counts.lost}, doubled ${counts.doubled}`,
+  )
+  say(
+    `  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.errors}, refused with nothing stored ${run.client.refused}`,
+  )
+  say(
+    `  effects outside ${run.verdict.effects - run.verdict.repeated}, asked for again with the same key ${run.verdict.repeated}; sleeps of a worker ${run.suspends}, attempts seen working after another had begun ${run.verdict.stale}`,
+  )
   for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
   for (const [point, n] of run.missed) say(`  note: the point ${point} was not reached in ${n} lives`)
-  for (const { invariant, job, text } of run.violations.slice(0, 25)) say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
+  for (const { invariant, job, text } of run.violations.slice(0, 25))
+    say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
   result(run.violations.length === 0, `${run.violations.length} violations of the promise in ${run.done} kills`)
   const thin = Object.keys(WINDOWS).filter((name) => name !== OUTSIDE && sum(run.hits.get(name)) < LEAST)
-  result(thin.length === 0, thin.length === 0 ? `each of the eight windows was hit at least ${LEAST} times` : `too few kills in: ${thin.join(', ')}`)
+  result(
+    thin.length === 0,
+    thin.length === 0
+      ? `each of the eight windows was hit at least ${LEAST} times`
+      : `too few kills in: ${thin.join(', ')}`,
+  )
 }
 
 async function planted() {
@@ -88,21 +113,94 @@ async function power() {
   }
   const shim = compileShim()
   const small = { jobs: short ? 30 : 120, checkpointPages: 40, ballast: 200 }
-  const plans = [{ ...small, synchronous: 'full' }, ...(short ? [] : [{ synchronous: 'full', jobs: 300, ballast: 60_000, cuts: 30 }]), { ...small, synchronous: 'normal' }, { ...small, synchronous: 'off' }]
-  const rows = [['synchronous', 'jobs', 'fsyncs', 'checkpoints', 'cuts', 'promises checked', 'lost', 'worst cut', 'unusable', 'verdict']]
+  const plans = [
+    { ...small, synchronous: 'full' },
+    ...(short ? [] : [{ synchronous: 'full', jobs: 300, ballast: 60_000, cuts: 30 }]),
+    { ...small, synchronous: 'normal' },
+    { ...small, synchronous: 'off' },
+  ]
+  const rows = [
+    [
+      'synchronous',
+      'jobs',
+      'fsyncs',
+      'checkpoints',
+      'cuts',
+      'promises checked',
+      'lost',
+      'worst cut',
+      'unusable',
+      'verdict',
+    ],
+  ]
   const examples = []
   for (const plan of plans) {
-    const found = await audibly(() => `power loss, synchronous ${plan.synchronous}`, powerLoss({ dist, core, shim, plan, seed }))
+    const found = await audibly(
+      () => `power loss, synchronous ${plan.synchronous}`,
+      powerLoss({ dist, core, shim, plan, seed }),
+    )
     const broken = found.losses > 0 || found.unusable > 0
     const right = plan.synchronous === 'full' ? !broken : broken
-    const verdict = plan.synchronous === 'full' ? (broken ? 'PROMISE BROKEN' : 'nothing lost') : broken ? 'loses, as it must here' : 'NO LOSS FOUND: the test is blind'
-    rows.push([plan.synchronous, plan.jobs, found.syncs, found.checkpoints, found.cuts, found.promises, found.losses, found.worst, found.unusable, verdict])
+    const verdict =
+      plan.synchronous === 'full'
+        ? broken
+          ? 'PROMISE BROKEN'
+          : 'nothing lost'
+        : broken
+          ? 'loses, as it must here'
+          : 'NO LOSS FOUND: the test is blind'
+    rows.push([
+      plan.synchronous,
+      plan.jobs,
+      found.syncs,
+      found.checkpoints,
+      found.cuts,
+      found.promises,
+      found.losses,
+      found.worst,
+      found.unusable,
+      verdict,
+    ])
     examples.push(...found.examples.slice(0, 1).map((text) => `synchronous ${plan.synchronous}: ${text}`))
     results.push(right)
   }
   say(`${table(rows)}\n`)
   for (const text of examples) say(`  e.g. ${text}`)
-  say('  (the addon writes through libc: after each recording the replayed trace equals the files on disk, byte for byte)')
+  say(
+    '  (the addon writes through libc: after each recording the replayed trace equals the files on disk, byte for byte)',
+  )
+  await faults(shim)
+}
+
+async function faults(shim) {
+  const plan = { synchronous: 'full', jobs: 30, checkpointPages: 40, ballast: 200 }
+  const upTo = (n, step) => Array.from({ length: Math.floor((n - 1) / step) + 1 }, (_, i) => 1 + i * step)
+  const kinds = [
+    [
+      'a sync fails with EIO (F39)',
+      upTo(short ? 25 : 40, short ? 6 : 1).map((n) => `fsync ${n}`),
+      { ...plan, patienceMs: 300 },
+    ],
+    [
+      'the disk is full for a while (F38)',
+      upTo(short ? 41 : 100, short ? 20 : 7).map((n) => `full ${n} ${n % 2 === 0 ? 3 : 20}`),
+      plan,
+    ],
+    ['writes are cut short or interrupted (F40)', (short ? [3] : [2, 3, 7]).map((n) => `short ${n}`), plan],
+  ]
+  const rows = [['disk fault', 'runs', 'promises checked', 'lost', 'refused, yet there', 'unusable', 'unfinished']]
+  const examples = []
+  for (const [name, list, work] of kinds) {
+    const found = await audibly(
+      () => `disk faults: ${name}`,
+      diskFaults({ dist, core, shim, plan: work, faults: list }),
+    )
+    rows.push([name, found.runs, found.promises, found.lost, found.untrue, found.unusable, found.unfinished])
+    results.push(found.lost + found.untrue + found.unusable + found.unfinished === 0)
+    examples.push(...found.examples)
+  }
+  say(`\n${table(rows)}`)
+  for (const text of examples) say(`  VIOLATION ${text}`)
 }
 
 async function upload() {

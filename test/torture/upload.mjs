@@ -50,21 +50,35 @@ async function run({ world, core, megabytes, demand }) {
   await world.end(life, { afterMs: 0 })
   demand(answer?.status === 201, `the upload was answered ${answer?.status}`)
   demand(growth < MEMORY_MB, `the server grew by ${growth.toFixed(0)} MB, more than ${MEMORY_MB}`)
-  say(`  ${megabytes} MB in ${seconds.toFixed(1)} s; the server grew by ${growth.toFixed(1)} MB (from ${before.toFixed(0)}; allowed ${MEMORY_MB})`)
+  say(
+    `  ${megabytes} MB in ${seconds.toFixed(1)} s; the server grew by ${growth.toFixed(1)} MB (from ${before.toFixed(0)}; allowed ${MEMORY_MB})`,
+  )
 
   life = await world.begin()
   const { file, bytes, sha256 } = answer?.json ?? {}
   const back = await download(world.client.url, file)
-  const whole = back.sha256 === large.sha256 && sha256 === large.sha256 && bytes === megabytes * MB && back.bytes === bytes
-  demand(whole, `after a kill right behind the 201 the file has ${back.bytes} bytes and hash ${back.sha256}, not ${megabytes * MB} and ${large.sha256}`)
+  const whole =
+    back.sha256 === large.sha256 && sha256 === large.sha256 && bytes === megabytes * MB && back.bytes === bytes
+  demand(
+    whole,
+    `after a kill right behind the 201 the file has ${back.bytes} bytes and hash ${back.sha256}, not ${megabytes * MB} and ${large.sha256}`,
+  )
   say(`  killed right after the 201: ${whole ? `all ${back.bytes} bytes are there, same SHA-256` : 'LOST'}`)
 
   // Each of the following lives first shows what the death of the one before has left, then dies its own way.
   const kept = new Set(rows().map(({ id }) => id))
   const clean = (what) => {
-    const left = [...halfDone(), ...onDisk().filter((name) => !kept.has(name)), ...rows().filter(({ id }) => !kept.has(id)).map(({ id }) => `row ${id}`)]
+    const left = [
+      ...halfDone(),
+      ...onDisk().filter((name) => !kept.has(name)),
+      ...rows()
+        .filter(({ id }) => !kept.has(id))
+        .map(({ id }) => `row ${id}`),
+    ]
     demand(left.length === 0, `${what} left ${left.join(', ')}`)
-    say(`  ${what}: ${left.length === 0 ? 'no bytes and no row are left after the restart' : `LEFT ${left.join(', ')}`}`)
+    say(
+      `  ${what}: ${left.length === 0 ? 'no bytes and no row are left after the restart' : `LEFT ${left.join(', ')}`}`,
+    )
   }
 
   const half = send(world.client.url, megabytes, { stopAt: 0.5 })
@@ -87,9 +101,14 @@ async function run({ world, core, megabytes, demand }) {
 
   await world.end(await world.begin(), { afterMs: 0 })
   const fresh = rows().filter(({ id }) => !kept.has(id))
-  const consistent = fresh.length === 1 && fresh[0].sha256 === unanswered.sha256 && hashOf(join(files, fresh[0].id)) === unanswered.sha256
+  const consistent =
+    fresh.length === 1 &&
+    fresh[0].sha256 === unanswered.sha256 &&
+    hashOf(join(files, fresh[0].id)) === unanswered.sha256
   demand(consistent, 'a kill between the row and the 201 left a row and bytes that do not fit')
-  say(`  killed between the row and the 201: ${consistent ? 'row and bytes are there and fit; nobody was told, the sweep removes them' : 'BROKEN'}`)
+  say(
+    `  killed between the row and the 201: ${consistent ? 'row and bytes are there and fit; nobody was told, the sweep removes them' : 'BROKEN'}`,
+  )
 }
 
 const hashOf = (path) => createHash('sha256').update(readFileSync(path)).digest('hex')
@@ -102,7 +121,10 @@ function send(url, megabytes, { stopAt = null } = {}) {
     reached = resolve
   })
   const hash = createHash('sha256')
-  const out = request(`${url}/v1/files`, { method: 'POST', headers: { 'content-type': 'application/octet-stream', 'content-length': megabytes * MB } })
+  const out = request(`${url}/v1/files`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream', 'content-length': megabytes * MB },
+  })
   sent.answer = new Promise((resolve) => {
     out.on('error', () => resolve(null))
     out.on('response', (answer) => {
@@ -140,7 +162,9 @@ async function download(url, id) {
         bytes += part.length
       })
       answer.on('end', () => resolve({ bytes, sha256: hash.digest('hex') }))
-    }).on('error', reject).end()
+    })
+      .on('error', reject)
+      .end()
   })
 }
 

@@ -79,12 +79,14 @@ export class World {
     this.client.down()
     const said = await killed
     this.#complain(life.errors)
-    if (said === null && aimed && gone.signal !== 'SIGKILL') throw new Error(`The server died of itself (${gone.signal ?? `exit ${gone.code}`}):\n${life.errors}`)
+    if (said === null && aimed && gone.signal !== 'SIGKILL')
+      throw new Error(`The server died of itself (${gone.signal ?? `exit ${gone.code}`}):\n${life.errors}`)
     return said
   }
 
   #complain(errors) {
-    for (const line of errors.split('\n')) if (/^\S*Error\b|^\S*Error:/.test(line)) this.complaints.add(line.slice(0, 200))
+    for (const line of errors.split('\n'))
+      if (/^\S*Error\b|^\S*Error:/.test(line)) this.complaints.add(line.slice(0, 200))
   }
 
   /** One life that ends in the armed window; false when the window was not reached. */
@@ -115,14 +117,25 @@ export class World {
     const life = await this.begin()
     const until = Date.now() + restMs
     while (!this.client.quiet && Date.now() < until) await sleep(10)
-    const restless = this.client.quiet ? [] : [{ invariant: 'L4', job: null, text: `${this.client.pending.size} jobs and ${this.client.inFlight} requests had not come to rest after ${restMs} ms` }]
+    const restless = this.client.quiet
+      ? []
+      : [
+          {
+            invariant: 'L4',
+            job: null,
+            text: `${this.client.pending.size} jobs and ${this.client.inFlight} requests had not come to rest after ${restMs} ms`,
+          },
+        ]
     if (restless.length === 0) await this.client.rereadAll()
     await this.end(life, { afterMs: 0 })
     const facts = {
-      journal: readJournal(join(this.dir, 'journal')), ledger: readJournal(join(this.dir, 'ledger')), lies: [...this.client.lies, ...restless],
-      store: readStore(this.#core.Database, join(this.dir, 'data', 'jobs.db')), core: this.#core,
+      journal: readJournal(join(this.dir, 'journal')),
+      ledger: readJournal(join(this.dir, 'ledger')),
+      lies: [...this.client.lies, ...restless],
+      store: readStore(this.#core.Database, join(this.dir, 'data', 'jobs.db')),
+      core: this.#core,
     }
-    return { ...check(facts), effects: facts.ledger.filter(({ what }) => what === 'effect').length, repeated: facts.ledger.filter(({ repeated }) => repeated).length }
+    return { ...check(facts), ...outside(facts.ledger) }
   }
 
   async close({ keep = false } = {}) {
@@ -132,4 +145,20 @@ export class World {
     await this.#witness.ended
     if (!keep) dropFolder(this.dir)
   }
+}
+
+/** What the witness saw: effects, repeats of them, and attempts that went on after another one had begun. */
+function outside(ledger) {
+  const latest = new Map()
+  const stale = new Set()
+  let effects = 0
+  let repeated = 0
+  for (const entry of ledger) {
+    if (entry.what === 'effect') effects++
+    if (entry.repeated) repeated++
+    const before = latest.get(entry.job) ?? 0
+    if (entry.attempt < before) stale.add(`${entry.job} ${entry.attempt}`)
+    latest.set(entry.job, Math.max(before, entry.attempt))
+  }
+  return { effects, repeated, stale: stale.size }
 }

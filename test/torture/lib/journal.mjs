@@ -44,5 +44,9 @@ export class Journal {
 /** All whole lines; a last line that was cut off is not one. */
 export function readJournal(path) {
   const text = readFileSync(path, 'utf8')
-  return text.slice(0, text.lastIndexOf('\n') + 1).split('\n').filter(Boolean).map((line) => JSON.parse(line))
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
 }

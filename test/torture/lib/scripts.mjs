@@ -10,26 +10,131 @@ const steps = (n) => Array.from({ length: n }, (_, i) => `s${i}`)
  * outcome it must have; `act` what the client does besides submitting; `body` more members of the submit.
  */
 export const SCRIPTS = {
-  complete: { weight: 24, make: (r) => ({ steps: r.int(0, 5) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
-  parallel: { weight: 6, make: (r) => ({ steps: r.int(2, 4) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
-  large: { weight: 2, make: (r) => ({ steps: 2, pad: r.int(50_000, 90_000), ballast: r.text(r.pick([100, 70_000])) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
-  slow: { weight: 8, make: (r) => ({ steps: r.int(1, 3), waitMs: r.int(20, 150) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
-  permanent: { weight: 8, make: (r) => ({ steps: 4, at: r.int(0, 3) }), recorded: (i) => steps(i.at), end: { status: 'failed', phase: 'permanent', code: 'script-refused' } },
-  transient: { weight: 12, make: (r) => ({ steps: r.int(1, 3), at: 0, times: r.int(1, 3) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
-  exhausted: { weight: 4, type: 'torture.limited', make: (r) => ({ steps: 2, at: r.int(0, 1), times: 1e9 }), recorded: (i) => steps(i.at), end: { status: 'failed', phase: 'exhausted', code: 'exhausted', errors: 3 } },
-  harmless: { weight: 8, make: (r) => ({ steps: r.int(2, 4), at: r.int(0, 1) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'withWarnings', warning: 'script-noise' } },
-  thrownHarmless: { weight: 3, make: () => ({ steps: 1 }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'withWarnings', warning: 'script-noise' } },
-  review: { weight: 3, make: (r) => ({ steps: 2, at: r.int(0, 1) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' }, act: 'retry' },
-  cancelQueued: { weight: 3, make: () => ({ steps: 1 }), recorded: () => [], end: { status: 'cancelled', code: 'cancelled-by-caller' }, act: 'cancel', body: (now) => ({ runAt: new Date(now + 3_600_000_000).toISOString() }) },
-  cancelRunning: { weight: 4, make: () => ({ steps: 1 }), recorded: () => ['s0'], end: { status: 'cancelled', code: 'cancelled-by-caller' }, act: 'cancelAfterStep' },
-  cancelRace: { weight: 5, make: (r) => ({ steps: r.int(1, 4), waitMs: r.pick([0, 0, 20]) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' }, or: { status: 'cancelled', code: 'cancelled-by-caller' }, act: 'cancel' },
-  deadline: { weight: 3, make: () => ({ steps: 2, at: 1, times: 1e9 }), recorded: () => ['s0'], some: true, end: { status: 'failed', phase: 'deadline', code: 'deadline-passed' }, body: (now) => ({ deadlineAt: new Date(now + 3000).toISOString() }) },
-  overlap: { weight: 6, make: (r) => ({ steps: 2, lingerMs: r.int(50, 250) }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
+  complete: {
+    weight: 24,
+    make: (r) => ({ steps: r.int(0, 5) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  parallel: {
+    weight: 6,
+    make: (r) => ({ steps: r.int(2, 4) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  large: {
+    weight: 2,
+    make: (r) => ({ steps: 2, pad: r.int(50_000, 90_000), ballast: r.text(r.pick([100, 70_000])) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  slow: {
+    weight: 8,
+    make: (r) => ({ steps: r.int(1, 3), waitMs: r.int(20, 150) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  permanent: {
+    weight: 8,
+    make: (r) => ({ steps: 4, at: r.int(0, 3) }),
+    recorded: (i) => steps(i.at),
+    end: { status: 'failed', phase: 'permanent', code: 'script-refused' },
+  },
+  transient: {
+    weight: 12,
+    make: (r) => ({ steps: r.int(1, 3), at: 0, times: r.int(1, 3) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  exhausted: {
+    weight: 4,
+    type: 'torture.limited',
+    make: (r) => ({ steps: 2, at: r.int(0, 1), times: 1e9 }),
+    recorded: (i) => steps(i.at),
+    end: { status: 'failed', phase: 'exhausted', code: 'exhausted', errors: 3 },
+  },
+  harmless: {
+    weight: 8,
+    make: (r) => ({ steps: r.int(2, 4), at: r.int(0, 1) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'withWarnings', warning: 'script-noise' },
+  },
+  thrownHarmless: {
+    weight: 3,
+    make: () => ({ steps: 1 }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'withWarnings', warning: 'script-noise' },
+  },
+  review: {
+    weight: 3,
+    make: (r) => ({ steps: 2, at: r.int(0, 1) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+    act: 'retry',
+  },
+  cancelQueued: {
+    weight: 3,
+    make: () => ({ steps: 1 }),
+    recorded: () => [],
+    end: { status: 'cancelled', code: 'cancelled-by-caller' },
+    act: 'cancel',
+    body: (now) => ({ runAt: new Date(now + 3_600_000_000).toISOString() }),
+  },
+  cancelRunning: {
+    weight: 4,
+    make: () => ({ steps: 1 }),
+    recorded: () => ['s0'],
+    end: { status: 'cancelled', code: 'cancelled-by-caller' },
+    act: 'cancelAfterStep',
+  },
+  cancelRace: {
+    weight: 5,
+    make: (r) => ({ steps: r.int(1, 4), waitMs: r.pick([0, 0, 20]) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+    or: { status: 'cancelled', code: 'cancelled-by-caller' },
+    act: 'cancel',
+  },
+  deadline: {
+    weight: 3,
+    make: () => ({ steps: 2, at: 1, times: 1e9 }),
+    recorded: () => ['s0'],
+    some: true,
+    end: { status: 'failed', phase: 'deadline', code: 'deadline-passed' },
+    body: (now) => ({ deadlineAt: new Date(now + 3000).toISOString() }),
+  },
+  overlap: {
+    weight: 6,
+    make: (r) => ({ steps: 2, lingerMs: r.int(50, 250) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
   /** Weight 0: only where it is asked for. Its first attempt waits so long for a successor that it surely ends stale. */
-  lingering: { weight: 0, make: () => ({ steps: 1, lingerMs: 3000 }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
-  first: { weight: 3, make: () => ({ steps: 0 }), recorded: () => ['pick', 'pick/fast'], end: { status: 'completed', phase: 'clean' } },
-  child: { weight: 2, make: () => ({ steps: 1 }), recorded: () => ['child', 's0'], end: { status: 'completed', phase: 'clean' } },
-  file: { weight: 3, type: 'torture.file', make: () => ({ steps: 1 }), recorded: (i) => steps(i.steps), end: { status: 'completed', phase: 'clean' } },
+  lingering: {
+    weight: 0,
+    make: () => ({ steps: 1, lingerMs: 3000 }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  first: {
+    weight: 3,
+    make: () => ({ steps: 0 }),
+    recorded: () => ['pick', 'pick/fast'],
+    end: { status: 'completed', phase: 'clean' },
+  },
+  child: {
+    weight: 2,
+    make: () => ({ steps: 1 }),
+    recorded: () => ['child', 's0'],
+    end: { status: 'completed', phase: 'clean' },
+  },
+  file: {
+    weight: 3,
+    type: 'torture.file',
+    make: () => ({ steps: 1 }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
 }
 
 const names = Object.keys(SCRIPTS)
@@ -39,7 +144,16 @@ const bag = names.flatMap((name) => new Array(SCRIPTS[name].weight).fill(name))
 export function draw(r, serial, now, only = null) {
   const script = only ? r.pick(only) : r.pick(bag)
   const { make, type = 'torture', body, act = null } = SCRIPTS[script]
-  return { script, act, body: { type, input: { script, serial, ...make(r) }, ...(body ? body(now) : {}), priority: r.pick([0, 0, 0, 10, 60, -5]) } }
+  return {
+    script,
+    act,
+    body: {
+      type,
+      input: { script, serial, ...make(r) },
+      ...(body ? body(now) : {}),
+      priority: r.pick([0, 0, 0, 10, 60, -5]),
+    },
+  }
 }
 
 /** The demand of a job's input: steps that must be recorded, and the ends that are right. */

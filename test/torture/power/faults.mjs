@@ -20,7 +20,9 @@ export async function diskFaults({ dist, core, shim, plan, faults }) {
     outcome.promises += promised.length
     if (!done && !fault.startsWith('fsync')) {
       outcome.unfinished++
-      example(`${fault}: the program did not get to its end: ${errors.split('\n').find((line) => /Error/.test(line)) ?? ''}`)
+      example(
+        `${fault}: the program did not get to its end: ${errors.split('\n').find((line) => /Error/.test(line)) ?? ''}`,
+      )
     }
     try {
       const store = await core.sqlite(join(dir, 'jobs.db')).open(core)
@@ -39,7 +41,9 @@ export async function diskFaults({ dist, core, shim, plan, faults }) {
       for (const { refused, code } of told) {
         if (!refused || accepted.has(refused) || code === 'outcome-unknown' || !rows.keys.has(refused)) continue
         outcome.untrue++
-        example(`${fault}: ${refused} was refused with ${code}, which says that nothing was stored, and is there after the restart`)
+        example(
+          `${fault}: ${refused} was refused with ${code}, which says that nothing was stored, and is there after the restart`,
+        )
       }
     } catch (error) {
       outcome.unusable++

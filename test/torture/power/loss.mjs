@@ -12,7 +12,8 @@ import { Disk, parseTrace } from './trace.mjs'
 
 /** Why the test cannot run here, or null. */
 export function obstacle() {
-  if (process.platform !== 'linux') return `it preloads a library into the process, which is done for Linux only, not ${process.platform}`
+  if (process.platform !== 'linux')
+    return `it preloads a library into the process, which is done for Linux only, not ${process.platform}`
   try {
     execFileSync('gcc', ['--version'], { stdio: 'ignore' })
     return null
@@ -24,7 +25,11 @@ export function obstacle() {
 export function compileShim() {
   const place = folder('shim')
   const shim = join(place, 'trace.so')
-  execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-Wall', '-o', shim, join(HERE, 'power', 'trace-shim.c'), '-ldl', '-pthread'], { stdio: ['ignore', 'inherit', 'inherit'] })
+  execFileSync(
+    'gcc',
+    ['-shared', '-fPIC', '-O2', '-Wall', '-o', shim, join(HERE, 'power', 'trace-shim.c'), '-ldl', '-pthread'],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  )
   return shim
 }
 
@@ -34,14 +39,38 @@ export async function runRecorder({ dist, shim, plan, fault = '' }) {
   const dir = join(place, 'disk')
   mkdirSync(dir)
   const log = join(place, 'trace')
-  const recorder = program('power/recorder.mjs', { env: { LD_PRELOAD: shim, TRACE_DIR: dir, TRACE_LOG: log, TRACE_ACKS: join(place, 'acks'), DISK_FAULT: fault, TORTURE_DIST: dist, TORTURE_PLAN: JSON.stringify(plan) } })
+  const recorder = program('power/recorder.mjs', {
+    env: {
+      LD_PRELOAD: shim,
+      TRACE_DIR: dir,
+      TRACE_LOG: log,
+      TRACE_ACKS: join(place, 'acks'),
+      DISK_FAULT: fault,
+      TORTURE_DIST: dist,
+      TORTURE_PLAN: JSON.stringify(plan),
+    },
+  })
   const done = await recorder.said((message) => message.recorded)
   await recorder.ended
-  return { place, dir, done: done !== null, errors: recorder.errors, records: existsSync(log) ? parseTrace(readFileSync(log)) : [] }
+  return {
+    place,
+    dir,
+    done: done !== null,
+    errors: recorder.errors,
+    records: existsSync(log) ? parseTrace(readFileSync(log)) : [],
+  }
 }
 
 /** The promises in a record that is an acknowledgement. */
-export const promisesOf = ({ op, data }) => (op === 'ack' ? data.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter(({ begun }) => !begun) : [])
+export const promisesOf = ({ op, data }) =>
+  op === 'ack'
+    ? data
+        .toString()
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+        .filter(({ begun }) => !begun)
+    : []
 
 /** A whole run under the shim. @returns the records, after checking that nothing went past it */
 async function record({ dist, shim, plan }) {
@@ -49,7 +78,8 @@ async function record({ dist, shim, plan }) {
   if (!done || records.length === 0) throw new Error(`The recorder failed:\n${errors}`)
   const past = pastTheShim(records, dir)
   dropFolder(place)
-  if (past.length > 0) throw new Error(`The trace is not complete, something writes past the preloaded functions: ${past.join(', ')}`)
+  if (past.length > 0)
+    throw new Error(`The trace is not complete, something writes past the preloaded functions: ${past.join(', ')}`)
   return records
 }
 
@@ -58,8 +88,15 @@ function pastTheShim(records, dir) {
   const disk = new Disk()
   for (const one of records) disk.apply(one)
   const seen = disk.seen()
-  const names = new Set([...seen.keys(), ...readdirSync(dir, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [`/${entry.name}`] : []))])
-  return [...names].filter((name) => !name.endsWith('-shm') && !(seen.has(name) && existsSync(dir + name) && readFileSync(dir + name).equals(seen.get(name))))
+  const names = new Set([
+    ...seen.keys(),
+    ...readdirSync(dir, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [`/${entry.name}`] : [])),
+  ])
+  return [...names].filter(
+    (name) =>
+      !name.endsWith('-shm') &&
+      !(seen.has(name) && existsSync(dir + name) && readFileSync(dir + name).equals(seen.get(name))),
+  )
 }
 
 /**
@@ -75,17 +112,30 @@ export async function powerLoss({ dist, core, shim, plan, seed }) {
   const place = folder('cut')
   const disk = new Disk()
   const promised = []
-  const outcome = { cuts: 0, syncs: syncs.length, checkpoints: checkpointsIn(records), promises: 0, losses: 0, worst: 0, unusable: 0, examples: [] }
+  const outcome = {
+    cuts: 0,
+    syncs: syncs.length,
+    checkpoints: checkpointsIn(records),
+    promises: 0,
+    losses: 0,
+    worst: 0,
+    unusable: 0,
+    examples: [],
+  }
   for (let i = 0; i <= records.length; i++) {
     if (cuts.has(i)) {
-      for (const [variant, picture] of [['synced only', disk.strict()], ['synced and torn', disk.torn(r.happens)]]) {
+      for (const [variant, picture] of [
+        ['synced only', disk.strict()],
+        ['synced and torn', disk.torn(r.happens)],
+      ]) {
         const lost = await missingAfter(core, place, picture, promised)
         outcome.cuts++
         outcome.promises += promised.length
         outcome.losses += lost.length
         outcome.worst = Math.max(outcome.worst, lost.length)
         if (lost.unusable) outcome.unusable++
-        if (lost.length > 0 && outcome.examples.length < 3) outcome.examples.push(`cut ${outcome.cuts} (${variant}): ${lost[0]}`)
+        if (lost.length > 0 && outcome.examples.length < 3)
+          outcome.examples.push(`cut ${outcome.cuts} (${variant}): ${lost[0]}`)
         progress(() => `power loss, synchronous ${plan.synchronous}: ${outcome.cuts} cuts`)
       }
     }
@@ -122,7 +172,12 @@ async function missingAfter(core, place, picture, promised) {
     rows = readStore(core.Database, join(place, 'jobs.db'))
     await store.close()
   } catch (error) {
-    return Object.assign(promised.length > 0 ? promised.map(() => `the database cannot be opened: ${error.message}`) : [`the database cannot be opened: ${error.message}`], { unusable: true })
+    return Object.assign(
+      promised.length > 0
+        ? promised.map(() => `the database cannot be opened: ${error.message}`)
+        : [`the database cannot be opened: ${error.message}`],
+      { unusable: true },
+    )
   }
   const lost = rows.integrity.map((text) => `integrity check: ${text}`)
   for (const promise of promised) {
@@ -137,7 +192,8 @@ export function brokenIn({ jobs, keys }, { accepted, key, step, id, ended }) {
   const name = accepted ?? id ?? ended
   if (!job) return `job ${name} was promised and is gone`
   if (accepted && keys.get(key) !== accepted) return `key ${key} of job ${name} is gone`
-  if (job.history[0]?.event !== 'submitted' || job.history.some(({ seq }, i) => seq !== i + 1)) return `the history of job ${name} has a gap`
+  if (job.history[0]?.event !== 'submitted' || job.history.some(({ seq }, i) => seq !== i + 1))
+    return `the history of job ${name} has a gap`
   if (!job.live && !job.outcome) return `job ${name} is neither unfinished nor ended`
   if (step && !job.steps.has(step)) return `step ${step} of job ${name} was recorded and is gone`
   if (ended && job.outcome?.status !== 'completed') return `job ${name} had ended and has not`

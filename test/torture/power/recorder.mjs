@@ -9,7 +9,12 @@ import { pathToFileURL } from 'node:url'
 const { TORTURE_DIST, TRACE_DIR, TRACE_ACKS, TORTURE_PLAN } = process.env
 const { synchronous, jobs, checkpointPages, ballast, patienceMs = 60_000 } = JSON.parse(TORTURE_PLAN)
 const from = (file) => import(pathToFileURL(join(TORTURE_DIST, file)).href)
-const [{ createUntildone, defineJob }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([from('index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js'), import('zod')])
+const [{ createUntildone, defineJob }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([
+  from('index.js'),
+  from('stores/sqlite/index.js'),
+  from('stores/sqlite/driver.js'),
+  import('zod'),
+])
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const fd = openSync(TRACE_ACKS, 'w')
@@ -32,7 +37,12 @@ const handler = work.handler(async (job) => {
   }
   return { n: job.input.n }
 })
-const app = await createUntildone({ store: sqliteWith(Driver, join(TRACE_DIR, 'jobs.db'), { synchronous }), handlers: [handler], worker: { slots: 8 }, onError: () => {} })
+const app = await createUntildone({
+  store: sqliteWith(Driver, join(TRACE_DIR, 'jobs.db'), { synchronous }),
+  handlers: [handler],
+  worker: { slots: 8 },
+  onError: () => {},
+})
 await app.start()
 note({ begun: true })
 

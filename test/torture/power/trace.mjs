@@ -111,7 +111,8 @@ export class Disk {
   #picture(names, contentOf) {
     const picture = new Map()
     // The index of the log lives in memory; no program relies on it after a restart.
-    for (const [path, inode] of names) if (!path.endsWith('-shm') && this.#files.has(inode)) picture.set(path, contentOf(this.#files.get(inode)))
+    for (const [path, inode] of names)
+      if (!path.endsWith('-shm') && this.#files.has(inode)) picture.set(path, contentOf(this.#files.get(inode)))
     return picture
   }
 }

@@ -15,7 +15,9 @@ export function planted(bug, store) {
     })
   }
   if (bug === 'finish without epoch') {
-    return over(store, { move: (move) => store.move(move.known ? { ...move, decide: (live, now) => unfenced(move, live, now) } : move) })
+    return over(store, {
+      move: (move) => store.move(move.known ? { ...move, decide: (live, now) => unfenced(move, live, now) } : move),
+    })
   }
   if (bug === 'step announced before its record') {
     return over(store, {

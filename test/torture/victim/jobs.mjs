@@ -14,12 +14,20 @@ function witnessAt(url) {
   return (what, about) =>
     new Promise((resolve, reject) => {
       const text = JSON.stringify({ what, ...about })
-      const out = request(`${url}/tell`, { method: 'POST', agent, headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }, (answer) => {
-        const parts = []
-        answer.on('data', (part) => parts.push(part))
-        answer.on('end', () => resolve(JSON.parse(Buffer.concat(parts).toString())))
-        answer.on('error', reject)
-      })
+      const out = request(
+        `${url}/tell`,
+        {
+          method: 'POST',
+          agent,
+          headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+        },
+        (answer) => {
+          const parts = []
+          answer.on('data', (part) => parts.push(part))
+          answer.on('end', () => resolve(JSON.parse(Buffer.concat(parts).toString())))
+          answer.on('error', reject)
+        },
+      )
       out.on('error', reject)
       out.end(text)
     })
@@ -33,18 +41,22 @@ export function handlersOf(lib, witnessUrl, passing) {
 
   /** One effect outside, in one step; `before` may fail instead of it. */
   async function step(job, name, { before = () => {}, options, pad = 0, waitMs = 0 } = {}) {
-    const value = await job.step(name, async ({ key, attempt }) => {
-      await tell('start', { job: job.id, step: name, key, attempt })
-      passing('step:announced')
-      if (waitMs > 0) await sleep(waitMs)
-      await before()
-      const effect = tell('effect', { job: job.id, step: name, key, attempt })
-      await new Promise(setImmediate)
-      passing('step:effect-sent')
-      const { receipt } = await effect
-      passing('step:effect-done')
-      return { receipt, ...(pad > 0 ? { pad: 'x'.repeat(pad) } : {}) }
-    }, options)
+    const value = await job.step(
+      name,
+      async ({ key, attempt }) => {
+        await tell('start', { job: job.id, step: name, key, attempt })
+        passing('step:announced')
+        if (waitMs > 0) await sleep(waitMs)
+        await before()
+        const effect = tell('effect', { job: job.id, step: name, key, attempt })
+        await new Promise(setImmediate)
+        passing('step:effect-sent')
+        const { receipt } = await effect
+        passing('step:effect-done')
+        return { receipt, ...(pad > 0 ? { pad: 'x'.repeat(pad) } : {}) }
+      },
+      options,
+    )
     passing('step:returned')
     await tell('recorded', { job: job.id, step: name, attempt: job.attempt, hash: sha256(JSON.stringify(value)) })
     return value
@@ -54,7 +66,11 @@ export function handlersOf(lib, witnessUrl, passing) {
     const receipts = {}
     for (let i = 0; i < job.input.steps; i++) {
       const name = `s${i}`
-      const { receipt } = await step(job, name, { pad: job.input.pad, waitMs: job.input.waitMs, ...(i === job.input.at ? more : {}) })
+      const { receipt } = await step(job, name, {
+        pad: job.input.pad,
+        waitMs: job.input.waitMs,
+        ...(i === job.input.at ? more : {}),
+      })
       receipts[name] = receipt
     }
     return receipts
@@ -70,7 +86,8 @@ export function handlersOf(lib, witnessUrl, passing) {
       const opened = await job.open(job.input.file)
       const hash = createHash('sha256')
       for await (const chunk of opened.stream()) hash.update(chunk)
-      if (hash.digest('hex') !== job.input.sha256) throw new Permanent('The bytes of the file are not those that were sent.', { code: 'file-changed' })
+      if (hash.digest('hex') !== job.input.sha256)
+        throw new Permanent('The bytes of the file are not those that were sent.', { code: 'file-changed' })
       return plain(job)
     },
     async parallel(job) {
@@ -169,7 +186,10 @@ export function handlersOf(lib, witnessUrl, passing) {
   const options = { retry: until({ within: '24h', backoff }), maxLost: 1_000_000 }
   return [
     defineJob('torture', { input: anything, output: anything }).handler(options, run),
-    defineJob('torture.limited', { input: anything, output: anything }).handler({ ...options, retry: until({ attempts: 3, backoff }) }, run),
+    defineJob('torture.limited', { input: anything, output: anything }).handler(
+      { ...options, retry: until({ attempts: 3, backoff }) },
+      run,
+    ),
     defineJob('torture.file', { input: z.looseObject({ file: file() }), output: anything }).handler(options, run),
   ]
 }

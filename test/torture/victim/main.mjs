@@ -2,22 +2,35 @@
  * The process that is killed: the library as it ships, over one SQLite file, behind its own HTTP server. Everything that
  * makes it a victim is wrapped around it from outside. Waits for one line on stdin, so that it can be ready in advance.
  */
+
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
-import { join } from 'node:path'
 import { planted } from './bugs.mjs'
 import { handlersOf } from './jobs.mjs'
-import { report, Seams } from './seams.mjs'
+import { over, report, Seams } from './seams.mjs'
 import { suspendable } from './suspend.mjs'
 
 const from = (file) => import(pathToFileURL(join(process.env.TORTURE_DIST, file)).href)
 const [lib, { createServer, listen }, { sqliteWith }, { SqliteDriver }, { systemClock }, { z }] = await Promise.all([
-  from('index.js'), from('server/index.js'), from('stores/sqlite/index.js'), from('stores/sqlite/driver.js'), from('system/index.js'), import('zod'),
+  from('index.js'),
+  from('server/index.js'),
+  from('stores/sqlite/index.js'),
+  from('stores/sqlite/driver.js'),
+  from('system/index.js'),
+  import('zod'),
 ])
 
 const lines = createInterface({ input: process.stdin })
 const orders = lines[Symbol.asyncIterator]()
-const { dir, witness, arm = null, bug = null, skewMs = 0, synchronous = 'full' } = JSON.parse((await orders.next()).value)
+const {
+  dir,
+  witness,
+  arm = null,
+  bug = null,
+  skewMs = 0,
+  synchronous = 'full',
+} = JSON.parse((await orders.next()).value)
 
 const seams = new Seams(arm)
 const { passing } = seams
@@ -25,21 +38,32 @@ const sleeper = suspendable(systemClock, skewMs)
 let store
 const factory = sqliteWith(seams.driver(SqliteDriver), join(dir, 'jobs.db'), { synchronous })
 
-passing('start:opening')
-const app = await lib.createUntildone({
-  store: {
-    async open(env) {
-      store = await factory.open(env)
-      return planted(bug, seams.store(sleeper.store(store)))
-    },
-  },
+const shared = {
   handlers: handlersOf({ ...lib, z }, witness, passing),
-  worker: { slots: 48, drainMs: 300 },
+  filesDir: join(dir, 'files'),
+  worker: { slots: 24, drainMs: 300 },
   clock: sleeper.clock,
   onError: (error) => console.error(error),
+}
+
+passing('start:opening')
+const app = await lib.createUntildone({
+  ...shared,
+  store: {
+    async open(env) {
+      store = planted(bug, seams.store(await factory.open(env)))
+      return sleeper.store(store)
+    },
+  },
 })
 passing('start:opened')
 await app.start()
+// A second worker over the same store: it takes over what the first loses in its sleep, while that one still works on it.
+const second = await lib.createUntildone({
+  ...shared,
+  store: { open: async () => over(store, { close: async () => {} }) },
+})
+await second.start()
 passing('start:recovered')
 const server = createServer(seams.engine(app.engine), { onError: (error) => console.error(error) })
 const listening = await listen(server, { port: 0 })
@@ -49,6 +73,7 @@ report({ ready: listening.url, recovered: app.recovered })
 
 process.on('SIGTERM', async () => {
   await listening.close()
+  await second.stop()
   await app.stop()
   process.exit(0)
 })

@@ -83,11 +83,13 @@ export class Seams {
 
   engine(engine) {
     const { passing } = this
-    const behind = (name) => async (...args) => {
-      const answer = await engine[name](...args)
-      passing('submit:engine-answered')
-      return answer
-    }
+    const behind =
+      (name) =>
+      async (...args) => {
+        const answer = await engine[name](...args)
+        passing('submit:engine-answered')
+        return answer
+      }
     return over(engine, { submit: behind('submit'), submitBatch: behind('submitBatch') })
   }
 }

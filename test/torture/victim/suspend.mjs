@@ -1,6 +1,6 @@
 /**
- * The machine sleeps and wakes: wall time has jumped, monotonic time has not, so the leases are over and nobody in the
- * process knows. Heartbeats are held back until the reaper has been round, and every running attempt has a successor.
+ * The machine of a worker sleeps and wakes: wall time has jumped, monotonic time has not, so its lease is over and it does
+ * not know. Its heartbeats are held back until another worker's reaper has been round and its jobs have successors.
  */
 import { over, report } from './seams.mjs'
 
