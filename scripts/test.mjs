@@ -107,17 +107,26 @@ function report(results) {
     const outcome = failed > 0 ? 'FAILED' : skipped.length > 0 ? 'passed in part' : 'passed'
     console.log(row(name, outcome, passed, failed, skipped.length, seconds.toFixed(1)))
   }
-  if (skips > 0) console.log('\n  skipped:')
-  for (const result of results) for (const skip of result.skipped) console.log(skipLine(result.name, skip))
-  if (sum('failed') > 0 && results.some((result) => result.missing.length > 0)) {
-    console.log('\n  missing on this machine, which is a failure where CI is set:')
-    for (const result of results) for (const skip of result.missing) console.log(skipLine(result.name, skip))
-  }
+  explain('skipped', (result) => result.skipped)
+  explain('cannot run on this machine, which is a failure where CI is set', (result) => result.missing)
   console.log(`\n${sum('passed')} passed, ${sum('failed')} failed, ${skips} skipped`)
   process.exitCode = sum('failed') > 0 ? 1 : 0
 }
 
-function skipLine(suite, { test, reason }) {
-  const [why, enable] = (reason ?? 'no reason given').split(/;\s*enable:\s*/)
-  return `    ${suite}: ${test}\n      why:    ${why}\n      enable: ${enable ?? (reason ? 'cannot be, by design' : 'not said')}`
+/** One entry for each reason, with the names of a few of its tests. */
+function explain(heading, pick) {
+  const reasons = new Map()
+  for (const result of results) {
+    for (const { test, reason } of pick(result)) {
+      const tests = reasons.get(reason) ?? []
+      reasons.set(reason, [...tests, `${result.name}: ${test}`])
+    }
+  }
+  if (reasons.size > 0) console.log(`\n  ${heading}:`)
+  for (const [reason, tests] of reasons) {
+    const [why, enable] = (reason ?? 'no reason given').split(/;\s*enable:\s*/)
+    for (const test of tests.slice(0, 3)) console.log(`    ${test}`)
+    if (tests.length > 3) console.log(`    and ${tests.length - 3} more`)
+    console.log(`      why:    ${why}\n      enable: ${enable ?? (reason ? 'cannot be, by design' : 'not said')}`)
+  }
 }

@@ -39,11 +39,6 @@ export interface EngineInside {
   end(id: string, mark: number): Promise<{ status: Status | 'gone'; json: string | null }>
 }
 
-/** Milliseconds since the epoch in a UUIDv7 (RFC 9562, section 5.7). */
-export function bornAt(id: string): number {
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
-}
-
 export async function createEngine(options: EngineOptions): Promise<Engine & EngineInside> {
   const { store, registry, clock, entropy } = options
   const waiters = new Waiters()
@@ -59,9 +54,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
   store.onChange((changes: readonly Change[]) => {
-    for (const { jobId, lane, end } of changes) {
+    for (const { lane, end } of changes) {
       if (end?.outcome.status === 'completed')
-        registry.expectations.add(partsOf(lane).type, Math.max(0, end.outcome.finishedAt - bornAt(jobId)))
+        registry.expectations.add(partsOf(lane).type, Math.max(0, end.outcome.finishedAt - end.since))
     }
     waiters.notify(changes)
   })

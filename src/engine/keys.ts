@@ -132,27 +132,29 @@ export class Keys {
     const now = this.parts.store.now()
     const known = this.cache.get(key)
     if (known && known.until > now) return known.caller
-    const caller = await this.check(key, now)
+    const { caller, until } = await this.check(key, now)
     // Wrong keys are remembered as well, so that guessing costs the guesser and not the store; the map stays small.
     if (this.cache.size > 1000) this.cache.clear()
-    this.cache.set(key, { caller, until: now + CACHE_MS })
+    this.cache.set(key, { caller, until })
     return caller
   }
 
-  private async check(key: string, now: number): Promise<Caller | null> {
+  private async check(key: string, now: number): Promise<{ caller: Caller | null; until: number }> {
     const match = /^ud_[a-z]+_([A-Za-z0-9]{1,8})_[A-Za-z0-9_-]{43}$/.exec(key)
     const row = match ? await this.parts.store.keys.get(`key_${match[1]}`) : null
     const hash = Buffer.from(this.parts.entropy.sha256(key), 'hex')
     const matches = timingSafeEqual(hash, row ? Buffer.from(row.hash, 'hex') : Buffer.alloc(32))
-    if (!row || !matches || row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)) return null
+    if (!row || !matches || row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now))
+      return { caller: null, until: now + CACHE_MS }
     if (row.lastUsedAt === null || now - row.lastUsedAt > USED_EVERY_MS)
       void this.parts.store.keys.used(row.id, now).catch(() => undefined)
-    return {
+    const caller: Caller = {
       tenant: row.tenant,
       actor: { kind: 'apiKey', id: row.id, name: row.name },
       scopes: row.scopes as Scope[],
       types: row.types,
     }
+    return { caller, until: Math.min(now + CACHE_MS, row.expiresAt ?? Number.POSITIVE_INFINITY) }
   }
 }
 

@@ -153,7 +153,14 @@ export class Queries {
   private visible(caller: Caller, types: string[] | undefined): Pick<JobFilter, 'types' | 'createdBy'> {
     const own = holds(caller, 'jobs:read') ? {} : { createdBy: `${caller.actor.kind}:${caller.actor.id}` }
     if (caller.types === null) return types ? { types, ...own } : own
-    const allowed = types ? types.filter((type) => mayUseType(caller, type)) : [...caller.types]
+    const { types: mine } = caller
+    // What was asked for and may be seen; of a wider pattern (`ocr*`) what may be seen of it (`ocr.*`).
+    const allowed = types?.length
+      ? types.flatMap((type) => {
+          if (mayUseType(caller, type)) return [type]
+          return type.endsWith('*') ? mine.filter((name) => name.startsWith(type.slice(0, -1))) : []
+        })
+      : [...mine]
     return { types: allowed.length > 0 ? allowed : ['-'], ...own }
   }
 

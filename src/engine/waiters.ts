@@ -16,6 +16,8 @@ export class Waiters {
   private readonly jobs = new Map<string, Set<Waiter>>()
 
   private readonly recent = new Map<string, End>()
+  /** Ids in `recent` by the place of their end: a Map whose first key is removed again and again walks over the holes. */
+  private readonly order: string[] = []
   /** Ends seen so far. Whoever noted this number and asks before REMEMBERED more have come can trust a miss in `endOf`. */
   ends = 0
 
@@ -37,12 +39,10 @@ export class Waiters {
   }
 
   private remember(jobId: string, end: End): void {
-    this.ends++
-    this.recent.set(
-      jobId,
-      end.result !== null && end.result.length > REMEMBERED_CHARS ? { outcome: end.outcome, result: null } : end,
-    )
-    if (this.recent.size > REMEMBERED) this.recent.delete(this.recent.keys().next().value!)
+    const place = this.ends++ % REMEMBERED
+    if (this.order[place] !== undefined) this.recent.delete(this.order[place])
+    this.order[place] = jobId
+    this.recent.set(jobId, end.result !== null && end.result.length > REMEMBERED_CHARS ? { ...end, result: null } : end)
   }
 
   /** Calls `waiter` on each change of the job until the returned function is called. */

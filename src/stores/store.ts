@@ -134,7 +134,12 @@ export interface Change {
   /** The state a worker of the job must know of: a cancel was asked for. */
   cancelling: 'graceful' | 'force' | null
   /** How it ended and the JSON text of its result; only with `done`, and only from this process's own commits. */
-  end?: { outcome: Outcome; result: string | null }
+  end?: {
+    outcome: Outcome
+    result: string | null
+    /** When it was to start: max(createdAt, runAt), or the last time its budget was reset. */
+    since: number
+  }
 }
 
 export interface StoredJob {
@@ -270,6 +275,8 @@ export interface Store {
   markLate(limit: number): Promise<number>
   /** Lanes that hold queued jobs, with the earliest runAt of each. */
   lanes(): Promise<{ lane: string; runAt: number }[]>
+  /** The earliest runAt of the queued jobs of one lane, null when it holds none. */
+  due(lane: string): Promise<number | null>
 
   /** The job, its tombstone, or null. `values` limits inline results and inputs, in bytes. */
   find(id: string, values?: number): Promise<StoredJob | Tombstone | null>
@@ -337,7 +344,8 @@ export interface StoreInfo {
 
 export interface ClaimRequest {
   worker: string
-  lanes: readonly { lane: string; limit: number }[]
+  /** May be a getter: like `limit`, it is read when the claim is carried out. */
+  readonly lanes: readonly { lane: string; limit: number }[]
   /** At most so many in all; read when the claim is carried out. */
   limit: () => number
   /** Serve the lower levels first; one claim in ten does, so that nothing starves. */

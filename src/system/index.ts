@@ -1,7 +1,7 @@
 /**
  * The real clock, ids, randomness and hash. Imported only by index, cli and testing: everything else gets them handed in.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock, Entropy } from '../core/clock.js'
 
@@ -25,5 +25,5 @@ export const systemEntropy: Entropy = {
   jobId: () => uuidv7(),
   token: (bytes) => randomBytes(bytes).toString('base64url'),
   random: () => Math.random(),
-  sha256: (data) => createHash('sha256').update(data).digest('hex'),
+  sha256: (data) => hash('sha256', data),
 }

@@ -5,7 +5,7 @@
 
 import { type Classified, classify, type ErrorRule } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
-import { UntildoneError } from '../core/errors.js'
+import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import type { RegisteredType } from '../engine/registry.js'
 import { type AttemptRecord, type Claimed, isTombstone, type StepRow, type Store } from '../stores/store.js'
 import { Notes } from './notes.js'
@@ -15,6 +15,13 @@ import { Steps } from './steps.js'
 export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost'
 
 const NEVER = new Promise<never>(() => {})
+
+const STORE_RETRY_MS = [100, 250, 500, 1000, 2000]
+
+/** How long to wait before a write is repeated that the store could not take; the lease decides how often. */
+export function storeRetryMs(tries: number): number {
+  return STORE_RETRY_MS[Math.min(tries, STORE_RETRY_MS.length - 1)]!
+}
 
 export class Attempt {
   readonly number: number
@@ -121,9 +128,17 @@ export class Attempt {
   /** A fenced write with everything noted so far. Resolves when it is on disk; never resolves once the lease is lost. */
   async record(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<void> {
     const noted = this.notes.take()
-    if (!(await this.write(noted ? { ...record, ...noted } : record))) {
-      this.stop('lease-lost', new UntildoneError('lease-lost'), 0)
-      await this.park()
+    const whole = noted ? { ...record, ...noted } : record
+    for (let tries = 0; ; tries++) {
+      try {
+        if (await this.write(whole)) return
+        this.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+      } catch (error) {
+        // A store that cannot be written is no error of the handler, which would pay for it with an attempt.
+        if (!isUntildoneError(error) || error.code !== 'store-unavailable') throw error
+      }
+      if (this.stopped === 'lease-lost') return this.park()
+      await new Promise<void>((resolve) => this.clock.after(storeRetryMs(tries), resolve))
     }
   }
 

@@ -194,6 +194,25 @@ describe('wake-ups', () => {
     await drain()
   })
 
+  it('jobs of one lane that become due one after the other each start at their instant', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')], { worker: { slots: 2 } })
+    await submit('now0')
+    await submit('now1')
+    await rig.advance(130)
+    const began = rig.clock.now()
+    for (const after of [10, 250, 90, 400]) await submit(`${after}`, 't', { runAt: new Date(began + after) })
+    for (const now of ['now0', 'now1']) gate.release(now)
+    for (const after of [10, 90, 250, 400]) {
+      await rig.advance(began + after - 1 - rig.clock.now())
+      expect(gate.started).not.toContain(`${after}`)
+      await rig.advance(1)
+      expect(gate.started).toContain(`${after}`)
+      gate.release(`${after}`)
+    }
+    await drain()
+  })
+
   it('jobs of several lanes that become due at one instant all start then, slots allowing', async () => {
     const gate = new Gate()
     const handlers = Array.from({ length: 7 }, (_, i) => gate.handler(`t${i}`))

@@ -5,11 +5,13 @@
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
 import type { Registry } from '../engine/registry.js'
-import type { Claimed, Store } from '../stores/store.js'
+import type { Claimed, ClaimRequest, Store } from '../stores/store.js'
 
 const LOOK_EVERY_MS = 1000
 /** One claim in so many serves the lower priorities first. */
 const REVERSE_EVERY = 10
+
+type Quota = ClaimRequest['lanes'][number]
 
 export interface ClaimLoopOptions {
   store: Store
@@ -26,13 +28,12 @@ export interface ClaimLoopOptions {
 export class ClaimLoop {
   /** Lanes that may hold ready jobs, with the earliest instant worth looking. */
   private readonly lanes = new Map<string, number>()
+  /** Lanes of which we were told that they hold jobs for later; once they are empty now, the store says when to look again. */
+  private readonly timed = new Set<string>()
   private readonly busy = { total: 0, queues: new Map<string, number>(), types: new Map<string, number>() }
-  /** Ends of attempts that are in the next commit, which the next claim follows. */
-  private settling = 0
   private claiming = false
   private stopped = true
   private claims = 0
-  private rotation = 0
   private timer: Timer | null = null
   /** The instant the timer is set for. */
   private armedFor = Number.POSITIVE_INFINITY
@@ -52,7 +53,7 @@ export class ClaimLoop {
   }
 
   get free(): number {
-    return this.options.slots - this.busy.total + this.settling
+    return this.options.slots - this.busy.total
   }
 
   /** A job is, or is about to be, ready in this lane at `at`. */
@@ -60,19 +61,17 @@ export class ClaimLoop {
     if (this.stopped) return
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
-    if (at <= this.options.clock.now()) this.claimSoon()
-    else this.arm()
+    if (at > this.options.clock.now()) {
+      this.timed.add(lane)
+      this.arm()
+    } else this.claimSoon()
   }
 
-  /** The end of an attempt of this lane has been handed to the store. */
-  settles(): void {
-    this.settling++
-    this.claimSoon()
-  }
-
-  /** The attempt has ended, durably or by losing its lease. */
-  ended(lane: string, wasSettling: boolean): void {
-    if (wasSettling) this.settling--
+  /**
+   * An attempt of this lane is over: its end is in the next commit, where the next claim follows it, or it has lost its
+   * lease. Told once per claimed job.
+   */
+  ended(lane: string): void {
     this.count(lane, -1)
     this.claimSoon()
   }
@@ -113,19 +112,32 @@ export class ClaimLoop {
   private claimSoon(): void {
     // While a claim is under way its end looks again.
     if (this.stopped || this.claiming) return
-    const lanes = this.quotas()
-    if (lanes.length === 0) {
+    if (this.quotas().length === 0) {
       this.arm()
       return
     }
     this.claiming = true
+    this.claims++
     const { store, worker } = this.options
-    // Lanes are forgotten before the claim and remembered after it if they gave all that was asked: a hint that comes meanwhile stays.
-    for (const { lane } of lanes) this.lanes.delete(lane)
-    const reverse = ++this.claims % REVERSE_EVERY === 0
+    let lanes: readonly Quota[] = []
     let asked = 0
+    // Only the claim itself knows what is free: the ends of attempts that share its commit come before it.
+    const ask = () => {
+      for (const { lane } of lanes) this.lanes.set(lane, 0) // asked before, in a commit that failed
+      lanes = this.stopped ? [] : this.quotas()
+      // Lanes are forgotten now and remembered afterwards if they gave all that was asked: a hint that comes meanwhile stays.
+      for (const { lane } of lanes) this.lanes.delete(lane)
+      return lanes
+    }
     store
-      .claim({ worker, lanes, limit: () => (asked = this.stopped ? 0 : this.free), reverse })
+      .claim({
+        worker,
+        get lanes() {
+          return ask()
+        },
+        limit: () => (asked = this.stopped ? 0 : this.free),
+        reverse: this.claims % REVERSE_EVERY === 0,
+      })
       .then((claimed) => this.took(lanes, claimed, asked))
       .catch((error) => {
         for (const { lane } of lanes)
@@ -138,7 +150,7 @@ export class ClaimLoop {
       })
   }
 
-  private took(lanes: readonly { lane: string; limit: number }[], claimed: readonly Claimed[], asked: number): void {
+  private took(lanes: readonly Quota[], claimed: readonly Claimed[], asked: number): void {
     const given = new Map<string, number>()
     for (const { live } of claimed) {
       this.count(live.lane, 1)
@@ -146,12 +158,25 @@ export class ClaimLoop {
     }
     // A lane that gave everything that was asked, or that was cut off by the total, may hold more.
     const full = claimed.length >= asked
-    for (const { lane, limit } of lanes) if ((given.get(lane) ?? 0) >= limit || full) this.lanes.set(lane, 0)
+    for (const { lane, limit } of lanes) {
+      if (full || (given.get(lane) ?? 0) >= limit) this.lanes.set(lane, 0)
+      else if (this.timed.delete(lane)) void this.askWhen(lane)
+    }
     if (claimed.length > 0) this.options.onClaimed(claimed)
   }
 
+  /** A lane that gave all it had may hold jobs for later, whose hints were swallowed by the earlier ones. */
+  private async askWhen(lane: string): Promise<void> {
+    try {
+      const at = await this.options.store.due(lane)
+      if (at !== null) this.hint(lane, at)
+    } catch (error) {
+      this.options.onError(error)
+    }
+  }
+
   /** Ready lanes of types this process has, each with its share; the order turns, so that no lane is always last. */
-  private quotas(): { lane: string; limit: number }[] {
+  private quotas(): Quota[] {
     const free = this.free
     if (free <= 0) return []
     const now = this.options.clock.now()
@@ -170,10 +195,10 @@ export class ClaimLoop {
     }
     if (ready.length <= 1) return ready
     const share = Math.max(1, Math.ceil(free / ready.length))
-    const start = this.rotation++ % ready.length
+    const start = this.claims % ready.length
     // Lanes of one queue or type share its limit: what one may take in this claim, the next may not.
     const planned = { queues: new Map<string, number>(), types: new Map<string, number>() }
-    const shares: { lane: string; limit: number }[] = []
+    const shares: Quota[] = []
     for (const one of [...ready.slice(start), ...ready.slice(0, start)]) {
       const { lane, queue, type } = one
       const queued = planned.queues.get(queue) ?? 0

@@ -10,7 +10,7 @@ import { clip, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
 import type { Moved } from '../stores/store.js'
-import type { Attempt } from './attempt.js'
+import { type Attempt, storeRetryMs } from './attempt.js'
 
 export interface Environment {
   worker: string
@@ -25,7 +25,6 @@ export interface Environment {
 
 type End = { kind: 'returned'; value: unknown } | { kind: 'threw'; error: unknown } | { kind: 'left' }
 
-const STORE_RETRY_MS = [100, 250, 500, 1000, 2000]
 /** After so many tries an end that the store does not take, and not for want of space, is given up for a plainer one. */
 const TRIES_AS_IS = 3
 
@@ -218,7 +217,6 @@ async function commit(
       return await moving
     } catch (error) {
       if ((attempt.stopped as string | null) === 'lease-lost') return null
-      const wait = STORE_RETRY_MS[Math.min(tries, STORE_RETRY_MS.length - 1)]!
       if (tries === TRIES_AS_IS && (!isUntildoneError(error) || error.code === 'internal')) {
         // Something in it cannot be stored: the attempt ends without it, and says so.
         env.onError(error)
@@ -231,7 +229,7 @@ async function commit(
           event = errored(attempt, env, event.actor, cause)
         }
       }
-      await new Promise<void>((resolve) => attempt.clock.after(wait, resolve))
+      await new Promise<void>((resolve) => attempt.clock.after(storeRetryMs(tries), resolve))
     }
   }
 }

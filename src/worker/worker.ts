@@ -135,17 +135,18 @@ export class Worker {
     const { parts, clock, entropy, loop } = this
     const { live } = claimed
     const type = parts.registry.get(claimed.record.type)
-    const env: Environment & { settling: boolean } = {
+    let over = false
+    const ended = () => {
+      if (!over) loop!.ended(live.lane)
+      over = true
+    }
+    const env: Environment = {
       worker: this.id,
-      settling: false,
       contextOf: (attempt, input) => contextOf(attempt, env.worker, this.files, entropy.sha256, input),
       expiresAt: parts.expiresAt,
       sha256: entropy.sha256,
       random: () => entropy.random(),
-      onSettling: () => {
-        env.settling = true
-        loop!.settles()
-      },
+      onSettling: ended,
       onError: this.options.onError,
     }
     if (!type) return this.giveBack(claimed)
@@ -158,7 +159,7 @@ export class Worker {
       this.options.onError(error)
     } finally {
       if (this.attempts.get(live.id) === attempt) this.attempts.delete(live.id)
-      loop!.ended(live.lane, env.settling)
+      ended()
       if (this.attempts.size === 0) this.idle?.()
     }
   }
@@ -181,7 +182,7 @@ export class Worker {
         await new Promise<void>((resolve) => this.clock.after(1000, resolve))
       }
     }
-    loop?.ended(live.lane, false)
+    loop?.ended(live.lane)
   }
 
   /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */

@@ -33,19 +33,23 @@ export function write(folder: string, files: Record<string, string>): void {
 }
 
 /**
- * `npm install` of these packages, preferring the npm cache, so that it works offline after `npm ci`.
- * @returns null, or why the registry could not be reached
+ * `npm install` of these packages: from the npm cache where that is enough, so that it works offline after `npm ci`.
+ * @returns null, or why it cannot be done here
  * @throws when npm failed for another reason
  */
 export async function install(folder: string, packages: string[]): Promise<string | null> {
-  const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', ...packages]
-  const { code, stdout, stderr } = await exec('npm', args, { cwd: folder, timeoutMs: 300_000 })
-  if (code === 0) return null
-  const network =
-    /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|ERR_SOCKET_TIMEOUT)\b/.exec(stderr)
-  if (network)
-    return `needs the npm registry, which cannot be reached (${network[1]}), or a filled npm cache; enable: npm ci with a network`
-  throw new Error(`npm ${args.join(' ')} ended with ${code}\n${stdout}\n${stderr}`)
+  const npm = (...args: string[]) => exec('npm', args, { cwd: folder, timeoutMs: 300_000 })
+  const args = ['install', '--no-audit', '--no-fund', ...packages]
+  if ((await npm(...args, '--offline')).code === 0) return null
+  // npm itself would try for minutes before it gives up.
+  const asked = await npm('view', 'zod', 'version', '--prefer-online', '--fetch-retries=0', '--fetch-timeout=15000')
+  if (asked.code !== 0) {
+    const why = /\bE[A-Z_]{4,}\b/.exec(asked.stderr)?.[0] ?? `exit code ${asked.code}`
+    return `needs the npm registry, which cannot be reached (${why}), or a filled npm cache; enable: npm ci with a network`
+  }
+  const { code, stdout, stderr } = await npm(...args)
+  if (code !== 0) throw new Error(`npm ${args.join(' ')} ended with ${code}\n${stdout}\n${stderr}`)
+  return null
 }
 
 /** Whether a port of this machine can be taken now. */

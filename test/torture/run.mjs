@@ -183,9 +183,10 @@ async function faults(shim) {
     ],
     [
       'the disk is full for a while (F38)',
-      upTo(short ? 41 : 100, short ? 20 : 7).map((n) => `full ${n} ${n % 2 === 0 ? 3 : 20}`),
+      upTo(short ? 41 : 100, short ? 20 : 7).map((n) => `full ${n} ${n % 2 === 0 ? 3 : 8}`),
       plan,
     ],
+    ['log or database taken away (F41)', ['remove log', 'remove database'], { ...plan, patienceMs: 300 }],
     ['writes are cut short or interrupted (F40)', (short ? [3] : [2, 3, 7]).map((n) => `short ${n}`), plan],
   ]
   const rows = [['disk fault', 'runs', 'promises checked', 'lost', 'refused, yet there', 'unusable', 'unfinished']]

@@ -201,7 +201,11 @@ function endOf({ from, outcome }: Decision, move: Move): Change {
     revision: outcome!.revision,
     queuedAt: null,
     cancelling: null,
-    end: { outcome: outcome!, result: outcome!.status === 'completed' ? (move.result ?? null) : null },
+    end: {
+      outcome: outcome!,
+      result: outcome!.status === 'completed' ? (move.result ?? null) : null,
+      since: from.budgetFrom,
+    },
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Reading: one job, lists, groups, and what belongs to a job. Every statement that a caller's request reaches names the tenant.
  */
-import { STATUSES, type Status } from '../../core/job.js'
+import { LEVELS, STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
   GroupSummary,
@@ -273,7 +273,7 @@ export function* logsPlan(jobId: string, after: number, limit: number): Plan<{ i
 /** The latest completed jobs, newest first, grouped by type; read once at start to know what is usual. */
 export function* durationsPlan(perType: number): Plan<Map<string, number[]>> {
   const rows = yield* all<{ type: string; ms: number }>(
-    `select j.type, o.finished_at - coalesce(j.run_at, j.created_at) as ms from outcomes o join jobs j on j.id = o.job_id where o.status = 'completed' order by o.job_id desc limit ?1`,
+    `select j.type, o.finished_at - case when j.run_at > j.created_at then j.run_at else j.created_at end as ms from outcomes o join jobs j on j.id = o.job_id where o.status = 'completed' order by o.job_id desc limit ?1`,
     perType * 20,
   )
   const found = new Map<string, number[]>()
@@ -295,10 +295,17 @@ export function* lanesPlan(): Plan<{ lane: string; runAt: number }[]> {
     )
     if (!next) return found
     last = next.lane
-    const levels = yield* each<{ at: number }>(
-      `select run_at as at from live where lane = ?1 and state = 'queued' and level = ?2 order by run_at limit 1`,
-      [0, 1, 2, 3].map((level) => [last, level]),
-    )
-    found.push({ lane: last, runAt: Math.min(...levels.flatMap((row) => (row ? [row.at] : []))) })
+    const runAt = yield* duePlan(last)
+    if (runAt !== null) found.push({ lane: last, runAt })
   }
+}
+
+/** The earliest runAt in a lane: one seek per level. */
+export function* duePlan(lane: string): Plan<number | null> {
+  const levels = yield* each<{ at: number }>(
+    `select run_at as at from live where lane = ?1 and state = 'queued' and level = ?2 order by run_at limit 1`,
+    LEVELS.map((level) => [lane, level]),
+  )
+  const instants = levels.flatMap((row) => (row ? [row.at] : []))
+  return instants.length > 0 ? Math.min(...instants) : null
 }

@@ -24,6 +24,7 @@ import { auditPlan, claimPlan, movePlan, recordPlan } from './move.js'
 import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
 import {
   attemptsPlan,
+  duePlan,
   durationsPlan,
   endedPlan,
   findPlan,
@@ -266,6 +267,9 @@ export class SqlStore implements Store {
 
   lanes() {
     return this.read(lanesPlan)
+  }
+  due(lane: string) {
+    return this.read(() => duePlan(lane))
   }
   find(id: string, values = INLINE_BYTES * 4) {
     return this.read(() => findPlan(id, values, this.driver.dialect))

@@ -23,6 +23,8 @@ export class SqliteDriver implements Driver {
   private readonly db: Database
   private readonly statements = new Map<string, Statement>()
   private broken: UntildoneError | null = null
+  /** Which files were opened; null while that is not known. */
+  private files: string | null = null
 
   constructor(
     private readonly path: string,
@@ -56,6 +58,14 @@ export class SqliteDriver implements Driver {
         `SQLite cannot use a write-ahead log at ${this.path}; is it on a network file system?`,
       )
     }
+    if (this.path !== ':memory:') this.files = this.filesNow()
+  }
+
+  private filesNow(): string {
+    return [this.path, `${this.path}-wal`]
+      .map((path) => statSync(path, { throwIfNoEntry: false }))
+      .map((found) => (found ? `${found.dev}:${found.ino}` : 'gone'))
+      .join(' ')
   }
 
   private pragma(name: string): unknown {
@@ -94,21 +104,13 @@ export class SqliteDriver implements Driver {
       this.commit()
     } catch (error) {
       this.rollback()
-      if (isIoError(error)) {
-        // After a failed fsync the page cache cannot be trusted: refuse everything until a restart has read the disk anew.
-        this.broken = new UntildoneError(
-          'store-unavailable',
-          `The disk failed while committing (${message(error)}). Restart after checking it; nothing acknowledged is lost.`,
-          { params: { reason: 'disk-error' } },
-        )
-        // This very commit was written before the sync failed: the restart may find it in the log.
-        throw new UntildoneError(
-          'outcome-unknown',
-          `The disk failed while committing (${message(error)}), so what was asked may or may not be stored.`,
-          { params: { reason: 'disk-error' }, cause: error },
-        )
-      }
+      // After a failed fsync the page cache cannot be trusted; what was written before it failed may be in the log.
+      if (isIoError(error)) throw this.unfit(`The disk failed while committing (${message(error)})`, error)
       throw error
+    }
+    // Deleted files still take writes, and lose them with the process.
+    if (this.files !== null && this.files !== this.filesNow()) {
+      throw this.unfit(`The database file or its log was moved, deleted or replaced while in use (${this.path})`)
     }
     return answer
   }
@@ -116,6 +118,16 @@ export class SqliteDriver implements Driver {
   /** The moment from which the work is on disk. A seam: the torture harness kills the process on either side of it. */
   protected commit(): void {
     this.db.exec('commit')
+  }
+
+  /** Refuses everything until a restart has read the disk anew. @returns what to say of the commit that found it out */
+  private unfit(what: string, cause?: unknown): UntildoneError {
+    const params = { reason: 'disk-error' }
+    this.broken = new UntildoneError('store-unavailable', `${what}. Check it, then restart.`, { params, cause })
+    return new UntildoneError('outcome-unknown', `${what}, so what was asked may or may not be stored.`, {
+      params,
+      cause,
+    })
   }
 
   private rollback(): void {

@@ -146,6 +146,19 @@ export function claimTests({ test }: Suite): void {
     ])
   })
 
+  test('due() is the earliest runAt of one lane, ready or not', async (bench) => {
+    const now = bench.clock.now()
+    expect(await bench.store.due(LANE)).toBeNull()
+    await bench.submit({ runAt: now + 500, priority: 100 }, { runAt: now + 200, priority: -100 }, { type: 'b' })
+    expect(await bench.store.due(LANE)).toBe(now + 200)
+    await bench.clock.advance(300)
+    await bench.claim()
+    expect(await bench.store.due(LANE)).toBe(now + 500)
+    await bench.clock.advance(300)
+    await bench.claim()
+    expect(await bench.store.due(LANE)).toBeNull()
+  })
+
   test('retry during the wait makes it ready now', async (bench) => {
     const claimed = await bench.started()
     await bench.settle(claimed, errored('transient', { retryAfterMs: 60_000 }))

@@ -47,7 +47,7 @@ export function commitTests({ test }: Suite): void {
     expect(last).toMatchObject({
       done: true,
       version: 7,
-      end: { outcome: { status: 'completed', version: 7 }, result: '{"a":1}' },
+      end: { outcome: { status: 'completed', version: 7 }, result: '{"a":1}', since: again.live.budgetFrom },
     })
     expect(last.end!.outcome.finishedAt).toBe(outcome!.finishedAt)
     stop()

@@ -2,14 +2,14 @@
  * The program whose writes are recorded: it submits jobs, runs them, and notes each promise that was kept to it (accepted,
  * step recorded, ended) in the same trace as the writes. Ends like a machine without power.
  */
-import { openSync, writeSync } from 'node:fs'
+import { copyFileSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 const { TORTURE_DIST, TRACE_DIR, TRACE_ACKS, TORTURE_PLAN } = process.env
-const { synchronous, jobs, checkpointPages, ballast, patienceMs = 60_000 } = JSON.parse(TORTURE_PLAN)
+const { synchronous, jobs, checkpointPages, ballast, patienceMs = 60_000, remove = null } = JSON.parse(TORTURE_PLAN)
 const from = (file) => import(pathToFileURL(join(TORTURE_DIST, file)).href)
-const [{ createUntildone, defineJob }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([
+const [{ createUntildone, defineJob, until }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([
   from('index.js'),
   from('stores/sqlite/index.js'),
   from('stores/sqlite/driver.js'),
@@ -30,7 +30,8 @@ class Driver extends SqliteDriver {
 
 const anything = z.looseObject({})
 const work = defineJob('work', { input: anything, output: anything })
-const handler = work.handler(async (job) => {
+// The handler never fails, so one attempt is enough for it: an error of the disk must not be counted as one of its own.
+const handler = work.handler({ retry: until({ attempts: 1 }) }, async (job) => {
   for (const step of ['one', 'two'].slice(0, job.input.steps)) {
     await job.step(step, () => ({ at: job.input.n, step }))
     note({ step, id: job.id })
@@ -61,10 +62,10 @@ async function insist(n, key) {
 
 let next = 0
 const ends = []
-async function submitter() {
+async function submitter(name = 'key') {
   while (next < jobs) {
     const n = next++
-    const key = `key-${n}`
+    const key = `${name}-${n}`
     const handle = await insist(n, key)
     if (handle === null) continue
     note({ accepted: handle.id, key })
@@ -74,6 +75,19 @@ async function submitter() {
   }
 }
 await Promise.all([submitter(), submitter(), submitter()])
+if (remove) {
+  // Somebody tidies up behind our back. What is promised from here on must be kept, or not be promised.
+  await Promise.all(ends)
+  const file = join(TRACE_DIR, 'jobs.db')
+  if (remove === 'log') unlinkSync(`${file}-wal`)
+  else {
+    copyFileSync(file, `${file}-copy`)
+    renameSync(`${file}-copy`, file)
+  }
+  note({ removed: remove })
+  next = 0
+  await submitter('late')
+}
 await Promise.race([Promise.all(ends), sleep(patienceMs)])
 writeSync(3, `${JSON.stringify({ recorded: jobs })}\n`)
 process.kill(process.pid, 'SIGKILL')

@@ -40,7 +40,6 @@ const factory = sqliteWith(seams.driver(SqliteDriver), join(dir, 'jobs.db'), { s
 
 const shared = {
   handlers: handlersOf({ ...lib, z }, witness, passing),
-  filesDir: join(dir, 'files'),
   worker: { slots: 24, drainMs: 300 },
   clock: sleeper.clock,
   onError: (error) => console.error(error),
