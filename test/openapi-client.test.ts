@@ -63,7 +63,7 @@ beforeAll(async () => {
     if (job.input.name === 'Nobody') throw new Permanent('There is nobody to greet.', { code: 'nobody' })
     return `Hello, ${job.input.name}!`
   })
-  app = await createUntildone({ store: sqlite(':memory:'), handlers: [handler] })
+  app = await createUntildone({ store: sqlite(':memory:'), handlers: [handler], filesDir: join(folder, 'files') })
   await app.start()
   listening = await listen(createServer(app.engine), { port: 0 })
 })

@@ -30,7 +30,7 @@ export const hello = defineJob('hello', {
 const OTHER_ZOD = `import { createUntildone, defineJob, isUntildoneError, sqlite } from 'untildone'
 import { z } from 'zod'
 const double = defineJob('double', { input: z.object({ n: z.number() }), output: z.object({ twice: z.number() }) })
-const app = await createUntildone({ store: sqlite(':memory:'), handlers: [double.handler(async (job) => ({ twice: job.input.n * 2 }))] })
+const app = await createUntildone({ store: sqlite(':memory:'), filesDir: 'files', handlers: [double.handler(async (job) => ({ twice: job.input.n * 2 }))] })
 await app.start()
 const result = await (await app.submit(double, { n: 21 })).result()
 const refused = await app.submit(double, { n: 'x' }).then(() => null, (error) => isUntildoneError(error) && error.code)

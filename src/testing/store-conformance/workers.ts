@@ -129,7 +129,7 @@ export function workerTests({ test }: Suite): void {
     for (let i = 1; i <= 5; i++) {
       const claimed = await bench.started({
         type: i % 2 ? 'odd' : 'even',
-        ...(i === 5 ? { runAt: bench.clock.now() } : {}),
+        ...(i === 5 ? { runAt: bench.clock.now() - 5000 } : {}),
       })
       await bench.clock.advance(i * 100)
       await bench.succeed(claimed)

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type JobHandler } from '../define/index.js'
+import { isTombstone } from '../stores/store.js'
+import { rigs } from '../testing/fixtures/rigs.js'
+
+const open = rigs()
+const work = defineJob('work', { input: z.object({}) })
+
+describe('maintenance', () => {
+  it('removes what has had its time, however much it is, and leaves the rest', async () => {
+    const handler = work.handler({ retention: '1h' }, () => 'ok' as never) as unknown as JobHandler
+    const keeper = defineJob('keeper', { input: z.object({}) }).handler({ retention: '30d' }, () => 'ok' as never)
+    const rig = await open([handler, keeper as unknown as JobHandler])
+    const handles = await Promise.all(Array.from({ length: 1203 }, () => rig.submit(work, {})))
+    const kept = await rig.submit('keeper', {})
+    await rig.untilIdle()
+    expect(await rig.store.check()).toMatchObject({ finished: 1204 })
+    await rig.crash()
+    await rig.clock.advance(3_600_000)
+    await rig.restart()
+    await rig.advance('61s')
+    expect(await rig.store.check()).toMatchObject({ finished: 1 })
+    for (const { id } of [handles[0]!, handles.at(-1)!]) expect(isTombstone((await rig.store.find(id))!)).toBe(true)
+    expect((await rig.get(kept)).status).toBe('completed')
+  })
+
+  it('a chunk of jobs with a tombstone among it does not end the sweep early', async () => {
+    const handler = work.handler({ retention: '1h' }, () => 'ok' as never) as unknown as JobHandler
+    const rig = await open(handler)
+    await rig.untilDone(await rig.submit(work, {}))
+    await rig.crash()
+    await rig.clock.advance(3_600_000)
+    await rig.restart()
+    await rig.advance('61s')
+    for (let i = 0; i < 1001; i++) void rig.submit(work, {})
+    await rig.untilIdle()
+    await rig.crash()
+    await rig.clock.advance(366 * 86_400_000)
+    await rig.restart()
+    await rig.advance('61s')
+    expect(await rig.store.check()).toMatchObject({ finished: 0, unfinished: 0 })
+  })
+
+  it('its own trouble is reported, and it goes on', async () => {
+    const rig = await open(work.handler(() => 'ok' as never) as unknown as JobHandler)
+    const { overdue } = rig.store
+    rig.store.overdue = () => Promise.reject(new Error('the store is away'))
+    await rig.advance('3s')
+    rig.store.overdue = overdue
+    expect(rig.errors.map(String)).toEqual(Array(3).fill('Error: the store is away'))
+    rig.errors.length = 0
+    const { id } = await rig.submit(
+      work,
+      {},
+      { runAt: new Date(rig.clock.now() + 60_000), deadlineAt: new Date(rig.clock.now() + 61_000) },
+    )
+    expect((await rig.untilDone(id)).status).toBe('completed')
+  })
+
+  it('says nothing after a stop', async () => {
+    for (const ms of [0, 999, 1000, 5000, 60_000]) {
+      const rig = await open(work.handler(() => 'ok' as never) as unknown as JobHandler)
+      await rig.submit(work, {})
+      await rig.advance(ms)
+      await rig.stop()
+      await rig.advance('2m')
+      expect(rig.errors).toEqual([])
+    }
+  })
+})
