@@ -25,10 +25,28 @@ export async function openPlain(folder) {
 }
 
 /** The values of all rows of the life of one no-op job, as the engine would make them. */
-export function lifeOf(id, at, { type = 'noop', queue = 'default', input = JSON.stringify(INPUT), priority = 0, level = 2, runAt = null } = {}) {
+export function lifeOf(
+  id,
+  at,
+  { type = 'noop', queue = 'default', input = JSON.stringify(INPUT), priority = 0, level = 2, runAt = null } = {},
+) {
   const record = {
-    id, tenant: 'default', type, typeVersion: null, queue, priority, input, groupId: null, operationKey: null,
-    parentId: null, replayOf: null, options: {}, createdBy: USER, createdAt: at, runAt, deadlineAt: null,
+    id,
+    tenant: 'default',
+    type,
+    typeVersion: null,
+    queue,
+    priority,
+    input,
+    groupId: null,
+    operationKey: null,
+    parentId: null,
+    replayOf: null,
+    options: {},
+    createdBy: USER,
+    createdAt: at,
+    runAt,
+    deadlineAt: null,
   }
   const live = newLive(id, `${queue}/${type}/default`, level, at, { runAt, deadlineAt: null, escalateAt: null })
   const life = {
@@ -57,7 +75,12 @@ export function statements(db) {
     return (values) => statement.run(...values)
   }
   const [job, live, history] = [rows.INSERT_JOB, rows.INSERT_LIVE, rows.INSERT_HISTORY].map(run)
-  const [claim, gone, outcome, attempt] = [rows.UPDATE_CLAIMED, rows.DELETE_LIVE, rows.INSERT_OUTCOME, rows.INSERT_ATTEMPT].map(run)
+  const [claim, gone, outcome, attempt] = [
+    rows.UPDATE_CLAIMED,
+    rows.DELETE_LIVE,
+    rows.INSERT_OUTCOME,
+    rows.INSERT_ATTEMPT,
+  ].map(run)
   return {
     submit(life) {
       job(life.job)

@@ -37,8 +37,24 @@ export async function measure({ quick, runs, dir, log }) {
       const tail = of(true, 'p99')
       const bare = median(of(false, 'perSecond'))
       rows.push(
-        { figure: 'a', name: label, unit: 'submits/s', values: rate, value: median(rate), beside: ['without the store', bare], aim: { ratio: 0.4 } },
-        { figure: 'a', name: `${label}: p99`, unit: 'ms', values: tail, value: median(tail), beside: ['without the store', median(of(false, 'p99'))], aim: connections === 16 ? { below: 10 } : undefined },
+        {
+          figure: 'a',
+          name: label,
+          unit: 'submits/s',
+          values: rate,
+          value: median(rate),
+          beside: ['without the store', bare],
+          aim: { ratio: 0.4 },
+        },
+        {
+          figure: 'a',
+          name: `${label}: p99`,
+          unit: 'ms',
+          values: tail,
+          value: median(tail),
+          beside: ['without the store', median(of(false, 'p99'))],
+          aim: connections === 16 ? { below: 10 } : undefined,
+        },
       )
     }
   }

@@ -14,10 +14,7 @@ export async function measure({ quick, runs, dir }) {
     tails.push(percentile(waited, 0.99))
   }
   const row = (name, values, aim) => ({ figure: 'c', name, unit: 'ms', values, value: median(values), aim })
-  return [
-    row('submit → handler start, p50', medians, { below: 1 }),
-    row('submit → handler start, p99', tails),
-  ]
+  return [row('submit → handler start, p50', medians, { below: 1 }), row('submit → handler start, p99', tails)]
 }
 
 /** @returns sorted milliseconds */

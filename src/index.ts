@@ -3,11 +3,10 @@
  * that puts a store, the engine, a worker and a clock together.
  */
 
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Clock, Entropy } from './core/clock.js'
-import { UntildoneError } from './core/errors.js'
 import type { WireJob } from './core/wire.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
@@ -16,7 +15,7 @@ import { createEngine, type EngineInside } from './engine/engine.js'
 import { Registry } from './engine/registry.js'
 import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
-import type { Store, StoreFactory } from './stores/store.js'
+import type { StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
 import { Maintenance } from './worker/maintenance.js'
 import { Worker, type WorkerOptions } from './worker/worker.js'
@@ -106,12 +105,14 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   const registry = new Registry(options.handlers)
   const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock, entropy })
   let worker: Worker | null = null
+  const given = options.filesDir ?? store.info.filesDir
+  const filesDir = given ?? mkdtempSync(join(tmpdir(), 'untildone-files-'))
   const engine = await createEngine({
     store,
     registry,
     clock,
     entropy,
-    files: diskFiles(options.filesDir ?? defaultFilesDir(store)),
+    files: diskFiles(filesDir),
     env: options.env ?? 'live',
     onSubmitting: (lane, runAt) => worker?.hint(lane, runAt),
   })
@@ -170,6 +171,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         maintenance.stop()
         await worker?.drain()
         await store.close()
+        if (given === null) rmSync(filesDir, { recursive: true, force: true })
       })()
       return stopping
     },
@@ -188,11 +190,4 @@ function localHandle(engine: Engine & EngineInside, id: string, mark: number): L
     },
     cancel: async (reason) => (await engine.cancel(LOCAL, id, { reason: reason ?? null })).job,
   }
-}
-
-function defaultFilesDir(store: Store): string {
-  const { kind, location } = store.info
-  if (kind === 'sqlite' && location !== ':memory:') return `${resolve(location)}-files`
-  if (kind === 'sqlite') return mkdtempSync(join(tmpdir(), 'untildone-files-'))
-  throw new UntildoneError('bad-definition', 'Give `filesDir`: this store has no folder of its own.')
 }

@@ -1,5 +1,5 @@
 // What the figures were measured on, and what one fsync costs on the disk they were measured with.
-import { fdatasyncSync, mkdirSync, openSync, rmSync, statfsSync, writeSync, closeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, platform, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { root } from './product.mjs'

@@ -2,7 +2,7 @@
 import { load } from './product.mjs'
 import { now } from './tools.mjs'
 
-const { sqliteWith } = await load('stores/sqlite/index.js')
+const { sqliteWith } = await load('stores/sqlite/open.js')
 const { SqliteDriver } = await load('stores/sqlite/driver.js')
 
 /** A store factory, and what it has spent since the last `take()`. */
@@ -82,7 +82,9 @@ export function breakdown({ wallMs, sqlMs, commitMs, planMs, outsideMs, idleMs, 
     line('wall clock', wallMs, `${jobs} jobs, ${transactions} commits, ${(jobs / transactions).toFixed(0)} jobs each`),
     line('commit: write-ahead log and fsync', commitMs),
     line('SQL statements', sqlMs),
-    ...statements.filter(({ ms }) => ms > wallMs * 0.005).map(({ name, ms, rows }) => line(`  ${name}`, ms, `${(rows / jobs).toFixed(1)} rows per job`)),
+    ...statements
+      .filter(({ ms }) => ms > wallMs * 0.005)
+      .map(({ name, ms, rows }) => line(`  ${name}`, ms, `${(rows / jobs).toFixed(1)} rows per job`)),
     line('JS of the store: rows, plans, begin', planMs),
     line('JS outside the store: worker, engine', outsideMs),
     line('event loop idle', idleMs),

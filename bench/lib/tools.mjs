@@ -26,7 +26,11 @@ export async function repeat({ runs, dir }, once) {
 }
 
 /** With its envelope, `{"type":"noop","input":…}`, about 200 bytes of JSON. */
-export const INPUT = { to: 'ada@example.org', subject: 'Your report is ready', text: 'lorem ipsum dolor sit amet '.repeat(4) }
+export const INPUT = {
+  to: 'ada@example.org',
+  subject: 'Your report is ready',
+  text: 'lorem ipsum dolor sit amet '.repeat(4),
+}
 export const noop = defineJob('noop', {
   input: z.object({ to: z.string(), subject: z.string(), text: z.string() }),
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { type Event, transition } from '../core/lifecycle.js'
 import { until as budget, defineJob, type JobHandler, Permanent, Review } from '../define/index.js'
 import { rigs } from '../testing/fixtures/rigs.js'
 import type { TestRig } from '../testing/index.js'
@@ -21,6 +22,7 @@ const handler = work.handler({ retry: budget({ backoff: { from: '10ms', to: '10m
   }
   return how as never
 }) as unknown as JobHandler
+const CANCEL: Event = { type: 'cancelRequested', actor: LOCAL.actor, by: 'caller', reason: null, mode: 'graceful' }
 const reader: Caller = { ...LOCAL, actor: { kind: 'apiKey', id: 'key_r' }, scopes: ['jobs:read'] }
 
 async function submitted(how: string, options = {}) {
@@ -94,6 +96,24 @@ describe('wait', () => {
       code: 'job-not-found',
     })
     expect((await engine.check(LOCAL)).waiters).toBe(0)
+  })
+
+  it('a change between reading and sleeping is not missed, however slow the read', async () => {
+    const rig = await open(handler, { worker: false })
+    const { id } = await rig.submit(work, {})
+    const { find } = rig.store
+    rig.store.find = async (...args) => {
+      const found = await find.apply(rig.store, args)
+      await rig.store.move({ jobId: id, decide: (live, now) => transition(live, CANCEL, now) })
+      return found
+    }
+    const waiting = rig.engine.wait(LOCAL, id, { timeoutMs: 3_600_000, until: 'done' })
+    await rig.settle()
+    rig.store.find = find
+    await rig.settle()
+    expect((await Promise.race([waiting, rig.advance('1s')])) ?? 'nothing was heard').toMatchObject({
+      status: 'cancelled',
+    })
   })
 
   it('never misses the end, however submits, waits and ends interleave', async () => {

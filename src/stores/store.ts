@@ -340,6 +340,8 @@ export interface StoreInfo {
   durability: string
   /** True when every change passes through this process, so that onChange misses none. */
   sole: boolean
+  /** Folder for the bytes of files that belongs to this store; null for a store that ends with the process. */
+  filesDir: string | null
 }
 
 export interface ClaimRequest {

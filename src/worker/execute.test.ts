@@ -338,6 +338,10 @@ describe('retry budgets', () => {
       expect(wait).toBeLessThan(caps[i]!)
     })
     expect(new Set(waits).size).toBe(7)
+    const attempts = await rig.engine.attempts(LOCAL, id)
+    for (let i = 1; i < attempts.length; i++) {
+      expect(Date.parse(attempts[i]!.startedAt) - Date.parse(attempts[i - 1]!.endedAt!)).toBe(waits[i - 1])
+    }
   })
 
   it('Retry-After is never undercut', async () => {

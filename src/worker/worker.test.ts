@@ -270,7 +270,7 @@ describe('lease', () => {
     const handler = of(async (job) => {
       if (job.attempt > 1) return 'second'
       await aborted(job).catch((error) => late.push(error.code))
-      await job.step('late', () => late.push('a step ran'))
+      await job.step('late', () => late.push('a step ran')).catch(() => late.push('a catch block saw it'))
       late.push('went on after a step')
       return 'first'
     })
@@ -332,7 +332,7 @@ describe('lease', () => {
     const { id } = await rig.submit(work, {})
     await rig.advance('7s')
     await rig.clock.stall(35_000)
-    const job = await rig.untilDone(id)
+    const job = await rig.untilDone(id, '11s')
     expect(job.result).toBe('second')
     expect(most).toBe(1)
     expect(await endsOf(rig, id)).toEqual(['lost', 'ok'])

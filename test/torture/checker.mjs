@@ -48,15 +48,16 @@ function tellings(journal) {
   const acks = new Map()
   const refused = new Map()
   const ends = new Map()
-  const cancels = []
+  const asked = new Map()
   for (const entry of journal) {
     if (entry.what === 'intent') intents.set(entry.key, entry)
     else if (entry.what === 'ack') acks.set(entry.key, [...(acks.get(entry.key) ?? []), entry.ids])
     else if (entry.what === 'refused') refused.set(entry.key, entry)
     else if (entry.what === 'end') ends.set(entry.id, [...(ends.get(entry.id) ?? []), entry])
-    else if (entry.what === 'cancel') cancels.push(entry)
+    else if (entry.what === 'cancel' || entry.what === 'retry')
+      asked.set(entry.id, [...(asked.get(entry.id) ?? []), entry])
   }
-  return { intents, acks, refused, ends, cancels }
+  return { intents, acks, refused, ends, asked }
 }
 
 /** The ledger by job. */
@@ -194,8 +195,8 @@ function checkSteps({ id, steps }, { starts, recorded, effects }, { sha256 }, fo
 }
 
 /** S3, S5, S6, S14: it ended as its script demands, and what it says of itself is what the witness saw. */
-function checkEnd(job, { began, effects }, { ends, cancels }, core, found) {
-  const { id, input, outcome, live, attempts, steps, warnings } = job
+function checkEnd(job, { began, effects }, { ends, asked }, core, found) {
+  const { id, input, outcome, live, attempts, steps, warnings, history } = job
   if (live) return found('L4', id, `at rest it is still ${live.state}${live.wait_kind ? ` (${live.wait_kind})` : ''}`)
   if (!outcome) return
   const demand = demandOf(input)
@@ -215,11 +216,13 @@ function checkEnd(job, { began, effects }, { ends, cancels }, core, found) {
       found('S3', id, `attempt ${attempt} began after it had ended with attempt ${outcome.attempt}`)
   for (const end of ends.get(id) ?? [])
     if (end.status !== outcome.status) found('S3', id, `a reader was told ${end.status}; it is ${outcome.status}`)
-  for (const { id: cancelled, status, code } of cancels) {
-    if (cancelled !== id) continue
-    if (status === 200 && outcome.status !== 'cancelled')
+  for (const { what, status, code } of asked.get(id) ?? []) {
+    const event = what === 'cancel' ? 'cancelRequested' : 'retryRequested'
+    if (status < 300 && !history.some((entry) => entry.event === event))
+      found('S1', id, `the ${what} was acknowledged and is not in its history`)
+    if (what === 'cancel' && status === 200 && outcome.status !== 'cancelled')
       found('S14', id, `the cancel was answered 200; it is ${outcome.status}`)
-    if (code === 'job-already-done' && outcome.status === 'cancelled')
+    if (what === 'cancel' && code === 'job-already-done' && outcome.status === 'cancelled')
       found('S14', id, 'the cancel was told that it came too late, and it is cancelled')
   }
   if (outcome.status === 'completed')

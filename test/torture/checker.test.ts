@@ -137,6 +137,7 @@ describe('checker', () => {
       'S14',
       (f) => f.journal.push({ what: 'cancel', id: 'a', status: 200 }),
     ],
+    ['an acknowledged retry that left no trace', 'S1', (f) => f.journal.push({ what: 'retry', id: 'a', status: 202 })],
     ['a gap in the history', 'S16', (f) => f.job.history.splice(2, 1)],
     ['a cancel without an audit entry', 'S16', (f) => Object.assign(f.job.history[2], { event: 'cancelRequested' })],
     [

@@ -261,8 +261,9 @@ export class Client {
   async #act(id, known, job) {
     const { act } = known
     if (act === 'retry') {
-      if (job.status === 'blocked')
-        await this.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
+      if (job.status !== 'blocked') return
+      const answer = await this.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
+      if (answer !== null) await this.#journal.append({ what: 'retry', id, status: answer.status })
       return
     }
     if (act === 'cancelAfterStep' && !(await this.send('GET', `/v1/jobs/${id}?include=steps`))?.json?.steps?.length)

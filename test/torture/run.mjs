@@ -31,6 +31,8 @@ const only = options.only?.split(',') ?? ['kills', 'planted', 'power', 'upload']
 const LEAST = kills >= 200 ? 15 : 1
 
 const results = []
+const skipped = []
+const inCI = !['', '0', 'false', undefined].includes(process.env.CI)
 const result = (ok, text) => {
   results.push(ok)
   say(`  ${ok ? 'pass' : 'FAIL'}  ${text}`)
@@ -52,7 +54,7 @@ for (const name of only) {
   const from = Date.now()
   say()
   try {
-    await parts[name]()
+    await audibly(() => name, parts[name]())
   } catch (error) {
     result(false, `${name}: ${error?.stack ?? error}`)
   }
@@ -66,7 +68,7 @@ if (failed > 0 || options.keep)
     `\nKept for looking into: ${keepFolders().join(' ')}\nAgain: node test/torture/run.mjs${short ? ' --short' : ''} --kills ${kills} --seed ${seed}`,
   )
 say(`\n${seconds(began)} in all`)
-say(`${passed} passed, ${failed} failed`)
+say(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`)
 process.exit(failed > 0 ? 1 : 0)
 
 async function killed() {
@@ -107,8 +109,9 @@ async function power() {
   say('Power loss (F42): the trace of writes and fsyncs cut at every fsync')
   const why = obstacle()
   if (why !== null) {
-    say(`  SKIPPED: ${why}`)
-    if (process.env.CI === 'true') result(false, `the power-loss test must run in CI: ${why}`)
+    skipped.push(why)
+    say(`  skipped: power loss (F42) and disk faults (F38 to F41): ${why}`)
+    if (inCI) result(false, 'the power-loss test must run in CI')
     return
   }
   const shim = compileShim()
@@ -207,7 +210,11 @@ async function faults(shim) {
 async function upload() {
   const megabytes = 200
   say(`Upload of ${megabytes} MB, server memory growth under ${MEMORY_MB} MB`)
-  const failures = await uploads({ dist, core, megabytes, seed })
+  const { failures, unmeasured } = await uploads({ dist, core, megabytes, seed })
+  if (unmeasured) {
+    skipped.push(unmeasured)
+    say(`  skipped: memory during the upload: ${unmeasured}`)
+  }
   for (const text of failures) say(`  VIOLATION ${text}`)
   result(failures.length === 0, `uploads: ${failures.length} violations`)
 }

@@ -30,7 +30,13 @@ const DONE: readonly Status[] = ['completed', 'failed', 'cancelled']
 
 export class FakeEngine implements Engine {
   readonly clock = new FakeClock()
-  readonly store = { kind: 'sqlite' as const, location: ':memory:', durability: 'none: this is a fake', sole: true }
+  readonly store = {
+    kind: 'sqlite' as const,
+    location: ':memory:',
+    durability: 'none: this is a fake',
+    sole: true,
+    filesDir: null,
+  }
   readonly jobs = new Map<string, Kept>()
   readonly #keyring = new Keyring()
   /** By bearer key. */

@@ -9,7 +9,8 @@ import { UntildoneError } from '../../core/errors.js'
 import { Bench, cancel } from '../../testing/store-conformance/bench.js'
 import { SCHEMA_VERSION } from '../sql/migrate.js'
 import { SqliteDriver } from './driver.js'
-import { sqlite, sqliteWith } from './index.js'
+import { sqlite } from './index.js'
+import { sqliteWith } from './open.js'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {

@@ -12,13 +12,12 @@ import { Disk, parseTrace } from './trace.mjs'
 
 /** Why the test cannot run here, or null. */
 export function obstacle() {
-  if (process.platform !== 'linux')
-    return `it preloads a library into the process, which is done for Linux only, not ${process.platform}`
+  if (process.platform !== 'linux') return 'runs on Linux only, where a library can be loaded before libc'
   try {
     execFileSync('gcc', ['--version'], { stdio: 'ignore' })
     return null
   } catch {
-    return 'gcc is not installed (it compiles power/trace-shim.c)'
+    return 'needs gcc for power/trace-shim.c; enable: apt-get install gcc libc6-dev'
   }
 }
 

@@ -11,7 +11,7 @@ const { synchronous, jobs, checkpointPages, ballast, patienceMs = 60_000, remove
 const from = (file) => import(pathToFileURL(join(TORTURE_DIST, file)).href)
 const [{ createUntildone, defineJob, until }, { sqliteWith }, { SqliteDriver }, { z }] = await Promise.all([
   from('index.js'),
-  from('stores/sqlite/index.js'),
+  from('stores/sqlite/open.js'),
   from('stores/sqlite/driver.js'),
   import('zod'),
 ])

@@ -15,7 +15,7 @@ const from = (file) => import(pathToFileURL(join(process.env.TORTURE_DIST, file)
 const [lib, { createServer, listen }, { sqliteWith }, { SqliteDriver }, { systemClock }, { z }] = await Promise.all([
   from('index.js'),
   from('server/index.js'),
-  from('stores/sqlite/index.js'),
+  from('stores/sqlite/open.js'),
   from('stores/sqlite/driver.js'),
   from('system/index.js'),
   import('zod'),
