@@ -113,8 +113,7 @@ async function oneWave(world, wave, jobs) {
       items.push({ body: { type: 'work', input: await inputOf(world, i) }, key })
     }
     const batch = await engine.submitBatch(product.LOCAL, items, null)
-    first ??= { id: (batch.items[0].job ?? batch.items[0]).id, key: items[0].key }
-    while (world.finished < Math.min(at, done)) await turn()
+    first ??= { id: batch.items[0].id, key: items[0].key }
   }
   while (world.finished < done) await turn()
   return first
