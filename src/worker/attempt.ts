@@ -32,14 +32,14 @@ export class Attempt {
   draining = false
   /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
   stopped: Stop | null = null
-  /** Resolves when the attempt ends without waiting for its handler. */
-  readonly left: Promise<void>
-  private leave!: () => void
+  /** Called when the attempt ends without waiting for its handler. */
+  private whenLeft: (() => void) | null = null
+  private hasLeft = false
   /** Made when somebody asks: most short handlers never do. */
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
-  private readonly killers = new Set<() => void>()
+  private killers: Set<() => void> | null = null
   /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
   private failures: WeakMap<object, { step: string; classified: Classified }> | null = null
 
@@ -49,11 +49,10 @@ export class Attempt {
     readonly store: Store,
     readonly clock: Clock,
     private readonly sha256: (text: string) => string,
+    /** Told when the end of the attempt is in the next commit. */
+    readonly onSettling: () => void,
   ) {
     this.number = claimed.live.attempt
-    this.left = new Promise((resolve) => {
-      this.leave = resolve
-    })
     this.notes = new Notes(clock, this.number, (record) => this.write(record))
     this.steps = new Steps(this)
   }
@@ -93,15 +92,27 @@ export class Attempt {
       this.controller?.abort(this.reason)
     } else if (why === 'force-cancel' || why === 'lease-lost') {
       // The signal has fired before, gently; it cannot fire again.
-      for (const kill of this.killers) kill()
+      for (const kill of this.killers ?? []) kill()
     }
-    if (leaveAfterMs !== null) this.timers.push(this.clock.after(leaveAfterMs, this.leave))
+    if (leaveAfterMs !== null) this.timers.push(this.clock.after(leaveAfterMs, () => this.leave()))
+  }
+
+  /** `fn` is called once, at the latest when the attempt ends without waiting for its handler. */
+  onLeave(fn: () => void): void {
+    this.whenLeft = fn
+    if (this.hasLeft) fn()
+  }
+
+  private leave(): void {
+    this.hasLeft = true
+    this.whenLeft?.()
   }
 
   /** `kill` is called when the attempt must end at once after it was asked to end gently. Returns what takes it back. */
   onForce(kill: () => void): () => void {
-    this.killers.add(kill)
-    return () => this.killers.delete(kill)
+    const killers = (this.killers ??= new Set())
+    killers.add(kill)
+    return () => killers.delete(kill)
   }
 
   after(ms: number, fn: () => void): void {

@@ -10,63 +10,98 @@ import { runChild } from './children.js'
 
 const FILE_MAX_BYTES = 64 * 1024 ** 3
 
-export function contextOf(
-  attempt: Attempt,
-  worker: string,
-  files: Files,
-  sha256: (text: string) => string,
-  input: unknown,
-): JobContext<any> {
-  const { record } = attempt.claimed
-  const { steps, notes } = attempt
+/** What the contexts of one worker share. */
+export interface ContextTools {
+  worker: string
+  files: Files
+  sha256: (text: string) => string
+}
+
+export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools): JobContext<any> {
+  return new Context(attempt, input, tools)
+}
+
+/**
+ * A class, because one is made per attempt and a literal with getters costs ten times as much. Methods are fields, so that
+ * a handler may take them out of the object.
+ */
+class Context implements JobContext<any> {
+  readonly #attempt: Attempt
+  readonly #tools: ContextTools
+  #log: JobLog | null = null
+  readonly id: string
+  readonly type: string
+  readonly tenant: string
+  readonly attempt: number
+  readonly groupId: string | null
+  readonly operationKey: string | null
+  readonly tags: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
+
+  constructor(
+    attempt: Attempt,
+    readonly input: unknown,
+    tools: ContextTools,
+  ) {
+    const { record } = attempt.claimed
+    this.#attempt = attempt
+    this.#tools = tools
+    this.id = record.id
+    this.type = record.type
+    this.tenant = record.tenant
+    this.attempt = attempt.number
+    this.groupId = record.groupId
+    this.operationKey = record.operationKey
+    this.tags = record.options.tags ?? []
+    this.metadata = record.options.metadata ?? {}
+  }
+
+  get signal() {
+    return this.#attempt.signal
+  }
+  get draining() {
+    return this.#attempt.draining
+  }
+  get log(): JobLog {
+    return (this.#log ??= logOf(this.#attempt))
+  }
+
+  step: JobContext<any>['step'] = (name, fn, options) => this.#attempt.steps.step(name, fn, options)
+  first: JobContext<any>['first'] = (name, engines, options) => this.#attempt.steps.first(name, engines, options)
+  process: JobContext<any>['process'] = (name, options) => runChild(this.#attempt, this.#tools.worker, name, options)
+  read: JobContext<any>['read'] = async (name, fn) => {
+    const value = await fn()
+    const text = JSON.stringify(value)
+    this.log.debug(`Read ${name}`, { bytes: text?.length ?? 0, sha256: this.#tools.sha256(text ?? '') })
+    return value
+  }
+  progress: JobContext<any>['progress'] = (stage, update = {}) => this.#attempt.notes.setProgress(stage, update)
+  warn: JobContext<any>['warn'] = (code, message) => this.#attempt.notes.warn(code, message, null)
+  open: JobContext<any>['open'] = (id) => this.#tools.files.openFor(this.tenant, id)
+  file: JobContext<any>['file'] = async (source, options = {}) => {
+    const { record } = this.#attempt.claimed
+    const bytes =
+      typeof source === 'string'
+        ? createReadStream(source)
+        : (async function* () {
+            yield source
+          })()
+    // It belongs to whoever submitted the job, who must be able to fetch it.
+    const owner = `${record.createdBy.kind}:${record.createdBy.id}`
+    const meta = {
+      contentType: options.contentType ?? 'application/octet-stream',
+      name: options.name ?? (typeof source === 'string' ? basename(source) : null),
+      maxBytes: FILE_MAX_BYTES,
+    }
+    const { files } = this.#tools
+    return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
+  }
+}
+
+function logOf({ notes }: Attempt): JobLog {
   const log = ((message: string, data?: unknown) => notes.log('info', message, data)) as JobLog
   log.debug = (message, data) => notes.log('debug', message, data)
   log.warn = (message, data) => notes.log('warn', message, data)
   log.error = (message, data) => notes.log('error', message, data)
-  return {
-    id: record.id,
-    type: record.type,
-    tenant: record.tenant,
-    input,
-    attempt: attempt.number,
-    groupId: record.groupId,
-    operationKey: record.operationKey,
-    tags: record.options.tags ?? [],
-    metadata: record.options.metadata ?? {},
-    get signal() {
-      return attempt.signal
-    },
-    get draining() {
-      return attempt.draining
-    },
-    step: (name, fn, options) => steps.step(name, fn, options),
-    async read(name, fn) {
-      const value = await fn()
-      const text = JSON.stringify(value)
-      log.debug(`Read ${name}`, { bytes: text?.length ?? 0, sha256: sha256(text ?? '') })
-      return value
-    },
-    first: (name, engines, options) => steps.first(name, engines, options),
-    process: (name, options) => runChild(attempt, worker, name, options),
-    progress: (stage, update = {}) => notes.setProgress(stage, update),
-    warn: (code, message) => notes.warn(code, message, null),
-    log,
-    open: (id) => files.openFor(record.tenant, id),
-    async file(source, options = {}) {
-      const bytes =
-        typeof source === 'string'
-          ? createReadStream(source)
-          : (async function* () {
-              yield source
-            })()
-      // It belongs to whoever submitted the job, who must be able to fetch it.
-      const owner = `${record.createdBy.kind}:${record.createdBy.id}`
-      const meta = {
-        contentType: options.contentType ?? 'application/octet-stream',
-        name: options.name ?? (typeof source === 'string' ? basename(source) : null),
-        maxBytes: FILE_MAX_BYTES,
-      }
-      return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
-    },
-  }
+  return log
 }

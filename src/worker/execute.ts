@@ -18,8 +18,6 @@ export interface Environment {
   expiresAt(finishedAt: number, live: Attempt['claimed']['live']): number
   sha256(text: string): string
   random(): number
-  /** The end of the attempt is in the next commit. */
-  onSettling(): void
   onError(error: unknown): void
 }
 
@@ -28,6 +26,7 @@ type End = { kind: 'returned'; value: unknown } | { kind: 'threw'; error: unknow
 /** After so many tries an end that the store does not take, and not for want of space, is given up for a plainer one. */
 const TRIES_AS_IS = 3
 
+/** Runs one attempt to its end. */
 export async function execute(attempt: Attempt, env: Environment): Promise<Moved | null> {
   armTimers(attempt)
   try {
@@ -68,10 +67,11 @@ async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
     // Not only our own Promise: query builders and other realms have theirs.
     if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
       return { kind: 'returned', value: returned }
-    return await Promise.race([
-      Promise.resolve(returned).then((value): End => ({ kind: 'returned', value })),
-      attempt.left.then((): End => ({ kind: 'left' })),
-    ])
+    // What Promise.race does, at half the cost: whichever comes first, and the handler's value if both are there.
+    return await new Promise<End>((resolve, reject) => {
+      Promise.resolve(returned).then((value) => resolve({ kind: 'returned', value }), reject)
+      attempt.onLeave(() => queueMicrotask(() => resolve({ kind: 'left' })))
+    })
   } catch (error) {
     return { kind: 'threw', error }
   }
@@ -208,12 +208,12 @@ async function commit(
         known: live,
         decide: (row, now) => transition(row, event, now, { epoch: attempt.epoch }),
         expiresAt: env.expiresAt,
-        ...(accepted
-          ? { result: accepted.result, resultSha256: env.sha256(accepted.result), files: accepted.files }
-          : {}),
-        ...(noted ? { record: { jobId: attempt.id, epoch: attempt.epoch, ...noted } } : {}),
+        result: accepted?.result,
+        resultSha256: accepted && env.sha256(accepted.result),
+        files: accepted?.files,
+        record: noted ? { jobId: attempt.id, epoch: attempt.epoch, ...noted } : undefined,
       })
-      if (tries === 0) env.onSettling()
+      if (tries === 0) attempt.onSettling()
       return await moving
     } catch (error) {
       if ((attempt.stopped as string | null) === 'lease-lost') return null

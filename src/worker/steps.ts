@@ -19,7 +19,7 @@ interface Scope {
 const scopes = new AsyncLocalStorage<Scope>()
 
 export class Steps {
-  private readonly counters = new Map<string, number>()
+  private counters: Map<string, number> | null = null
   constructor(private readonly attempt: Attempt) {}
 
   async step<T>(name: string, fn: (context: StepContext) => T | Promise<T>, options: StepOptions<T> = {}): Promise<T> {
@@ -133,6 +133,7 @@ export class Steps {
     if (scope?.inStep && scope.attempt === this.attempt)
       throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
     const full = scope?.path && scope.attempt === this.attempt ? `${scope.path}/${name}` : name
+    this.counters ??= new Map()
     const n = (this.counters.get(full) ?? 0) + 1
     this.counters.set(full, n)
     return n === 1 ? full : `${full}#${n}`

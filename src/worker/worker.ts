@@ -81,6 +81,15 @@ export class Worker {
         ),
     })
     await this.lease.start()
+    const tools = { worker: id, files: this.files, sha256: entropy.sha256 }
+    const env: Environment = {
+      worker: id,
+      contextOf: (attempt, input) => contextOf(attempt, input, tools),
+      expiresAt: parts.expiresAt,
+      sha256: entropy.sha256,
+      random: () => entropy.random(),
+      onError: options.onError,
+    }
     if (this.draining) return
     this.loop = new ClaimLoop({
       store: parts.store,
@@ -91,7 +100,7 @@ export class Worker {
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.
-        if (this.holds(id)) for (const one of claimed) void this.run(one)
+        if (this.holds(id)) for (const one of claimed) void this.run(one, env)
       },
       onError: options.onError,
     })
@@ -131,26 +140,17 @@ export class Worker {
       )
   }
 
-  private async run(claimed: Claimed): Promise<void> {
-    const { parts, clock, entropy, loop } = this
+  private async run(claimed: Claimed, env: Environment): Promise<void> {
+    const { parts, loop } = this
     const { live } = claimed
     const type = parts.registry.get(claimed.record.type)
+    if (!type) return this.giveBack(claimed)
     let over = false
     const ended = () => {
       if (!over) loop!.ended(live.lane)
       over = true
     }
-    const env: Environment = {
-      worker: this.id,
-      contextOf: (attempt, input) => contextOf(attempt, env.worker, this.files, entropy.sha256, input),
-      expiresAt: parts.expiresAt,
-      sha256: entropy.sha256,
-      random: () => entropy.random(),
-      onSettling: ended,
-      onError: this.options.onError,
-    }
-    if (!type) return this.giveBack(claimed)
-    const attempt = new Attempt(claimed, type, parts.store, clock, entropy.sha256)
+    const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, ended)
     this.attempts.set(live.id, attempt)
     if (this.draining) attempt.draining = true
     try {

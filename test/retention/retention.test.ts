@@ -7,7 +7,7 @@ import { accepted, newLive } from '../../src/core/index.js'
 import { createUntildone, defineJob, file, LOCAL, Review } from '../../src/index.js'
 import { createServer } from '../../src/server/index.js'
 import { SqliteDriver } from '../../src/stores/sqlite/driver.js'
-import { sqliteWith } from '../../src/stores/sqlite/index.js'
+import { sqliteWith } from '../../src/stores/sqlite/open.js'
 import { TestClock } from '../../src/testing/index.js'
 import { ask, RETENTION, retention, STEADY } from './scenario.mjs'
 

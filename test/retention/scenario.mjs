@@ -8,7 +8,8 @@ import { z } from 'zod'
 
 const MINUTE = 60_000
 const WAVE_EVERY_MS = 5 * MINUTE
-export const RETENTION = { jobs: 10 * MINUTE, tombstones: 10 * MINUTE, files: 5 * MINUTE }
+/** Half a minute off, so that nothing becomes due in the very instant of a sweep. */
+export const RETENTION = { jobs: 9.5 * MINUTE, tombstones: 9.5 * MINUTE, files: 4.5 * MINUTE }
 /** From this wave on as much goes as comes: a job of wave n is forgotten, tombstone and all, in wave n + 5. */
 export const STEADY = 6
 const LARGE = 'x'.repeat(100 * 1024)
@@ -70,14 +71,14 @@ function handlers({ defineJob, file, Review }) {
   const work = defineJob('work', { input })
   const stuck = defineJob('stuck', { input })
   return [
-    work.handler({ retention: '10m' }, async (job) => {
+    work.handler({ retention: RETENTION.jobs }, async (job) => {
       if (job.input.text !== 'steps') return { text: job.input.text }
       job.log('has steps')
       job.progress('half', { completed: 1, total: 2 })
       job.warn('note', 'a warning')
       return { text: await job.step('one', async () => 1), two: await job.step('two', async () => 'x'.repeat(500)) }
     }),
-    stuck.handler({ retention: '10m' }, async () => {
+    stuck.handler({ retention: RETENTION.jobs }, async () => {
       throw new Review('somebody must look at this')
     }),
   ]
@@ -94,7 +95,11 @@ async function keepers({ product, app }) {
   const { record } = await store.find(origin.id)
   const at = app.engine.clock.now()
   const id = app.engine.parts.entropy.jobId()
-  const live = newLive(id, `default/work/${LOCAL.tenant}`, 2, at, { runAt: at + 1e10, deadlineAt: null, escalateAt: null })
+  const live = newLive(id, `default/work/${LOCAL.tenant}`, 2, at, {
+    runAt: at + 1e10,
+    deadlineAt: null,
+    escalateAt: null,
+  })
   const replay = { record: { ...record, id, replayOf: origin.id }, live, history: accepted(live, LOCAL.actor) }
   await store.submit([{ ...replay, idempotency: null, files: [] }])
   return { blocked: blocked.id, scheduled: scheduled.id, origin: origin.id, replay: id }
@@ -124,7 +129,11 @@ async function inputOf({ app, product }, i) {
   if (i % 500 === 499) return { text: LARGE }
   if (i % 500 === 250) {
     const bytes = new Blob([LARGE]).stream()
-    const { id } = await app.engine.addFile(product.LOCAL, bytes, { contentType: 'text/plain', name: null, maxBytes: 1e6 })
+    const { id } = await app.engine.addFile(product.LOCAL, bytes, {
+      contentType: 'text/plain',
+      name: null,
+      maxBytes: 1e6,
+    })
     return { text: 'file', file: id }
   }
   return { text: i % 20 === 19 ? 'steps' : 'lorem ipsum dolor sit amet '.repeat(6) }
