@@ -99,6 +99,8 @@ it('first run without a terminal: init, dev, submit, look, edit, break, stop', a
 
 it('on a terminal: t runs the sample, k kills the worker and the job completes, q quits', async () => {
   await ud('init')
+  // Long enough for the kill to fall into the first try on a busy machine.
+  edit('pause(1000)', 'pause(5000)')
   const { io, ended, saw } = start(['dev', '--port', await port()], { columns: 80, env: { NO_COLOR: '1' } })
   await saw(/t run "hello" .* q quit/)
   expect(io.stdout).toContain('Jobs in ./jobs\n    hello     3 stages    gives up after 30 m')

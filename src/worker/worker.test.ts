@@ -445,8 +445,10 @@ describe('a lost worker', () => {
     })
     const rig = await open(handler)
     const { move } = rig.store
-    rig.store.move = (request) =>
-      request.result === '"unstorable"' ? Promise.reject(new Error('constraint failed')) : move.call(rig.store, request)
+    rig.store.move = (request) => {
+      const bad = request.result === '"unstorable"' || request.record?.warnings?.[0]?.message === 'attempt 1'
+      return bad ? Promise.reject(new Error('constraint failed')) : move.call(rig.store, request)
+    }
     const { id } = await rig.submit(work, {})
     expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'fine' })
     const [first, second] = await rig.engine.attempts(LOCAL, id)

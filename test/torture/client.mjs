@@ -70,6 +70,11 @@ export class Client {
     this.#submitting = false
   }
 
+  /** Jobs that were seen being worked on and not yet done. */
+  get running() {
+    return [...this.pending.values()].filter(({ rank }) => rank === 1).length
+  }
+
   /** True when nothing is unacknowledged or unfinished. */
   get quiet() {
     return this.inFlight === 0 && this.pending.size === 0

@@ -92,22 +92,24 @@ export class World {
   /** One life that ends in the armed window; false when the window was not reached. */
   async killIn(arm, { suspend = false } = {}) {
     const life = await this.begin(arm)
-    if (suspend && life.up) life.life.tell({ suspend: true })
+    if (suspend && life.up) life.life.tell({ suspend: this.suspends % 2 })
     return (await this.end(life)) ?? null
   }
 
   /** One life that is killed from outside after `afterMs`. */
   async killAfter(afterMs, { suspend = false, politely = 0 } = {}) {
     const life = await this.begin()
-    if (suspend && life.up) life.life.tell({ suspend: true })
+    if (suspend && life.up) life.life.tell({ suspend: this.suspends % 2 })
     await this.end(life, { afterMs, politely })
   }
 
-  /** One life in which the machine sleeps, and that ends when `enough()` or after `mostMs`. */
+  /** One life in which a worker falls asleep over its jobs; it ends when `enough()` or after `mostMs`. */
   async sleepIn(enough, mostMs) {
     const life = await this.begin()
-    life.life.tell({ suspend: true })
-    for (const until = Date.now() + mostMs; Date.now() < until && !enough(); ) await sleep(20)
+    const until = Date.now() + mostMs
+    while (Date.now() < until && this.client.running < 4) await sleep(10)
+    life.life.tell({ suspend: this.suspends % 2 })
+    while (Date.now() < until && !enough()) await sleep(20)
     await this.end(life, { afterMs: 0 })
   }
 

@@ -34,7 +34,7 @@ const {
 
 const seams = new Seams(arm)
 const { passing } = seams
-const sleeper = suspendable(systemClock, skewMs)
+const sleeper = suspendable(systemClock, skewMs, 2)
 let store
 const factory = sqliteWith(seams.driver(SqliteDriver), join(dir, 'jobs.db'), { synchronous })
 
@@ -51,7 +51,7 @@ const app = await lib.createUntildone({
   store: {
     async open(env) {
       store = planted(bug, seams.store(await factory.open(env)))
-      return sleeper.store(store)
+      return sleeper.store(store, 0)
     },
   },
 })
@@ -60,7 +60,7 @@ await app.start()
 // A second worker over the same store: it takes over what the first loses in its sleep, while that one still works on it.
 const second = await lib.createUntildone({
   ...shared,
-  store: { open: async () => over(store, { close: async () => {} }) },
+  store: { open: async () => over(sleeper.store(store, 1), { close: async () => {} }) },
 })
 await second.start()
 passing('start:recovered')
@@ -81,13 +81,12 @@ lines.on('close', () => process.kill(process.pid, 'SIGKILL'))
 
 for await (const line of orders) {
   const order = JSON.parse(line)
-  if (order.suspend) await sleeper.suspend(reaped)
+  if (order.suspend !== undefined) await sleeper.suspend(order.suspend, reaped)
 }
 
-/** Until no running job belongs to a worker whose lease is over. */
+/** Until the jobs of the sleeper, if it has any, belong to others. */
 async function reaped() {
-  for (const until = Date.now() + 2000; Date.now() < until; ) {
-    await new Promise((resolve) => setTimeout(resolve, 10))
-    if ((await store.orphans(1)).length === 0) return
-  }
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 10))
+  for (const until = Date.now() + 300; (await store.orphans(1)).length === 0 && Date.now() < until; ) await pause()
+  for (const until = Date.now() + 2000; (await store.orphans(1)).length > 0 && Date.now() < until; ) await pause()
 }

@@ -9,9 +9,9 @@ const JUMP_MS = 40_000
 const HURRY = 20
 const DUTIES = new Set([1000, 5000])
 
-export function suspendable(systemClock, skewMs) {
+export function suspendable(systemClock, skewMs, workers) {
   let skew = skewMs
-  let awake = Promise.resolve()
+  const awake = new Array(workers).fill(Promise.resolve())
   const clock = {
     now: () => systemClock.now() + skew,
     monotonic: () => systemClock.monotonic(),
@@ -19,19 +19,21 @@ export function suspendable(systemClock, skewMs) {
   }
   return {
     clock,
-    store: (store) =>
+    /** The store as the n-th worker sees it. */
+    store: (store, n) =>
       over(store, {
         workers: {
           ...store.workers,
           async beat(row) {
-            await awake
+            await awake[n]
             return store.workers.beat(row)
           },
         },
       }),
-    async suspend(reaped) {
+    /** The n-th worker sleeps until `reaped()`. */
+    async suspend(n, reaped) {
       let wake
-      awake = new Promise((resolve) => {
+      awake[n] = new Promise((resolve) => {
         wake = resolve
       })
       skew += JUMP_MS
