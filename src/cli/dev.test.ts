@@ -105,7 +105,7 @@ it('on a terminal: t runs the sample, k kills the worker and the job completes, 
   await saw(/t run "hello" .* q quit/)
   expect(io.stdout).toContain('Jobs in ./jobs\n    hello     3 stages    gives up after 30 m')
   io.press('t')
-  await saw(/hello {2}[0-9a-f]{8} {2}processing {2}1\/3 Fetch/)
+  await saw(/hello {2}[0-9a-f]{8} {2}processing {2}2\/3 Convert/)
   io.press('k')
   await saw(/worker killed \(SIGKILL, pid \d+\); starting it again/)
   await saw(/the worker is back; 1 job goes on where it was/)
