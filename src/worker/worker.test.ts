@@ -459,6 +459,27 @@ describe('a lost worker', () => {
     rig.errors.length = 0
   })
 
+  it('a store that takes nothing does not keep the worker from stopping; the job goes on at the next start', async () => {
+    let gate = () => {}
+    const { rig, id } = await started(async (job) => {
+      if (job.attempt === 1) await new Promise<void>((resolve) => (gate = resolve))
+      return 'done'
+    })
+    const { move } = rig.store
+    rig.store.move = () => Promise.reject(new UntildoneError('store-unavailable', 'The disk is full.'))
+    gate()
+    await rig.advance('1s')
+    const stopping = rig.app.stop()
+    await rig.advance('40s')
+    await stopping
+    await rig.advance('3s')
+    expect(rig.errors.map(String).join()).toContain('1 attempts could not be ended in the store')
+    rig.errors.length = 0
+    rig.store.move = move
+    await rig.restart()
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'done' })
+  })
+
   it('a heartbeat that never answers does not keep the worker from fencing itself', async () => {
     let abortedAt = 0
     const { rig, id } = await started(async (job) => {

@@ -212,12 +212,22 @@ export class Worker {
     for (const attempt of this.attempts.values()) attempt.draining = true
     if (this.attempts.size > 0) {
       await new Promise<void>((resolve) => {
-        const late = this.clock.after(this.options.drainMs, () => {
+        const { drainMs, onError } = this.options
+        const late = this.clock.after(drainMs, () => {
           for (const attempt of this.attempts.values())
             attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
         })
+        // A store that takes nothing (a full disk) must not keep the process from ending: the lease ends, the jobs go on.
+        const giveUp = this.clock.after(drainMs + LEAVE_AFTER_MS + GIVE_UP_MS, () => {
+          onError(
+            new UntildoneError('store-unavailable', `${this.attempts.size} attempts could not be ended in the store.`),
+          )
+          for (const attempt of this.attempts.values()) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+          this.idle?.()
+        })
         this.idle = () => {
           late.cancel()
+          giveUp.cancel()
           resolve()
         }
       })
@@ -233,6 +243,9 @@ export class Worker {
       attempt.stop('drain', new UntildoneError('draining', 'The worker is stopping now.'), 0)
   }
 }
+
+/** How long the store may refuse the ends of attempts while the worker stops. */
+const GIVE_UP_MS = 5_000
 
 /** A forced cancel kills the children at once; this is the time their death takes. */
 const FORCE_LEAVE_MS = 250
