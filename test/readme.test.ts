@@ -3,7 +3,7 @@
  * on the line before its fence, which readers do not see:
  *
  *   <!-- run: clone -->    in a copy of this repository
- *   <!-- run: package -->  in an empty folder; `untildone` comes from the packed tarball instead of the registry
+ *   <!-- run: package -->  in an empty folder; the path of the tarball stands for the one packed here
  *
  * An unmarked one fails. Blocks with one mark run in order, in one bash with one HOME that starts empty. In console blocks
  * only lines that begin with `$ ` run. A command that serves until it is stopped says so in a comment at its end:
@@ -140,7 +140,11 @@ describe('the commands of the README', () => {
 
   async function runAll(mark: Mark, cwd: string, { tarball }: { tarball?: string }): Promise<void> {
     let script = scriptOf(blocks.filter((block) => block.mark === mark))
-    if (tarball) script = script.replace(/^(\s*npm (?:i|install|add)\b.*?\s)untildone(?=\s|$)/gm, `$1'${tarball}'`)
+    if (tarball)
+      script = script.replace(
+        /^(\s*npm (?:i|install|add)\b.*?\s)\S*untildone-\d[^\s]*\.tgz(?=\s|$)/gm,
+        `$1'${tarball}'`,
+      )
     const cache = (await must('npm', ['config', 'get', 'cache'], { cwd: folder })).trim()
     const env = { HOME: join(folder, 'home'), npm_config_cache: cache, npm_config_prefer_offline: 'true' }
     const { code, stdout, stderr } = await exec('bash', ['-c', script], { cwd, env, timeoutMs: 580_000 })

@@ -21,7 +21,7 @@ import type {
 } from '../store.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { auditPlan, claimPlan, movePlan, recordPlan } from './move.js'
-import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
+import { all, type Dialect, type Driver, one, type Plan, run, unpack } from './plan.js'
 import {
   attemptsPlan,
   duePlan,
@@ -77,6 +77,38 @@ class Batch {
   }
 }
 
+interface Answers {
+  of: Waiting<any, any>[]
+  with: unknown[]
+}
+
+/**
+ * A function of its own, as all hot plans are: a generator function made anew for each commit would get a hidden class of
+ * its own too, and that keeps the whole batch alive until the next full collection.
+ */
+function* carryOut(
+  batch: Batch,
+  now: number,
+  changes: Change[],
+  sha256: Entropy['sha256'],
+  dialect: Dialect,
+): Plan<Answers[]> {
+  const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
+  const { submits, records, moves, others, claims } = batch
+  const done: Answers[] = []
+  if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes) })
+  if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, dialect) })
+  if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), now, changes, sha256, dialect) })
+  for (const other of others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
+  for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
+  return done
+}
+
+function* keyedPlan(tenant: string, operation: string, key: string): Plan<{ jobId: string; fingerprint: string } | null> {
+  const row = yield* one<{ job_id: string; fingerprint: string }>(KEYED, tenant, operation, key)
+  return row ? { jobId: row.job_id, fingerprint: row.fingerprint } : null
+}
+
 export class SqlStore implements Store {
   private batch = new Batch()
   private flushing: Promise<void> | null = null
@@ -104,10 +136,7 @@ export class SqlStore implements Store {
     return this.enqueue('submits', jobs)
   }
   keyed(tenant: string, operation: string, key: string) {
-    return this.read(function* () {
-      const row = yield* one<{ job_id: string; fingerprint: string }>(KEYED, tenant, operation, key)
-      return row ? { jobId: row.job_id, fingerprint: row.fingerprint } : null
-    })
+    return this.read(() => keyedPlan(tenant, operation, key))
   }
   claim(request: ClaimRequest): Promise<Claimed[]> {
     return this.enqueue('claims', request)
@@ -167,45 +196,8 @@ export class SqlStore implements Store {
   private async commitTogether(batch: Batch): Promise<void> {
     const changes: Change[] = []
     const now = this.driver.now()
-    const sha256 = this.entropy.sha256
-    const { dialect } = this.driver
-    const answers = await this.driver.transact(function* (): Plan<{ of: Waiting<any, any>[]; with: unknown[] }[]> {
-      const done: { of: Waiting<any, any>[]; with: unknown[] }[] = []
-      if (batch.submits.length > 0)
-        done.push({
-          of: batch.submits,
-          with: yield* submitPlan(
-            batch.submits.map((w) => w.input),
-            now,
-            changes,
-          ),
-        })
-      if (batch.records.length > 0)
-        done.push({
-          of: batch.records,
-          with: yield* recordPlan(
-            batch.records.map((w) => w.input),
-            now,
-            changes,
-            dialect,
-          ),
-        })
-      if (batch.moves.length > 0)
-        done.push({
-          of: batch.moves,
-          with: yield* movePlan(
-            batch.moves.map((w) => w.input),
-            now,
-            changes,
-            sha256,
-            dialect,
-          ),
-        })
-      for (const other of batch.others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
-      for (const claim of batch.claims)
-        done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
-      return done
-    }, true)
+    const { driver, entropy } = this
+    const answers = await driver.transact(() => carryOut(batch, now, changes, entropy.sha256, driver.dialect), true)
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
   }
