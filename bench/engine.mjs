@@ -1,46 +1,49 @@
 // (b) No-op jobs through the whole engine (submit → run → outcome), beside the floor: in bulk, drained from a backlog, and
 // with 64 callers who submit one at a time while the worker runs.
 import { join } from 'node:path'
-import { measureFloor } from './floor.mjs'
+import { floor } from './floor.mjs'
 import { breakdown, profiledStore } from './lib/profile.mjs'
-import { median } from './lib/sample.mjs'
-import { assertFinished, ends, fill, INPUT, inFolder, noop, now, openApp, repeat } from './lib/tools.mjs'
+import { assertFinished, ends, fill, INPUT, inFolder, noop, now, openApp } from './lib/tools.mjs'
 
 const SLOTS = [16, 64, 256]
+const FLOORS = { submit: 'rows of a submit', drain: 'rows of claim + complete', whole: 'rows of a whole life' }
 const CALLERS = 64
 /** The callers' worker has as many slots as there are callers. */
 const CALLERS_SLOTS = 64
 
-export async function measure({ quick, log, ...how }) {
+export async function measure({ quick, runs, log, ...how }) {
   const jobs = quick ? 10_000 : 60_000
-  const floor = await measureFloor({ jobs, ...how })
-  const rows = []
-  const row = (name, values, beside, aim) =>
-    rows.push({ figure: 'b', name, unit: 'jobs/s', values, value: median(values), beside, aim })
-
-  const submits = await repeat(how, async (folder) => {
-    const app = await openApp(folder, { worker: false })
-    const seconds = await fill(app, jobs)
-    await app.stop()
-    return jobs / seconds
-  })
-  row('bulk submit, batches of 500', submits, ['rows of a submit', floor.submit.value], { ratio: 0.3 })
-
-  for (const slots of SLOTS) {
-    const values = await repeat(how, (folder) => drain(folder, jobs, { slots }))
-    row(`drain a backlog, ${slots} slots`, values, ['rows of claim + complete', floor.drain.value], {
-      ratio: 0.3,
-      ...(slots === 64 ? { atLeast: 20_000 } : {}),
-    })
+  const figures = [
+    ['bulk submit, batches of 500', 'submit', (folder) => bulk(folder, jobs), { ratio: 0.3 }],
+    ...SLOTS.map((slots) => [
+      `drain a backlog, ${slots} slots`,
+      'drain',
+      (folder) => drain(folder, jobs, { slots }),
+      { ratio: 0.3, ...(slots === 64 ? { atLeast: 20_000 } : {}) },
+    ]),
+    [
+      `${CALLERS} callers, each awaits its submit`,
+      'whole',
+      (folder) => callers(folder, jobs, false),
+      { ratio: 0.3, atLeast: 15_000 },
+    ],
+    [`${CALLERS} callers, each awaits its result`, 'whole', (folder) => callers(folder, jobs, true)],
+  ]
+  const floors = []
+  const values = figures.map(() => [])
+  for (let run = 0; run < runs; run++) {
+    // The floor anew in each run, so that floor and engine meet the same weather.
+    floors.push(await inFolder(how.dir, (folder) => floor(folder, jobs)))
+    for (const [i, [, , once]] of figures.entries()) values[i].push(await inFolder(how.dir, once))
   }
-
-  const submitting = await repeat(how, (folder) => callers(folder, jobs, false))
-  row(`${CALLERS} callers, each awaits its submit`, submitting, ['rows of a whole life', floor.whole.value], {
-    ratio: 0.3,
-    atLeast: 15_000,
-  })
-  const finishing = await repeat(how, (folder) => callers(folder, jobs, true))
-  row(`${CALLERS} callers, each awaits its result`, finishing, ['rows of a whole life', floor.whole.value])
+  const rows = figures.map(([name, of, , aim], i) => ({
+    figure: 'b',
+    name,
+    unit: 'jobs/s',
+    values: values[i],
+    beside: [FLOORS[of], floors.map((rates) => rates[of])],
+    aim,
+  }))
 
   await inFolder(how.dir, async (folder) => {
     const { store, ...clock } = profiledStore(join(folder, 'bench.db'))
@@ -55,6 +58,14 @@ export async function measure({ quick, log, ...how }) {
     for (const line of breakdown(clock.taken, jobs)) log(line)
   })
   return rows
+}
+
+/** @returns jobs per second */
+async function bulk(folder, jobs) {
+  const app = await openApp(folder, { worker: false })
+  const seconds = await fill(app, jobs)
+  await app.stop()
+  return jobs / seconds
 }
 
 /** @returns jobs per second from the start of the worker to the last outcome */

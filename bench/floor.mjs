@@ -3,8 +3,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { load, systemClock, systemEntropy } from './lib/product.mjs'
-import { median } from './lib/sample.mjs'
-import { INPUT, now, repeat } from './lib/tools.mjs'
+import { INPUT, now } from './lib/tools.mjs'
 
 const rows = await load('stores/sql/rows.js')
 const { migrate } = await load('stores/sql/migrate.js')
@@ -122,24 +121,19 @@ export function inTransactions(db, lives, steps, perCommit = PER_COMMIT) {
   return (now() - began) / 1000
 }
 
-/** Jobs per second: rows of a submit; of claim and completion, a transaction each; of a whole life, all three. */
-export async function measureFloor({ jobs, ...how }) {
-  const runs = await repeat(how, async (folder) => {
-    const db = await openPlain(folder)
-    const at = Date.now()
-    const lives = () => Array.from({ length: jobs }, () => lifeOf(systemEntropy.jobId(), at))
-    const { submit, claim, complete } = statements(db)
-    const first = lives()
-    const submitted = jobs / inTransactions(db, first, [submit])
-    const drained = jobs / inTransactions(db, first, [claim, complete])
-    const whole = jobs / inTransactions(db, lives(), [submit, claim, complete])
-    db.close()
-    return { submitted, drained, whole }
-  })
-  const all = (name) => runs.map((run) => run[name])
-  return {
-    submit: { value: median(all('submitted')), values: all('submitted') },
-    drain: { value: median(all('drained')), values: all('drained') },
-    whole: { value: median(all('whole')), values: all('whole') },
+/** Jobs per second, once: rows of a submit; of claim and completion, a transaction each; of a whole life, all three. */
+export async function floor(folder, jobs) {
+  const db = await openPlain(folder)
+  const at = Date.now()
+  const lives = () => Array.from({ length: jobs }, () => lifeOf(systemEntropy.jobId(), at))
+  const { submit, claim, complete } = statements(db)
+  const first = lives()
+  const second = lives()
+  const rates = {
+    submit: jobs / inTransactions(db, first, [submit]),
+    drain: jobs / inTransactions(db, first, [claim, complete]),
+    whole: jobs / inTransactions(db, second, [submit, claim, complete]),
   }
+  db.close()
+  return rates
 }

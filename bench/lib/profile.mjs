@@ -74,19 +74,22 @@ function nameOf(sql) {
   return `select ${[...text.matchAll(/(?:from|join) (\w+)/g)].map((match) => match[1]).join(', ')}`
 }
 
-/** The breakdown as lines of text, per job. */
-export function breakdown({ wallMs, sqlMs, commitMs, planMs, outsideMs, idleMs, transactions, statements }, jobs) {
-  const line = (name, ms, note = '') =>
-    `    ${name.padEnd(38)} ${((ms * 1000) / jobs).toFixed(1).padStart(7)} µs ${((ms / wallMs) * 100).toFixed(0).padStart(4)} %  ${note}`
+/** The breakdown as lines of text, per unit of work. */
+export function breakdown(taken, count, unit = 'job') {
+  const { wallMs, sqlMs, commitMs, planMs, outsideMs, idleMs, transactions, statements } = taken
+  const line = (name, ms, note = '') => {
+    const each = ((ms * 1000) / count).toFixed(1).padStart(7)
+    const share = ((ms / wallMs) * 100).toFixed(0).padStart(4)
+    return `    ${name.padEnd(38)} ${each} µs ${share} %  ${note}`.trimEnd()
+  }
+  const shown = statements.filter(({ ms }) => ms > wallMs * 0.01)
   return [
-    line('wall clock', wallMs, `${jobs} jobs, ${transactions} commits, ${(jobs / transactions).toFixed(0)} jobs each`),
+    line('wall clock', wallMs, `${count} ${unit}s, ${transactions} commits, ${(count / transactions).toFixed(0)} each`),
     line('commit: write-ahead log and fsync', commitMs),
     line('SQL statements', sqlMs),
-    ...statements
-      .filter(({ ms }) => ms > wallMs * 0.005)
-      .map(({ name, ms, rows }) => line(`  ${name}`, ms, `${(rows / jobs).toFixed(1)} rows per job`)),
+    ...shown.map(({ name, ms, rows }) => line(`  ${name}`, ms, `${(rows / count).toFixed(1)} rows per ${unit}`)),
     line('JS of the store: rows, plans, begin', planMs),
     line('JS outside the store: worker, engine', outsideMs),
-    line('event loop idle', idleMs),
-  ].map((text) => text.trimEnd())
+    line('event loop idle', Math.max(0, idleMs)),
+  ]
 }

@@ -7,14 +7,15 @@ import { median, spread } from './sample.mjs'
  * @property {string} name
  * @property {string} unit rates end in `/s`
  * @property {number[]} values one per run
- * @property {[string, number]} [beside] name and value of what it is compared with
+ * @property {[string, number[]]} [beside] name and values, one per run, of what it is compared with
  * @property {{ ratio?: number, ratioBelow?: number, atLeast?: number, below?: number }} [aim]
  */
 
 /** @param {Row} row @returns {{ figure: string, name: string, reached: string, beside: string, ratio: string, aim: string, met: boolean | null }} */
 export function judge({ figure, name, unit, values, beside, aim }) {
   const value = median(values)
-  const ratio = beside && beside[1] > 0 ? value / beside[1] : null
+  // Run by run: what was measured next to each other is compared.
+  const ratio = beside ? median(values.map((one, i) => one / beside[1][i])) : null
   const checks = []
   const words = []
   const add = (text, holds) => {
@@ -30,7 +31,7 @@ export function judge({ figure, name, unit, values, beside, aim }) {
     figure,
     name,
     reached: `${amount(value)} ${unit}${around}`,
-    beside: beside ? `${amount(beside[1])} (${beside[0]})` : '',
+    beside: beside ? `${amount(median(beside[1]))} (${beside[0]})` : '',
     ratio: ratio === null ? '' : ratio.toFixed(2),
     aim: words.join(', '),
     met: checks.length === 0 ? null : checks.every(Boolean),

@@ -74,7 +74,7 @@ export class Queries {
   async end(id: string, mark: number): Promise<{ status: Status | 'gone'; json: string | null }> {
     const { waiters, store } = this.parts
     const known = waiters.endOf(id)
-    if (known) return { status: known.outcome.status, json: known.result }
+    if (known) return known
     let remove = () => {}
     const told = new Promise<{ status: Status; json: string | null }>((resolve) => {
       remove = waiters.add(id, ({ done, status, end }) => {

@@ -2,22 +2,27 @@
  * One watcher per process: turns the store's change notices into wake-ups for whoever waits for a job. A hint only;
  * whoever is woken reads the job. Never polls.
  */
+import type { Status } from '../core/job.js'
 import type { Change } from '../stores/store.js'
 
 type Waiter = (change: Change) => void
-type End = NonNullable<Change['end']>
+/** How a job ended; `json` is its result, null when there is none or when it must be read again. */
+export interface End {
+  status: Status
+  json: string | null
+}
 
-/** So many latest ends are remembered. */
-const REMEMBERED = 4096
-/** Results above this many characters are not: they are read again. */
+/** So many latest ends are remembered, and up to twice as many. */
+const REMEMBERED = 2048
+/** Results above this many characters are read again. */
 const REMEMBERED_CHARS = 4096
 
 export class Waiters {
   private readonly jobs = new Map<string, Set<Waiter>>()
 
-  private readonly recent = new Map<string, End>()
-  /** Ids in `recent` by the place of their end: a Map whose first key is removed again and again walks over the holes. */
-  private readonly order: string[] = []
+  /** The latest ends, and those before them. Nothing is taken out one by one: a Map walks over its holes to find its first key. */
+  private recent = new Map<string, End>()
+  private former = new Map<string, End>()
   /** Ends seen so far. Whoever noted this number and asks before REMEMBERED more have come can trust a miss in `endOf`. */
   ends = 0
 
@@ -27,7 +32,7 @@ export class Waiters {
   }
 
   endOf(jobId: string): End | undefined {
-    return this.recent.get(jobId)
+    return this.recent.get(jobId) ?? this.former.get(jobId)
   }
 
   notify(changes: readonly Change[]): void {
@@ -38,11 +43,14 @@ export class Waiters {
     }
   }
 
-  private remember(jobId: string, end: End): void {
-    const place = this.ends++ % REMEMBERED
-    if (this.order[place] !== undefined) this.recent.delete(this.order[place])
-    this.order[place] = jobId
-    this.recent.set(jobId, end.result !== null && end.result.length > REMEMBERED_CHARS ? { ...end, result: null } : end)
+  private remember(jobId: string, { outcome, result }: NonNullable<Change['end']>): void {
+    if (this.recent.size >= REMEMBERED) {
+      this.former = this.recent
+      this.recent = new Map()
+    }
+    this.ends++
+    const json = result !== null && result.length > REMEMBERED_CHARS ? null : result
+    this.recent.set(jobId, { status: outcome.status, json })
   }
 
   /** Calls `waiter` on each change of the job until the returned function is called. */

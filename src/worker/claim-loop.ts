@@ -112,7 +112,7 @@ export class ClaimLoop {
   private claimSoon(): void {
     // While a claim is under way its end looks again.
     if (this.stopped || this.claiming) return
-    if (this.quotas().length === 0) {
+    if (this.ready(1).length === 0) {
       this.arm()
       return
     }
@@ -175,24 +175,44 @@ export class ClaimLoop {
     }
   }
 
-  /** Ready lanes of types this process has, each with its share; the order turns, so that no lane is always last. */
-  private quotas(): Quota[] {
-    const free = this.free
-    if (free <= 0) return []
-    const now = this.options.clock.now()
+  /**
+   * The first `most` ready lanes of types that this process has and that have capacity left. A lane that was asked goes to
+   * the end of the row, so with more lanes than slots each has its turn, at a cost that does not grow with the lanes.
+   */
+  private ready(most: number): { lane: string; queue: string; type: string; limit: number }[] {
+    const { free, busy } = this
     const ready: { lane: string; queue: string; type: string; limit: number }[] = []
+    if (free <= 0) return ready
+    const now = this.options.clock.now()
+    const found = { queues: new Map<string, number>(), types: new Map<string, number>() }
     for (const [lane, at] of this.lanes) {
       if (at > now) continue
       const { queue, type } = partsOf(lane)
       const known = this.options.registry.get(type)
-      if (!known) continue
+      if (!known) {
+        this.lanes.delete(lane) // the look at all lanes brings it back, should the type come
+        continue
+      }
+      // Of a queue or type no more lanes than it may run jobs, or they would keep the others out.
+      const queued = found.queues.get(queue) ?? 0
+      const typed = found.types.get(type) ?? 0
       const limit = Math.min(
         free,
-        this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0),
-        known.handler.settings.concurrency - (this.busy.types.get(type) ?? 0),
+        this.options.queueLimit(queue) - (busy.queues.get(queue) ?? 0) - queued,
+        known.handler.settings.concurrency - (busy.types.get(type) ?? 0) - typed,
       )
-      if (limit > 0) ready.push({ lane, queue, type, limit })
+      if (limit <= 0) continue
+      if (ready.push({ lane, queue, type, limit }) >= most) break
+      found.queues.set(queue, queued + 1)
+      found.types.set(type, typed + 1)
     }
+    return ready
+  }
+
+  /** Each ready lane with its share; the order turns, so that no lane is always last. */
+  private quotas(): Quota[] {
+    const free = this.free
+    const ready = this.ready(free)
     if (ready.length <= 1) return ready
     const share = Math.max(1, Math.ceil(free / ready.length))
     const start = this.claims % ready.length

@@ -27,7 +27,8 @@ export class Worker {
   private id = ''
   private readonly boot: string
   private readonly startedAt: number
-  private readonly attempts = new Map<string, Attempt>()
+  /** A plain list: a Map with such a coming and going leaves tables behind through which the dead survive collections. */
+  private readonly attempts: Attempt[] = []
   private loop: ClaimLoop | null = null
   private lease: Lease | null = null
   private draining = false
@@ -47,7 +48,7 @@ export class Worker {
 
   /** Jobs this worker runs now. */
   get running(): number {
-    return this.attempts.size
+    return this.attempts.length
   }
 
   async start(): Promise<void> {
@@ -131,13 +132,12 @@ export class Worker {
   }
 
   private cancel(jobId: string, mode: 'graceful' | 'force'): void {
-    this.attempts
-      .get(jobId)
-      ?.stop(
-        mode === 'force' ? 'force-cancel' : 'cancel',
-        new UntildoneError('lease-lost', 'The job was cancelled.'),
-        mode === 'force' ? FORCE_LEAVE_MS : null,
-      )
+    const force = mode === 'force'
+    for (const attempt of this.attempts) {
+      if (attempt.id !== jobId) continue
+      const reason = new UntildoneError('lease-lost', 'The job was cancelled.')
+      attempt.stop(force ? 'force-cancel' : 'cancel', reason, force ? FORCE_LEAVE_MS : null)
+    }
   }
 
   private async run(claimed: Claimed, env: Environment): Promise<void> {
@@ -151,16 +151,17 @@ export class Worker {
       over = true
     }
     const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, ended)
-    this.attempts.set(live.id, attempt)
+    this.attempts.push(attempt)
     if (this.draining) attempt.draining = true
     try {
       await execute(attempt, env)
     } catch (error) {
       this.options.onError(error)
     } finally {
-      if (this.attempts.get(live.id) === attempt) this.attempts.delete(live.id)
+      const last = this.attempts.pop()!
+      if (last !== attempt) this.attempts[this.attempts.indexOf(attempt)] = last
       ended()
-      if (this.attempts.size === 0) this.idle?.()
+      if (this.attempts.length === 0) this.idle?.()
     }
   }
 
@@ -188,7 +189,7 @@ export class Worker {
   /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */
   private async fenced(): Promise<void> {
     this.loop?.stop()
-    for (const attempt of this.attempts.values()) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+    for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
     this.options.onError(
       new UntildoneError(
         'lease-lost',
@@ -209,20 +210,23 @@ export class Worker {
   async drain(): Promise<void> {
     this.draining = true
     this.loop?.stop()
-    for (const attempt of this.attempts.values()) attempt.draining = true
-    if (this.attempts.size > 0) {
+    for (const attempt of this.attempts) attempt.draining = true
+    if (this.attempts.length > 0) {
       await new Promise<void>((resolve) => {
         const { drainMs, onError } = this.options
         const late = this.clock.after(drainMs, () => {
-          for (const attempt of this.attempts.values())
+          for (const attempt of this.attempts)
             attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
         })
         // A store that takes nothing (a full disk) must not keep the process from ending: the lease ends, the jobs go on.
         const giveUp = this.clock.after(drainMs + LEAVE_AFTER_MS + GIVE_UP_MS, () => {
           onError(
-            new UntildoneError('store-unavailable', `${this.attempts.size} attempts could not be ended in the store.`),
+            new UntildoneError(
+              'store-unavailable',
+              `${this.attempts.length} attempts could not be ended in the store.`,
+            ),
           )
-          for (const attempt of this.attempts.values()) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+          for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
           this.idle?.()
         })
         this.idle = () => {
@@ -239,7 +243,7 @@ export class Worker {
 
   /** Aborts what still runs now; used by a second signal. */
   abort(): void {
-    for (const attempt of this.attempts.values())
+    for (const attempt of this.attempts)
       attempt.stop('drain', new UntildoneError('draining', 'The worker is stopping now.'), 0)
   }
 }

@@ -34,14 +34,19 @@ describe('retention', () => {
     const total = ({ bytes, walBytes }: { bytes: number; walBytes: number }) => bytes + walBytes
     const steady = total(world.samples[STEADY]!)
     for (const sample of world.samples.slice(STEADY)) expect(total(sample)).toBeLessThanOrEqual(steady * 1.1)
-    expect(total(world.samples[STEADY]!)).toBeGreaterThan(total(world.samples[0]!))
+    // It did grow until then; the log is given back by the sweeps and says nothing about that.
+    expect(world.samples[STEADY]!.bytes).toBeGreaterThan(world.samples[0]!.bytes)
     expect(world.errors).toEqual([])
   })
 
   it('the bytes of files go as well', () => {
-    const steady = world.samples[STEADY]!.files
-    expect(steady).toBeGreaterThan(0)
-    for (const { files } of world.samples.slice(STEADY)) expect(files).toBe(steady)
+    // Kept with their jobs, then a grace: files of four waves at most. Bytes are removed beside the clock, so the count of
+    // one moment may be that of a sweep half done.
+    const most = 4 * (JOBS / 500)
+    for (const { files } of world.samples.slice(STEADY)) {
+      expect(files).toBeGreaterThan(0)
+      expect(files).toBeLessThanOrEqual(most)
+    }
   })
 
   it('of a finished job the result is kept for its time', async () => {

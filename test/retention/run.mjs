@@ -105,7 +105,8 @@ const { expire, tidy } = world.meter
 const ms = expire.map((chunk) => chunk.ms).sort((a, b) => a - b)
 const jobs = expire.reduce((sum, chunk) => sum + chunk.jobs, 0)
 const spent = ms.reduce((sum, one) => sum + one, 0)
-const at = (list, p) => list[Math.min(list.length - 1, Math.floor(list.length * p))].toFixed(1)
+const at = (list, p) =>
+  (list.length === 0 ? Number.NaN : list[Math.min(list.length - 1, Math.floor(list.length * p))]).toFixed(1)
 tidy.sort((a, b) => a - b)
 console.log(`\nremoved ${jobs} jobs in ${ms.length} chunks: ${((spent * 1000) / jobs).toFixed(1)} ms per 1,000 jobs`)
 console.log(

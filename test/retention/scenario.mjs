@@ -129,12 +129,12 @@ async function inputOf({ app, product }, i) {
   if (i % 500 === 499) return { text: LARGE }
   if (i % 500 === 250) {
     const bytes = new Blob([LARGE]).stream()
-    const { id } = await app.engine.addFile(product.LOCAL, bytes, {
+    const { file } = await app.engine.addFile(product.LOCAL, bytes, {
       contentType: 'text/plain',
       name: null,
       maxBytes: 1e6,
     })
-    return { text: 'file', file: id }
+    return { text: 'file', file }
   }
   return { text: i % 20 === 19 ? 'steps' : 'lorem ipsum dolor sit amet '.repeat(6) }
 }

@@ -19,9 +19,10 @@ import type {
   Submitted,
   WorkerRow,
 } from '../store.js'
+import { Batch, carryOut, type Waiting } from './batch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
-import { auditPlan, claimPlan, movePlan, recordPlan } from './move.js'
-import { all, type Dialect, type Driver, one, type Plan, run, unpack } from './plan.js'
+import { auditPlan } from './move.js'
+import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
 import {
   attemptsPlan,
   duePlan,
@@ -36,7 +37,7 @@ import {
   stepsPlan,
 } from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
-import { changeOf, INLINE_BYTES, KEYED, pinFiles, submitPlan } from './submit.js'
+import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -45,74 +46,12 @@ export interface SqlStoreOptions {
   fileGraceMs?: number
 }
 
-/** An operation that waits for the next commit. */
-interface Waiting<In, Out> {
-  input: In
-  resolve(answer: Out): void
-  reject(error: unknown): void
-}
-
-/** What one commit carries, in the order in which it is carried out: claims see what the others have left. */
-class Batch {
-  submits: Waiting<readonly NewJob[], Submitted[]>[] = []
-  records: Waiting<AttemptRecord, boolean>[] = []
-  moves: Waiting<Move, Moved>[] = []
-  others: Waiting<(now: number, changes: Change[]) => Plan<unknown>, unknown>[] = []
-  claims: Waiting<ClaimRequest, Claimed[]>[] = []
-  get size(): number {
-    return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
-  }
-  get waiting(): Waiting<any, any>[] {
-    return [...this.submits, ...this.records, ...this.moves, ...this.others, ...this.claims]
-  }
-  /** Each operation in a batch of its own. */
-  *single(): Generator<Batch> {
-    for (const kind of ['submits', 'records', 'moves', 'others', 'claims'] as const) {
-      for (const waiting of this[kind]) {
-        const batch = new Batch()
-        ;(batch[kind] as unknown[]).push(waiting)
-        yield batch
-      }
-    }
-  }
-}
-
-interface Answers {
-  of: Waiting<any, any>[]
-  with: unknown[]
-}
-
-/**
- * A function of its own, as all hot plans are: a generator function made anew for each commit would get a hidden class of
- * its own too, and that keeps the whole batch alive until the next full collection.
- */
-function* carryOut(
-  batch: Batch,
-  now: number,
-  changes: Change[],
-  sha256: Entropy['sha256'],
-  dialect: Dialect,
-): Plan<Answers[]> {
-  const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
-  const { submits, records, moves, others, claims } = batch
-  const done: Answers[] = []
-  if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes) })
-  if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, dialect) })
-  if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), now, changes, sha256, dialect) })
-  for (const other of others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
-  for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
-  return done
-}
-
-function* keyedPlan(tenant: string, operation: string, key: string): Plan<{ jobId: string; fingerprint: string } | null> {
-  const row = yield* one<{ job_id: string; fingerprint: string }>(KEYED, tenant, operation, key)
-  return row ? { jobId: row.job_id, fingerprint: row.fingerprint } : null
-}
-
 export class SqlStore implements Store {
   private batch = new Batch()
   private flushing: Promise<void> | null = null
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
+  /** Rows were removed since the last tidying. */
+  private untidy = false
   private closed = false
   private closing: Promise<void> | null = null
 
@@ -416,7 +355,12 @@ export class SqlStore implements Store {
   async expire(limit: number): Promise<number> {
     const { tombstonesMs = 365 * 86_400_000, fileGraceMs = 86_400_000 } = this.options
     const removed = await this.write((now) => expirePlan(now, limit, tombstonesMs, fileGraceMs, this.driver.dialect))
-    if (removed > 0 && removed < limit) await this.driver.tidy()
+    this.untidy ||= removed > 0
+    // Once per sweep, after its last chunk.
+    if (this.untidy && removed < limit) {
+      this.untidy = false
+      await this.driver.tidy()
+    }
     return removed
   }
 

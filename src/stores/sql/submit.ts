@@ -6,13 +6,23 @@ import { partsOf } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
 import { statusOf } from '../../core/lifecycle.js'
 import type { Change, NewJob, Submitted } from '../store.js'
-import { each, type Plan, run, type Value } from './plan.js'
+import { each, one, type Plan, run, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 
 /** Values up to this many bytes stay in their row; larger ones go to `blobs` (rulings 18). */
 export const INLINE_BYTES = 64 * 1024
 
-export const KEYED = 'select job_id, fingerprint from idempotency where tenant = ?1 and operation = ?2 and key = ?3'
+const KEYED = 'select job_id, fingerprint from idempotency where tenant = ?1 and operation = ?2 and key = ?3'
+interface KeyRow {
+  job_id: string
+  fingerprint: string
+}
+
+/** The job that has this key. */
+export function* keyedPlan(tenant: string, operation: string, key: string) {
+  const row = yield* one<KeyRow>(KEYED, tenant, operation, key)
+  return row ? { jobId: row.job_id, fingerprint: row.fingerprint } : null
+}
 
 /** One `submit` call: its jobs are stored together or not at all. */
 export type SubmitCall = readonly NewJob[]
@@ -55,7 +65,7 @@ function* storedKeys(
   calls: readonly SubmitCall[],
 ): Plan<[NewJob, { job_id: string; fingerprint: string } | undefined][]> {
   const keyed = calls.flatMap((jobs) => jobs.filter((job) => job.idempotency))
-  const rows = yield* each<{ job_id: string; fingerprint: string }>(
+  const rows = yield* each<KeyRow>(
     KEYED,
     keyed.map(({ record, idempotency }) => [record.tenant, idempotency!.operation, idempotency!.key]),
   )

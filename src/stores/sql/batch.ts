@@ -1,0 +1,67 @@
+/**
+ * Group commit: what one transaction carries, and in which order. Knows neither who waits nor what the plans do.
+ */
+import type { Entropy } from '../../core/clock.js'
+import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
+import { claimPlan, movePlan, recordPlan } from './move.js'
+import type { Dialect, Plan } from './plan.js'
+import { submitPlan } from './submit.js'
+
+/** An operation that waits for the next commit. */
+export interface Waiting<In, Out> {
+  input: In
+  resolve(answer: Out): void
+  reject(error: unknown): void
+}
+
+/** What one commit carries, in the order in which it is carried out: claims see what the others have left. */
+export class Batch {
+  submits: Waiting<readonly NewJob[], Submitted[]>[] = []
+  records: Waiting<AttemptRecord, boolean>[] = []
+  moves: Waiting<Move, Moved>[] = []
+  others: Waiting<(now: number, changes: Change[]) => Plan<unknown>, unknown>[] = []
+  claims: Waiting<ClaimRequest, Claimed[]>[] = []
+  get size(): number {
+    return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
+  }
+  get waiting(): Waiting<any, any>[] {
+    return [...this.submits, ...this.records, ...this.moves, ...this.others, ...this.claims]
+  }
+  /** Each operation in a batch of its own. */
+  *single(): Generator<Batch> {
+    for (const kind of ['submits', 'records', 'moves', 'others', 'claims'] as const) {
+      for (const waiting of this[kind]) {
+        const batch = new Batch()
+        ;(batch[kind] as unknown[]).push(waiting)
+        yield batch
+      }
+    }
+  }
+}
+
+interface Answers {
+  of: Waiting<any, any>[]
+  with: unknown[]
+}
+
+/**
+ * The plan of one commit. Like all hot plans it is made of functions that exist once: a generator function made anew for
+ * each commit gets a hidden class of its own, which keeps the whole batch alive until the next full collection.
+ */
+export function* carryOut(
+  batch: Batch,
+  now: number,
+  changes: Change[],
+  sha256: Entropy['sha256'],
+  dialect: Dialect,
+): Plan<Answers[]> {
+  const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
+  const { submits, records, moves, others, claims } = batch
+  const done: Answers[] = []
+  if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes) })
+  if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, dialect) })
+  if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), now, changes, sha256, dialect) })
+  for (const other of others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
+  for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
+  return done
+}
