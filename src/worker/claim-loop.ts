@@ -8,6 +8,8 @@ import type { Registry } from '../engine/registry.js'
 import type { Claimed, ClaimRequest, Store } from '../stores/store.js'
 
 const LOOK_EVERY_MS = 1000
+/** A look may take one part in so many of the time. */
+const LOOK_SHARE = 50
 /** One claim in so many serves the lower priorities first. */
 const REVERSE_EVERY = 10
 
@@ -85,12 +87,16 @@ export class ClaimLoop {
 
   private async look(): Promise<void> {
     if (this.stopped) return
+    const { clock, store, onError } = this.options
+    const began = clock.monotonic()
     try {
-      for (const { lane, runAt } of await this.options.store.lanes()) this.hint(lane, runAt)
+      for (const { lane, runAt } of await store.lanes()) this.hint(lane, runAt)
     } catch (error) {
-      this.options.onError(error)
+      onError(error)
     }
-    if (!this.stopped) this.looker = this.options.clock.after(LOOK_EVERY_MS, () => void this.look())
+    // Ten thousand lanes take a while to look at: it must stay a small part of the time.
+    const ms = Math.max(LOOK_EVERY_MS, (clock.monotonic() - began) * LOOK_SHARE)
+    if (!this.stopped) this.looker = clock.after(ms, () => void this.look())
   }
 
   /** Sets the timer for the next lane that becomes ready; lanes that are ready now wait for a slot, not for time. */

@@ -14,6 +14,8 @@ const TICK_MS = 1000
 const REAP_MS = 5000
 const SWEEP_MS = 60_000
 const CHUNK = 500
+/** Removing a job touches a dozen tables; so many hold up a claim for about 2 ms, at the same cost per job as more. */
+const EXPIRE_CHUNK = 100
 const SYSTEM: Actor = { kind: 'system', id: 'engine' }
 const DEFAULT_MAX_LOST = 3
 
@@ -89,7 +91,8 @@ export class Maintenance {
   /** Retention: finished jobs, tombstones, files nobody refers to. */
   async sweep(): Promise<number> {
     let removed = 0
-    for (let n = CHUNK; n >= CHUNK && !this.stopped; removed += n) n = await this.options.parts.store.expire(CHUNK)
+    for (let n = EXPIRE_CHUNK; n >= EXPIRE_CHUNK && !this.stopped; removed += n)
+      n = await this.options.parts.store.expire(EXPIRE_CHUNK)
     for (let n = CHUNK; n === CHUNK && !this.stopped; removed += n) n = await this.options.files.sweep(CHUNK)
     return removed
   }

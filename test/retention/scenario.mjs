@@ -54,7 +54,7 @@ export async function retention(product, { folder, waves, jobsPerWave, onWave = 
       wave,
       bytes: size(path),
       walBytes: size(`${path}-wal`),
-      files: readdirSync(filesDir).filter((name) => name.startsWith('file_')).length,
+      files: await filesIn(filesDir),
       kept: finished,
       unfinished,
       workedMs,
@@ -174,6 +174,17 @@ async function settle(meter) {
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** How many there are when their number stands still: their removal is no transaction that `settle` could see. */
+async function filesIn(dir) {
+  const count = () => readdirSync(dir).filter((name) => name.startsWith('file_')).length
+  for (let seen = -1; ; ) {
+    const now = count()
+    if (now === seen) return now
+    seen = now
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
 
 function size(path) {
   try {

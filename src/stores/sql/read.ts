@@ -285,19 +285,24 @@ export function* durationsPlan(perType: number): Plan<Map<string, number[]>> {
   return found
 }
 
-/** Lanes with queued jobs: a loose index scan, one seek per lane however many jobs wait. */
+const QUEUED = `select lane from live where state = 'queued'`
+const EARLIEST = LEVELS.map(
+  (level) =>
+    `(select l.run_at from live l where l.lane = found.lane and l.state = 'queued' and l.level = ${level} order by l.run_at limit 1) as at${level}`,
+)
+/** A loose index scan: a few seeks per lane however many jobs wait, in one statement because there may be many lanes. */
+const LANES = `with recursive found(lane) as (
+    select (${QUEUED} order by lane limit 1)
+    union all select (${QUEUED} and lane > found.lane order by lane limit 1) from found where found.lane is not null
+  ) select lane, ${EARLIEST.join(', ')} from found where lane is not null`
+
+/** Lanes with queued jobs. */
 export function* lanesPlan(): Plan<{ lane: string; runAt: number }[]> {
-  const found: { lane: string; runAt: number }[] = []
-  for (let last = ''; ; ) {
-    const next = yield* one<{ lane: string }>(
-      `select lane from live where state = 'queued' and lane > ?1 order by lane limit 1`,
-      last,
-    )
-    if (!next) return found
-    last = next.lane
-    const runAt = yield* duePlan(last)
-    if (runAt !== null) found.push({ lane: last, runAt })
-  }
+  const rows = yield* all(LANES)
+  return rows.map(({ lane, ...levels }) => ({
+    lane,
+    runAt: Math.min(...Object.values(levels).filter((at) => at !== null)),
+  }))
 }
 
 /** The earliest runAt in a lane: one seek per level. */
