@@ -95,7 +95,7 @@ async function keepers({ product, app }) {
   const { record } = await store.find(origin.id)
   const at = app.engine.clock.now()
   const id = app.engine.parts.entropy.jobId()
-  const live = newLive(id, `default/work/${LOCAL.tenant}`, 2, at, {
+  const live = newLive(id, ['default', 'work', LOCAL.tenant].join('/'), 2, at, {
     runAt: at + 1e10,
     deadlineAt: null,
     escalateAt: null,
