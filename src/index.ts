@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock, Entropy } from './core/clock.js'
+import type { Person } from './core/job.js'
 import type { WireJob } from './core/wire.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
@@ -18,6 +19,7 @@ import { sqlite } from './stores/sqlite/index.js'
 import type { StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
 import { Maintenance } from './worker/maintenance.js'
+import type { WaitTools } from './worker/waiting.js'
 import { Worker, type WorkerOptions } from './worker/worker.js'
 
 export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.js'
@@ -33,8 +35,10 @@ export interface UntildoneOptions {
   handlers: readonly JobHandler[]
   /** Capacity per queue in this process. @default as many as the worker has slots */
   queues?: Record<string, { concurrency?: number }>
-  /** `false`: accept jobs without running any. @default { slots: 16 } */
-  worker?: { slots?: number; drainMs?: number } | false
+  /** `false`: accept jobs without running any. Several: each with slots of its own, e.g. one per queue. @default { slots: 16 } */
+  worker?: WorkerSettings | readonly WorkerSettings[] | false
+  /** Where this server is reached from outside; callback URLs begin with it. @default 'http://localhost:4884' */
+  publicUrl?: string
   /** Folder for uploaded files. @default `<database>-files` beside the database */
   filesDir?: string
   /** Word in API keys made here. @default 'live' */
@@ -43,6 +47,15 @@ export interface UntildoneOptions {
   onError?: (error: unknown) => void
   clock?: Clock
   entropy?: Entropy
+}
+
+export interface WorkerSettings {
+  /** Jobs at once. @default 16 */
+  slots?: number
+  /** Serves only these queues. @default all */
+  queues?: readonly string[]
+  /** How long running jobs may go on after a stop was asked for, in milliseconds. @default 20 000 */
+  drainMs?: number
 }
 
 export interface SubmitOptions {
@@ -55,6 +68,11 @@ export interface SubmitOptions {
   deadlineAt?: Date
   tags?: string[]
   metadata?: Record<string, string>
+  /** The person it is done for, and what they are allowed now. */
+  onBehalfOf?: Person
+  permissions?: string[]
+  /** Version of the definition the input was made for; older input is upgraded by the type. */
+  typeVersion?: string
 }
 
 /** A submitted job, seen from the process that owns the store. */
@@ -104,7 +122,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const registry = new Registry(options.handlers)
   const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock, entropy })
-  let worker: Worker | null = null
+  const workers: Worker[] = []
   const given = options.filesDir ?? store.info.filesDir
   const filesDir = given ?? mkdtempSync(join(tmpdir(), 'untildone-files-'))
   const engine = await createEngine({
@@ -114,21 +132,22 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     entropy,
     files: diskFiles(filesDir),
     env: options.env ?? 'live',
-    onSubmitting: (lane, runAt) => worker?.hint(lane, runAt),
+    onSubmitting: (lane, runAt) => {
+      for (const worker of workers) worker.hint(lane, runAt)
+    },
+    publicUrl: options.publicUrl ?? 'http://localhost:4884',
   })
   const maintenance = new Maintenance({
     parts: engine.parts,
     files: engine.files,
     clock,
     onError,
-    holds: (id) => worker?.holds(id) ?? false,
+    holds: (id) => workers.some((worker) => worker.holds(id)),
   })
-  const settings: WorkerOptions = {
-    slots: 16,
-    drainMs: 20_000,
-    queues: options.queues ?? {},
-    onError,
-    ...(options.worker || {}),
+  const settings = options.worker === false ? [] : [options.worker ?? {}].flat()
+  const waiting: WaitTools = {
+    child: (parent, key, type, input, more) => engine.submission.child(parent.claimed.record, key, type, input, more),
+    callback: (jobId, key) => engine.parts.callbackOf(jobId, key),
   }
   let recovered = { jobs: 0, children: 0, files: 0 }
   let stopping: Promise<void> | null = null
@@ -139,7 +158,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
       return recovered
     },
     get running() {
-      return worker?.running ?? 0
+      return workers.reduce((sum, worker) => sum + worker.running, 0)
     },
     async submit(definition: JobDefinition<any, any> | string, input: unknown, more: SubmitOptions = {}) {
       const body: SubmitBody = {
@@ -152,6 +171,9 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         deadlineAt: more.deadlineAt?.toISOString(),
         tags: more.tags,
         metadata: more.metadata,
+        onBehalfOf: more.onBehalfOf,
+        permissions: more.permissions,
+        typeVersion: more.typeVersion,
       }
       const mark = engine.waiters.ends
       const { job, before } = await engine.submission.accept(LOCAL, body, more.key ?? null)
@@ -161,21 +183,25 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     async start() {
       recovered = await maintenance.recover()
       maintenance.start()
-      if (options.worker !== false) {
-        worker = new Worker(engine.parts, engine.files, clock, entropy, settings)
+      for (const { slots = 16, queues: serve = null, drainMs = 20_000 } of settings) {
+        const shared: WorkerOptions = { slots, serve, drainMs, queues: options.queues ?? {}, onError }
+        const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
+        workers.push(worker)
         await worker.start()
       }
     },
     stop() {
       stopping ??= (async () => {
         maintenance.stop()
-        await worker?.drain()
+        await Promise.all(workers.map((worker) => worker.drain()))
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
       })()
       return stopping
     },
-    abort: () => worker?.abort(),
+    abort: () => {
+      for (const worker of workers) worker.abort()
+    },
   }
 }
 

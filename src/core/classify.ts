@@ -3,6 +3,7 @@
  * Order: a thrown verdict wins, then the step's rules, the type's rules, the built-in rules, then transient.
  * The rule that decided is always named. Pure; never throws, whatever was thrown.
  */
+import { ORIGINS, type Origin } from './job.js'
 import { clip } from './json.js'
 
 export const VERDICTS = ['transient', 'permanent', 'harmless', 'review'] as const
@@ -24,6 +25,8 @@ export interface ErrorRule {
   is: Verdict
   /** Error code shown to callers instead of the thrown one; a slug. */
   as?: string
+  /** Where such a failure comes from. @default by the built-in rules, else 'system' */
+  origin?: Origin
 }
 
 /** What is known of an error after classification. */
@@ -31,6 +34,7 @@ export interface Classified {
   verdict: Verdict
   /** `thrown Permanent`, `step[0] /503/`, `type[2] /…/`, `built-in http-status 503`, `default transient`. */
   rule: string
+  origin: Origin
   /** Slug for callers. */
   code: string
   message: string
@@ -48,6 +52,10 @@ interface VerdictOptions {
   code?: string
   details?: Record<string, unknown>
   cause?: unknown
+  /** Where the failure comes from: `model` for what an AI model said, `policy` for a rule that says no. @default by the verdict */
+  origin?: Origin
+  /** `false`: the effect of the step in which it is thrown has certainly not happened, so a `once` step may be begun again. */
+  happened?: false
 }
 
 /** Base of the four errors users throw; recognised by symbol, so two copies of the package understand each other. */
@@ -55,12 +63,16 @@ class VerdictError extends Error {
   readonly [BRAND]: Verdict
   readonly code: string | undefined
   readonly details: Record<string, unknown> | null
+  readonly origin: Origin | undefined
+  readonly happened: false | undefined
   constructor(verdict: Verdict, name: string, message: string, options: VerdictOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = name
     this[BRAND] = verdict
     this.code = options.code
     this.details = options.details ?? null
+    this.origin = options.origin
+    this.happened = options.happened
   }
 }
 
@@ -121,6 +133,8 @@ const TRANSIENT_CODES = new Set([
   'attempt-timeout',
   'step-timeout',
 ])
+/** No further try can change them: they are defects of the handler's code or of its result. */
+const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large'])
 const MESSAGE_MAX = 8192
 
 /** The members of an error that rules look at, read with care: getters may throw, anything may be thrown. */
@@ -137,6 +151,7 @@ interface Seen {
   details: Record<string, unknown> | null
   result: unknown
   schemaIssue: boolean
+  origin: Origin | null
 }
 
 export function classify(
@@ -145,11 +160,12 @@ export function classify(
 ): Classified {
   const seen = look(error)
   const found = seen.verdict
-    ? { verdict: seen.verdict, rule: `thrown ${seen.name}`, as: undefined }
+    ? { verdict: seen.verdict, rule: `thrown ${seen.name}`, as: undefined, origin: undefined }
     : (firstMatch(seen, tables.step, 'step') ?? firstMatch(seen, tables.type, 'type') ?? builtIn(seen))
   return {
     verdict: found.verdict,
     rule: found.rule,
+    origin: found.origin ?? seen.origin ?? originOf(seen, found.verdict),
     code: found.as ?? slug(seen.code) ?? 'handler-error',
     message: clip(seen.message, MESSAGE_MAX),
     details: seen.details,
@@ -183,7 +199,7 @@ function firstMatch(
   seen: Seen,
   table: readonly ErrorRule[] | undefined,
   name: string,
-): { verdict: Verdict; rule: string; as?: string } | null {
+): { verdict: Verdict; rule: string; as?: string; origin?: Origin } | null {
   const text = `${seen.code ?? ''} ${seen.name}: ${seen.message}\n${seen.output}`
   const index = (table ?? []).findIndex(
     (rule) =>
@@ -196,7 +212,7 @@ function firstMatch(
   )
   if (index < 0) return null
   const rule = table![index]!
-  return { verdict: rule.is, rule: ruleName(name, index, rule), as: rule.as }
+  return { verdict: rule.is, rule: ruleName(name, index, rule), as: rule.as, origin: rule.origin }
 }
 
 function matches(pattern: RegExp | string, text: string): boolean {
@@ -214,15 +230,53 @@ function ruleName(table: string, index: number, rule: ErrorRule): string {
   return `${table}[${index}] ${clip(String(said), 80)}`
 }
 
-function builtIn(seen: Seen): { verdict: Verdict; rule: string; as?: string } {
+/** Codes of ours that speak of the engine or of the code around it. */
+const ENGINE_CODES = new Set([
+  'code-changed',
+  'worker-lost',
+  'poison',
+  'undo-missing',
+  'undo-failed',
+  'store-unavailable',
+  'internal',
+])
+const ENGINE_DEFECTS = new Set(['bad-definition', 'bad-step-name', 'nested-step'])
+
+/** Where it came from when no rule says so. */
+function originOf(seen: Seen, verdict: Verdict): Origin {
+  if (seen.code !== null && (ENGINE_CODES.has(seen.code) || ENGINE_DEFECTS.has(seen.code))) return 'engine'
+  if (seen.schemaIssue) return 'input'
+  if (seen.status !== null && seen.status >= 400 && seen.status < 500 && !TRANSIENT_STATUS.has(seen.status))
+    return 'input'
+  if (seen.verdict === null) return 'system'
+  return verdict === 'review' ? 'policy' : verdict === 'permanent' ? 'input' : 'system'
+}
+
+/** Nobody was reached, or whoever threw it knows: its effect cannot have happened. */
+export function neverReached(error: unknown): boolean {
+  const seen = look(error)
+  const known = typeof error === 'object' && error !== null && (error as { happened?: unknown }).happened === false
+  return known || (seen.code !== null && UNREACHED.has(seen.code))
+}
+const UNREACHED = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+function builtIn(seen: Seen): { verdict: Verdict; rule: string; as?: string; origin?: Origin } {
   if (seen.status !== null && TRANSIENT_STATUS.has(seen.status))
     return { verdict: 'transient', rule: `built-in http-status ${seen.status}` }
   if (seen.status !== null && seen.status >= 400 && seen.status < 500)
     return { verdict: 'permanent', rule: `built-in http-status ${seen.status}` }
   if (seen.code !== null && TRANSIENT_CODES.has(seen.code))
     return { verdict: 'transient', rule: `built-in code ${seen.code}` }
-  if (seen.code === 'output-invalid' || seen.code === 'result-too-large')
+  if (seen.code !== null && PERMANENT_CODES.has(seen.code))
     return { verdict: 'permanent', rule: `built-in code ${seen.code}` }
+  if (seen.code === 'undo-missing') return { verdict: 'review', rule: 'built-in code undo-missing' }
   if (seen.schemaIssue) return { verdict: 'permanent', rule: 'built-in schema-error' }
   return { verdict: 'transient', rule: 'default transient' }
 }
@@ -257,6 +311,7 @@ function look(error: unknown): Seen {
         : null,
     result: at('result'),
     schemaIssue: Array.isArray(at('issues')),
+    origin: (ORIGINS as readonly unknown[]).includes(at('origin')) ? (at('origin') as Origin) : null,
   }
 }
 

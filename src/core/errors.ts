@@ -1,9 +1,10 @@
 /**
  * The error registry: every code we give to people, with its HTTP status, whether a repeat can help, the sentence and
- * the fix. One table; the wire, the CLI and the reference page are made from it.
+ * the fix. The wire, the CLI and the reference page are made from it. What concerns jobs, not requests, is in faults.ts.
  */
+import { FAULTS } from './faults.js'
 
-interface Problem {
+export interface Problem {
   /** HTTP status of the request. */
   status: number
   /** True when the same request may work later; the only switch clients need. */
@@ -239,116 +240,7 @@ export const PROBLEMS = {
     title: 'The server is shutting down.',
     fix: 'Repeat the request after Retry-After; another server answers.',
   },
-
-  // Raised while defining or running jobs; they reach people through logs, attempts and the CLI.
-  'bad-definition': {
-    status: 500,
-    retryable: no,
-    title: 'A job definition is wrong.',
-    fix: 'Correct the definition as `detail` says.',
-  },
-  'schema-not-describable': {
-    status: 500,
-    retryable: no,
-    title: 'This schema cannot be written as JSON Schema.',
-    fix: 'Give the JSON Schema beside it: defineJob(name, { input, jsonSchema: { input: {…} } }).',
-  },
-  'duplicate-job-type': {
-    status: 500,
-    retryable: no,
-    title: 'Two handlers have the same job type.',
-    fix: 'Job names are permanent addresses: rename one of them.',
-  },
-  'no-jobs-found': {
-    status: 500,
-    retryable: no,
-    title: 'No jobs were found.',
-    fix: 'A job is a file that exports defineJob(...).handler(...). Create one: npx untildone init --sample',
-  },
-  'job-file-broken': {
-    status: 500,
-    retryable: no,
-    title: 'A job file cannot be loaded.',
-    fix: 'Correct the error named in `detail`; while developing the last good version keeps running.',
-  },
-  'store-in-use': {
-    status: 503,
-    retryable: no,
-    title: 'Another process owns this database.',
-    fix: 'Talk to it over HTTP, stop it, or use another --data folder.',
-  },
-  'store-schema-old': {
-    status: 503,
-    retryable: no,
-    title: 'The database was written by another version.',
-    fix: 'Start the version that wrote it, or a newer one.',
-  },
-  'store-unsafe': {
-    status: 503,
-    retryable: no,
-    title: 'The store would not keep what it acknowledges.',
-    fix: 'Put the database on a local file system that syncs; the reason is in `detail`.',
-  },
-  'nested-step': {
-    status: 500,
-    retryable: no,
-    title: 'A step was started inside another step.',
-    fix: 'Call job.step from the handler, not from within a step.',
-  },
-  'bad-step-name': {
-    status: 500,
-    retryable: no,
-    title: 'A step name is not usable.',
-    fix: 'Use 1 to 100 characters without "/" and "#".',
-  },
-  'handler-error': {
-    status: 500,
-    retryable: no,
-    title: 'The handler threw an error.',
-    fix: 'Read the attempts of the job: untildone jobs tries <id>',
-  },
-  'attempt-timeout': {
-    status: 500,
-    retryable: no,
-    title: 'The attempt took longer than its limit.',
-    fix: 'Raise `timeout.attempt` of the type, or split the work into steps.',
-  },
-  'step-timeout': {
-    status: 500,
-    retryable: no,
-    title: 'A step took longer than its limit.',
-    fix: 'Raise the `timeout` of the step.',
-  },
-  'output-invalid': {
-    status: 500,
-    retryable: no,
-    title: 'The result does not fit the output schema.',
-    fix: 'Return what the schema promises, or change the schema.',
-  },
-  'result-too-large': {
-    status: 500,
-    retryable: no,
-    title: 'The result is larger than the limit.',
-    fix: 'Store it as a file and return that: return await job.file(path)',
-  },
-  'process-exit': {
-    status: 500,
-    retryable: no,
-    title: 'A child process ended with an error.',
-    fix: 'Its last output is in the attempt; teach the error in the `errors` table of the type.',
-  },
-  'process-signal': {
-    status: 500,
-    retryable: no,
-    title: 'A child process was ended by a signal.',
-    fix: 'Its last output is in the attempt; the attempt is repeated.',
-  },
-  'lease-lost': {
-    status: 500,
-    retryable: no,
-    title: 'This attempt no longer holds the job.',
-    fix: 'Nothing: another attempt goes on with it.',
-  },
+  ...FAULTS,
 } as const satisfies Record<string, Problem>
 
 export type ErrorCode = keyof typeof PROBLEMS

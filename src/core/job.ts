@@ -17,6 +17,8 @@ export const LIVE_STATES = [
   'waiting',
   /** A cancel was asked for while it ran; ends when the worker has stopped, or has lost its lease. */
   'cancelling',
+  /** It will end as failed or cancelled, and what its steps did is being undone first: ready for a worker, or at one. */
+  'compensating',
 ] as const
 export type LiveState = (typeof LIVE_STATES)[number]
 
@@ -26,6 +28,30 @@ export type FinalState = (typeof FINAL_STATES)[number]
 export type JobState = LiveState | FinalState
 
 export type WaitKind = 'approval' | 'review' | 'signal' | 'pause' | 'timer' | 'child'
+
+/** Why a queued job is not ready although its time may have come: a limit of its type holds it. */
+export type Held = 'concurrency' | 'order' | 'rate'
+
+/** Where a failure came from, so that a bad model is not mistaken for a bad network. Set by the rule that decided. */
+export const ORIGINS = [
+  /** Network, vendor, disk, a crashed child: the same work may succeed later. */
+  'system',
+  /** What an AI model said, or could not say. */
+  'model',
+  /** A rule, a permission or a person said no. */
+  'policy',
+  /** What the caller handed over. */
+  'input',
+  /** Untildone itself: a lost worker, code that changed under a job. */
+  'engine',
+] as const
+export type Origin = (typeof ORIGINS)[number]
+
+/** Somebody in the caller's world; compared by `id` wherever two must differ. */
+export interface Person {
+  id: string
+  name?: string
+}
 
 /** Who caused a transition. `system` is the engine itself (deadline, reaper, retention). */
 export interface Actor {
@@ -38,6 +64,8 @@ export interface Actor {
 export interface ErrorInfo {
   code: string
   class: 'transient' | 'permanent' | 'review' | null
+  /** Where it came from; null for ends that are no failure. */
+  origin?: Origin | null
   message: string
   /** One line per error, for callers that expect a list. */
   messages: string[]
@@ -83,12 +111,45 @@ export interface JobOptions {
   traceparent?: string
   /** On the first job of a keyed batch: the ids of all its jobs, in order. */
   batch?: string[]
+  /** The person it is done for, and what they were allowed when it was submitted. */
+  onBehalfOf?: Person
+  permissions?: string[]
+  /** First job of the tree of children this one belongs to. */
+  rootId?: string
+  /** First job of the chain of replays: what effect keys are made of when there is no operationKey. */
+  operationRoot?: string
+  /** The finished job whose effects this one undoes. */
+  compensates?: string
+  /** How a replay was asked for. */
+  replay?: { fromStep: string | null; newEffects: { reason: string; by: Actor } | null }
+  /** In a child job: the wait of its parent, and what becomes of it when the parent ends first. */
+  child?: { key: string; onParentEnd: 'cancel' | 'leave' }
+  /** Limits that were computed from its input at submit. */
+  limits?: JobLimits
+  unique?: { key: string; until: 'done' | number }
+  /** Hash of the input schema it was accepted under. */
+  schema?: string
+  /** The schedule that submitted it, and the instant it stands for. */
+  schedule?: { id: string; at: number }
 }
+
+/** Keys are names inside one tenant and type. */
+export interface JobLimits {
+  /** At most `limit` jobs with this key run at once. */
+  concurrency?: { key: string; limit: number }
+  /** Jobs with this key are done strictly one after the other, in the order of their submits. */
+  order?: string
+  /** At most `limit` starts with this key in `perMs`. */
+  rate?: { key: string; limit: number; perMs: number }
+}
+
+/** Bits of `LiveJob.ties`: which other rows hang on a job, so that most ends and claims look at none. */
+export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16 } as const
 
 /** The moving part of an unfinished job. All instants in milliseconds since the epoch. */
 export interface LiveJob {
   id: string
-  /** Where it waits its turn: `<queue>/<type>/<tenant>`. */
+  /** Where it waits its turn: `<queue>/<type>/<tenant>`, with `/<version>` for a pinned job. */
   lane: string
   /** 0 (soonest) … 3, from the priority. */
   level: number
@@ -122,7 +183,13 @@ export interface LiveJob {
   /** Start of the running attempt. */
   attemptAt: number | null
   cancelAt: number | null
-  /** Why it is where it is: the last error, the cancel request. */
+  /** The limit that keeps it from being claimed; null for most. */
+  held: Held | null
+  /** Other rows that hang on it: bits of TIES. */
+  ties: number
+  /** Recorded steps that must be undone if it does not complete: 0 or 1. */
+  undo: number
+  /** Why it is where it is: the last error, the cancel request, what it waits for. */
   why: Why | null
   /** The last change that a reader can see. */
   changedAt: number
@@ -131,14 +198,28 @@ export interface LiveJob {
 export interface Why {
   error?: ErrorInfo
   cancel?: Cancel
+  /** What it waits for, in words for people. `id` names the approval or the wait. */
+  wait?: { id: string; title: string; dueAt: number | null }
+  /** A pause that was asked for while it ran, or that it is in. */
+  pause?: { by: Actor; reason: string | null }
+  /** How it will end once its steps are undone. */
+  undo?: { status: FinalState; phase: string; error: ErrorInfo | null }
+  /** Step or stage with a budget of its own in which the last error surfaced. */
+  scope?: string
+  /** The stage it was moved to, with the queue and the retry policy of its own that hold there. */
+  stage?: { name: string; queue: string }
 }
 
-/** A cancel request. `by` is decided where the right was checked: whoever submitted the job, or an operator. */
+/** A request to stop. `by` is decided where the right was checked: whoever submitted the job, or an operator. */
 export interface Cancel {
-  by: 'caller' | 'operator'
+  by: 'caller' | 'operator' | 'parent' | 'system'
   reason: string | null
   /** `graceful`: signal, then TERM, then KILL after 5 s. `force`: children are killed now. */
   mode: 'graceful' | 'force'
+  /** Undo recorded steps first. @default true */
+  compensate?: boolean
+  /** Set when something else than a cancel ends it, e.g. a refused approval. */
+  end?: { status: 'failed' | 'cancelled'; phase: string; code: string; message: string }
 }
 
 /** How a job ended; inserted once, never changed. */
@@ -183,13 +264,22 @@ export function levelOf(priority: number): number {
 
 export const LEVELS = [0, 1, 2, 3] as const
 
-/** The lane of a job. Names cannot hold `/` (the submit schema and defineJob refuse it), so this is unambiguous. */
-export function laneOf(queue: string, type: string, tenant: string): string {
-  return `${queue}/${type}/${tenant}`
+/**
+ * The lane of a job. Names cannot hold `/` (the submit schema and defineJob refuse it), so this is unambiguous.
+ * @param pin version whose workers alone may run it; null for any
+ */
+export function laneOf(queue: string, type: string, tenant: string, pin: string | null = null): string {
+  return pin === null ? `${queue}/${type}/${tenant}` : `${queue}/${type}/${tenant}/${pin}`
 }
 
-export function partsOf(lane: string): { queue: string; type: string; tenant: string } {
+export function partsOf(lane: string): { queue: string; type: string; tenant: string; pin: string | null } {
   const first = lane.indexOf('/')
   const second = lane.indexOf('/', first + 1)
-  return { queue: lane.slice(0, first), type: lane.slice(first + 1, second), tenant: lane.slice(second + 1) }
+  const third = lane.indexOf('/', second + 1)
+  return {
+    queue: lane.slice(0, first),
+    type: lane.slice(first + 1, second),
+    tenant: lane.slice(second + 1, third < 0 ? undefined : third),
+    pin: third < 0 ? null : lane.slice(third + 1),
+  }
 }

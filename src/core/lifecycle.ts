@@ -1,311 +1,125 @@
 /**
- * THE state machine. TRANSITIONS says for each state and event which states may follow and which function decides;
- * transition() is the only way from one to the next. Pure: SQL moves the rows it returns and never decides.
- * No other file may know which state follows which.
+ * THE state machine. TRANSITIONS says for each state and event which states may follow and which function decides (rules.ts
+ * has the functions); transition() is the only way from one to the next. Pure: SQL moves the rows it returns and never
+ * decides. No other file may know which state follows which.
  */
-import { delayMs, type RetryPolicy } from './backoff.js'
-import type {
-  Actor,
-  Attempt,
-  AttemptEnd,
-  Cancel,
-  ErrorInfo,
-  FinalState,
-  JobState,
-  LiveJob,
-  LiveState,
-  Outcome,
-  Status,
-} from './job.js'
+import type { Event, EventOf, EventType, Next, Rule } from './events.js'
+import type { Actor, Attempt, ErrorInfo, FinalState, JobState, LiveJob, LiveState, Outcome } from './job.js'
+import type { Json } from './json.js'
+import {
+  againOrReview,
+  byVerdict,
+  cancelled,
+  cancelling,
+  cancelSettled,
+  claim,
+  deadlineFailed,
+  moveStage,
+  override,
+  pause,
+  release,
+  resume,
+  retryNow,
+  stop,
+  succeed,
+  suspend,
+  undoAgain,
+  undoErrored,
+  undone,
+  wake,
+} from './rules.js'
+import { isFinal, phaseOf } from './status.js'
 
-export interface Events {
-  /** A worker takes the job for an attempt. */
-  claimed: { worker: string }
-  /** The handler returned, its output passed the schema and `verify`. */
-  succeeded: { warnings: number }
-  /** The handler threw; the verdict is already decided, the budget is decided here. */
-  errored: {
-    verdict: 'transient' | 'permanent' | 'review'
-    error: ErrorInfo
-    retry: RetryPolicy
-    jitter: number
-    retryAfterMs: number
-  }
-  /** The worker gives it back unharmed (shutdown). */
-  released: Record<never, never>
-  /** The worker that held the lease is gone. */
-  leaseExpired: { maxLost: number; jitter: number }
-  cancelRequested: Cancel
-  /** "Now, please": skips a wait between attempts or resumes a review. */
-  retryRequested: { resetAttempts: boolean }
-  deadlinePassed: Record<never, never>
-}
-export type EventType = keyof Events
-export type Event = { [E in EventType]: { type: E; actor: Actor; reason?: string | null } & Events[E] }[EventType]
-type EventOf<E extends EventType> = Extract<Event, { type: E }>
+export type { Event, EventOf, Events, EventType } from './events.js'
+export { isFinal, phaseOf, statusOf } from './status.js'
 
-/** What a rule decides: the next state and the columns that change with it. */
-interface Next {
-  state: JobState
-  phase?: string
-  set?: Partial<LiveJob>
-  error?: ErrorInfo | null
-  /** Set when this ends the running attempt. */
-  ends?: AttemptEnd
-  retryInMs?: number
-}
-
-interface Rule<E extends EventType> {
-  readonly to: readonly JobState[]
-  readonly next: (job: LiveJob, event: EventOf<E>, now: number) => Next | null
-}
 type Row = { readonly [E in EventType]?: Rule<E> }
 
-/** A lost attempt waits a moment, so that a job that kills its workers cannot spin; the cap keeps recovery fast. */
-const AFTER_LOSS: RetryPolicy = {
-  withinMs: Infinity,
-  attempts: null,
-  fromMs: 100,
-  toMs: 5_000,
-  factor: 2,
-  onExhausted: 'review',
+const ENDS: readonly JobState[] = ['completed', 'failed', 'cancelled']
+const overridden: Rule<'overridden'> = { to: ENDS, next: override }
+const toCancelling: Rule<'stopped'> = {
+  to: ['cancelling'],
+  next: (job, { status, phase, code, message, reason = null }, now) =>
+    cancelling(job, { by: 'system', reason, mode: 'graceful', end: { status, phase, code, message } }, now),
 }
 
 export const TRANSITIONS: { readonly [S in JobState]: Row } = {
   queued: {
-    claimed: {
-      to: ['running'],
-      next: (job, event, now) =>
-        // Past its deadline a job only fails: work begun now could no longer count.
-        job.runAt > now || (job.deadlineAt !== null && job.deadlineAt <= now)
-          ? null
-          : {
-              state: 'running',
-              set: {
-                worker: event.worker,
-                epoch: job.epoch + 1,
-                attempt: job.attempt + 1,
-                startedAt: job.startedAt ?? now,
-                attemptAt: now,
-              },
-            },
+    claimed: { to: ['running'], next: claim },
+    cancelRequested: {
+      to: ['cancelled', 'compensating'],
+      next: (job, event, now) => cancelled(job, asked(event), now),
     },
-    cancelRequested: { to: ['cancelled'], next: (job, event, now) => cancelled(job, event, now) },
-    retryRequested: {
-      to: ['queued'],
-      // Only between attempts: a scheduled job that never ran keeps its runAt.
-      next: (job, event, now) =>
-        job.startedAt === null ? null : { state: 'queued', set: { runAt: now, ...reset(event.resetAttempts, now) } },
-    },
-    deadlinePassed: { to: ['failed'], next: deadlineFailed },
+    stopped: { to: ['failed', 'cancelled', 'compensating'], next: (job, event, now) => stop(job, event, now) },
+    retryRequested: { to: ['queued'], next: retryNow },
+    pauseRequested: { to: ['waiting'], next: pause },
+    deadlinePassed: { to: ['failed', 'compensating'], next: deadlineFailed },
+    overridden,
   },
   running: {
-    succeeded: {
-      to: ['completed'],
-      next: (_job, event) => ({
-        state: 'completed',
-        phase: event.warnings > 0 ? 'withWarnings' : 'clean',
-        ends: 'ok',
-        error: null,
-      }),
-    },
-    errored: { to: ['queued', 'waiting', 'failed'], next: byVerdict },
-    released: {
-      to: ['queued'],
-      next: (_job, _event, now) => ({ state: 'queued', ends: 'released', set: { runAt: now } }),
-    },
+    succeeded: { to: ['completed'], next: succeed },
+    errored: { to: ['queued', 'waiting', 'failed', 'compensating'], next: byVerdict },
+    released: { to: ['queued', 'waiting'], next: release },
+    suspended: { to: ['waiting'], next: suspend },
+    staged: { to: ['queued', 'waiting'], next: moveStage },
     leaseExpired: { to: ['queued', 'waiting'], next: againOrReview },
-    cancelRequested: {
-      to: ['cancelling'],
-      next: (job, event, now) => ({
-        state: 'cancelling',
-        set: { cancelAt: now, why: { ...job.why, cancel: { by: event.by, reason: event.reason, mode: event.mode } } },
-      }),
-    },
+    cancelRequested: { to: ['cancelling'], next: (job, event, now) => cancelling(job, asked(event), now) },
+    stopped: toCancelling,
+    pauseRequested: { to: ['running'], next: pause },
+    resumeRequested: { to: ['running'], next: resume },
+    overridden,
   },
   waiting: {
-    cancelRequested: { to: ['cancelled'], next: (job, event, now) => cancelled(job, event, now) },
-    retryRequested: {
-      to: ['queued'],
-      next: (job, event, now) =>
-        job.waitKind === 'review' ? { state: 'queued', set: { runAt: now, ...reset(event.resetAttempts, now) } } : null,
+    woken: { to: ['queued'], next: wake },
+    cancelRequested: { to: ['cancelled', 'compensating'], next: (job, event, now) => cancelWaiting(job, event, now) },
+    stopped: { to: ['failed', 'cancelled', 'compensating'], next: (job, event, now) => stop(job, event, now) },
+    retryRequested: { to: ['queued', 'compensating'], next: retryNow },
+    resumeRequested: { to: ['queued'], next: resume },
+    deadlinePassed: {
+      to: ['failed', 'compensating'],
+      next: (job, e, now) => (job.why?.undo ? null : deadlineFailed(job, e, now)),
     },
-    deadlinePassed: { to: ['failed'], next: deadlineFailed },
+    overridden,
   },
   cancelling: {
     // It finished before the cancel reached it: that is what happened, so that is what we say.
-    succeeded: {
-      to: ['completed'],
-      next: (_job, event) => ({
-        state: 'completed',
-        phase: event.warnings > 0 ? 'withWarnings' : 'clean',
-        ends: 'ok',
-        error: null,
-      }),
-    },
-    errored: { to: ['cancelled'], next: cancelSettled },
-    released: { to: ['cancelled'], next: cancelSettled },
-    leaseExpired: { to: ['cancelled'], next: cancelSettled },
+    succeeded: { to: ['completed'], next: succeed },
+    errored: { to: ['cancelled', 'failed', 'compensating'], next: cancelSettled },
+    released: { to: ['cancelled', 'failed', 'compensating'], next: cancelSettled },
+    suspended: { to: ['cancelled', 'failed', 'compensating'], next: cancelSettled },
+    staged: { to: ['cancelled', 'failed', 'compensating'], next: cancelSettled },
+    leaseExpired: { to: ['cancelled', 'failed', 'compensating'], next: cancelSettled },
     cancelRequested: {
       to: ['cancelling'],
       // Only an escalation is news: graceful → force.
-      next: (job, event) =>
+      next: (job, event, now) =>
         event.mode === 'force' && job.why?.cancel?.mode !== 'force'
-          ? {
-              state: 'cancelling',
-              set: { why: { ...job.why, cancel: { by: event.by, reason: event.reason, mode: 'force' } } },
-            }
+          ? cancelling(job, { ...job.why?.cancel, ...asked(event) }, now)
           : null,
     },
+    overridden,
+  },
+  compensating: {
+    claimed: { to: ['compensating'], next: claim },
+    undone: { to: ENDS, next: undone },
+    errored: { to: ['compensating', 'waiting'], next: undoErrored },
+    released: { to: ['compensating'], next: undoAgain },
+    leaseExpired: { to: ['compensating', 'waiting'], next: againOrReview },
+    retryRequested: { to: ['compensating'], next: retryNow },
+    overridden,
   },
   completed: {},
   failed: {},
   cancelled: {},
 }
 
-function byVerdict(job: LiveJob, event: EventOf<'errored'>, now: number): Next {
-  const { verdict, error, retry } = event
-  if (verdict === 'review') return review(job, error, 'error')
-  const final = error.code === 'deadline-passed' ? 'deadline' : 'permanent'
-  if (verdict === 'permanent') return { state: 'failed', phase: final, error, ends: 'error' }
-  const errors = job.errors + 1
-  const wait = delayMs(retry, errors, event.jitter, event.retryAfterMs)
-  const runAt = now + wait
-  const spent = (retry.attempts !== null && errors >= retry.attempts) || runAt > job.budgetFrom + retry.withinMs
-  const pastDeadline = job.deadlineAt !== null && runAt >= job.deadlineAt
-  if (!spent && !pastDeadline) {
-    return {
-      state: 'queued',
-      ends: 'error',
-      error,
-      retryInMs: wait,
-      set: { errors, runAt, why: { ...job.why, error } },
-    }
-  }
-  if (retry.onExhausted === 'review' && !pastDeadline)
-    return review({ ...job, errors }, { ...error, class: 'review' }, 'error')
-  return spent
-    ? {
-        state: 'failed',
-        phase: 'exhausted',
-        ends: 'error',
-        error: givenUp(error, 'exhausted', `Gave up after ${job.attempt} attempts. Last error: ${error.message}`),
-      }
-    : {
-        state: 'failed',
-        phase: 'deadline',
-        ends: 'error',
-        error: givenUp(
-          error,
-          'deadline-passed',
-          `The deadline leaves no time for another attempt. Last error: ${error.message}`,
-        ),
-      }
+function asked({ by, reason, mode, compensate, end }: EventOf<'cancelRequested'>) {
+  return { by, reason, mode, ...(compensate === undefined ? {} : { compensate }), ...(end ? { end } : {}) }
 }
 
-function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
-  const { code: lastCode, class: lastClass, message: lastMessage, rule } = last
-  return {
-    ...last,
-    code,
-    class: 'transient',
-    message,
-    details: { last: { code: lastCode, class: lastClass, message: lastMessage, rule } },
-  }
-}
-
-function review(job: LiveJob, error: ErrorInfo, ends: AttemptEnd): Next {
-  return {
-    state: 'waiting',
-    ends,
-    error,
-    set: { waitKind: 'review', wakeAt: null, errors: job.errors, losses: job.losses, why: { ...job.why, error } },
-  }
-}
-
-function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now: number): Next {
-  const losses = job.losses + 1
-  const error = engineError(
-    job,
-    'worker-lost',
-    'transient',
-    'The worker died or fell silent; its attempt is void.',
-    'built-in worker-lost',
-    now,
-  )
-  if (losses >= event.maxLost) {
-    const poison = engineError(
-      job,
-      'poison',
-      'review',
-      `Its worker was lost ${losses} times in a row of attempts; a human should look before it runs again.`,
-      'built-in poison',
-      now,
-    )
-    return review({ ...job, losses }, poison, 'lost')
-  }
-  return {
-    state: 'queued',
-    ends: 'lost',
-    error,
-    set: { losses, runAt: now + delayMs(AFTER_LOSS, losses, event.jitter) },
-  }
-}
-
-function cancelled(job: LiveJob, { by, reason }: Cancel, now: number): Next {
-  const operator = by === 'operator'
-  const code = operator ? 'cancelled-by-operator' : 'cancelled-by-caller'
-  const message = reason ? `Cancelled: ${reason}` : 'Cancelled on request.'
-  return {
-    state: 'cancelled',
-    phase: operator ? 'byOperator' : 'byCaller',
-    error: engineError(job, code, null, message, null, now),
-  }
-}
-
-function cancelSettled(job: LiveJob, event: EventOf<'errored' | 'released' | 'leaseExpired'>, now: number): Next {
-  const request: Cancel = job.why?.cancel ?? { by: 'caller', reason: null, mode: 'graceful' }
-  const ends: AttemptEnd = event.type === 'leaseExpired' ? 'lost' : 'cancelled'
-  return { ...cancelled(job, request, now), ends }
-}
-
-function deadlineFailed(job: LiveJob, _event: EventOf<'deadlinePassed'>, now: number): Next {
-  const last = job.why?.error
-  const error = engineError(
-    job,
-    'deadline-passed',
-    'permanent',
-    'The deadline passed before the work was done.',
-    'built-in deadline',
-    now,
-  )
-  if (last) error.details = { last: { code: last.code, class: last.class, message: last.message, rule: last.rule } }
-  return { state: 'failed', phase: 'deadline', error }
-}
-
-function engineError(
-  job: LiveJob,
-  code: string,
-  kind: ErrorInfo['class'],
-  message: string,
-  rule: string | null,
-  now: number,
-): ErrorInfo {
-  return {
-    code,
-    class: kind,
-    message,
-    messages: [message],
-    step: null,
-    rule,
-    details: null,
-    attempts: job.attempt,
-    occurredAt: now,
-  }
-}
-
-function reset(resetAttempts: boolean, now: number): Partial<LiveJob> {
-  return resetAttempts ? { budgetFrom: now, errors: 0, losses: 0, waitKind: null } : { waitKind: null }
+/** What is half undone is not cancelled: it waits for somebody to see to the rest, or for an override. */
+function cancelWaiting(job: LiveJob, event: EventOf<'cancelRequested'>, now: number): Next | null {
+  return job.why?.undo ? null : cancelled(job, asked(event), now)
 }
 
 /** Who may write: the attempt of this epoch, or whoever read this version. */
@@ -323,6 +137,8 @@ export interface HistoryEntry {
   actor: Actor
   reason: string | null
   error: ErrorInfo | null
+  /** What the event brought along, for the story: the wait, the stage, the steps undone. */
+  details: Json
 }
 
 /** The rows a transition leads to, as data. Exactly one of `live` and `outcome` is set. */
@@ -357,7 +173,7 @@ export function transition(job: LiveJob, event: Event, now: number, fence: Fence
     ? null
     : {
         ...job,
-        ...entering(next.state as LiveState),
+        ...entering(next.state as LiveState, event.type),
         ...next.set,
         state: next.state as LiveState,
         version,
@@ -378,20 +194,21 @@ export function transition(job: LiveJob, event: Event, now: number, fence: Fence
         finishedAt: now,
       }
     : null
-  const attempt: Attempt | null = next.ends
-    ? {
-        jobId: job.id,
-        attempt: job.attempt,
-        epoch: job.epoch,
-        worker: job.worker,
-        outcome: next.ends,
-        startedAt: job.attemptAt ?? now,
-        endedAt: now,
-        error: attemptError(event, next),
-        verdict: event.type === 'errored' ? event.verdict : null,
-        retryInMs: next.retryInMs ?? null,
-      }
-    : null
+  const attempt: Attempt | null =
+    next.ends && job.worker !== null
+      ? {
+          jobId: job.id,
+          attempt: job.attempt,
+          epoch: job.epoch,
+          worker: job.worker,
+          outcome: next.ends,
+          startedAt: job.attemptAt ?? now,
+          endedAt: now,
+          error: attemptError(event, next),
+          verdict: event.type === 'errored' ? event.verdict : null,
+          retryInMs: next.retryInMs ?? null,
+        }
+      : null
   const history: HistoryEntry = {
     seq: version,
     at: now,
@@ -403,8 +220,25 @@ export function transition(job: LiveJob, event: Event, now: number, fence: Fence
     actor: event.actor,
     reason: event.reason ?? null,
     error: next.error ?? null,
+    details: event.details ?? detailsOf(event),
   }
   return { ok: true, from: job, live, outcome, attempt, history }
+}
+
+/** What the story will want to say of an event, beyond the states. */
+function detailsOf(event: Event): Json {
+  switch (event.type) {
+    case 'suspended':
+      return { waitKind: event.waitKind, ...event.wait }
+    case 'staged':
+      return { stage: event.stage, queue: event.queue }
+    case 'woken':
+      return { by: event.by }
+    case 'undone':
+      return { undone: event.steps, notUndone: event.partial }
+    default:
+      return null
+  }
 }
 
 /** The attempt keeps the error as it surfaced, not the verdict on the whole job. */
@@ -413,9 +247,11 @@ function attemptError(event: Event, next: Next): ErrorInfo | null {
 }
 
 /** Columns that a state never has. */
-function entering(state: LiveState): Partial<LiveJob> {
+function entering(state: LiveState, event: EventType): Partial<LiveJob> {
   if (state === 'running' || state === 'cancelling') return { waitKind: null, wakeAt: null }
-  return { worker: null, attemptAt: null, ...(state === 'queued' ? { waitKind: null, wakeAt: null } : {}) }
+  const idle = { worker: null, attemptAt: null, held: null }
+  if (state === 'waiting') return idle
+  return { ...(event === 'claimed' ? {} : idle), waitKind: null, wakeAt: null }
 }
 
 /** The live row a new job starts with. */
@@ -449,6 +285,9 @@ export function newLive(
     startedAt: null,
     attemptAt: null,
     cancelAt: null,
+    held: null,
+    ties: 0,
+    undo: 0,
     why: null,
     changedAt: now,
   }
@@ -460,34 +299,13 @@ export function accepted(job: LiveJob, actor: Actor): HistoryEntry {
     seq: job.version,
     at: job.changedAt,
     event: 'submitted',
-    state: 'queued',
+    state: job.state,
     phase: phaseOf(job, job.changedAt),
     epoch: 0,
     attempt: 0,
     actor,
     reason: null,
     error: null,
+    details: null,
   }
-}
-
-export function isFinal(state: JobState): state is FinalState {
-  return state === 'completed' || state === 'failed' || state === 'cancelled'
-}
-
-/** The public word for an unfinished job (rulings 7). */
-export function statusOf(job: Pick<LiveJob, 'state' | 'waitKind' | 'startedAt'>): Status {
-  if (job.state === 'waiting') return job.waitKind === 'timer' || job.waitKind === 'child' ? 'processing' : 'blocked'
-  return job.state === 'queued' && job.startedAt === null ? 'accepted' : 'processing'
-}
-
-/** The operator's phase of an unfinished job (http-contract 2.1). */
-export function phaseOf(
-  job: Pick<LiveJob, 'state' | 'waitKind' | 'startedAt' | 'runAt' | 'errors' | 'losses' | 'why'>,
-  now: number,
-): string {
-  if (job.state === 'waiting') return job.waitKind === 'timer' || job.waitKind === 'child' ? 'waiting' : job.waitKind!
-  if (job.state === 'cancelling') return 'cancelling'
-  if (job.state === 'running') return 'running'
-  if (job.startedAt === null) return job.runAt > now ? 'scheduled' : 'queued'
-  return job.errors + job.losses > 0 ? 'retrying' : 'running'
 }

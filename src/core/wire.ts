@@ -2,7 +2,7 @@
  * The JSON that travels: what a reader of the HTTP API, the client and the CLI sees. Types only.
  * Instants are RFC 3339 UTC with milliseconds; durations are `…Ms`; nullable members are present with null.
  */
-import type { Actor, ErrorInfo, Status } from './job.js'
+import type { Actor, ErrorInfo, Origin, Person, Status } from './job.js'
 import type { Json } from './json.js'
 
 export interface WireProgress {
@@ -21,6 +21,8 @@ export interface WireProgress {
 export interface WireError {
   code: string
   class: ErrorInfo['class']
+  /** Where it came from: system, model, policy, input, engine; null for ends that are no failure. */
+  origin: Origin | null
   message: string
   messages: string[]
   step: string | null
@@ -93,6 +95,8 @@ export interface WireJob {
   revision: number
   pollAfterMs: number | null
   createdBy: Actor
+  /** The person it is done for. */
+  onBehalfOf: Person | null
   traceparent: string | null
   links: { self: string; result: string; stream: string; history: string }
   ops?: WireOps
@@ -114,11 +118,14 @@ export interface WireOps {
 export interface WireStep {
   /** Path and counter: `fetch`, `charge#2`, `recognize/fast`. */
   name: string
-  kind: 'step' | 'process' | 'first'
+  kind: 'step' | 'process' | 'first' | 'stage' | 'decision' | 'timer' | 'signal' | 'callback' | 'approval' | 'child'
   attempt: number
   startedAt: string
   endedAt: string
   bytes: number
+  effect: 'read' | 'idempotent' | 'once' | null
+  /** What became of its undo: `due` until the job completes or it is undone. */
+  undo: 'due' | 'undone' | 'by-hand' | 'reused' | null
   info: Json
 }
 
@@ -232,6 +239,9 @@ export interface WireApiKey {
   name: string
   scopes: string[]
   types: string[] | null
+  person: Person | null
+  groups: string[] | null
+  maxRisk: string | null
   createdAt: string
   expiresAt: string | null
   lastUsedAt: string | null

@@ -2,8 +2,12 @@
  * What a handler gets: the `job` object. Types only; the worker makes it. Every call says what is memoized and what
  * happens when the attempt is interrupted.
  */
+import type { RetryPolicy } from '../core/backoff.js'
 import type { ErrorRule } from '../core/classify.js'
 import type { Duration } from '../core/duration.js'
+import type { Actor, FinalState, Person } from '../core/job.js'
+import type { Contract, JobDefinition } from './define-job.js'
+import type { AnySchema, InputOf, OutputOf } from './schema.js'
 
 /** Handed to the function of a step. */
 export interface StepContext {
@@ -11,9 +15,15 @@ export interface StepContext {
   signal: AbortSignal
   /** 1 for the first attempt of the job. */
   attempt: number
-  /** Stable idempotency key of this step: the same in every attempt and replay. Hand it to the far side. */
+  /**
+   * Stable idempotency key of this step, the same in every attempt, in replays, and in other jobs of the same business
+   * operation (`operationKey`). Hand it to the far side.
+   */
   key: string
 }
+
+/** What `confirm` knows of an effect whose outcome was not recorded. */
+export type Confirmation<T> = { happened: true; result: T } | { happened: false } | 'unknown'
 
 export interface StepOptions<T = unknown> {
   /** Rules tried before those of the type. */
@@ -22,6 +32,97 @@ export interface StepOptions<T = unknown> {
   timeout?: Duration
   /** Value recorded when a harmless error surfaces in the step; the handler goes on and a warning is kept. @default the error ends the attempt */
   onHarmless?: T
+  /**
+   * What a repeat would do. `read`: nothing. `idempotent`: the same, because the far side takes the key or the work is
+   * repeatable. `once`: harm; so the start is recorded first, and a start without a recorded end is confirmed or
+   * reviewed, never repeated blindly.
+   * @default 'idempotent'
+   */
+  effect?: 'read' | 'idempotent' | 'once'
+  /** Guard, run in every attempt right before the effect and never recorded: read the authoritative state again, and throw. */
+  before?: () => unknown
+  /** Asks the far side whether the effect of a `once` step has happened. Without it, or on 'unknown', a person is asked. */
+  confirm?: (context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>
+  /** Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. */
+  undo?: (value: T, context: StepContext) => unknown
+  /** Budget and backoff for errors of this step. @default the stage's, then the type's */
+  retry?: RetryPolicy
+}
+
+export interface StageOptions {
+  /** Queue that does this stage; the job moves there, and only workers that serve it run the stage. @default the job's queue */
+  queue?: string
+  /** Budget and backoff for errors in this stage, counted from its start. @default the type's */
+  retry?: RetryPolicy
+  /** One attempt of this stage; a longer one is stopped and counts as transient. @default none of its own */
+  timeout?: Duration
+}
+
+export interface WaitOptions {
+  /** Ends the wait without a value. @default none */
+  timeout?: Duration
+}
+
+/** What a wait for a signal gave. */
+export type Received<T> =
+  | { timedOut: false; payload: T; by: Actor | null }
+  | { timedOut: true; payload: null; by: null }
+
+export interface Callback<T = unknown> {
+  /** Where somebody else ends the wait, once: POST with `{ outcome, payload | error }`. Whoever has it, may. */
+  url: string
+  /** Waits for it. */
+  result(): Promise<CallbackResult<T>>
+}
+export type CallbackResult<T> =
+  | { outcome: 'completed'; payload: T }
+  | { outcome: 'failed'; error: { code: string; message: string } }
+  | { outcome: 'timeout' }
+
+export interface CallOptions {
+  /** Name of the step. @default the child's type */
+  name?: string
+  /** The longest a parent waits; then the child is cancelled. @default '7d' */
+  timeout?: Duration
+  /** `throw`: a child that did not complete fails the parent (ChildFailed, permanent). `return`: the parent gets how it ended. @default 'throw' */
+  onFailure?: 'throw' | 'return'
+  /** What becomes of the child when the parent ends first. @default 'cancel' */
+  onParentEnd?: 'cancel' | 'leave'
+  /** @default the parent's */
+  priority?: number
+  tags?: string[]
+  operationKey?: string
+}
+/** How a child ended, with `onFailure: 'return'`. */
+export type ChildEnd<T> =
+  | { status: 'completed'; id: string; result: T; error: null }
+  | {
+      status: Exclude<FinalState, 'completed'> | 'timeout'
+      id: string
+      result: null
+      error: { code: string; message: string }
+    }
+
+export interface MapOptions<Item> {
+  /** Items at once. @default 4 */
+  concurrency?: number
+  /** Name of an item, part of what is recorded; must not change between attempts. @default its index */
+  key?: (item: Item, index: number) => string
+  /** So many items may fail for good, each as a warning and a null; a share below 1 is of all items. @default 0 */
+  tolerate?: number
+}
+
+/** An entry of the decision log of an AI step: what decided, with what, on which path. */
+export interface DecisionEntry {
+  model: string
+  /** Version of the model, or of the prompt and model together. */
+  version: string
+  /** Tools it used; an empty list says that it used none. */
+  tools: readonly string[]
+  /** The path taken, e.g. `propose/policy-check`. */
+  path: string
+  /** Whatever else should be found again: scores, prompt ids. JSON. */
+  [more: string]: unknown
 }
 
 export interface ProcessOptions<T> {
@@ -81,7 +182,7 @@ export interface JobLog {
   error(message: string, data?: unknown): void
 }
 
-export interface JobContext<Input> {
+export interface JobContext<Input, C extends Contract = Contract> {
   readonly id: string
   readonly type: string
   readonly tenant: string
@@ -90,6 +191,10 @@ export interface JobContext<Input> {
   readonly attempt: number
   readonly groupId: string | null
   readonly operationKey: string | null
+  /** The person it is done for; null when the submit named none. */
+  readonly onBehalfOf: Person | null
+  /** What that person was allowed when the job was submitted. */
+  readonly permissions: readonly string[]
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
   /** Aborts on cancel, deadline, attempt timeout and a lost lease; hand it to fetch and friends. */
@@ -99,7 +204,11 @@ export interface JobContext<Input> {
 
   /** Runs `fn` once and records its value under `name` (a second `charge` is `charge#2`); later attempts get the record. */
   step<T>(name: string, fn: (context: StepContext) => T | Promise<T>, options?: StepOptions<T>): Promise<T>
-  /** Runs `fn` in every attempt: for state that must be read again before acting. Only its digest is logged. */
+  /**
+   * Runs `fn` in every attempt: for state that must be read again before acting. Only its digest is logged. A read named
+   * `permissions` that gives a list of texts is asked again before every `once` effect; a permission that is gone since
+   * the submit blocks the job for review.
+   */
   read<T>(name: string, fn: () => T | Promise<T>): Promise<T>
   /** Tries the engines in order: the next one on `permanent`, stop on `transient` and `review`. Records which one did it. */
   first<T>(
@@ -109,8 +218,43 @@ export interface JobContext<Input> {
   ): Promise<{ engine: string; value: T }>
   /** Runs a supervised child process and records its parsed value like a step. */
   process<T = string>(name: string, options: ProcessOptions<T>): Promise<T>
+  /**
+   * A recovery boundary: its value is recorded as one; with another `queue` the job moves there first, and a worker
+   * that does not serve that queue never runs it.
+   */
+  stage<T>(name: C['stages'], fn: () => T | Promise<T>): Promise<T>
+  stage<T>(name: C['stages'], options: StageOptions, fn: () => T | Promise<T>): Promise<T>
+  /** Goes on after `duration`, over restarts, without a worker. */
+  sleep(name: string, duration: Duration): Promise<void>
+  /** Goes on when the signal is there. One that came early is waiting in the job's mailbox. */
+  waitFor<S extends keyof C['signals'] & string>(
+    signal: S,
+    options?: WaitOptions,
+  ): Promise<Received<OutputOf<C['signals'][S]>>>
+  /** A URL with which somebody else ends a wait, once. It can be used from the moment it is handed out. */
+  callback<T = unknown>(name: string, options?: WaitOptions): Promise<Callback<T>>
+  /** A child job; the parent holds no worker while it waits. `Promise.all` over it is a fan-out. */
+  call<I extends AnySchema, O extends AnySchema>(
+    child: JobDefinition<I, O, any>,
+    input: InputOf<I>,
+    options: CallOptions & { onFailure: 'return' },
+  ): Promise<ChildEnd<OutputOf<O>>>
+  call<I extends AnySchema, O extends AnySchema>(
+    child: JobDefinition<I, O, any>,
+    input: InputOf<I>,
+    options?: CallOptions,
+  ): Promise<OutputOf<O>>
+  /** Each item as a step of its own, some at a time. A tolerated failure is null, with a warning. */
+  map<Item, T>(
+    name: string,
+    items: readonly Item[],
+    fn: (item: Item, context: StepContext & { index: number }) => T | Promise<T>,
+    options?: MapOptions<Item>,
+  ): Promise<(T | null)[]>
+  /** Puts an entry into the decision log; the same call in a later attempt is the same entry. @throws UntildoneError decision-incomplete */
+  decision(entry: DecisionEntry): void
   /** What people see. Stored at most once a second; the last value always is. */
-  progress(stage: string | null, update?: ProgressUpdate): void
+  progress(stage: C['stages'] | null, update?: ProgressUpdate): void
   /** A harmless note: the job may complete, with this warning on it. */
   warn(code: string, message: string): void
   /** Attempt log, for operators. */

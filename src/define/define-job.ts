@@ -9,17 +9,47 @@ import { UntildoneError } from '../core/errors.js'
 import type { JobContext } from './context.js'
 import { type AnySchema, describeSchema, type InputOf, type OutputOf } from './schema.js'
 
+const VERSION = /^[A-Za-z0-9._+-]{1,64}$/
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/
 
-export interface DefineOptions<I extends AnySchema, O extends AnySchema> {
+/** What a definition promises besides input and output; the types of handler calls come from it. */
+export interface Contract {
+  stages: string
+  approvals: Record<string, AnySchema>
+  signals: Record<string, AnySchema>
+}
+type StageSpec = string | { name: string; label: string }
+type StageName<S> = S extends string ? S : S extends { name: infer N extends string } ? N : never
+/** The contract of a definition: undeclared stages may have any name, undeclared approvals and signals do not exist. */
+export interface ContractOf<
+  S extends readonly StageSpec[] | undefined,
+  A extends Record<string, AnySchema>,
+  G extends Record<string, AnySchema>,
+> extends Contract {
+  stages: S extends readonly StageSpec[] ? StageName<S[number]> : string
+  approvals: A
+  signals: G
+}
+
+export interface DefineOptions<
+  I extends AnySchema,
+  O extends AnySchema,
+  S extends readonly StageSpec[] | undefined = readonly StageSpec[] | undefined,
+  A extends Record<string, AnySchema> = Record<string, AnySchema>,
+  G extends Record<string, AnySchema> = Record<string, AnySchema>,
+> {
   input: I
   /** @default anything that JSON can hold */
   output?: O
   /** For people; the name is an address, not a text. */
   title?: string
   description?: string
-  /** What progress shows, in order. */
-  stages?: readonly (string | { name: string; label: string })[]
+  /** What progress shows, in order; `job.stage` takes only these. */
+  stages?: S
+  /** Gates at which people decide: name → schema of the data that an approver may edit. */
+  approvals?: A
+  /** Signals that a job of this type may be sent: name → schema of the payload. */
+  signals?: G
   /** For schema libraries that cannot emit JSON Schema. */
   jsonSchema?: { input?: Record<string, unknown>; output?: Record<string, unknown> }
 }
@@ -29,6 +59,14 @@ export type Completion = { mode: 'wait'; upTo: Duration } | { mode: 'staged' } |
 export interface HandlerOptions<Input, Output> {
   /** Version of this handler's code; shown with each job. */
   version?: string
+  /** A job stays with workers of the version it was submitted to. @default false: names decide, any version goes on with it */
+  pin?: boolean
+  /**
+   * Brings the input of a job that was accepted under another version or schema to the present one; what it gives must
+   * pass the present schema, else the job is blocked (`code-changed`). Also asked for submits that name an older
+   * `typeVersion`.
+   */
+  upgrade?: (input: unknown, fromVersion: string | null) => unknown
   /** Named lane with its own capacity. @default 'default' */
   queue?: string
   /** @default until({ within: '24h' }) */
@@ -61,28 +99,37 @@ export interface Stage {
 }
 
 /** The shared half of a job type. */
-export interface JobDefinition<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
+export interface JobDefinition<
+  I extends AnySchema = AnySchema,
+  O extends AnySchema = AnySchema,
+  C extends Contract = Contract,
+> {
   readonly name: string
   readonly title: string | null
   readonly description: string | null
   readonly input: I
   readonly output: O | null
   readonly stages: readonly Stage[]
+  readonly approvals: Readonly<C['approvals']>
+  readonly signals: Readonly<C['signals']>
+  readonly '~contract'?: C
   /** JSON Schema 2020-12 of input and output. */
   readonly inputSchema: Record<string, unknown>
   readonly outputSchema: Record<string, unknown>
   /** The server half. A job file exports what this returns. */
-  handler(fn: HandlerFn<I, O>): JobHandler<I, O>
-  handler(options: HandlerOptions<OutputOf<I>, OutputOf<O>>, fn: HandlerFn<I, O>): JobHandler<I, O>
+  handler(fn: HandlerFn<I, O, C>): JobHandler<I, O>
+  handler(options: HandlerOptions<OutputOf<I>, OutputOf<O>>, fn: HandlerFn<I, O, C>): JobHandler<I, O>
 }
 
-type HandlerFn<I extends AnySchema, O extends AnySchema> = (
-  job: JobContext<OutputOf<I>>,
+type HandlerFn<I extends AnySchema, O extends AnySchema, C extends Contract> = (
+  job: JobContext<OutputOf<I>, C>,
 ) => Promise<InputOf<O>> | InputOf<O>
 
 /** Options with defaults filled in and durations in milliseconds. */
 export interface HandlerSettings {
   version: string | null
+  pin: boolean
+  upgrade: ((input: unknown, fromVersion: string | null) => unknown) | null
   queue: string
   retry: RetryPolicy
   attemptTimeoutMs: number
@@ -99,9 +146,9 @@ export interface HandlerSettings {
 
 export interface JobHandler<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
   readonly [HANDLER]: true
-  readonly definition: JobDefinition<I, O>
+  readonly definition: JobDefinition<I, O, any>
   readonly settings: HandlerSettings
-  readonly run: (job: JobContext<any>) => unknown
+  readonly run: (job: JobContext<any, any>) => unknown
 }
 
 const HANDLER = Symbol.for('untildone.handler')
@@ -119,10 +166,13 @@ export function isJobHandler(value: unknown): value is JobHandler {
  * export const greetHandler = greet.handler(async (job) => ({ text: `Hello ${job.input.name}` }))
  * @throws UntildoneError `bad-definition`, `schema-not-describable`
  */
-export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(
-  name: string,
-  options: DefineOptions<I, O>,
-): JobDefinition<I, O> {
+export function defineJob<
+  I extends AnySchema,
+  O extends AnySchema = AnySchema,
+  const S extends readonly StageSpec[] | undefined = undefined,
+  A extends Record<string, AnySchema> = Record<never, never>,
+  G extends Record<string, AnySchema> = Record<never, never>,
+>(name: string, options: DefineOptions<I, O, S, A, G>): JobDefinition<I, O, ContractOf<S, A, G>> {
   if (!NAME.test(name))
     throw bad(
       `"${name}" is not a usable job name: use letters, digits, ".", "_" and "-", 1 to 128 characters, with a letter or digit at both ends.`,
@@ -131,18 +181,25 @@ export function defineJob<I extends AnySchema, O extends AnySchema = AnySchema>(
   const stages = (options.stages ?? []).map((stage) =>
     typeof stage === 'string' ? { name: stage, label: labelOf(stage) } : stage,
   )
-  const definition: JobDefinition<I, O> = {
+  for (const kind of ['approvals', 'signals'] as const) {
+    for (const given of Object.keys(options[kind] ?? {}))
+      if (!NAME.test(given)) throw bad(`Job "${name}": "${given}" is not a usable name in ${kind}.`)
+  }
+  type Fn = HandlerFn<I, O, ContractOf<S, A, G>>
+  const definition: JobDefinition<I, O, ContractOf<S, A, G>> = {
     name,
     title: options.title ?? null,
     description: options.description ?? null,
     input: options.input,
     output: options.output ?? null,
     stages,
+    approvals: options.approvals ?? ({} as A),
+    signals: options.signals ?? ({} as G),
     inputSchema: describeSchema(options.input, 'input', options.jsonSchema?.input, `Input of job "${name}"`),
     outputSchema: options.output
       ? describeSchema(options.output, 'output', options.jsonSchema?.output, `Output of job "${name}"`)
       : {},
-    handler(first: HandlerOptions<any, any> | HandlerFn<I, O>, second?: HandlerFn<I, O>): JobHandler<I, O> {
+    handler(first: HandlerOptions<any, any> | Fn, second?: Fn): JobHandler<I, O> {
       const run = typeof first === 'function' ? first : second
       if (typeof run !== 'function') throw bad(`Job "${name}": handler() needs a function.`)
       return { [HANDLER]: true, definition, settings: settle(name, typeof first === 'function' ? {} : first), run }
@@ -160,6 +217,9 @@ function settle(name: string, options: HandlerOptions<any, any>): HandlerSetting
   }
   if (options.queue !== undefined && !NAME.test(options.queue))
     throw bad(`Job "${name}": "${options.queue}" is not a usable queue name.`)
+  if (options.pin && !options.version) throw bad(`Job "${name}": pin needs a version.`)
+  if (options.version !== undefined && !VERSION.test(options.version))
+    throw bad(`Job "${name}": "${options.version}" is not a usable version: letters, digits, ".", "_", "+" and "-".`)
   for (const [i, rule] of (options.errors ?? []).entries()) {
     if ((rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) === undefined)
       throw bad(`Job "${name}": errors[${i}] has no condition; give match, code, status, exit or signal.`)
@@ -168,6 +228,8 @@ function settle(name: string, options: HandlerOptions<any, any>): HandlerSetting
     const completion = options.completion ?? { mode: 'background' }
     return {
       version: options.version ?? null,
+      pin: options.pin ?? false,
+      upgrade: options.upgrade ?? null,
       queue: options.queue ?? 'default',
       retry: options.retry ?? until(),
       attemptTimeoutMs: parseDuration(options.timeout?.attempt ?? '1h', 'timeout.attempt'),

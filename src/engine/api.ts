@@ -3,7 +3,7 @@
  * Types only. Every method checks the caller's rights and throws UntildoneError with a code of the registry.
  */
 import type { Clock } from '../core/clock.js'
-import type { Actor, Status } from '../core/job.js'
+import type { Actor, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
 import type {
   WireApiKey,
@@ -40,6 +40,11 @@ export interface Caller {
   scopes: readonly Scope[]
   /** Job types this key may use (`ocr.*` allowed); null = all. */
   types: readonly string[] | null
+  /** The person behind the credential; absent: the actor stands for itself. */
+  person?: Person | null
+  groups?: readonly string[]
+  /** Highest risk it may approve; absent: any. */
+  maxRisk?: string | null
   requestId?: string
 }
 
@@ -54,6 +59,11 @@ export interface SubmitBody {
   deadlineAt?: string | null
   tags?: string[]
   metadata?: Record<string, string>
+  /** The person it is done for, and what they are allowed now. */
+  onBehalfOf?: Person | null
+  permissions?: string[]
+  /** Version of the definition that the caller was built against; older input is upgraded by the type. */
+  typeVersion?: string | null
   /** W3C trace context; the server takes it from the header. */
   traceparent?: string | null
 }
@@ -115,6 +125,12 @@ export interface KeyRequest {
   name: string
   scopes: Scope[]
   types?: string[] | null
+  /** Whose key it is; two-person rules compare persons, never keys. @default the key stands for itself */
+  person?: Person | null
+  /** Groups of that person, for approvals that need one of them. */
+  groups?: string[] | null
+  /** Highest risk it may approve. @default any */
+  maxRisk?: 'low' | 'medium' | 'high' | null
   expiresAt?: string | null
 }
 

@@ -27,6 +27,8 @@ export interface EngineOptions {
   /** Word in the API keys made here, e.g. `live` or `dev`. */
   env: string
   onSubmitting: (lane: string, runAt: number) => void
+  /** Where this server is reached from outside. */
+  publicUrl: string
 }
 
 /** What the worker and the composition root need besides the public use cases. */
@@ -42,6 +44,7 @@ export interface EngineInside {
 export async function createEngine(options: EngineOptions): Promise<Engine & EngineInside> {
   const { store, registry, clock, entropy } = options
   const waiters = new Waiters()
+  const secret = await store.secret()
   const parts = new EngineParts(
     store,
     registry,
@@ -49,8 +52,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     clock,
     entropy,
     waiters,
-    new Cursors(await store.secret()),
+    new Cursors(secret),
     options.onSubmitting,
+    secret,
+    options.publicUrl.replace(/\/+$/, ''),
   )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
   store.onChange((changes: readonly Change[]) => {

@@ -42,6 +42,9 @@ export class Keys {
       name: request.name,
       scopes: request.scopes,
       types: request.types ?? null,
+      person: request.person ?? null,
+      groups: request.groups ?? null,
+      maxRisk: request.maxRisk ?? null,
       expiresAt: request.expiresAt ? Date.parse(request.expiresAt) : null,
     })
   }
@@ -49,7 +52,7 @@ export class Keys {
   private async mint(
     caller: Caller,
     action: string,
-    wanted: Pick<ApiKeyRow, 'name' | 'types' | 'expiresAt'> & { scopes: string[] },
+    wanted: Pick<ApiKeyRow, 'name' | 'types' | 'person' | 'groups' | 'maxRisk' | 'expiresAt'> & { scopes: string[] },
   ): Promise<WireApiKey> {
     const { entropy, store } = this.parts
     const short = entropy
@@ -90,6 +93,9 @@ export class Keys {
       name: old.name,
       scopes: old.scopes,
       types: old.types,
+      person: old.person,
+      groups: old.groups,
+      maxRisk: old.maxRisk,
       expiresAt: old.expiresAt,
     })
     const ends = this.parts.store.now() + overlapMs
@@ -153,6 +159,9 @@ export class Keys {
       actor: { kind: 'apiKey', id: row.id, name: row.name },
       scopes: row.scopes as Scope[],
       types: row.types,
+      ...(row.person ? { person: row.person } : {}),
+      ...(row.groups ? { groups: row.groups } : {}),
+      ...(row.maxRisk ? { maxRisk: row.maxRisk } : {}),
     }
     return { caller, until: Math.min(now + CACHE_MS, row.expiresAt ?? Number.POSITIVE_INFINITY) }
   }
@@ -164,6 +173,9 @@ function wireKey(row: ApiKeyRow): WireApiKey {
     name: row.name,
     scopes: row.scopes,
     types: row.types,
+    person: row.person,
+    groups: row.groups,
+    maxRisk: row.maxRisk,
     createdAt: iso(row.createdAt),
     expiresAt: iso(row.expiresAt),
     lastUsedAt: iso(row.lastUsedAt),

@@ -6,7 +6,7 @@ import { UntildoneError } from '../core/errors.js'
 import { type LiveJob, partsOf } from '../core/job.js'
 import type { WireJob } from '../core/wire.js'
 import type { FileBytes } from '../stores/files.js'
-import { isTombstone, type Store, type StoredJob } from '../stores/store.js'
+import { isTombstone, type Store, type StoredJob, type WaitRow } from '../stores/store.js'
 import type { Caller, Include } from './api.js'
 import type { Cursors } from './cursor.js'
 import type { Registry } from './registry.js'
@@ -27,7 +27,20 @@ export class EngineParts {
     readonly cursors: Cursors,
     /** Tells the worker that a job is on its way into this lane, so that its claim can share the commit. A hint. */
     readonly onSubmitting: (lane: string, runAt: number) => void,
+    /** Random and lasting: callback tokens are made of it, so that none is stored. */
+    private readonly secret: string,
+    /** Where this server is reached from outside; without a slash at the end. */
+    public publicUrl: string,
   ) {}
+
+  /** Told when the time of an approval is over. */
+  onApprovalDue: (wait: WaitRow) => Promise<void> = () => Promise.resolve()
+
+  /** The capability of one callback: the same whenever it is asked for, known to nobody who has not been told. */
+  callbackOf(jobId: string, key: string): { url: string; token: string; hash: string } {
+    const token = this.entropy.sha256(`${this.secret}\ncallback\n${jobId}\n${key}`)
+    return { url: `${this.publicUrl}/v1/callbacks/${token}`, token, hash: this.entropy.sha256(token) }
+  }
 
   /** When a finished job may go: after its type's retention, or the default when this process does not have the type. */
   readonly expiresAt = (finishedAt: number, live: LiveJob): number => {

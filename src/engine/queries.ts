@@ -240,6 +240,8 @@ export class Queries {
       startedAt: iso(step.startedAt),
       endedAt: iso(step.endedAt),
       bytes: step.result?.length ?? 0,
+      effect: step.effect ?? null,
+      undo: step.undo ?? null,
       info: step.info === null ? null : parseJson(step.info),
     }))
   }
@@ -366,7 +368,7 @@ function entryOf(jobId: string, entry: StoredHistory, previous: StoredHistory | 
     attempt: entry.attempt,
     step: error?.step ?? null,
     decision: error?.rule ? { rule: error.rule, path: [`${error.code} → ${error.class ?? entry.state}`] } : null,
-    context: null,
+    context: entry.details,
     reason: entry.reason,
     hash: entry.hash,
     prevHash: entry.prevHash,

@@ -2,7 +2,7 @@
  * The job types of this process: handlers by name, their compiled validators and their page in the catalogue.
  */
 import { UntildoneError } from '../core/errors.js'
-import type { Json } from '../core/json.js'
+import { canonicalJson, type Json } from '../core/json.js'
 import type { WireJobType } from '../core/wire.js'
 import { isJobHandler, type JobHandler } from '../define/define-job.js'
 import { filesIn } from '../define/file.js'
@@ -17,6 +17,8 @@ export interface RegisteredType {
   output: Validator
   /** File ids in an input or result of this type. */
   filesIn: (side: 'input' | 'output', value: unknown) => string[]
+  /** What the input schema is recognised by: a job carries the one it was accepted under. */
+  schema: (sha256: (text: string) => string) => string
 }
 
 const FILE_MARK = '"untildone-file"'
@@ -42,6 +44,7 @@ export class Registry {
         input: JSON.stringify(definition.inputSchema).includes(FILE_MARK),
         output: JSON.stringify(definition.outputSchema).includes(FILE_MARK),
       }
+      let hash: string | undefined
       types.set(definition.name, {
         name: definition.name,
         handler,
@@ -49,6 +52,7 @@ export class Registry {
         output: validatorOf(definition.output),
         filesIn: (side, value) =>
           marked[side] ? filesIn(side === 'input' ? definition.inputSchema : definition.outputSchema, value) : [],
+        schema: (sha256) => (hash ??= sha256(canonicalJson(definition.inputSchema as Json)).slice(0, 16)),
       })
     }
     this.types = types

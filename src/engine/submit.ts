@@ -3,10 +3,11 @@
  * answered before the commit.
  */
 import { type FieldError, UntildoneError } from '../core/errors.js'
-import { type JobRecord, laneOf, levelOf } from '../core/job.js'
-import { canonicalJson } from '../core/json.js'
+import { type JobRecord, laneOf, levelOf, TIES } from '../core/job.js'
+import { canonicalJson, type Json } from '../core/json.js'
 import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
+import type { CallOptions } from '../define/context.js'
 import { isTombstone, type NewJob } from '../stores/store.js'
 import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
 import type { EngineParts } from './parts.js'
@@ -172,7 +173,7 @@ export class Submission {
         `Jobs of type "${type.name}" are only taken with an Idempotency-Key.`,
       )
     refuseNul(body, at)
-    const checked = await type.input(body.input)
+    const checked = await type.input(await this.upgraded(type, body))
     if (!checked.ok) {
       throw new UntildoneError(
         'input-invalid',
@@ -208,7 +209,7 @@ export class Submission {
       operationKey: body.operationKey ?? null,
       parentId: null,
       replayOf: null,
-      options: optionsOf(body),
+      options: { ...optionsOf(body), schema: type.schema(entropy.sha256) },
       createdBy: caller.actor,
       createdAt: now,
       runAt,
@@ -216,7 +217,8 @@ export class Submission {
     }
     const p95 = this.parts.registry.expectations.of(type.name).p95Ms
     const patience = settings.targetMs ?? (p95 !== null && p95 >= LATE_FROM_MS ? p95 : null)
-    const live = newLive(id, laneOf(settings.queue, type.name, caller.tenant), levelOf(priority), now, {
+    const lane = laneOf(settings.queue, type.name, caller.tenant, settings.pin ? settings.version : null)
+    const live = newLive(id, lane, levelOf(priority), now, {
       runAt,
       deadlineAt,
       escalateAt: patience === null ? null : Math.max(now, runAt ?? 0) + patience,
@@ -228,6 +230,50 @@ export class Submission {
       files: type.filesIn('input', checked.value),
       idempotency: keyed,
     }
+  }
+
+  /** What a producer built against an older definition sends is brought to the present form before it is judged. */
+  private async upgraded(type: RegisteredType, { input, typeVersion }: SubmitBody): Promise<Json> {
+    const { upgrade, version } = type.handler.settings
+    if (!upgrade || !typeVersion || typeVersion === version) return input
+    try {
+      return (await upgrade(input, typeVersion)) as Json
+    } catch (error) {
+      throw new UntildoneError(
+        'input-invalid',
+        `Input for "${type.name}" of version ${typeVersion} could not be upgraded: ${error instanceof Error ? error.message : error}. Nothing was stored.`,
+        { errors: [{ pointer: '/input', code: 'not-upgradable', message: 'does not fit the version it names' }] },
+      )
+    }
+  }
+
+  /**
+   * The rows of a child job, created for whoever created the parent. Only its parent's wait stores it.
+   * @param key the wait of the parent; a parent has one child per wait, however often it asks
+   */
+  async child(parent: JobRecord, key: string, type: string, input: unknown, options: CallOptions): Promise<NewJob> {
+    const caller: Caller = { tenant: parent.tenant, actor: parent.createdBy, scopes: ['admin'], types: null }
+    const body: SubmitBody = {
+      type,
+      input: input as Json,
+      groupId: parent.groupId,
+      priority: options.priority ?? parent.priority,
+      ...(options.tags ? { tags: options.tags } : {}),
+      ...(options.operationKey ? { operationKey: options.operationKey } : {}),
+      ...(parent.options.traceparent ? { traceparent: parent.options.traceparent } : {}),
+    }
+    const keyed = { operation: 'child', key: `${parent.id}/${key}`, fingerprint: '' }
+    const job = await this.prepare(caller, body, keyed, '')
+    const { onBehalfOf, permissions, rootId } = parent.options
+    job.record.parentId = parent.id
+    Object.assign(job.record.options, {
+      rootId: rootId ?? parent.id,
+      child: { key, onParentEnd: options.onParentEnd ?? 'cancel' },
+      ...(onBehalfOf ? { onBehalfOf } : {}),
+      ...(permissions ? { permissions } : {}),
+    })
+    job.live.ties |= TIES.parent
+    return job
   }
 
   private typeOf(caller: Caller, body: SubmitBody, at: string): RegisteredType {
@@ -246,7 +292,16 @@ export class Submission {
 
   private fresh({ record, live }: NewJob): WireJob {
     return viewOf(
-      { record, live, outcome: null, progress: null, warnings: [], supersededBy: null },
+      {
+        record,
+        live,
+        outcome: null,
+        progress: null,
+        warnings: [],
+        supersededBy: null,
+        compensatedBy: null,
+        resolution: null,
+      },
       live.changedAt,
       this.parts.registry.viewOf(record.type),
     )
@@ -299,5 +354,7 @@ function optionsOf(body: SubmitBody): JobRecord['options'] {
     ...(body.tags?.length ? { tags: [...new Set(body.tags)] } : {}),
     ...(body.metadata && Object.keys(body.metadata).length > 0 ? { metadata: body.metadata } : {}),
     ...(body.traceparent ? { traceparent: body.traceparent } : {}),
+    ...(body.onBehalfOf ? { onBehalfOf: body.onBehalfOf } : {}),
+    ...(body.permissions ? { permissions: body.permissions } : {}),
   }
 }

@@ -62,12 +62,18 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     tags: record.options.tags ?? [],
     metadata: record.options.metadata ?? {},
     parentId: record.parentId,
-    rootId: null,
+    rootId: record.options.rootId ?? null,
     replayOf: record.replayOf,
     supersededBy: stored.supersededBy,
-    compensates: null,
-    compensatedBy: null,
-    resolution: null,
+    compensates: record.options.compensates ?? null,
+    compensatedBy: stored.compensatedBy,
+    resolution: stored.resolution && {
+      kind: stored.resolution.kind,
+      reason: stored.resolution.reason,
+      by: stored.resolution.by,
+      at: iso(stored.resolution.at),
+      jobId: stored.resolution.otherId,
+    },
     priority: record.priority,
     runAt: iso(record.runAt),
     deadlineAt: iso(record.deadlineAt),
@@ -83,6 +89,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     revision: outcome ? outcome.revision : live!.revision,
     pollAfterMs: done ? null : pollAfterMs(record.createdAt, live!, status, expectedDoneAt, now),
     createdBy: record.createdBy,
+    onBehalfOf: record.options.onBehalfOf ?? null,
     traceparent: record.options.traceparent ?? null,
     links: { self, result: `${self}/result`, stream: `${self}/events/stream`, history: `${self}/history` },
   }
@@ -96,6 +103,7 @@ export function errorOf(error: ErrorInfo): WireError {
   return {
     code: error.code,
     class: error.class,
+    origin: error.origin ?? null,
     message: error.message,
     messages: error.messages,
     step: error.step,
@@ -122,13 +130,19 @@ function resultInfo({ outcome }: StoredJob): WireJob['resultInfo'] {
 function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
   const kind =
     live.waitKind === 'approval' || live.waitKind === 'signal' || live.waitKind === 'pause' ? live.waitKind : 'review'
-  const title = live.why?.error?.message ?? 'A person must decide how to go on.'
+  const { error, wait, pause } = live.why ?? {}
+  const title =
+    kind === 'review'
+      ? (error?.message ?? 'A person must decide how to go on.')
+      : kind === 'pause'
+        ? `Paused by ${pause?.by.name ?? pause?.by.id ?? 'an operator'}${pause?.reason ? `: ${pause.reason}` : '.'}`
+        : (wait?.title ?? 'Waiting for somebody outside.')
   return {
     kind,
-    id: `${live.id}:${live.version}`,
+    id: wait && kind !== 'review' && kind !== 'pause' ? wait.id : `${live.id}:${live.version}`,
     title,
     since: iso(live.changedAt),
-    dueAt: iso(live.deadlineAt),
+    dueAt: iso(wait?.dueAt ?? live.deadlineAt),
     href: `/v1/jobs/${live.id}`,
   }
 }

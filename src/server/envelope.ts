@@ -39,6 +39,28 @@ const CHECKS: Record<string, Check> = {
         add(errors, `${pointer}/${i}`, 'range', 'must have 1 to 64 characters')
     })
   },
+  onBehalfOf: (value, pointer, errors) => {
+    if (value === null) return
+    if (!isObject(value))
+      return add(errors, pointer, 'type', 'must be an object like {"id":"u-1","name":"Ada"} or null')
+    unknownMembers(value, ['id', 'name'], pointer, errors)
+    if (typeof value.id !== 'string' || value.id.length < 1 || value.id.length > 200)
+      add(errors, `${pointer}/id`, 'range', 'must be text of 1 to 200 characters')
+    if (value.name !== undefined && (typeof value.name !== 'string' || value.name.length > 200))
+      add(errors, `${pointer}/name`, 'range', 'must be text of at most 200 characters')
+  },
+  permissions: (value, pointer, errors) => {
+    if (!Array.isArray(value)) return add(errors, pointer, 'type', 'must be a list of texts')
+    if (value.length > 100) add(errors, pointer, 'too-many', 'must have at most 100 permissions')
+    value.forEach((permission, i) => {
+      if (typeof permission !== 'string' || permission.length < 1 || permission.length > 200)
+        add(errors, `${pointer}/${i}`, 'range', 'must be text of 1 to 200 characters')
+    })
+  },
+  typeVersion: (value, pointer, errors) => {
+    if (value !== null && (typeof value !== 'string' || value.length < 1 || value.length > 64))
+      add(errors, pointer, 'range', 'must be text of 1 to 64 characters, or null')
+  },
   metadata: (value, pointer, errors) => {
     if (!isObject(value)) return add(errors, pointer, 'type', 'must be an object of texts')
     const names = Object.keys(value)

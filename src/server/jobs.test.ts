@@ -196,6 +196,7 @@ describe('GET /v1/jobs/{id}/result', () => {
     const error = {
       code: 'file-locked',
       class: 'permanent' as const,
+      origin: 'input' as const,
       message: 'The file has a password.',
       messages: [],
       step: null,

@@ -6,8 +6,23 @@
  */
 import type { Clock, Entropy } from '../core/clock.js'
 import type { AuditDraft, AuditEntry } from '../core/history.js'
-import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
+import type { Attempt, JobRecord, LiveJob, Origin, Outcome, Person, Status } from '../core/job.js'
 import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
+import type {
+  CallbackRow,
+  DecisionRow,
+  DutyRow,
+  EffectRow,
+  PauseRow,
+  ResolutionRow,
+  Settle,
+  SettleAnswer,
+  SignalAnswer,
+  SignalRow,
+  WaitRow,
+} from './waits.js'
+
+export type * from './waits.js'
 
 /** Opens a store; made by `sqlite(path)` and its siblings. */
 export interface StoreFactory {
@@ -28,6 +43,8 @@ export interface NewJob {
   } | null
   /** Files the input refers to; pinned as long as the job is kept. */
   files: readonly string[]
+  /** Steps it does not do again: the reused part of a replay, what a compensation undoes. */
+  steps?: readonly StepRow[]
 }
 
 export type Submitted =
@@ -45,14 +62,23 @@ export interface Claimed {
 /** A memoized step as stored. `result` is JSON text; undefined in the handler is stored as null. */
 export interface StepRow {
   key: string
-  kind: 'step' | 'process' | 'first'
+  kind: StepKind
   attempt: number
   startedAt: number
   endedAt: number
   result: string | null
   /** JSON text for operators: the engine taken, a child's exit; or null. */
   info: string | null
+  effect?: 'read' | 'idempotent' | 'once' | null
+  /** `due`: to be undone if the job does not complete. `reused`: another job's, which this one never undoes. */
+  undo?: 'due' | 'undone' | 'by-hand' | 'reused' | null
 }
+
+export const STEP_KINDS = [
+  ...(['step', 'process', 'first', 'stage', 'decision'] as const),
+  ...(['timer', 'signal', 'callback', 'approval', 'child'] as const),
+] as const
+export type StepKind = (typeof STEP_KINDS)[number]
 
 export interface ProgressRow {
   stage: string | null
@@ -86,6 +112,15 @@ export interface AttemptRecord {
   progress?: ProgressRow
   warnings?: WarningRow[]
   logs?: LogRow[]
+  /** What it will wait for. One whose signal or child is already there is settled in the same transaction. */
+  waits?: WaitRow[]
+  /** Child jobs, each with its wait in `waits`; a child that exists is not stored again. */
+  children?: NewJob[]
+  callbacks?: CallbackRow[]
+  effects?: EffectRow[]
+  decisions?: DecisionRow[]
+  /** Keys of steps that have been undone, or are a person's to undo. */
+  undone?: { key: string; undo: 'undone' | 'by-hand' }[]
 }
 
 /** One change of one job: the row is read, `decide` says what follows, and that is written, in one transaction. */
@@ -103,8 +138,10 @@ export interface Move {
   expiresAt?: (finishedAt: number, live: LiveJob) => number
   /** Files the result refers to. */
   files?: readonly string[]
-  /** Written in the same transaction before the move. */
+  /** Written in the same transaction. */
   record?: AttemptRecord
+  /** The waits that a `suspended` attempt cannot go on without: if one is settled already, the job wakes at once. */
+  blockedOn?: readonly string[]
   audit?: AuditDraft
   /** Given: a repeat with the same id within a day changes nothing and answers `repeated`. */
   operationId?: string
@@ -131,8 +168,13 @@ export interface Change {
   revision: number
   /** Set when the job waits in its lane: not before this instant. */
   queuedAt: number | null
-  /** The state a worker of the job must know of: a cancel was asked for. */
+  /** What a worker of the job must know of: a cancel or a pause was asked for. */
   cancelling: 'graceful' | 'force' | null
+  pausing: boolean
+  /** Set when the job waits for an instant. */
+  wakeAt: number | null
+  /** True for the end of a job on which other jobs hang. */
+  ties?: boolean
   /** How it ended and the JSON text of its result; only with `done`, and only from this process's own commits. */
   end?: {
     outcome: Outcome
@@ -149,6 +191,9 @@ export interface StoredJob {
   progress: ProgressRow | null
   warnings: WarningRow[]
   supersededBy: string | null
+  compensatedBy: string | null
+  /** The latest one. */
+  resolution: ResolutionRow | null
 }
 
 export interface StoredOutcome extends Outcome {
@@ -185,6 +230,12 @@ export interface JobFilter {
   updatedAfter?: number
   late?: boolean
   needsAttention?: boolean
+  /** With an attempt that failed for this origin. */
+  origin?: Origin
+  /** With a decision by this model (and version), or with this tool. */
+  model?: string
+  modelVersion?: string
+  tool?: string
   order: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
   /** Keyset: rows after this (order value, id). */
   after?: { value: number; id: string }
@@ -221,6 +272,12 @@ export interface ApiKeyRow {
   hash: string
   scopes: string[]
   types: string[] | null
+  /** Whose key it is: two-person rules compare persons. Null: the key stands for itself. */
+  person: Person | null
+  /** Groups of the person, for approvals that need one of them. */
+  groups: string[] | null
+  /** Highest risk it may approve; null = any. */
+  maxRisk: string | null
   createdAt: number
   expiresAt: number | null
   revokedAt: number | null
@@ -235,6 +292,8 @@ export interface WorkerRow {
   startedAt: number
   leaseUntil: number
   state: 'up' | 'draining' | 'gone'
+  /** What it takes; null for all queues. */
+  serves: { types: { name: string; version: string | null }[]; queues: string[] | null } | null
 }
 
 /** A child process group of a running attempt, for the sweep after a crash. */
@@ -267,6 +326,28 @@ export interface Store {
   /** False when the epoch is no longer the job's: then nothing was written. */
   record(record: AttemptRecord): Promise<boolean>
 
+  /** Records the value of a wait and wakes its job, once. */
+  settle(settle: Settle): Promise<SettleAnswer>
+  /** Hands a signal to the wait for it, or keeps it until somebody waits. */
+  signal(signal: SignalRow): Promise<SignalAnswer>
+  /** Waits whose time is over. */
+  dueWaits(limit: number): Promise<WaitRow[]>
+  /** Suspended jobs whose instant has come. */
+  dueWakes(limit: number): Promise<LiveJob[]>
+  /** What hangs over from commits, oldest first; `dutyDone` takes one off. */
+  duties(limit: number): Promise<DutyRow[]>
+  dutyDone(duty: DutyRow): Promise<void>
+  /** The callback of a token's hash. */
+  callback(hash: string): Promise<CallbackRow | null>
+  /** Uses it up; false when it was used before. */
+  useCallback(hash: string, answerHash: string): Promise<boolean>
+  /** What is known of an effect, in whichever job. */
+  effect(tenant: string, key: string): Promise<EffectRow | null>
+  decisions(jobId: string): Promise<DecisionRow[]>
+  waits(jobId: string): Promise<WaitRow[]>
+  /** A note on a finished job; raises its revision. False when the job is not finished. */
+  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft): Promise<boolean>
+
   /** Jobs under way whose worker's lease has ended (or whose worker is `worker`, if given). */
   orphans(limit: number, worker?: string): Promise<LiveJob[]>
   /** Unfinished jobs, not running, whose deadline has passed. */
@@ -297,6 +378,11 @@ export interface Store {
   /** Milliseconds from start to end of the latest completed jobs per type, newest first. */
   durations(perType: number): Promise<Map<string, number[]>>
 
+  readonly pauses: {
+    /** A row: from now on nothing of it is claimed. Null row: it goes on. */
+    set(row: PauseRow, on: boolean, audit: AuditDraft): Promise<void>
+    list(): Promise<PauseRow[]>
+  }
   readonly workers: {
     /** Writes the row and extends the lease; false when another process declared the worker gone. */
     beat(worker: WorkerRow): Promise<boolean>

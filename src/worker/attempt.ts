@@ -3,16 +3,30 @@
  * its handler (cancelled, drained, timed out, lease lost). Never writes without its epoch.
  */
 
-import { type Classified, classify, type ErrorRule } from '../core/classify.js'
+import type { RetryPolicy } from '../core/backoff.js'
+import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
+import { partsOf } from '../core/job.js'
 import type { RegisteredType } from '../engine/registry.js'
-import { type AttemptRecord, type Claimed, isTombstone, type StepRow, type Store } from '../stores/store.js'
+import {
+  type AttemptRecord,
+  type Claimed,
+  type EffectRow,
+  isTombstone,
+  type StepRow,
+  type Store,
+} from '../stores/store.js'
 import { Notes } from './notes.js'
+import { Parking } from './parking.js'
 import { Steps } from './steps.js'
+import { Undos } from './undo.js'
 
 /** Why an attempt was told to stop. */
 export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost'
+
+/** Grace after the signal: children get TERM, and KILL after 5 s; then the attempt ends without its handler. */
+export const LEAVE_AFTER_MS = 8_000
 
 const NEVER = new Promise<never>(() => {})
 
@@ -27,6 +41,11 @@ export class Attempt {
   readonly number: number
   readonly notes: Notes
   readonly steps: Steps
+  readonly parking: Parking
+  /** Set while it undoes what a job did: then nothing new begins. */
+  readonly undos: Undos | null
+  /** The stage it is in. */
+  stage: { key: string; retry: RetryPolicy | null } | null = null
   /** Recorded steps of former attempts; null while there can be none. */
   memo: Map<string, StepRow> | null = null
   draining = false
@@ -41,7 +60,7 @@ export class Attempt {
   private readonly timers: Timer[] = []
   private killers: Set<() => void> | null = null
   /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
-  private failures: WeakMap<object, { step: string; classified: Classified }> | null = null
+  private failures: WeakMap<object, { step: string; classified: Classified; retry: RetryPolicy | null }> | null = null
 
   constructor(
     readonly claimed: Claimed,
@@ -55,6 +74,8 @@ export class Attempt {
     this.number = claimed.live.attempt
     this.notes = new Notes(clock, this.number, (record) => this.write(record))
     this.steps = new Steps(this)
+    this.parking = new Parking(this)
+    this.undos = claimed.live.state === 'compensating' ? new Undos() : null
   }
 
   get id(): string {
@@ -77,7 +98,8 @@ export class Attempt {
 
   /** Reads what former attempts recorded; their warnings count, because the job keeps them. */
   async loadMemo(): Promise<void> {
-    if (this.number === 1) return
+    const { replay, compensates } = this.claimed.record.options
+    if (this.number === 1 && !replay && !compensates) return
     this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
     const stored = await this.store.find(this.id, 0)
     if (stored && !isTombstone(stored)) this.notes.warned = stored.warnings.length
@@ -103,7 +125,24 @@ export class Attempt {
     if (this.hasLeft) fn()
   }
 
-  private leave(): void {
+  /** The attempt is over for the handler: nobody waits for it any more. */
+  get over(): boolean {
+    return this.hasLeft
+  }
+
+  /** An error of ours, not of the handler's own code. */
+  failure: unknown = null
+  fail(error: unknown): void {
+    this.failure = error
+    this.leave()
+  }
+
+  /** The time for this attempt, or for a part of it, is over. */
+  expire(message: string): void {
+    this.stop('timeout', new UntildoneError('attempt-timeout', message), LEAVE_AFTER_MS)
+  }
+
+  leave(): void {
     this.hasLeft = true
     this.whenLeft?.()
   }
@@ -127,6 +166,7 @@ export class Attempt {
 
   /** Called before each step: a draining attempt goes no further, one without its lease must not. */
   checkpoint(): Promise<void> | undefined {
+    if (this.undos) return this.parking.stop()
     if (this.draining) {
       this.stopped ??= 'drain'
       return this.park()
@@ -158,13 +198,21 @@ export class Attempt {
   }
 
   /** Verdict of an error by the rules of step and type; the step in which it first surfaced has decided it for good. */
-  classify(error: unknown, step?: readonly ErrorRule[], key = ''): Classified {
+  classify(error: unknown, step?: readonly ErrorRule[], key = '', retry: RetryPolicy | null = null): Classified {
     const object = typeof error === 'object' && error !== null ? error : null
     const known = object && this.failures?.get(object)
     if (known) return known.classified
     const classified = classify(error, { step, type: this.type.handler.settings.errors })
-    if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified })
+    if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified, retry })
     return classified
+  }
+
+  /** The budget for an error: its step's own, the stage's, or the type's; `scope` names what has one of its own. */
+  budgetOf(error: unknown): { retry: RetryPolicy; scope: string | null } {
+    const failed = typeof error === 'object' && error !== null ? this.failures?.get(error) : undefined
+    if (failed?.retry) return { retry: failed.retry, scope: failed.step }
+    if (this.stage?.retry) return { retry: this.stage.retry, scope: this.stage.key }
+    return { retry: this.type.handler.settings.retry, scope: null }
   }
 
   /** The step in which this error surfaced, or null. */
@@ -172,10 +220,45 @@ export class Attempt {
     return (typeof error === 'object' && error !== null && this.failures?.get(error)?.step) || null
   }
 
+  /** The queue whose worker this is. */
+  get queue(): string {
+    return partsOf(this.claimed.live.lane).queue
+  }
+
+  /** An entry of the effect ledger, without what became of it. */
+  effect(step: string): Pick<EffectRow, 'tenant' | 'key' | 'jobId' | 'step' | 'at'> {
+    const { tenant } = this.claimed.record
+    return { tenant, key: this.effectKey(step), jobId: this.id, step, at: this.clock.now() }
+  }
+
+  /** Set by a read named `permissions`. */
+  permissionsNow: (() => unknown) | null = null
+
+  /**
+   * Asked before every `once` effect: what the person was allowed at the submit must still hold.
+   * @throws Review `permission-withdrawn`
+   */
+  async recheckPermissions(): Promise<void> {
+    if (!this.permissionsNow) return
+    const { permissions = [], onBehalfOf } = this.claimed.record.options
+    const now = await this.permissionsNow()
+    if (!Array.isArray(now)) return
+    const gone = permissions.filter((permission) => !now.includes(permission))
+    if (gone.length === 0) return
+    const who = onBehalfOf ? (onBehalfOf.name ?? onBehalfOf.id) : 'The requester'
+    throw new Review(`${who} no longer has the permission ${gone.join(', ')}.`, {
+      code: 'permission-withdrawn',
+      origin: 'policy',
+      details: { withdrawn: gone, onBehalfOf: onBehalfOf ?? null },
+    })
+  }
+
   /** Stable across attempts and submits of the same business operation; hashed, so that it tells the far side nothing. */
   effectKey(step: string): string {
-    const { tenant, type, operationKey, id } = this.claimed.record
-    return this.sha256(`${tenant}\n${type}\n${operationKey ?? id}\n${step}`).slice(0, 40)
+    const { tenant, type, operationKey, id, options } = this.claimed.record
+    // A replay that was asked to act anew is an operation of its own.
+    const operation = options.replay?.newEffects ? `new:${id}` : (operationKey ?? options.operationRoot ?? id)
+    return this.sha256(`${tenant}\n${type}\n${operation}\n${step}`).slice(0, 40)
   }
 
   end(): void {

@@ -21,6 +21,8 @@ export interface ClaimLoopOptions {
   clock: Clock
   worker: string
   slots: number
+  /** Whether this worker takes jobs of a queue at all. */
+  serves: (queue: string) => boolean
   /** Most jobs of a queue at once in this process. */
   queueLimit: (queue: string) => number
   onClaimed: (claimed: readonly Claimed[]) => void
@@ -193,10 +195,10 @@ export class ClaimLoop {
     const found = { queues: new Map<string, number>(), types: new Map<string, number>() }
     for (const [lane, at] of this.lanes) {
       if (at > now) continue
-      const { queue, type } = partsOf(lane)
+      const { queue, type, pin } = partsOf(lane)
       const known = this.options.registry.get(type)
-      if (!known) {
-        this.lanes.delete(lane) // the look at all lanes brings it back, should the type come
+      if (!known || !this.options.serves(queue) || (pin !== null && pin !== known.handler.settings.version)) {
+        this.lanes.delete(lane) // the look at all lanes brings it back, should the type or version come
         continue
       }
       // Of a queue or type no more lanes than it may run jobs, or they would keep the others out.

@@ -3,10 +3,14 @@
  */
 import { createReadStream } from 'node:fs'
 import { basename } from 'node:path'
-import type { JobContext, JobLog } from '../define/context.js'
+import { UntildoneError } from '../core/errors.js'
+import type { Person } from '../core/job.js'
+import type { DecisionEntry, JobContext, JobLog } from '../define/context.js'
 import type { Files } from '../engine/files.js'
 import type { Attempt } from './attempt.js'
+import { first, map, stage } from './branches.js'
 import { runChild } from './children.js'
+import { call, callback, sleep, type WaitTools, waitFor } from './waiting.js'
 
 const FILE_MAX_BYTES = 64 * 1024 ** 3
 
@@ -15,9 +19,10 @@ export interface ContextTools {
   worker: string
   files: Files
   sha256: (text: string) => string
+  waiting: WaitTools
 }
 
-export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools): JobContext<any> {
+export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools): JobContext<any, any> {
   return new Context(attempt, input, tools)
 }
 
@@ -25,7 +30,7 @@ export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools)
  * A class, because one is made per attempt and a literal with getters costs ten times as much. Methods are fields, so that
  * a handler may take them out of the object.
  */
-class Context implements JobContext<any> {
+class Context implements JobContext<any, any> {
   readonly #attempt: Attempt
   readonly #tools: ContextTools
   #log: JobLog | null = null
@@ -35,6 +40,8 @@ class Context implements JobContext<any> {
   readonly attempt: number
   readonly groupId: string | null
   readonly operationKey: string | null
+  readonly onBehalfOf: Person | null
+  readonly permissions: readonly string[]
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
 
@@ -52,6 +59,8 @@ class Context implements JobContext<any> {
     this.attempt = attempt.number
     this.groupId = record.groupId
     this.operationKey = record.operationKey
+    this.onBehalfOf = record.options.onBehalfOf ?? null
+    this.permissions = record.options.permissions ?? []
     this.tags = record.options.tags ?? []
     this.metadata = record.options.metadata ?? {}
   }
@@ -67,10 +76,21 @@ class Context implements JobContext<any> {
   }
 
   step: JobContext<any>['step'] = (name, fn, options) => this.#attempt.steps.step(name, fn, options)
-  first: JobContext<any>['first'] = (name, engines, options) => this.#attempt.steps.first(name, engines, options)
+  first: JobContext<any>['first'] = (name, engines, options) => first(this.#attempt, name, engines, options)
+  map: JobContext<any>['map'] = (name, items, fn, options) => map(this.#attempt, name, items, fn, options)
+  stage: JobContext<any>['stage'] = (name: string, ...rest: any[]) =>
+    rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0])
+  sleep: JobContext<any>['sleep'] = (name, duration) => sleep(this.#attempt, name, duration)
+  waitFor: JobContext<any, any>['waitFor'] = (signal, options) => waitFor(this.#attempt, signal, options)
+  callback: JobContext<any>['callback'] = (name, options) => callback(this.#attempt, this.#tools.waiting, name, options)
+  call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
+    call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>
+  decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)
   process: JobContext<any>['process'] = (name, options) => runChild(this.#attempt, this.#tools.worker, name, options)
   read: JobContext<any>['read'] = async (name, fn) => {
-    const value = await fn()
+    const attempt = this.#attempt
+    if (name === 'permissions') attempt.permissionsNow = fn
+    const value = await attempt.parking.during(async () => fn())
     const text = JSON.stringify(value)
     this.log.debug(`Read ${name}`, { bytes: text?.length ?? 0, sha256: this.#tools.sha256(text ?? '') })
     return value
@@ -96,6 +116,33 @@ class Context implements JobContext<any> {
     const { files } = this.#tools
     return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
   }
+}
+
+/** @throws UntildoneError decision-incomplete: an entry without these members explains nothing later */
+function decide(attempt: Attempt, entry: DecisionEntry): void {
+  const { model, version, tools, path, ...more } = entry ?? {}
+  const missing = [
+    ...Object.entries({ model, version, path }).flatMap(([name, value]) =>
+      typeof value === 'string' && value !== '' ? [] : [name],
+    ),
+    ...(Array.isArray(tools) ? [] : ['tools']),
+  ]
+  if (missing.length > 0)
+    throw new UntildoneError('decision-incomplete', `A decision entry lacks ${missing.join(', ')}.`, {
+      params: { missing },
+    })
+  if (attempt.undos) return
+  attempt.notes.decide({
+    jobId: attempt.id,
+    key: attempt.steps.names.next('decision'),
+    at: attempt.clock.now(),
+    attempt: attempt.number,
+    path,
+    model,
+    modelVersion: version,
+    tools: tools.map(String),
+    fields: Object.keys(more).length === 0 ? null : JSON.stringify(more),
+  })
 }
 
 function logOf({ notes }: Attempt): JobLog {

@@ -9,8 +9,9 @@ import type { Actor, ErrorInfo } from '../core/job.js'
 import { clip, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
-import type { Moved } from '../stores/store.js'
-import { type Attempt, storeRetryMs } from './attempt.js'
+import type { AttemptRecord, Moved } from '../stores/store.js'
+import { type Attempt, LEAVE_AFTER_MS, storeRetryMs } from './attempt.js'
+import { inputOf } from './upgrade.js'
 
 export interface Environment {
   worker: string
@@ -43,26 +44,18 @@ function armTimers(attempt: Attempt): void {
   const { live } = attempt.claimed
   const { attemptTimeoutMs } = attempt.type.handler.settings
   const now = attempt.clock.now()
-  attempt.after(attemptTimeoutMs, () =>
-    attempt.stop(
-      'timeout',
-      new UntildoneError('attempt-timeout', `The attempt took longer than ${attemptTimeoutMs} ms.`),
-      LEAVE_AFTER_MS,
-    ),
-  )
-  if (live.deadlineAt !== null)
+  attempt.after(attemptTimeoutMs, () => attempt.expire(`The attempt took longer than ${attemptTimeoutMs} ms.`))
+  // What must be undone is undone, however late.
+  if (live.deadlineAt !== null && !attempt.undos)
     attempt.after(Math.max(0, live.deadlineAt - now), () =>
       attempt.stop('deadline', new UntildoneError('attempt-timeout', 'The deadline passed.'), LEAVE_AFTER_MS),
     )
 }
 
-/** Grace after the signal: children get TERM, and KILL after 5 s; then the attempt ends without its handler. */
-export const LEAVE_AFTER_MS = 8_000
-
 async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
   try {
     await attempt.loadMemo()
-    const job = env.contextOf(attempt, parseJson(attempt.claimed.record.input))
+    const job = env.contextOf(attempt, await inputOf(attempt, env.sha256))
     const returned = attempt.type.handler.run(job)
     // Not only our own Promise: query builders and other realms have theirs.
     if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
@@ -79,10 +72,17 @@ async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
 
 async function settle(attempt: Attempt, env: Environment, end: End): Promise<Moved | null> {
   const { stopped } = attempt
+  const { leaving } = attempt.parking
   const actor: Actor = { kind: 'worker', id: env.worker }
+  if (attempt.undos && stopped !== 'drain') return undo(attempt, env, actor, end)
+  if (end.kind === 'left' && leaving) {
+    const event = leaving.event(attempt.claimed.live)
+    return commit(attempt, env, event, { record: leaving.record, blockedOn: leaving.blockedOn })
+  }
   if (end.kind === 'returned') {
     const accepted = await acceptResult(attempt, end.value)
-    if (accepted.ok) return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, accepted)
+    if (accepted.ok)
+      return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     return commit(attempt, env, errored(attempt, env, actor, accepted.error))
   }
   if (end.kind === 'left' && stopped !== 'drain')
@@ -92,7 +92,7 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
       null,
     )
   if (stopped === 'drain') return commit(attempt, env, { type: 'released', actor })
-  const error = end.kind === 'threw' ? end.error : attempt.stopReason
+  const error = end.kind === 'threw' ? end.error : (attempt.failure ?? attempt.stopReason)
   if (stopped === 'timeout' || stopped === 'deadline')
     return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
   const classified = attempt.classify(error)
@@ -100,7 +100,7 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     const accepted = await acceptResult(attempt, classified.result ?? null)
     if (accepted.ok) {
       attempt.notes.warn(classified.code, classified.message, attempt.stepOf(error))
-      return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, accepted)
+      return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     }
     return commit(
       attempt,
@@ -109,6 +109,25 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     )
   }
   return commit(attempt, env, errored(attempt, env, actor, error, classified))
+}
+
+/** The handler has shown its undos, or stopped before it could: what is due is undone, latest first. */
+async function undo(attempt: Attempt, env: Environment, actor: Actor, end: End): Promise<Moved | null> {
+  if (attempt.stopped === 'timeout') return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
+  try {
+    const done = await attempt.undos!.run(attempt)
+    const accepted = {
+      ok: true as const,
+      result: JSON.stringify({ undone: done.steps, notUndone: done.partial }),
+      files: [],
+    }
+    return commit(attempt, env, { type: 'undone', actor, ...done }, { accepted })
+  } catch (error) {
+    if ((attempt.stopped as string | null) === 'drain') return commit(attempt, env, { type: 'released', actor })
+    // Why a step was not reached is what its handler threw on the way.
+    const why = isUntildoneError(error) && error.code === 'undo-missing' && end.kind === 'threw' ? end.error : error
+    return commit(attempt, env, errored(attempt, env, actor, why))
+  }
 }
 
 type Accepted = { ok: true; result: string; files: string[] } | { ok: false; error: unknown }
@@ -151,13 +170,13 @@ async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted>
 }
 
 function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknown, known?: Classified): Event {
-  const { settings } = attempt.type.handler
   const classified = known ?? attempt.classify(error)
   const deadline = attempt.stopped === 'deadline'
   const verdict = deadline ? 'permanent' : classified.verdict === 'harmless' ? 'transient' : classified.verdict
   const info: ErrorInfo = {
     code: deadline ? 'deadline-passed' : classified.code,
     class: verdict,
+    origin: deadline ? 'engine' : classified.origin,
     message: classified.message,
     messages: [clip(classified.message, 2000)],
     step: attempt.stepOf(error),
@@ -166,12 +185,14 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
     attempts: attempt.number,
     occurredAt: attempt.clock.now(),
   }
+  const { retry, scope } = attempt.budgetOf(error)
   return {
     type: 'errored',
     actor,
     verdict,
     error: info,
-    retry: settings.retry,
+    retry,
+    scope,
     jitter: env.random(),
     retryAfterMs: classified.retryAfterMs,
   }
@@ -197,8 +218,14 @@ async function commit(
   attempt: Attempt,
   env: Environment,
   event: Event,
-  accepted?: { result: string; files: string[] },
+  ending: {
+    accepted?: { result: string; files: string[] }
+    record?: Omit<AttemptRecord, 'jobId' | 'epoch'>
+    blockedOn?: readonly string[]
+  } = {},
 ): Promise<Moved | null> {
+  let { accepted } = ending
+  const { record = null, blockedOn } = ending
   const { live } = attempt.claimed
   let noted = attempt.notes.take()
   for (let tries = 0; ; tries++) {
@@ -211,7 +238,8 @@ async function commit(
         result: accepted?.result,
         resultSha256: accepted && env.sha256(accepted.result),
         files: accepted?.files,
-        record: noted ? { jobId: attempt.id, epoch: attempt.epoch, ...noted } : undefined,
+        record: noted || record ? { jobId: attempt.id, epoch: attempt.epoch, ...noted, ...record } : undefined,
+        ...(blockedOn?.length ? { blockedOn } : {}),
       })
       if (tries === 0) attempt.onSettling()
       return await moving

@@ -9,6 +9,7 @@ import { type Event, transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { killStrays } from '../process/index.js'
+import { Waker } from './waker.js'
 
 const TICK_MS = 1000
 const REAP_MS = 5000
@@ -31,7 +32,10 @@ export interface MaintenanceOptions {
 export class Maintenance {
   private readonly timers = new Map<string, Timer>()
   private stopped = false
-  constructor(private readonly options: MaintenanceOptions) {}
+  private readonly waker: Waker
+  constructor(private readonly options: MaintenanceOptions) {
+    this.waker = new Waker(options.parts, options.clock, options.onError)
+  }
 
   /** What a crash left is put right before the first claim: child processes first, so that no two attempts overlap. */
   async recover(): Promise<{ jobs: number; children: number; files: number }> {
@@ -46,6 +50,7 @@ export class Maintenance {
   }
 
   start(): void {
+    this.waker.start()
     this.every('tick', TICK_MS, () => this.tick())
     this.every('reap', REAP_MS, () => this.reap())
     this.every('sweep', SWEEP_MS, () => this.sweep())
@@ -53,6 +58,7 @@ export class Maintenance {
 
   stop(): void {
     this.stopped = true
+    this.waker.stop()
     for (const timer of this.timers.values()) timer.cancel()
   }
 
@@ -70,6 +76,7 @@ export class Maintenance {
   /** Deadlines and lateness. */
   async tick(): Promise<void> {
     const { store } = this.options.parts
+    await this.waker.tick()
     const overdue = await store.overdue(CHUNK)
     await Promise.all(overdue.map((job) => this.move(job.id, { type: 'deadlinePassed', actor: SYSTEM })))
     await store.markLate(CHUNK)

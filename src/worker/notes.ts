@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../core/clock.js'
 import { clip, plainText } from '../core/json.js'
 import type { ProgressUpdate } from '../define/context.js'
-import type { AttemptRecord, LogRow, ProgressRow, WarningRow } from '../stores/store.js'
+import type { AttemptRecord, DecisionRow, LogRow, ProgressRow, WarningRow } from '../stores/store.js'
 
 const EVERY_MS = 1000
 const MESSAGE_MAX = 1024
@@ -17,6 +17,7 @@ export class Notes {
   private progress: ProgressRow | null = null
   private warnings: WarningRow[] = []
   private logs: LogRow[] = []
+  private decisions: DecisionRow[] = []
   private timer: Timer | null = null
   private logged = 0
   private stage: string | null | undefined
@@ -41,6 +42,16 @@ export class Notes {
     // A new stage is news, and rare; counting within one is told at most once a second.
     this.arm(name === this.stage ? EVERY_MS : 0)
     this.stage = name
+  }
+
+  /** A stage that says nothing of itself shows at least that it has begun. */
+  enterStage(name: string): void {
+    if (this.stage !== name) this.setProgress(name, {})
+  }
+
+  decide(row: DecisionRow): void {
+    this.decisions.push(row)
+    this.arm()
   }
 
   warn(code: string, message: string, step: string | null): void {
@@ -72,18 +83,20 @@ export class Notes {
   }
 
   /** Everything collected so far, to be written with something else. */
-  take(): Pick<AttemptRecord, 'progress' | 'warnings' | 'logs'> | null {
+  take(): Pick<AttemptRecord, 'progress' | 'warnings' | 'logs' | 'decisions'> | null {
     this.timer?.cancel()
     this.timer = null
-    if (!this.progress && this.warnings.length === 0 && this.logs.length === 0) return null
+    if (!this.progress && this.warnings.length + this.logs.length + this.decisions.length === 0) return null
     const taken = {
       ...(this.progress ? { progress: this.progress } : {}),
       ...(this.warnings.length ? { warnings: this.warnings } : {}),
       ...(this.logs.length ? { logs: this.logs } : {}),
+      ...(this.decisions.length ? { decisions: this.decisions } : {}),
     }
     this.progress = null
     this.warnings = []
     this.logs = []
+    this.decisions = []
     return taken
   }
 

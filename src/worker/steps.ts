@@ -2,25 +2,30 @@
  * Memoized steps by name and counter: run once, recorded under the lease's epoch, given back from the record ever after.
  * A value is handed to the handler only after its record is on disk. Never runs a recorded step again.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
-import type { ErrorRule } from '../core/classify.js'
 import { type Duration, parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { StepContext, StepOptions } from '../define/context.js'
-import type { StepRow } from '../stores/store.js'
+import type { AttemptRecord, StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
+import { recordedValue, sameAsRecorded, textOf } from './memo.js'
+import { beginOnce, happened, notHappened } from './once.js'
+import { Names, scopes } from './scope.js'
 
-interface Scope {
-  attempt: Attempt
-  path: string
-  inStep: boolean
+type Effect = NonNullable<StepRow['effect']>
+
+/** What a step gives: its value, and what operators may want to know of how it came about. */
+interface Made<T> {
+  value: T
+  info: unknown
+  /** Written in the transaction of the record. */
+  with?: Omit<AttemptRecord, 'jobId' | 'epoch' | 'steps'>
 }
 
-const scopes = new AsyncLocalStorage<Scope>()
-
 export class Steps {
-  private counters: Map<string, number> | null = null
-  constructor(private readonly attempt: Attempt) {}
+  readonly names: Names
+  constructor(private readonly attempt: Attempt) {
+    this.names = new Names(attempt)
+  }
 
   async step<T>(name: string, fn: (context: StepContext) => T | Promise<T>, options: StepOptions<T> = {}): Promise<T> {
     return this.memoized('step', name, async (context) => ({ value: await fn(context), info: null }), options)
@@ -30,21 +35,40 @@ export class Steps {
   async memoized<T>(
     kind: StepRow['kind'],
     name: string,
-    fn: (context: StepContext, key: string) => Promise<{ value: T; info: unknown }>,
+    fn: (context: StepContext, key: string) => Promise<Made<T>>,
     options: StepOptions<T> & { branches?: boolean } = {},
   ): Promise<T> {
-    const key = this.keyOf(name)
+    const key = this.names.next(name)
     const { attempt } = this
+    const effect: Effect | null = options.branches ? null : (options.effect ?? 'idempotent')
     const recorded = attempt.memo?.get(key)
-    if (recorded) return recordedValue<T>(recorded)
+    if (recorded) {
+      sameAsRecorded(recorded, kind, effect)
+      attempt.undos?.offer(key, options.undo, contextOf(attempt, key))
+      return recordedValue<T>(recorded)
+    }
     await attempt.checkpoint()
+    const work = () => this.make(kind, key, effect, fn, options)
+    // A branch is as busy as the steps in it.
+    return options.branches ? work() : attempt.parking.during(work)
+  }
+
+  private async make<T>(
+    kind: StepRow['kind'],
+    key: string,
+    effect: Effect | null,
+    fn: (context: StepContext, key: string) => Promise<Made<T>>,
+    options: StepOptions<T> & { branches?: boolean },
+  ): Promise<T> {
+    const { attempt } = this
     const startedAt = attempt.clock.now()
     const limit = options.timeout === undefined ? null : timeLimit(attempt, key, options.timeout)
     const context = contextOf(attempt, key, limit?.signal)
-    let made: { value: T; info: unknown }
+    let made: Made<T>
     try {
-      const running = scopes.run({ attempt, path: options.branches ? key : this.path, inStep: !options.branches }, () =>
-        fn(context, key),
+      const running = scopes.run(
+        { attempt, path: options.branches ? key : this.names.path, inStep: !options.branches },
+        () => (effect === null ? fn(context, key) : this.act(key, effect, fn, options, context)),
       )
       made = await (limit ? Promise.race([running, limit.passed]) : running)
     } catch (error) {
@@ -60,88 +84,45 @@ export class Steps {
       endedAt: attempt.clock.now(),
       result: textOf(made.value, key),
       info: made.info === null ? null : JSON.stringify(made.info),
+      effect,
+      undo: options.undo ? 'due' : null,
     }
-    await attempt.record({ steps: [row] })
+    await attempt.record({ ...made.with, steps: [row] })
     attempt.memo?.set(key, row)
     return recordedValue<T>(row)
   }
 
-  /** Fallback: the next engine on `permanent`; `transient` and `review` end the attempt. A rejection is recorded, so that a later attempt does not ask that engine again. */
-  async first<T>(
-    name: string,
-    engines: Record<string, (context: StepContext) => T | Promise<T>>,
-    options: { errors?: readonly ErrorRule[] } = {},
-  ): Promise<{ engine: string; value: T }> {
-    const names = Object.keys(engines)
-    if (names.length === 0) throw new UntildoneError('bad-definition', `first("${name}") has no engines.`)
+  /** Guard, then effect; a `once` effect is announced before it and accounted for after it. */
+  private async act<T>(
+    key: string,
+    effect: Effect,
+    fn: (context: StepContext, key: string) => Promise<Made<T>>,
+    options: StepOptions<T>,
+    context: StepContext,
+  ): Promise<Made<T>> {
     const { attempt } = this
-    return this.memoized(
-      'first',
-      name,
-      async () => {
-        const scope = scopes.getStore()!
-        const rejected: { engine: string; code: string; message: string; rule: string }[] = []
-        for (const engine of names) {
-          checkName(engine)
-          const key = `${scope.path}/${engine}`
-          const before = attempt.memo?.get(key)
-          if (before) {
-            rejected.push(recordedValue(before))
-            continue
-          }
-          const context = contextOf(attempt, key)
-          try {
-            const value = await scopes.run({ attempt, path: key, inStep: false }, async () => engines[engine]!(context))
-            return { value: { engine, value }, info: { engine, rejected } }
-          } catch (error) {
-            const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
-            if (verdict !== 'permanent') throw error
-            const rejection = { engine, code, message, rule }
-            rejected.push(rejection)
-            attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
-            if (engine === names.at(-1)) throw error
-            const now = attempt.clock.now()
-            await attempt.record({
-              steps: [
-                {
-                  key,
-                  kind: 'first',
-                  attempt: attempt.number,
-                  startedAt: now,
-                  endedAt: now,
-                  result: JSON.stringify(rejection),
-                  info: null,
-                },
-              ],
-            })
-          }
-        }
-        throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
-      },
-      { branches: true },
-    )
-  }
-
-  private get path(): string {
-    return scopes.getStore()?.path ?? ''
-  }
-
-  /** Path and name, with a counter from the second use on. @throws nested-step, bad-step-name */
-  private keyOf(name: string): string {
-    checkName(name)
-    const scope = scopes.getStore()
-    if (scope?.inStep && scope.attempt === this.attempt)
-      throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
-    const full = scope?.path && scope.attempt === this.attempt ? `${scope.path}/${name}` : name
-    this.counters ??= new Map()
-    const n = (this.counters.get(full) ?? 0) + 1
-    this.counters.set(full, n)
-    return n === 1 ? full : `${full}#${n}`
+    if (effect !== 'once') {
+      if (options.before) await options.before()
+      return fn(context, key)
+    }
+    const known = await beginOnce(attempt, key, options.confirm, context)
+    if (known) return { ...known, with: happened(attempt, key, known.value) }
+    await attempt.recheckPermissions()
+    if (options.before) await options.before()
+    await attempt.record({ effects: [{ ...attempt.effect(key), state: 'started', result: null }] })
+    try {
+      const made = await fn(context, key)
+      return { ...made, with: happened(attempt, key, made.value) }
+    } catch (error) {
+      if (notHappened(error))
+        await attempt.record({ effects: [{ ...attempt.effect(key), state: 'absent', result: null }] })
+      throw error
+    }
   }
 
   /** The value to record for a harmless error; everything else is thrown on, remembered with its verdict. */
   private failed<T>(error: unknown, key: string, options: StepOptions<T>): T {
-    const classified = this.attempt.classify(error, options.errors, key)
+    const classified = this.attempt.classify(error, options.errors, key, options.retry)
     if (classified.verdict === 'harmless' && 'onHarmless' in options) {
       this.attempt.notes.warn(classified.code, classified.message, key)
       return options.onHarmless as T
@@ -151,7 +132,7 @@ export class Steps {
 }
 
 /** Signal and key are made when they are asked for: many steps need neither. */
-function contextOf(attempt: Attempt, key: string, signal?: AbortSignal): StepContext {
+export function contextOf(attempt: Attempt, key: string, signal?: AbortSignal): StepContext {
   return {
     get signal() {
       return signal ?? attempt.signal
@@ -161,24 +142,6 @@ function contextOf(attempt: Attempt, key: string, signal?: AbortSignal): StepCon
       return attempt.effectKey(key)
     },
   }
-}
-
-function checkName(name: string): void {
-  if (typeof name !== 'string' || name.length === 0 || name.length > 100 || /[/#\0]/.test(name))
-    throw new UntildoneError('bad-step-name', `"${name}" is not a usable step name.`)
-}
-
-function textOf(value: unknown, key: string): string | null {
-  try {
-    return value === undefined ? null : JSON.stringify(value)
-  } catch (cause) {
-    throw new UntildoneError('bad-definition', `The value of step "${key}" cannot be written as JSON.`, { cause })
-  }
-}
-
-/** What every attempt sees is what the record holds, also the attempt that made it. */
-function recordedValue<T>(row: StepRow): T {
-  return (row.result === null ? undefined : JSON.parse(row.result)) as T
 }
 
 function timeLimit(attempt: Attempt, key: string, timeout: Duration) {

@@ -8,16 +8,19 @@ import { transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import type { Change, Claimed } from '../stores/store.js'
-import { Attempt } from './attempt.js'
+import { Attempt, LEAVE_AFTER_MS } from './attempt.js'
 import { ClaimLoop } from './claim-loop.js'
 import { contextOf } from './context.js'
-import { type Environment, execute, LEAVE_AFTER_MS } from './execute.js'
+import { type Environment, execute } from './execute.js'
 import { Lease } from './lease.js'
+import type { WaitTools } from './waiting.js'
 
 export interface WorkerOptions {
   /** Jobs at once. @default 16 */
   slots: number
   queues: Readonly<Record<string, { concurrency?: number }>>
+  /** Only these queues are served. @default null: all */
+  serve: readonly string[] | null
   /** How long running jobs may go on after a stop was asked for, in milliseconds. @default 20 000 */
   drainMs: number
   onError: (error: unknown) => void
@@ -40,6 +43,7 @@ export class Worker {
     private readonly files: Files,
     private readonly clock: Clock,
     private readonly entropy: Entropy,
+    private readonly waiting: WaitTools,
     private readonly options: WorkerOptions,
   ) {
     this.boot = this.entropy.token(9)
@@ -72,6 +76,10 @@ export class Worker {
         pid: process.pid,
         startedAt: this.startedAt,
         state: this.draining ? 'draining' : 'up',
+        serves: {
+          types: parts.registry.all().map(({ name, handler }) => ({ name, version: handler.settings.version })),
+          queues: options.serve === null ? null : [...options.serve],
+        },
       }),
       onLost: () => void this.fenced(),
       onStall: (ms) =>
@@ -82,7 +90,7 @@ export class Worker {
         ),
     })
     await this.lease.start()
-    const tools = { worker: id, files: this.files, sha256: entropy.sha256 }
+    const tools = { worker: id, files: this.files, sha256: entropy.sha256, waiting: this.waiting }
     const env: Environment = {
       worker: id,
       contextOf: (attempt, input) => contextOf(attempt, input, tools),
@@ -98,6 +106,7 @@ export class Worker {
       clock,
       worker: id,
       slots: options.slots,
+      serves: (queue) => options.serve === null || options.serve.includes(queue),
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.
@@ -126,6 +135,7 @@ export class Worker {
       else {
         waiting?.delete(change.jobId)
         if (change.cancelling) this.cancel(change.jobId, change.cancelling)
+        if (change.pausing) this.pause(change.jobId)
       }
     }
     if (waiting) for (const { lane, queuedAt } of waiting.values()) this.hint(lane, queuedAt!)
@@ -138,6 +148,11 @@ export class Worker {
       const reason = new UntildoneError('lease-lost', 'The job was cancelled.')
       attempt.stop(force ? 'force-cancel' : 'cancel', reason, force ? FORCE_LEAVE_MS : null)
     }
+  }
+
+  /** Stops at its next step, uncounted; the state machine keeps it paused. */
+  private pause(jobId: string): void {
+    for (const attempt of this.attempts) if (attempt.id === jobId) attempt.draining = true
   }
 
   private async run(claimed: Claimed, env: Environment): Promise<void> {

@@ -366,6 +366,8 @@ export class FakeEngine implements Engine {
       revision,
       queuedAt: null,
       cancelling: null,
+      pausing: false,
+      wakeAt: null,
     }
     for (const listener of [...this.#listeners]) listener([change])
   }

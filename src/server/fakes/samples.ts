@@ -42,6 +42,7 @@ export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJo
     revision: 1,
     pollAfterMs: 1000,
     createdBy: { kind: 'system', id: 'local' },
+    onBehalfOf: null,
     traceparent: null,
     links: {
       self: `/v1/jobs/${id}`,

@@ -26,6 +26,10 @@ export const Actor = z
   })
   .describe('Who caused something.')
 
+export const Person = z
+  .object({ id: z.string(), name: z.string().optional() })
+  .describe('Somebody in your world; compared by `id`.')
+
 export const JobProgress = z
   .object({
     stage: z.string().nullable(),
@@ -48,6 +52,10 @@ export const JobError = z
   .object({
     code: z.string().describe('Slug to decide by; an open set.'),
     class: errorClass,
+    origin: z
+      .enum(['system', 'model', 'policy', 'input', 'engine'])
+      .nullable()
+      .describe('Where it came from; null for ends that are no failure.'),
     message: z.string(),
     messages: z.array(z.string()).describe('One line per error.'),
     step: z.string().nullable(),
@@ -65,11 +73,19 @@ export const JobWarning = z
 export const Step = z
   .object({
     name: z.string().describe('Path and counter: `fetch`, `charge#2`, `recognize/fast`.'),
-    kind: z.enum(['step', 'process', 'first']),
+    kind: z.enum([
+      ...(['step', 'process', 'first', 'stage', 'decision'] as const),
+      ...(['timer', 'signal', 'callback', 'approval', 'child'] as const),
+    ]),
     attempt: count,
     startedAt: instant,
     endedAt: instant,
     bytes: count,
+    effect: z.enum(['read', 'idempotent', 'once']).nullable(),
+    undo: z
+      .enum(['due', 'undone', 'by-hand', 'reused'])
+      .nullable()
+      .describe('`due` until the job completes or the step is undone.'),
     info: anyJson,
   })
   .describe('A recorded part of a job; later attempts take its value from the record.')
@@ -151,6 +167,7 @@ export const Job = z
     revision: count.describe('+1 for each visible change; the ETag.'),
     pollAfterMs: count.nullable().describe('When to ask again; the same as Retry-After. Null when done.'),
     createdBy: Actor,
+    onBehalfOf: Person.nullable(),
     traceparent: z.string().nullable(),
     links: z.object({ self: z.string(), result: z.string(), stream: z.string(), history: z.string() }),
     ops: JobOps.optional(),

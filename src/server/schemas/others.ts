@@ -3,7 +3,7 @@
  */
 import { z } from 'zod'
 import { SCOPES } from '../../engine/api.js'
-import { Actor, anyJson, count, instant, Job, JobError, JobProgress, Status, Step, uuid } from './job.js'
+import { Actor, anyJson, count, instant, Job, JobError, JobProgress, Person, Status, Step, uuid } from './job.js'
 
 const cursor = z.string().nullable().describe('Hand it back as `cursor`; null when this was the last page.')
 
@@ -159,6 +159,9 @@ export const ApiKey = z
     name: z.string(),
     scopes: z.array(z.string()),
     types: z.array(z.string()).nullable(),
+    person: Person.nullable().describe('Whose key it is; two-person rules compare persons.'),
+    groups: z.array(z.string()).nullable(),
+    maxRisk: z.string().nullable().describe('Highest risk it may approve; null is any.'),
     createdAt: instant,
     expiresAt: instant.nullable(),
     lastUsedAt: instant.nullable(),

@@ -26,6 +26,23 @@ const submitMembers = {
   runAt: optionalInstant.describe('Do not start before.'),
   deadlineAt: optionalInstant.describe('Give up after.'),
   tags: z.array(z.string().min(1).max(64)).max(16).optional(),
+  onBehalfOf: z
+    .strictObject({ id: z.string().min(1).max(200), name: z.string().max(200).optional() })
+    .nullable()
+    .optional()
+    .describe('The person it is done for; shown to approvers and compared by `id`.'),
+  permissions: z
+    .array(z.string().min(1).max(200))
+    .max(100)
+    .optional()
+    .describe('What that person may do now; checked again before effects that happen once.'),
+  typeVersion: z
+    .string()
+    .min(1)
+    .max(64)
+    .nullable()
+    .optional()
+    .describe('Version of the type you were built against; older input is upgraded.'),
   metadata: z
     .record(z.string().min(1).max(64), z.string().max(512))
     .refine((pairs) => Object.keys(pairs).length <= 16)
@@ -87,6 +104,17 @@ export const CreateKeyRequest: z.ZodType<KeyRequest> = z.strictObject({
     .nullable()
     .optional()
     .describe('Only these job types; `ocr.*` is a prefix. Default all.'),
+  person: z
+    .strictObject({ id: z.string().min(1).max(200), name: z.string().max(200).optional() })
+    .nullable()
+    .optional()
+    .describe('Whose key it is: where two people must differ, persons are compared, not keys.'),
+  groups: z.array(z.string().min(1).max(100)).max(50).nullable().optional().describe('Groups of that person.'),
+  maxRisk: z
+    .enum(['low', 'medium', 'high'])
+    .nullable()
+    .optional()
+    .describe('Highest risk it may approve. Default any.'),
   expiresAt: optionalInstant,
 })
 

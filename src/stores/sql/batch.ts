@@ -3,8 +3,10 @@
  */
 import type { Entropy } from '../../core/clock.js'
 import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
-import { claimPlan, movePlan, recordPlan } from './move.js'
+import { claimPlan } from './claim.js'
+import { movePlan } from './move.js'
 import type { Dialect, Plan } from './plan.js'
+import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
 
 /** An operation that waits for the next commit. */

@@ -5,7 +5,10 @@
 import { all, type Dialect, type Plan, run } from './plan.js'
 
 /** Tables with rows of a job, all keyed by `job_id`. */
-const BELONGINGS = ['history', 'attempts', 'steps', 'progress', 'warnings', 'logs', 'blobs', 'tags', 'outcomes']
+const BELONGINGS = [
+  ...['history', 'attempts', 'steps', 'progress', 'warnings', 'logs', 'blobs', 'tags', 'outcomes'],
+  ...['decisions', 'waits', 'mailbox', 'callbacks', 'approvals', 'resolutions', 'links', 'duties'],
+]
 
 export function* expirePlan(
   now: number,
@@ -17,6 +20,7 @@ export function* expirePlan(
   const doomed = yield* all<{ id: string }>(
     `select o.job_id as id from outcomes o join jobs j on j.id = o.job_id where o.expires_at <= ?1
        and not exists (select 1 from jobs r where r.replay_of = o.job_id)
+       and not exists (select 1 from links k where k.job_id = o.job_id and k.kind = 'compensated-by')
        and (j.parent_id is null or not exists (select 1 from live p where p.id = j.parent_id))
      order by o.expires_at limit ?2`,
     now,
@@ -29,6 +33,7 @@ export function* expirePlan(
   )
   if (buried.length > 0) {
     const ids = JSON.stringify(buried.map(({ id }) => id))
+    yield* run(`delete from effects where ${dialect.inList('job_id', 1)}`, [[ids]])
     yield* run(`delete from idempotency where ${dialect.inList('job_id', 1)}`, [[ids]])
     yield* run(`delete from tombstones where ${dialect.inList('job_id', 1)}`, [[ids]])
   }

@@ -1,35 +1,29 @@
 /**
  * The one guarded write: rows are read, the decision handed in says what follows, and its rows are written only if the
- * version still holds. Also the claim, which is a move of many, and what an attempt records besides (steps, progress,
- * warnings, logs), fenced by its epoch. Nothing here knows which state follows which.
+ * version still holds. Nothing here knows which state follows which.
  */
-import { chain } from '../../core/history.js'
-import { LEVELS, type LiveJob, partsOf } from '../../core/job.js'
-import { plainText, utf8Length } from '../../core/json.js'
-import { type Decision, transition } from '../../core/lifecycle.js'
-import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved } from '../store.js'
-import { all, type Dialect, each, one, type Plan, type Row, run, unpack, type Value } from './plan.js'
+import { type LiveJob, partsOf } from '../../core/job.js'
+import { utf8Length } from '../../core/json.js'
+import type { Decision } from '../../core/lifecycle.js'
+import type { Change, Move, Moved } from '../store.js'
+import { auditPlan } from './audit.js'
+import { type Dialect, one, type Plan, run, type Value } from './plan.js'
+import { writeRecords } from './record.js'
 import {
-  actorOf,
-  actorText,
   attemptValues,
-  claimedValues,
   DELETE_LIVE,
   historyValues,
   INSERT_ATTEMPT,
   INSERT_HISTORY,
   INSERT_OUTCOME,
-  JOB_COLUMNS,
-  JOB_WIDTH,
-  jobOf,
-  LIVE_COLUMNS,
-  liveOf,
   liveValues,
   outcomeValues,
-  UPDATE_CLAIMED,
+  readLive,
   UPDATE_LIVE,
 } from './rows.js'
 import { changeOf, INLINE_BYTES, pinFiles } from './submit.js'
+import { untie } from './untie.js'
+import { wakeIfSettled } from './waits.js'
 
 type Sha256 = (text: string) => string
 
@@ -52,14 +46,6 @@ export function* movePlan(
     open = again.length + later.length === 0 ? [] : [...again, ...later]
   }
   return answers
-}
-
-function* readLive(ids: readonly string[], dialect: Dialect): Plan<(LiveJob | undefined)[]> {
-  const rows = yield* each<{ t: unknown }>(
-    `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.id = ?1`,
-    ids.map((id) => [id]),
-  )
-  return rows.map((row) => row && liveOf(unpack(row.t)))
 }
 
 /** @returns the moves whose known row was out of date; they are read and decided anew. */
@@ -119,17 +105,30 @@ function* moveRound(
   yield* writeDecisions(
     done.map(({ i, decision }) => ({ move: moves[i]!, decision })),
     now,
+    changes,
     sha256,
   )
   for (const { i, decision } of done) {
     answers[i] = { outcome: 'moved', decision }
     changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!))
+    const { blockedOn } = moves[i]!
+    if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, now, changes, dialect)
+    if (decision.outcome && decision.from.ties !== 0) yield* untie(decision.from, now, changes, dialect)
   }
   return again
 }
 
-function* writeDecisions(done: readonly { move: Move; decision: Decision }[], now: number, sha256: Sha256): Plan<void> {
-  yield* writeRecords(done.flatMap(({ move }) => (move.record ? [move.record] : [])))
+function* writeDecisions(
+  done: readonly { move: Move; decision: Decision }[],
+  now: number,
+  changes: Change[],
+  sha256: Sha256,
+): Plan<void> {
+  yield* writeRecords(
+    done.flatMap(({ move }) => (move.record ? [move.record] : [])),
+    now,
+    changes,
+  )
   const blobs: Value[][] = []
   yield* run(
     INSERT_OUTCOME,
@@ -201,177 +200,13 @@ function endOf({ from, outcome }: Decision, move: Move): Change {
     revision: outcome!.revision,
     queuedAt: null,
     cancelling: null,
+    pausing: false,
+    wakeAt: null,
+    ties: from.ties !== 0,
     end: {
       outcome: outcome!,
       result: outcome!.status === 'completed' ? (move.result ?? null) : null,
       since: from.budgetFrom,
     },
   }
-}
-
-/** The next entry of the tenant's audit chain. */
-export function* auditPlan(
-  draft: Parameters<typeof chain>[0],
-  now: number,
-  sha256: Sha256,
-  job: { jobId: string; seq: number } | null = null,
-): Plan<void> {
-  const last = yield* one<{ seq: number; hash: string }>(
-    'select seq, hash from audit where tenant = ?1 order by seq desc limit 1',
-    draft.tenant,
-  )
-  // What is hashed must be what will be read again.
-  const actor = actorOf(plainText(actorText(draft.actor)))
-  const reason = draft.reason === null ? null : plainText(draft.reason)
-  const entry = chain({ ...draft, actor, reason }, last ?? null, now, sha256)
-  yield* run(
-    'insert into audit (tenant, seq, at, actor, action, target, reason, details, prev_hash, hash, job_id, job_seq) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)',
-    [
-      [
-        entry.tenant,
-        entry.seq,
-        entry.at,
-        actorText(entry.actor),
-        entry.action,
-        entry.target,
-        entry.reason,
-        entry.details === null ? null : JSON.stringify(entry.details),
-        entry.prevHash,
-        entry.hash,
-        job?.jobId ?? null,
-        job?.seq ?? null,
-      ],
-    ],
-  )
-}
-
-const ready = (
-  dialect: Dialect,
-) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and l.state = 'queued' and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3) and j.id = l.id order by l.run_at, l.id limit ?4`
-const LEVELS_DOWN = [...LEVELS].reverse()
-
-/**
- * Takes ready jobs in index order: per lane and level a range scan of (run_at, id), never a sort, so that its cost does
- * not depend on how many jobs wait for later or in other lanes.
- */
-export function* claimPlan(request: ClaimRequest, now: number, changes: Change[], dialect: Dialect): Plan<Claimed[]> {
-  const sql = ready(dialect)
-  let free = request.limit()
-  const taken: Row[] = []
-  for (const { lane, limit } of request.lanes) {
-    let quota = Math.min(limit, free)
-    for (const level of request.reverse ? LEVELS_DOWN : LEVELS) {
-      if (quota <= 0) break
-      const rows = yield* all(sql, lane, level, now, quota)
-      quota -= rows.length
-      free -= rows.length
-      taken.push(...rows)
-    }
-    if (free <= 0) break
-  }
-  if (taken.length === 0) return []
-  const actor = { kind: 'worker' as const, id: request.worker }
-  const claimed: Claimed[] = []
-  const entries: Value[][] = []
-  for (const row of taken) {
-    const tuple = unpack(row.t)
-    const decision = transition(liveOf(tuple, JOB_WIDTH), { type: 'claimed', worker: request.worker, actor }, now)
-    if (!decision.ok) continue // the scan and the rule agree on what is ready; the rule has the last word
-    claimed.push({ live: decision.live!, record: jobOf(tuple, row.input) })
-    entries.push(historyValues(decision.live!.id, decision.history))
-  }
-  yield* run(
-    UPDATE_CLAIMED,
-    claimed.map(({ live }) => claimedValues(live)),
-  )
-  yield* run(INSERT_HISTORY, entries)
-  const large = claimed.filter(({ record }) => record.input === null)
-  const blobs = yield* each<{ data: string }>(
-    `select data from blobs where job_id = ?1 and name = 'input'`,
-    large.map(({ record }) => [record.id]),
-  )
-  large.forEach(({ record }, i) => {
-    record.input = blobs[i]!.data
-  })
-  for (const { live, record } of claimed) changes.push(changeOf(live, record.groupId))
-  return claimed
-}
-
-const FENCE = `select 1 as held from live where id = ?1 and epoch = ?2 and state in ('running', 'cancelling')`
-const VISIBLE = `update live set revision = revision + 1, changed_at = ?3 where id = ?1 and epoch = ?2 and state in ('running', 'cancelling')`
-
-/** What attempts write while they run. @returns per record whether its epoch still holds the job. */
-export function* recordPlan(
-  records: readonly AttemptRecord[],
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
-): Plan<boolean[]> {
-  const visible = records.map((record) => record.progress !== undefined || (record.warnings?.length ?? 0) > 0)
-  const raised = yield* run(
-    VISIBLE,
-    records.filter((_, i) => visible[i]).map((record) => [record.jobId, record.epoch, now]),
-  )
-  const quiet = yield* each(
-    FENCE,
-    records.filter((_, i) => !visible[i]).map((record) => [record.jobId, record.epoch]),
-  )
-  let r = 0
-  let q = 0
-  const held = visible.map((is) => (is ? raised[r++] === 1 : quiet[q++] !== undefined))
-  yield* writeRecords(records.filter((_, i) => held[i]))
-  const lives = yield* readLive(
-    records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
-    dialect,
-  )
-  for (const live of lives) if (live) changes.push(changeOf(live))
-  return held
-}
-
-/** Progress within a stage never falls: a new attempt keeps the highest value until it has passed it. */
-const FELL = `(coalesce(progress.stage, '') = coalesce(excluded.stage, '') and excluded.completed is not null and progress.completed is not null and excluded.completed < progress.completed)`
-
-function* writeRecords(records: readonly AttemptRecord[]): Plan<void> {
-  const steps: Value[][] = []
-  const blobs: Value[][] = []
-  for (const { jobId, steps: rows = [] } of records) {
-    for (const row of rows) {
-      const bytes = row.result === null ? 0 : utf8Length(row.result)
-      if (bytes > INLINE_BYTES) blobs.push([jobId, `step:${row.key}`, row.result])
-      steps.push([
-        jobId,
-        row.key,
-        row.kind,
-        row.attempt,
-        row.startedAt,
-        row.endedAt,
-        bytes > INLINE_BYTES ? null : row.result,
-        bytes,
-        row.info,
-      ])
-    }
-  }
-  yield* run(
-    'insert into steps (job_id, key, kind, attempt, started_at, ended_at, result, bytes, info) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)',
-    steps,
-  )
-  yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
-  yield* run(
-    `insert into progress (job_id, stage, message, completed, total, unit, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-     on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at,
-       message = case when ${FELL} then progress.message else excluded.message end, completed = case when ${FELL} then progress.completed else excluded.completed end,
-       total = case when ${FELL} then progress.total else excluded.total end`,
-    records.flatMap(({ jobId, progress: p }) =>
-      p ? [[jobId, p.stage, p.message, p.completed, p.total, p.unit, p.updatedAt]] : [],
-    ),
-  )
-  yield* run(
-    'insert into warnings (job_id, code, step, message, at) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
-    records.flatMap(({ jobId, warnings = [] }) => warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at])),
-  )
-  yield* run(
-    'insert into logs (job_id, at, attempt, level, message, data) values (?1, ?2, ?3, ?4, ?5, ?6)',
-    records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
-  )
 }

@@ -13,6 +13,8 @@ import type {
   Tombstone,
   WarningRow,
 } from '../store.js'
+import { latestResolution } from './ledger.js'
+import { CLAIMABLE } from './migrations/0001-initial.js'
 import { all, type Dialect, each, one, type Plan, type Tuple, unpack, type Value } from './plan.js'
 import {
   actorPrefix,
@@ -33,8 +35,7 @@ const FROM =
   'from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id left join progress p on p.job_id = j.id'
 const PROGRESS = 'p.stage, p.message, p.completed, p.total, p.unit, p.updated_at'
 /** What hangs on a job in other tables: the replay that replaced it, and whether there are warnings. Indexed probes. */
-const NOTES =
-  '(select max(r.id) from jobs r where r.replay_of = j.id), (select count(*) from warnings w where w.job_id = j.id)'
+const NOTES = `(select max(r.id) from jobs r where r.replay_of = j.id), (select count(*) from warnings w where w.job_id = j.id), (select max(k.other_id) from links k where k.job_id = j.id and k.kind = 'compensated-by'), (select max(r.at) from resolutions r where r.job_id = j.id)`
 const AT = { live: JOB_WIDTH, outcome: JOB_WIDTH + LIVE_WIDTH, progress: JOB_WIDTH + LIVE_WIDTH + OUTCOME_WIDTH }
 const columns = (dialect: Dialect) =>
   `${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}, ${OUTCOME_COLUMNS}, ${PROGRESS}, ${NOTES}`)} as t`
@@ -87,6 +88,8 @@ function* storedOf(t: Tuple, input: string, result: string | null): Plan<StoredJ
         : { stage: t[p], message: t[p + 1], completed: t[p + 2], total: t[p + 3], unit: t[p + 4], updatedAt: t[p + 5] },
     supersededBy: t[p + 6],
     warnings: t[p + 7] > 0 ? yield* warningsOf(t[0]) : [],
+    compensatedBy: t[p + 8],
+    resolution: t[p + 9] === null ? null : yield* latestResolution(t[0]),
   }
 }
 
@@ -111,7 +114,7 @@ export function* endedPlan(id: string): Plan<Status | 'gone' | null> {
 /** SQL for each public status over (l, o); the words are defined by statusOf in core, asserted equal by the conformance suite. */
 const STATUS_SQL: Record<Status, string> = {
   accepted: `(l.state = 'queued' and l.started_at is null)`,
-  processing: `(l.state in ('running', 'cancelling') or (l.state = 'queued' and l.started_at is not null) or (l.state = 'waiting' and l.wait_kind in ('timer', 'child')))`,
+  processing: `(l.state in ('running', 'cancelling', 'compensating') or (l.state = 'queued' and l.started_at is not null) or (l.state = 'waiting' and l.wait_kind in ('timer', 'child')))`,
   blocked: `(l.state = 'waiting' and l.wait_kind not in ('timer', 'child'))`,
   completed: `o.status = 'completed'`,
   failed: `o.status = 'failed'`,
@@ -170,8 +173,18 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
         ? `(l.late_at is not null or l.escalate_at <= ${bind(now)})`
         : `(l.late_at is null and (l.escalate_at is null or l.escalate_at > ${bind(now)}))`,
     )
+  if (filter.origin !== undefined)
+    where.push(`exists (select 1 from attempts a where a.origin = ${bind(filter.origin)} and a.job_id = j.id)`)
+  const decided = [
+    ...(filter.model !== undefined ? [`d.model = ${bind(filter.model)}`] : []),
+    ...(filter.modelVersion !== undefined ? [`d.model_version = ${bind(filter.modelVersion)}`] : []),
+    // Tools are a JSON array of texts; a quoted name is found in it as it stands.
+    ...(filter.tool !== undefined ? [`instr(d.tools, ${bind(JSON.stringify(filter.tool))}) > 0`] : []),
+  ]
+  if (decided.length > 0)
+    where.push(`exists (select 1 from decisions d where d.job_id = j.id and ${decided.join(' and ')})`)
   if (filter.needsAttention !== undefined) {
-    const attention = `(${STATUS_SQL.blocked} or l.late_at is not null or l.escalate_at <= ${bind(now)} or (o.status = 'failed' and not exists (select 1 from jobs r where r.replay_of = j.id)))`
+    const attention = `(${STATUS_SQL.blocked} or l.late_at is not null or l.escalate_at <= ${bind(now)} or (o.status = 'failed' and not exists (select 1 from jobs r where r.replay_of = j.id) and not exists (select 1 from resolutions r where r.job_id = j.id)))`
     where.push(filter.needsAttention ? attention : `not coalesce(${attention}, false)`)
   }
   const { value, direction } = ORDER[filter.order]
@@ -223,7 +236,7 @@ export function* groupPlan(tenant: string, groupId: string): Plan<GroupSummary |
 
 export function* stepsPlan(jobId: string): Plan<StepRow[]> {
   const rows = yield* all(
-    'select key, kind, attempt, started_at, ended_at, result, bytes, info from steps where job_id = ?1 order by ended_at, key',
+    'select key, kind, attempt, started_at, ended_at, result, bytes, info, effect, undo from steps where job_id = ?1 order by ended_at, key',
     jobId,
   )
   const steps: StepRow[] = []
@@ -237,6 +250,8 @@ export function* stepsPlan(jobId: string): Plan<StepRow[]> {
       endedAt: row.ended_at,
       result,
       info: row.info,
+      effect: row.effect,
+      undo: row.undo,
     })
   }
   return steps
@@ -285,10 +300,10 @@ export function* durationsPlan(perType: number): Plan<Map<string, number[]>> {
   return found
 }
 
-const QUEUED = `select lane from live where state = 'queued'`
+const QUEUED = `select lane from live where ${CLAIMABLE}`
 const EARLIEST = LEVELS.map(
   (level) =>
-    `(select l.run_at from live l where l.lane = found.lane and l.state = 'queued' and l.level = ${level} order by l.run_at limit 1) as at${level}`,
+    `(select l.run_at from live l where l.lane = found.lane and ${CLAIMABLE} and l.level = ${level} order by l.run_at limit 1) as at${level}`,
 )
 /** A loose index scan: a few seeks per lane however many jobs wait, in one statement because there may be many lanes. */
 const LANES = `with recursive found(lane) as (
@@ -308,7 +323,7 @@ export function* lanesPlan(): Plan<{ lane: string; runAt: number }[]> {
 /** The earliest runAt in a lane: one seek per level. */
 export function* duePlan(lane: string): Plan<number | null> {
   const levels = yield* each<{ at: number }>(
-    `select run_at as at from live where lane = ?1 and state = 'queued' and level = ?2 order by run_at limit 1`,
+    `select run_at as at from live where lane = ?1 and ${CLAIMABLE} and level = ?2 order by run_at limit 1`,
     LEVELS.map((level) => [lane, level]),
   )
   const instants = levels.flatMap((row) => (row ? [row.at] : []))

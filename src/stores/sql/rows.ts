@@ -4,7 +4,7 @@
 import type { Actor, Attempt, ErrorInfo, JobRecord, LiveJob, Outcome } from '../../core/job.js'
 import type { HistoryEntry } from '../../core/lifecycle.js'
 import type { ApiKeyRow, FileRow, StoredHistory, StoredOutcome } from '../store.js'
-import type { Row, Tuple, Value } from './plan.js'
+import { type Dialect, each, type Plan, type Row, type Tuple, unpack, type Value } from './plan.js'
 
 /** `kind:id:name`. Ids come from outside (`oidc:42`), so a colon in one is escaped. */
 export function actorText(actor: Actor): string {
@@ -48,8 +48,11 @@ export const INSERT_JOB = insert(
   'id, tenant, type, type_version, queue, priority, input, group_id, operation_key, parent_id, replay_of, options, created_by, created_at, run_at, deadline_at',
 )
 export function jobValues(job: JobRecord, input: string | null): Value[] {
-  const { tags, metadata, traceparent, batch } = job.options
-  const options = tags || metadata || traceparent || batch ? JSON.stringify(job.options) : null
+  let options: string | null = null
+  for (const _ in job.options) {
+    options = JSON.stringify(job.options)
+    break
+  }
   return [
     job.id,
     job.tenant,
@@ -96,7 +99,7 @@ export function jobOf(t: Tuple, input: string): JobRecord {
 }
 
 const LIVE =
-  'id, lane, level, state, wait_kind, run_at, wake_at, escalate_at, late_at, deadline_at, version, revision, epoch, attempt, errors, losses, budget_from, worker, started_at, attempt_at, cancel_at, why, changed_at'
+  'id, lane, level, state, wait_kind, run_at, wake_at, escalate_at, late_at, deadline_at, version, revision, epoch, attempt, errors, losses, budget_from, worker, started_at, attempt_at, cancel_at, held, ties, undo, why, changed_at'
 export const INSERT_LIVE = insert('live', LIVE)
 export const LIVE_COLUMNS = LIVE.split(', ')
   .map((name) => `l.${name}`)
@@ -133,12 +136,15 @@ export function liveValues(live: LiveJob): Value[] {
     live.startedAt,
     live.attemptAt,
     live.cancelAt,
+    live.held,
+    live.ties,
+    live.undo,
     json(live.why),
     live.changedAt,
   ]
 }
 /** Only what a claim changes. */
-export const UPDATE_CLAIMED = `update live set state = 'running', version = ?3, revision = ?4, epoch = ?5, attempt = ?6, worker = ?7, started_at = ?8, attempt_at = ?9, changed_at = ?9 where id = ?1 and version = ?2`
+export const UPDATE_CLAIMED = `update live set state = ?10, version = ?3, revision = ?4, epoch = ?5, attempt = ?6, worker = ?7, started_at = ?8, attempt_at = ?9, changed_at = ?9 where id = ?1 and version = ?2`
 export function claimedValues(live: LiveJob): Value[] {
   return [
     live.id,
@@ -150,6 +156,7 @@ export function claimedValues(live: LiveJob): Value[] {
     live.worker,
     live.startedAt,
     live.attemptAt,
+    live.state,
   ]
 }
 /** @param at where its columns begin in the tuple */
@@ -176,9 +183,20 @@ export function liveOf(t: Tuple, at = 0): LiveJob {
     startedAt: t[at + 18],
     attemptAt: t[at + 19],
     cancelAt: t[at + 20],
-    why: parsed(t[at + 21]),
-    changedAt: t[at + 22],
+    held: t[at + 21],
+    ties: t[at + 22],
+    undo: t[at + 23],
+    why: parsed(t[at + 24]),
+    changedAt: t[at + 25],
   }
+}
+
+export function* readLive(ids: readonly string[], dialect: Dialect): Plan<(LiveJob | undefined)[]> {
+  const rows = yield* each<{ t: unknown }>(
+    `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.id = ?1`,
+    ids.map((id) => [id]),
+  )
+  return rows.map((row) => row && liveOf(unpack(row.t)))
 }
 
 export const INSERT_OUTCOME = insert(
@@ -234,7 +252,7 @@ export function outcomeOf(t: Tuple, at: number, result: string | null): StoredOu
 
 export const INSERT_ATTEMPT = insert(
   'attempts',
-  'job_id, epoch, attempt, worker, outcome, started_at, ended_at, error, verdict, retry_in_ms',
+  'job_id, epoch, attempt, worker, outcome, started_at, ended_at, error, verdict, origin, retry_in_ms',
 )
 export function attemptValues(attempt: Attempt): Value[] {
   return [
@@ -247,6 +265,7 @@ export function attemptValues(attempt: Attempt): Value[] {
     attempt.endedAt,
     json(attempt.error),
     attempt.verdict,
+    attempt.error?.origin ?? null,
     attempt.retryInMs,
   ]
 }
@@ -267,7 +286,7 @@ export function attemptOf(row: Row): Attempt {
 
 export const INSERT_HISTORY = insert(
   'history',
-  'job_id, seq, at, event, state, phase, epoch, attempt, actor, reason, error',
+  'job_id, seq, at, event, state, phase, epoch, attempt, actor, reason, error, details',
 )
 export function historyValues(jobId: string, entry: HistoryEntry): Value[] {
   return [
@@ -282,6 +301,7 @@ export function historyValues(jobId: string, entry: HistoryEntry): Value[] {
     actorText(entry.actor),
     entry.reason,
     json(entry.error),
+    json(entry.details),
   ]
 }
 export function historyOf(row: Row): StoredHistory {
@@ -296,6 +316,7 @@ export function historyOf(row: Row): StoredHistory {
     actor: actorOf(row.actor),
     reason: row.reason,
     error: parsed<ErrorInfo>(row.error),
+    details: parsed(row.details),
     hash: row.hash ?? null,
     prevHash: row.prev_hash ?? null,
   }
@@ -340,6 +361,9 @@ export function apiKeyValues(key: ApiKeyRow): Value[] {
     key.hash,
     JSON.stringify(key.scopes),
     json(key.types),
+    json(key.person),
+    json(key.groups),
+    key.maxRisk,
     key.createdAt,
     key.expiresAt,
     key.revokedAt,
@@ -354,6 +378,9 @@ export function apiKeyOf(row: Row): ApiKeyRow {
     hash: row.hash,
     scopes: JSON.parse(row.scopes),
     types: parsed(row.types),
+    person: parsed(row.person),
+    groups: parsed(row.groups),
+    maxRisk: row.max_risk,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     revokedAt: row.revoked_at,

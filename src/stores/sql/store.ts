@@ -4,24 +4,32 @@
  */
 import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
+import type { AuditDraft } from '../../core/history.js'
 import type {
   AttemptRecord,
   Change,
   Claimed,
   ClaimRequest,
+  DutyRow,
   JobFilter,
   Move,
   Moved,
   NewJob,
   ProcessRow,
+  ResolutionRow,
+  Settle,
+  SettleAnswer,
+  SignalAnswer,
+  SignalRow,
   Store,
   StoreInfo,
   Submitted,
   WorkerRow,
 } from '../store.js'
+import { auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
-import { auditPlan } from './move.js'
+import { decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
 import {
   attemptsPlan,
@@ -38,6 +46,7 @@ import {
 } from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
 import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
+import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -150,13 +159,74 @@ export class SqlStore implements Store {
     }
   }
 
+  settle(settle: Settle): Promise<SettleAnswer> {
+    const { entropy, driver } = this
+    return this.write((now, changes) => settlePlan(settle, now, changes, entropy.sha256, driver.dialect))
+  }
+  signal(signal: SignalRow): Promise<SignalAnswer> {
+    return this.write((now, changes) => signalPlan(signal, now, changes, this.driver.dialect))
+  }
+  dueWaits(limit: number) {
+    const now = this.now()
+    return this.read(() => dueWaitsPlan(now, limit))
+  }
+  dueWakes(limit: number) {
+    const now = this.now()
+    const { dialect } = this.driver
+    return this.read(function* () {
+      const rows = yield* all<{ t: unknown }>(
+        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.wake_at <= ?1 order by l.wake_at limit ?2`,
+        now,
+        limit,
+      )
+      return rows.map((row) => liveOf(unpack(row.t)))
+    })
+  }
+  duties(limit: number) {
+    return this.read(() => dutiesPlan(limit))
+  }
+  dutyDone({ jobId, duty }: DutyRow): Promise<void> {
+    return this.write(() => run('delete from duties where job_id = ?1 and duty = ?2', [[jobId, duty]])).then(
+      () => undefined,
+    )
+  }
+  callback(hash: string) {
+    return this.read(() => callbackPlan(hash))
+  }
+  useCallback(hash: string, answerHash: string): Promise<boolean> {
+    return this.write(function* (now) {
+      const used = yield* run(
+        'update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1 and used_at is null',
+        [[hash, now, answerHash]],
+      )
+      return used[0] === 1
+    })
+  }
+  effect(tenant: string, key: string) {
+    return this.read(() => effectPlan(tenant, key))
+  }
+  decisions(jobId: string) {
+    return this.read(() => decisionsPlan(jobId))
+  }
+  waits(jobId: string) {
+    return this.read(() => waitsPlan(jobId))
+  }
+  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft): Promise<boolean> {
+    const { entropy } = this
+    return this.write((now, changes) => resolvePlan(row, tenant, audit, now, changes, entropy.sha256))
+  }
+  readonly pauses: Store['pauses'] = {
+    set: (row, on, audit) => this.write((now) => pausePlan(row, on, audit, now, this.entropy.sha256)),
+    list: () => this.read(pausesPlan),
+  }
+
   orphans(limit: number, worker?: string) {
     const now = this.now()
     const { dialect } = this.driver
     return this.read(function* () {
       const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
       const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.state in ('running', 'cancelling') and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`,
+        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.worker is not null and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`,
         limit,
         worker ?? now,
       )
@@ -235,9 +305,20 @@ export class SqlStore implements Store {
     beat: (worker: WorkerRow) =>
       this.write(function* () {
         const changed = yield* run(
-          `insert into workers (id, boot, host, pid, started_at, lease_until, state) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-           on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state where workers.state <> 'gone'`,
-          [[worker.id, worker.boot, worker.host, worker.pid, worker.startedAt, worker.leaseUntil, worker.state]],
+          `insert into workers (id, boot, host, pid, started_at, lease_until, state, serves) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+           on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state, serves = excluded.serves where workers.state <> 'gone'`,
+          [
+            [
+              worker.id,
+              worker.boot,
+              worker.host,
+              worker.pid,
+              worker.startedAt,
+              worker.leaseUntil,
+              worker.state,
+              worker.serves === null ? null : JSON.stringify(worker.serves),
+            ],
+          ],
         )
         return changed[0] === 1
       }),
@@ -252,6 +333,7 @@ export class SqlStore implements Store {
           startedAt: row.started_at,
           leaseUntil: row.lease_until,
           state: row.state,
+          serves: row.serves === null ? null : JSON.parse(row.serves),
         }))
       }),
     addProcess: (row) =>
@@ -305,7 +387,7 @@ export class SqlStore implements Store {
       const sha256 = this.entropy.sha256
       return this.write(function* (now) {
         yield* run(
-          `insert into api_keys (id, tenant, name, hash, scopes, types, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+          `insert into api_keys (id, tenant, name, hash, scopes, types, person, groups, max_risk, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
            on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
           [apiKeyValues(row)],
         )

@@ -8,6 +8,7 @@ import { statusOf } from '../../core/lifecycle.js'
 import type { Change, NewJob, Submitted } from '../store.js'
 import { each, one, type Plan, run, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
+import { insertSteps } from './steps.js'
 
 /** Values up to this many bytes stay in their row; larger ones go to `blobs` (rulings 18). */
 export const INLINE_BYTES = 64 * 1024
@@ -133,6 +134,7 @@ function* insertJobs(jobs: readonly NewJob[]): Plan<void> {
     jobs.flatMap(({ record }) => (record.options.tags ?? []).map((tag) => [record.tenant, tag, record.id])),
   )
   yield* pinFiles(jobs.flatMap(({ record, files }) => files.map((file) => [file, record.id] as const)))
+  yield* insertSteps(jobs.flatMap(({ record, steps = [] }) => steps.map((row) => ({ jobId: record.id, row }))))
 }
 
 /** A file is kept as long as a job refers to it. */
@@ -157,7 +159,9 @@ export function changeOf(live: NewJob['live'], groupId: string | null = null): C
     done: false,
     version: live.version,
     revision: live.revision,
-    queuedAt: live.state === 'queued' ? live.runAt : null,
+    queuedAt: live.worker === null && (live.state === 'queued' || live.state === 'compensating') ? live.runAt : null,
     cancelling: live.state === 'cancelling' ? (live.why?.cancel?.mode ?? 'graceful') : null,
+    pausing: live.state === 'running' && live.why?.pause !== undefined,
+    wakeAt: live.wakeAt,
   }
 }

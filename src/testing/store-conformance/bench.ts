@@ -182,6 +182,7 @@ export class Bench {
       startedAt: this.clock.now(),
       leaseUntil,
       state: 'up',
+      serves: null,
     })
   }
 
@@ -230,6 +231,6 @@ export const audit = (more: Partial<AuditDraft> = {}): AuditDraft => ({
 function forced(live: LiveJob, change: Partial<LiveJob>, now: number): Decision | Refusal {
   const next = { ...live, ...change, version: live.version + 1, revision: live.revision + 1, changedAt: now }
   const entry = { seq: next.version, at: now, event: 'forced', state: next.state, phase: 'x', epoch: next.epoch }
-  const history = { ...entry, attempt: next.attempt, actor: SYSTEM, reason: null, error: null }
+  const history = { ...entry, attempt: next.attempt, actor: SYSTEM, reason: null, error: null, details: null }
   return { ok: true, from: live, live: next, outcome: null, attempt: null, history }
 }

@@ -15,6 +15,7 @@ export function commitTests({ test }: Suite): void {
       {
         ...{ jobId: id, tenant: 'default', type: 't', groupId: 'g', lane: LANE, status: 'accepted', done: false },
         ...{ version: 1, revision: 1, queuedAt: bench.clock.now() + 50, cancelling: null },
+        ...{ pausing: false, wakeAt: null },
       },
     ])
     await bench.clock.advance(50)

@@ -6,6 +6,7 @@ import type { Suite } from './index.js'
 
 const key = (id: string, more: Partial<ApiKeyRow> = {}): ApiKeyRow => ({
   ...{ id, tenant: 'default', name: 'crm', hash: 'abc', scopes: ['jobs:submit'], types: ['ocr.*'], createdAt: 5 },
+  ...{ person: null, groups: null, maxRisk: null },
   ...{ expiresAt: null, revokedAt: null, lastUsedAt: null },
   ...more,
 })

@@ -6,6 +6,8 @@ import type { Suite } from './index.js'
 
 const step = (key: string, more: Partial<StepRow> = {}): StepRow => ({
   ...{ key, kind: 'step', attempt: 1, startedAt: 10, endedAt: 20, result: '{"a":1}', info: null },
+  effect: null,
+  undo: null,
   ...more,
 })
 const progress = { stage: 'pages', message: 'Page 3', completed: 3, total: 9.5, unit: 'page', updatedAt: 77 }
@@ -131,6 +133,8 @@ export function recordTests({ test }: Suite): void {
       message: `m${n}`,
       step: null as string | null,
       at: n,
+      effect: null,
+      undo: null,
       ...more,
     })
     await bench.store.record({ jobId: live.id, epoch: 1, warnings: [warn(1), warn(1), warn(2)] })

@@ -15,6 +15,7 @@ export function workerTests({ test }: Suite): void {
       startedAt: bench.clock.now(),
       leaseUntil: bench.clock.now() + 1000,
       state: 'up',
+      serves: null,
     })
     await bench.clock.advance(900)
     await bench.beat('w-1', 1000)

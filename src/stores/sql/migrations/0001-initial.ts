@@ -4,6 +4,9 @@
  */
 import { FINAL_STATES, LIVE_STATES } from '../../../core/job.js'
 
+/** A job that a worker may take once its time has come. Queries must say it in these very words, so that the index serves them. */
+export const CLAIMABLE = `state in ('queued', 'compensating') and worker is null and held is null`
+
 const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
 
 export const initial = `
@@ -23,11 +26,14 @@ create table live (
   id text primary key, lane text not null, level integer not null, state text not null check (state in (${quoted(LIVE_STATES)})),
   wait_kind text, run_at bigint not null, wake_at bigint, escalate_at bigint, late_at bigint, deadline_at bigint,
   version bigint not null, revision bigint not null, epoch bigint not null, attempt bigint not null, errors bigint not null, losses bigint not null,
-  budget_from bigint not null, worker text, started_at bigint, attempt_at bigint, cancel_at bigint, why text, changed_at bigint not null,
+  budget_from bigint not null, worker text, started_at bigint, attempt_at bigint, cancel_at bigint, held text, ties integer not null, undo integer not null,
+  why text, changed_at bigint not null,
   check ((state = 'waiting') = (wait_kind is not null)),
-  check ((state in ('running', 'cancelling')) = (worker is not null))
+  check (state = 'compensating' or (state in ('running', 'cancelling')) = (worker is not null)),
+  check (held is null or state = 'queued')
 ) {{suffix}};
-create index live_ready on live (lane, level, run_at, id) where state = 'queued';
+create index live_ready on live (lane, level, run_at, id) where ${CLAIMABLE};
+create index live_wake on live (wake_at) where wake_at is not null;
 create index live_deadline on live (deadline_at) where deadline_at is not null;
 create index live_escalate on live (escalate_at) where escalate_at is not null;
 
@@ -41,18 +47,76 @@ create index outcomes_unhappy on outcomes (status, job_id) where status <> 'comp
 
 create table attempts (
   job_id text not null, epoch bigint not null, attempt bigint not null, worker text, outcome text not null,
-  started_at bigint not null, ended_at bigint not null, error text, verdict text, retry_in_ms bigint, primary key (job_id, epoch)
+  started_at bigint not null, ended_at bigint not null, error text, verdict text, origin text, retry_in_ms bigint, primary key (job_id, epoch)
 ) {{suffix}};
+create index attempts_origin on attempts (origin, job_id) where origin is not null;
 
 create table history (
   job_id text not null, seq bigint not null, at bigint not null, event text not null, state text not null, phase text not null,
-  epoch bigint not null, attempt bigint not null, actor text not null, reason text, error text, primary key (job_id, seq)
+  epoch bigint not null, attempt bigint not null, actor text not null, reason text, error text, details text, primary key (job_id, seq)
 ) {{suffix}};
 
 create table steps (
   job_id text not null, key text not null, kind text not null, attempt bigint not null, started_at bigint not null, ended_at bigint not null,
-  result text, bytes bigint not null, info text, primary key (job_id, key)
+  result text, bytes bigint not null, info text, effect text, undo text, primary key (job_id, key)
 ) {{suffix}};
+
+create table effects (
+  tenant text not null, key text not null, job_id text not null, step text not null, state text not null check (state in ('started', 'happened', 'absent')),
+  result text, at bigint not null, primary key (tenant, key)
+) {{suffix}};
+create index effects_job on effects (job_id);
+
+create table decisions (
+  job_id text not null, key text not null, at bigint not null, attempt bigint not null, path text, model text, model_version text, tools text, fields text,
+  primary key (job_id, key)
+) {{suffix}};
+create index decisions_model on decisions (model, model_version, job_id);
+
+create table waits (
+  job_id text not null, key text not null, kind text not null, name text not null, due_at bigint, child_id text, created_at bigint not null, primary key (job_id, key)
+) {{suffix}};
+create index waits_due on waits (due_at) where due_at is not null;
+create index waits_child on waits (child_id) where child_id is not null;
+
+create table mailbox (
+  job_id text not null, signal_id text not null, name text not null, payload text not null, actor text not null, at bigint not null, taken_by text,
+  primary key (job_id, signal_id)
+) {{suffix}};
+create index mailbox_name on mailbox (job_id, name, at) where taken_by is null;
+
+create table callbacks (
+  hash text primary key, tenant text not null, job_id text not null, key text not null, expires_at bigint not null, used_at bigint, answer_hash text
+) {{suffix}};
+create index callbacks_job on callbacks (job_id);
+
+create table approvals (
+  id text primary key, tenant text not null, job_id text not null, job_type text not null, key text not null, gate text not null, risk text not null,
+  state text not null, due_at bigint, requested_at bigint not null, requester text, version bigint not null, body text not null
+) {{suffix}};
+create index approvals_job on approvals (job_id, key);
+create index approvals_open on approvals (tenant, state, due_at, id);
+
+create table resolutions (
+  job_id text not null, at bigint not null, kind text not null, reason text not null, evidence text, actor text not null, other_id text,
+  primary key (job_id, at, kind)
+) {{suffix}};
+
+create table links (job_id text not null, kind text not null, other_id text not null, primary key (job_id, kind, other_id)) {{suffix}};
+
+create table duties (job_id text not null, duty text not null, body text, primary key (job_id, duty)) {{suffix}};
+
+create table pauses (tenant text not null, kind text not null, name text not null, actor text not null, reason text, at bigint not null, primary key (tenant, kind, name)) {{suffix}};
+
+create table slots (name text not null, job_id text not null, primary key (name, job_id)) {{suffix}};
+create index slots_job on slots (job_id);
+create table turns (name text not null, job_id text not null, primary key (name, job_id)) {{suffix}};
+create index turns_job on turns (job_id);
+create table held (name text not null, job_id text not null, level integer not null, primary key (name, job_id)) {{suffix}};
+create index held_job on held (job_id);
+create table buckets (name text primary key, at bigint not null) {{suffix}};
+create table uniques (name text primary key, job_id text not null, expires_at bigint) {{suffix}};
+create index uniques_job on uniques (job_id);
 
 create table progress (
   job_id text primary key, stage text, message text, completed double precision, total double precision, unit text, updated_at bigint not null
@@ -94,14 +158,14 @@ create table tombstones (
 create index tombstones_expired on tombstones (expired_at);
 
 create table workers (
-  id text primary key, boot text not null, host text not null, pid bigint not null, started_at bigint not null, lease_until bigint not null, state text not null
+  id text primary key, boot text not null, host text not null, pid bigint not null, started_at bigint not null, lease_until bigint not null, state text not null, serves text
 ) {{suffix}};
 create table processes (
   job_id text not null, pgid bigint not null, start_time text not null, boot_id text not null, worker text not null, primary key (job_id, pgid)
 ) {{suffix}};
 
 create table api_keys (
-  id text primary key, tenant text not null, name text not null, hash text not null, scopes text not null, types text,
+  id text primary key, tenant text not null, name text not null, hash text not null, scopes text not null, types text, person text, groups text, max_risk text,
   created_at bigint not null, expires_at bigint, revoked_at bigint, last_used_at bigint
 ) {{suffix}};
 

@@ -1,0 +1,114 @@
+/**
+ * What an attempt writes while it runs: steps, notes, waits, child jobs, effects, decisions. Fenced by its epoch; moves no
+ * job.
+ */
+import { TIES } from '../../core/job.js'
+import type { AttemptRecord, Change } from '../store.js'
+import { type Dialect, each, type Plan, run } from './plan.js'
+import { readLive } from './rows.js'
+import { insertSteps } from './steps.js'
+import { changeOf } from './submit.js'
+import { addWaits } from './waits.js'
+
+const FENCE = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
+const VISIBLE =
+  'update live set revision = revision + 1, changed_at = ?3 where id = ?1 and epoch = ?2 and worker is not null'
+
+/** What attempts write while they run. @returns per record whether its epoch still holds the job. */
+export function* recordPlan(
+  records: readonly AttemptRecord[],
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<boolean[]> {
+  const visible = records.map((record) => record.progress !== undefined || (record.warnings?.length ?? 0) > 0)
+  const raised = yield* run(
+    VISIBLE,
+    records.filter((_, i) => visible[i]).map((record) => [record.jobId, record.epoch, now]),
+  )
+  const quiet = yield* each(
+    FENCE,
+    records.filter((_, i) => !visible[i]).map((record) => [record.jobId, record.epoch]),
+  )
+  let r = 0
+  let q = 0
+  const held = visible.map((is) => (is ? raised[r++] === 1 : quiet[q++] !== undefined))
+  yield* writeRecords(
+    records.filter((_, i) => held[i]),
+    now,
+    changes,
+  )
+  const lives = yield* readLive(
+    records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
+    dialect,
+  )
+  for (const live of lives) if (live) changes.push(changeOf(live))
+  return held
+}
+
+/** Progress within a stage never falls: a new attempt keeps the highest value until it has passed it. */
+const FELL = `(coalesce(progress.stage, '') = coalesce(excluded.stage, '') and excluded.completed is not null and progress.completed is not null and excluded.completed < progress.completed)`
+
+export function* writeRecords(records: readonly AttemptRecord[], now: number, changes: Change[]): Plan<void> {
+  yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
+  yield* run(
+    `insert into progress (job_id, stage, message, completed, total, unit, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+     on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at,
+       message = case when ${FELL} then progress.message else excluded.message end, completed = case when ${FELL} then progress.completed else excluded.completed end,
+       total = case when ${FELL} then progress.total else excluded.total end`,
+    records.flatMap(({ jobId, progress: p }) =>
+      p ? [[jobId, p.stage, p.message, p.completed, p.total, p.unit, p.updatedAt]] : [],
+    ),
+  )
+  yield* run(
+    'insert into warnings (job_id, code, step, message, at) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
+    records.flatMap(({ jobId, warnings = [] }) => warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at])),
+  )
+  yield* run(
+    'insert into logs (job_id, at, attempt, level, message, data) values (?1, ?2, ?3, ?4, ?5, ?6)',
+    records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
+  )
+  for (const record of records)
+    if (record.waits || record.effects || record.decisions || record.callbacks || record.undone)
+      yield* writeMore(record, now, changes)
+}
+
+/** What few attempts have. */
+function* writeMore(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
+  const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
+  yield* run(
+    `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+     on conflict (tenant, key) do update set job_id = excluded.job_id, step = excluded.step, state = excluded.state, result = excluded.result, at = excluded.at`,
+    effects.map((e) => [e.tenant, e.key, e.jobId, e.step, e.state, e.result, e.at]),
+  )
+  yield* run(
+    'insert into decisions (job_id, key, at, attempt, path, model, model_version, tools, fields) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict do nothing',
+    decisions.map((d) => [
+      d.jobId,
+      d.key,
+      d.at,
+      d.attempt,
+      d.path,
+      d.model,
+      d.modelVersion,
+      JSON.stringify(d.tools),
+      d.fields,
+    ]),
+  )
+  yield* run(
+    'insert into callbacks (hash, tenant, job_id, key, expires_at, used_at, answer_hash) values (?1, ?2, ?3, ?4, ?5, null, null) on conflict do nothing',
+    callbacks.map((c) => [c.hash, c.tenant, c.jobId, c.key, c.expiresAt]),
+  )
+  yield* run(
+    'update steps set undo = ?3 where job_id = ?1 and key = ?2',
+    undone.map(({ key, undo }) => [jobId, key, undo]),
+  )
+  if (record.waits?.length) {
+    yield* addWaits(record, now, changes)
+    const ties = TIES.waits | (record.children?.length ? TIES.children : 0)
+    // The revision moves so that nobody writes the row as it was before.
+    yield* run('update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2', [
+      [jobId, ties],
+    ])
+  }
+}

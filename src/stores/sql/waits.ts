@@ -1,0 +1,276 @@
+/**
+ * What jobs wait for: registering a wait, settling it once, and waking the job. Signals, timers, callbacks, approvals and
+ * children all end the same way: the value becomes a recorded step, and the state machine says whether the job wakes.
+ */
+
+import type { Actor, LiveJob } from '../../core/job.js'
+import { TIES } from '../../core/job.js'
+import { transition } from '../../core/lifecycle.js'
+import type {
+  AttemptRecord,
+  CallbackRow,
+  Change,
+  Settle,
+  SettleAnswer,
+  SignalAnswer,
+  SignalRow,
+  StepRow,
+  WaitRow,
+  WaitValue,
+} from '../store.js'
+import { auditPlan } from './audit.js'
+import { all, type Dialect, each, one, type Plan, type Row, run } from './plan.js'
+import { actorOf, actorText, historyValues, INSERT_HISTORY, liveValues, readLive, UPDATE_LIVE } from './rows.js'
+import { insertSteps } from './steps.js'
+import { changeOf, submitPlan } from './submit.js'
+
+const SYSTEM: Actor = { kind: 'system', id: 'engine' }
+
+/** A wait whose value is recorded already is not registered again. */
+const INSERT_WAIT = `insert into waits (job_id, key, kind, name, due_at, child_id, created_at)
+  select ?1, ?2, ?3, ?4, ?5, ?6, ?7 where not exists (select 1 from steps where job_id = ?1 and key = ?2) on conflict (job_id, key) do nothing`
+
+/** Registers waits and stores child jobs; what is there already settles them at once. */
+export function* addWaits(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
+  const { jobId, waits = [], children = [] } = record
+  const ids = new Map<string, string>()
+  if (children.length > 0) {
+    const answers = yield* submitPlan(
+      children.map((child) => [child]),
+      now,
+      changes,
+    )
+    children.forEach((child, i) => {
+      const answer = answers[i]![0]!
+      if ('jobId' in answer) ids.set(child.record.options.child!.key, answer.jobId)
+    })
+  }
+  const added = yield* run(
+    INSERT_WAIT,
+    waits.map((w) => [jobId, w.key, w.kind, w.name, w.dueAt, ids.get(w.key) ?? null, w.createdAt]),
+  )
+  for (const [i, wait] of waits.entries()) {
+    if (added[i] !== 1) continue
+    const childId = ids.get(wait.key) ?? null
+    const value = wait.kind === 'child' ? yield* endOfChild(childId!) : yield* unread({ ...wait, childId })
+    if (value !== null) yield* recordValue({ ...wait, childId }, value, now)
+  }
+}
+
+/** The oldest signal of this name that nobody has taken. */
+function* unread(wait: WaitRow): Plan<string | null> {
+  if (wait.kind !== 'signal' && wait.kind !== 'callback') return null
+  const name = wait.kind === 'signal' ? wait.name : `callback:${wait.key}`
+  const mail = yield* one(
+    'select signal_id, payload, actor from mailbox where job_id = ?1 and name = ?2 and taken_by is null order by at, signal_id limit 1',
+    wait.jobId,
+    name,
+  )
+  if (!mail) return null
+  yield* take(wait, mail.signal_id)
+  return valueText({ is: 'value', value: JSON.parse(mail.payload), by: actorOf(mail.actor) })
+}
+
+function* take(wait: Pick<WaitRow, 'jobId' | 'key'>, signalId: string): Plan<void> {
+  yield* run('update mailbox set taken_by = ?3 where job_id = ?1 and signal_id = ?2', [
+    [wait.jobId, signalId, wait.key],
+  ])
+}
+
+const valueText = (value: WaitValue): string => JSON.stringify(value)
+
+/** How a child ended, as its parent's value; null while it has not. */
+export function* endOfChild(childId: string): Plan<string | null> {
+  const row = yield* one(
+    `select o.status, o.error, coalesce(o.result, b.data) as result from outcomes o
+     left join blobs b on b.job_id = o.job_id and b.name = 'result' where o.job_id = ?1`,
+    childId,
+  )
+  if (!row) return null
+  const error = row.error === null ? null : JSON.parse(row.error)
+  return valueText({
+    is: 'child',
+    id: childId,
+    status: row.status,
+    result: row.result === null ? null : JSON.parse(row.result),
+    error: error && { code: error.code, message: error.message },
+  })
+}
+
+const toWait = (row: Row): WaitRow => ({
+  jobId: row.job_id,
+  key: row.key,
+  kind: row.kind,
+  name: row.name,
+  dueAt: row.due_at,
+  childId: row.child_id,
+  createdAt: row.created_at,
+})
+
+/** The value becomes the step that the handler finds under this key; the wait is over. */
+export function* recordValue(wait: WaitRow, value: string, now: number): Plan<void> {
+  const live = yield* one<{ attempt: number }>('select attempt from live where id = ?1', wait.jobId)
+  const row: StepRow = {
+    key: wait.key,
+    kind: wait.kind,
+    attempt: live?.attempt ?? 0,
+    startedAt: wait.createdAt,
+    endedAt: now,
+    result: value,
+    info: JSON.stringify({ name: wait.name, ...(wait.childId ? { child: wait.childId } : {}) }),
+    effect: null,
+    undo: null,
+  }
+  yield* run('delete from waits where job_id = ?1 and key = ?2', [[wait.jobId, wait.key]])
+  yield* insertSteps([{ jobId: wait.jobId, row }])
+}
+
+/** Settles one wait and wakes its job. */
+export function* settlePlan(
+  settle: Settle,
+  now: number,
+  changes: Change[],
+  sha256: (text: string) => string,
+  dialect: Dialect,
+): Plan<SettleAnswer> {
+  if (settle.tenant !== undefined) {
+    const job = yield* one<{ tenant: string }>('select tenant from jobs where id = ?1', settle.jobId)
+    if (job?.tenant !== settle.tenant) return 'not-found'
+  }
+  const row = yield* one('select * from waits where job_id = ?1 and key = ?2', settle.jobId, settle.key)
+  if (!row) return 'late'
+  const wait = toWait(row)
+  yield* recordValue(wait, settle.value, now)
+  const seq = yield* wakePlan(wait, settle.actor, settle.by, now, changes, dialect)
+  if (settle.audit) yield* auditPlan(settle.audit, now, sha256, seq === null ? null : { jobId: settle.jobId, seq })
+  return 'settled'
+}
+
+/** How many milliseconds a wake may wait for further children of the same fan-out. */
+const GATHER_MS = 1000
+
+/**
+ * Wakes a suspended job. While other children of it are under way it is woken a moment later, so that a fan-out of a
+ * thousand is not replayed a thousand times; the last one wakes it at once.
+ * @returns the seq of the history entry, null when it did not move
+ */
+export function* wakePlan(
+  wait: Pick<WaitRow, 'jobId' | 'kind'>,
+  actor: Actor,
+  by: string,
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<number | null> {
+  const [live] = yield* readLive([wait.jobId], dialect)
+  if (!live || live.state !== 'waiting' || live.waitKind === 'review' || live.waitKind === 'pause') return null
+  if (wait.kind === 'child') {
+    const left = yield* one<{ n: number }>(
+      `select count(*) as n from waits where job_id = ?1 and kind = 'child'`,
+      wait.jobId,
+    )
+    const delay = Math.min(Number(left!.n), GATHER_MS)
+    if (delay > 0) {
+      const wakeAt = Math.min(live.wakeAt ?? Number.POSITIVE_INFINITY, now + delay)
+      yield* run('update live set wake_at = ?2, revision = revision + 1 where id = ?1', [[live.id, wakeAt]])
+      changes.push(changeOf({ ...live, wakeAt, revision: live.revision + 1 }))
+      return null
+    }
+  }
+  return yield* wakeNow(live, actor, by, now, changes)
+}
+
+export function* wakeNow(live: LiveJob, actor: Actor, by: string, now: number, changes: Change[]): Plan<number | null> {
+  const decision = transition(live, { type: 'woken', actor, by }, now)
+  if (!decision.ok) return null
+  yield* run(UPDATE_LIVE, [[...liveValues(decision.live!), live.version, live.revision]])
+  yield* run(INSERT_HISTORY, [historyValues(live.id, decision.history)])
+  changes.push(changeOf(decision.live!))
+  return decision.history.seq
+}
+
+/** Right after a job was suspended: what it waits for may be there already. */
+export function* wakeIfSettled(
+  live: LiveJob,
+  keys: readonly string[],
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<void> {
+  const row = yield* one<{ key: string }>(
+    `select key from steps where job_id = ?2 and ${dialect.inList('key', 1)} limit 1`,
+    JSON.stringify(keys),
+    live.id,
+  )
+  if (row) {
+    const [current] = yield* readLive([live.id], dialect)
+    yield* wakeNow(current!, SYSTEM, row.key, now, changes)
+  }
+}
+
+export function* signalPlan(signal: SignalRow, now: number, changes: Change[], dialect: Dialect): Plan<SignalAnswer> {
+  const { jobId, signalId, name, payload, actor } = signal
+  const job = yield* one(
+    'select j.tenant, l.id as live, o.status from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id where j.id = ?1',
+    jobId,
+  )
+  if (!job || job.tenant !== signal.tenant) return { outcome: 'not-found' }
+  const before = yield* one('select taken_by from mailbox where job_id = ?1 and signal_id = ?2', jobId, signalId)
+  if (before) return { outcome: 'repeated' }
+  if (job.live === null) return { outcome: 'finished', status: job.status }
+  const kept = yield* one<{ n: number }>(
+    'select count(*) as n from mailbox where job_id = ?1 and taken_by is null',
+    jobId,
+  )
+  if (Number(kept!.n) >= signal.limit) return { outcome: 'full' }
+  yield* run(
+    'insert into mailbox (job_id, signal_id, name, payload, actor, at, taken_by) values (?1, ?2, ?3, ?4, ?5, ?6, null)',
+    [[jobId, signalId, name, payload, actorText(actor), now]],
+  )
+  const row = name.startsWith('callback:')
+    ? yield* one(`select * from waits where job_id = ?1 and kind = 'callback' and key = ?2`, jobId, name.slice(9))
+    : yield* one(
+        `select * from waits where job_id = ?1 and kind = 'signal' and name = ?2 order by created_at, key limit 1`,
+        jobId,
+        name,
+      )
+  if (!row) return { outcome: 'buffered' }
+  const wait = toWait(row)
+  yield* take(wait, signalId)
+  yield* recordValue(wait, valueText({ is: 'value', value: JSON.parse(payload), by: actor }), now)
+  yield* wakePlan(wait, actor, `signal ${name}`, now, changes, dialect)
+  return { outcome: 'delivered' }
+}
+
+/** The parent's wait ends with its child, in the same transaction. */
+export function* settleParent(child: LiveJob, now: number, changes: Change[], dialect: Dialect): Plan<void> {
+  if ((child.ties & TIES.parent) === 0) return
+  const row = yield* one('select * from waits where child_id = ?1', child.id)
+  if (!row) return
+  const wait = toWait(row)
+  yield* recordValue(wait, (yield* endOfChild(child.id))!, now)
+  yield* wakePlan(wait, SYSTEM, `child ${child.id}`, now, changes, dialect)
+}
+
+export function* dueWaitsPlan(now: number, limit: number): Plan<WaitRow[]> {
+  return (yield* all('select * from waits where due_at <= ?1 order by due_at limit ?2', now, limit)).map(toWait)
+}
+
+export function* waitsPlan(jobId: string): Plan<WaitRow[]> {
+  return (yield* all('select * from waits where job_id = ?1 order by created_at, key', jobId)).map(toWait)
+}
+
+export function* callbackPlan(hash: string): Plan<CallbackRow | null> {
+  const [row] = yield* each('select * from callbacks where hash = ?1', [[hash]])
+  return row
+    ? {
+        hash: row.hash,
+        tenant: row.tenant,
+        jobId: row.job_id,
+        key: row.key,
+        expiresAt: row.expires_at,
+        usedAt: row.used_at,
+        answerHash: row.answer_hash,
+      }
+    : null
+}

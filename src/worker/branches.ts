@@ -1,0 +1,171 @@
+/**
+ * Calls with steps inside: fallback engines, stages, and one step per item. Their paths name what is recorded in them.
+ */
+import type { ErrorRule } from '../core/classify.js'
+import { parseDuration } from '../core/duration.js'
+import { UntildoneError } from '../core/errors.js'
+import type { MapOptions, StageOptions, StepContext } from '../define/context.js'
+import type { StepRow } from '../stores/store.js'
+import type { Attempt } from './attempt.js'
+import { recordedValue, sameAsRecorded, textOf } from './memo.js'
+import { checkName, scopes } from './scope.js'
+import { contextOf } from './steps.js'
+
+/** Fallback: the next engine on `permanent`; `transient` and `review` end the attempt. A rejection is recorded, so that a later attempt does not ask that engine again. */
+export async function first<T>(
+  attempt: Attempt,
+  name: string,
+  engines: Record<string, (context: StepContext) => T | Promise<T>>,
+  options: { errors?: readonly ErrorRule[] } = {},
+): Promise<{ engine: string; value: T }> {
+  const names = Object.keys(engines)
+  if (names.length === 0) throw new UntildoneError('bad-definition', `first("${name}") has no engines.`)
+  return attempt.steps.memoized(
+    'first',
+    name,
+    async (_, path) => {
+      const rejected: { engine: string; code: string; message: string; rule: string }[] = []
+      for (const engine of names) {
+        checkName(engine)
+        const key = `${path}/${engine}`
+        const before = attempt.memo?.get(key)
+        if (before) {
+          rejected.push(recordedValue(before))
+          continue
+        }
+        const context = contextOf(attempt, key)
+        try {
+          const value = await scopes.run({ attempt, path: key, inStep: false }, async () => engines[engine]!(context))
+          return { value: { engine, value }, info: { engine, rejected } }
+        } catch (error) {
+          const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
+          if (verdict !== 'permanent') throw error
+          const rejection = { engine, code, message, rule }
+          rejected.push(rejection)
+          attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
+          if (engine === names.at(-1)) throw error
+          await attempt.record({ steps: [rowOf(attempt, 'first', key, attempt.clock.now(), rejection)] })
+        }
+      }
+      throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
+    },
+    { branches: true },
+  )
+}
+
+function rowOf(attempt: Attempt, kind: StepRow['kind'], key: string, startedAt: number, value: unknown): StepRow {
+  const endedAt = attempt.clock.now()
+  return { key, kind, attempt: attempt.number, startedAt, endedAt, result: textOf(value, key), info: null }
+}
+
+/** A recovery boundary: its value is recorded as one, and it runs only where its queue is served. */
+export async function stage<T>(
+  attempt: Attempt,
+  name: string,
+  options: StageOptions,
+  fn: () => T | Promise<T>,
+): Promise<T> {
+  const around = attempt.stage
+  const key = attempt.steps.names.next(name)
+  const recorded = attempt.memo?.get(key)
+  const inside = () => scopes.run({ attempt, path: key, inStep: false }, async () => fn())
+  if (recorded) {
+    sameAsRecorded(recorded, 'stage', null)
+    // While undoing, what is inside is walked through as well: that is where the undos are.
+    if (attempt.undos) await inside()
+    return recordedValue<T>(recorded)
+  }
+  if (around)
+    throw new UntildoneError(
+      'nested-step',
+      `Stage "${name}" begins while stage "${around.key}" is under way; stages follow one another.`,
+    )
+  const queue = options.queue ?? attempt.type.handler.settings.queue
+  if (!attempt.undos) {
+    await attempt.checkpoint()
+    if (queue !== attempt.queue) return attempt.parking.moveTo(name, queue)
+  }
+  const startedAt = attempt.clock.now()
+  attempt.stage = { key, retry: options.retry ?? null }
+  const limit = options.timeout === undefined ? null : parseDuration(options.timeout, `timeout of stage "${name}"`)
+  const timer =
+    limit === null
+      ? null
+      : attempt.clock.after(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
+  attempt.notes.enterStage(name)
+  try {
+    const value = await inside()
+    // Undoing never comes to an end of its own; a stage that was cut short has no value.
+    if (attempt.undos) return await attempt.parking.stop()
+    const row = rowOf(attempt, 'stage', key, startedAt, value)
+    await attempt.parking.during(() => attempt.record({ steps: [row] }))
+    attempt.memo?.set(key, row)
+    attempt.stage = null
+    return recordedValue<T>(row)
+  } finally {
+    timer?.cancel()
+  }
+}
+
+type Item<T> = { ok: T | null } | { failed: { code: string; message: string } }
+
+/** Each item as a step; the value says whether it failed for good and was tolerated, so that it is not tried again. */
+export async function map<In, Out>(
+  attempt: Attempt,
+  name: string,
+  items: readonly In[],
+  fn: (item: In, context: StepContext & { index: number }) => Out | Promise<Out>,
+  { concurrency = 4, key: keyOf, tolerate = 0 }: MapOptions<In> = {},
+): Promise<(Out | null)[]> {
+  if (!Number.isInteger(concurrency) || concurrency < 1)
+    throw new UntildoneError('bad-definition', `map("${name}"): concurrency must be a whole number of 1 or more.`)
+  const path = attempt.steps.names.next(name)
+  const allowed = tolerate < 1 ? Math.floor(tolerate * items.length) : tolerate
+  const names = items.map((item, i) => nameOf(keyOf ? keyOf(item, i) : String(i)))
+  const results = new Array<Out | null>(items.length)
+  let failed = 0
+  let next = 0
+  const one = async (i: number): Promise<void> => {
+    const made = await scopes.run({ attempt, path, inStep: false }, () =>
+      attempt.steps.step<Item<Out>>(names[i]!, async (context) => {
+        try {
+          return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }
+        } catch (error) {
+          const { verdict, code, message } = attempt.classify(error, undefined, `${path}/${names[i]}`)
+          if (verdict !== 'permanent' || failed >= allowed) throw error
+          return { failed: { code, message } }
+        }
+      }),
+    )
+    if ('ok' in made) results[i] = made.ok
+    else {
+      failed++
+      results[i] = null
+      attempt.notes.warn(made.failed.code, made.failed.message, `${path}/${names[i]}`)
+    }
+  }
+  const lane = async () => {
+    while (next < items.length) await one(next++)
+  }
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, lane))
+  return results
+}
+
+/** Keys come from data: what no name may hold is written as its code. */
+function nameOf(key: string): string {
+  const name = key.replace(/[/#%\0]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return name.length <= 100 && name.length > 0 ? name : `${name.slice(0, 80)}~${key.length}`
+}
+
+function itemContext(context: StepContext, index: number): StepContext & { index: number } {
+  return {
+    get signal() {
+      return context.signal
+    },
+    attempt: context.attempt,
+    get key() {
+      return context.key
+    },
+    index,
+  }
+}

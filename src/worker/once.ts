@@ -1,0 +1,55 @@
+/**
+ * Effects that must happen once. The ledger is written before the effect and again with its outcome, under the same key
+ * for every job of one business operation. A start without an outcome is confirmed with the far side or put before a
+ * person; it is never repeated on a guess.
+ */
+import { neverReached, Review } from '../core/classify.js'
+import type { Confirmation, StepContext } from '../define/context.js'
+import type { AttemptRecord, EffectRow } from '../stores/store.js'
+import type { Attempt } from './attempt.js'
+import { textOf } from './memo.js'
+
+/**
+ * What is known of the effect before it is begun.
+ * @returns its value when it has happened; null when it may be begun
+ * @throws Review `effect-unknown` when nobody can tell but a person
+ */
+export async function beginOnce<T>(
+  attempt: Attempt,
+  step: string,
+  confirm: ((context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>) | undefined,
+  context: StepContext,
+): Promise<{ value: T; info: unknown } | null> {
+  const { tenant } = attempt.claimed.record
+  const known = await attempt.store.effect(tenant, context.key)
+  if (!known || known.state === 'absent') return null
+  if (confirm) {
+    const answer = await confirm(context)
+    if (answer === 'unknown') throw unknownEffect(step, known)
+    if (!answer.happened) return null
+    return { value: answer.result, info: { confirmed: true, job: known.jobId } }
+  }
+  if (known.state === 'started') throw unknownEffect(step, known)
+  attempt.notes.log('info', `"${step}" had happened in job ${known.jobId}; its result is used again.`, { step })
+  const value = (known.result === null ? undefined : JSON.parse(known.result)) as T
+  return { value, info: { reused: known.jobId } }
+}
+
+/** The question that a person can answer: POST /v1/jobs/{id}/answer. */
+function unknownEffect(step: string, { at }: EffectRow): Review {
+  return new Review(`Did "${step}" happen? It was begun ${new Date(at).toISOString()}, and its outcome is not known.`, {
+    code: 'effect-unknown',
+    origin: 'system',
+    details: { question: { step, kind: 'effect', answers: ['happened', 'did-not-happen', 'stop'] } },
+  })
+}
+
+/** The ledger's entry of an effect with its outcome, for the transaction of its record. */
+export function happened(attempt: Attempt, step: string, value: unknown): Pick<AttemptRecord, 'effects'> {
+  return { effects: [{ ...attempt.effect(step), state: 'happened', result: textOf(value, step) }] }
+}
+
+/** The error says that the effect cannot have happened: it was thrown with `happened: false`, or nobody was reached. */
+export function notHappened(error: unknown): boolean {
+  return neverReached(error)
+}

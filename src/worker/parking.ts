@@ -1,0 +1,165 @@
+/**
+ * When an attempt can only go on from outside, it leaves: branches that wait are parked, and once nothing of the handler
+ * moves by itself any more, the attempt ends as suspended, without an exception that user code could catch. On its next
+ * attempt the handler finds the values of its waits among the recorded steps.
+ */
+import type { LiveJob } from '../core/job.js'
+import { laneOf, partsOf } from '../core/job.js'
+import type { Event } from '../core/lifecycle.js'
+import type { AttemptRecord, NewJob, WaitRow } from '../stores/store.js'
+import type { Attempt } from './attempt.js'
+
+const NEVER = new Promise<never>(() => {})
+
+/** What a branch waits for, and what must be stored with it. */
+export interface Parked {
+  wait: WaitRow
+  /** For people: `Waiting for the signal customerReplied.` */
+  title: string
+  child?: NewJob
+}
+
+/** How an attempt leaves that has nothing to do now. */
+export interface Leaving {
+  event: (live: LiveJob) => Extract<Event, { type: 'suspended' | 'staged' }>
+  record: Pick<AttemptRecord, 'waits' | 'children'>
+  blockedOn: string[]
+}
+
+/** What the public status follows when several things are waited for: what needs somebody comes first. */
+const RANK = ['approval', 'signal', 'callback', 'child', 'timer'] as const
+
+export class Parking {
+  private busy = 0
+  /** Raised whenever the handler has moved; two turns without a move mean that it cannot. */
+  private moves = 0
+  private readonly parked = new Map<string, Parked>()
+  /** Parked, but not stored yet. */
+  private fresh: Parked[] = []
+  private nextStage: { name: string; queue: string } | null = null
+  private checking = false
+  /** Set once the attempt leaves this way. */
+  leaving: Leaving | null = null
+  private stopped = false
+
+  constructor(private readonly attempt: Attempt) {}
+
+  /** Runs what will let the handler go on by itself; as long as it runs, the attempt stays. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.busy++
+    this.moves++
+    try {
+      return await work()
+    } finally {
+      this.busy--
+      this.moves++
+      if (this.parked.size > 0 || this.nextStage || this.stopped) this.soon()
+    }
+  }
+
+  /** This branch goes on when the wait is over, in another attempt. */
+  park(parked: Parked): Promise<never> {
+    this.moves++
+    this.parked.set(parked.wait.key, parked)
+    this.fresh.push(parked)
+    this.soon()
+    return NEVER
+  }
+
+  /** The stage belongs to another queue: the job goes there as soon as nothing here is under way. */
+  moveTo(name: string, queue: string): Promise<never> {
+    this.moves++
+    this.nextStage = { name, queue }
+    this.soon()
+    return NEVER
+  }
+
+  /** While undoing, nothing new begins: whatever would, ends the handler's part. */
+  stop(): Promise<never> {
+    this.moves++
+    this.stopped = true
+    this.soon()
+    return NEVER
+  }
+
+  private soon(): void {
+    if (this.checking || this.leaving) return
+    this.checking = true
+    void this.check()
+  }
+
+  private async check(): Promise<void> {
+    // Code between steps runs in microtasks; what it starts counts as a move.
+    for (let seen = -1; seen !== this.moves; ) {
+      seen = this.moves
+      await turn()
+      await turn()
+    }
+    this.checking = false
+    if (this.leaving || this.attempt.over) return
+    if (this.busy > 0) return this.store()
+    if (this.stopped) this.attempt.leave()
+    else if (this.nextStage) this.leave(this.toStage(this.nextStage))
+    else if (this.parked.size > 0) this.leave(this.suspended())
+  }
+
+  /** Other branches still work: what is waited for is stored now, so that children begin and early signals find it. */
+  private store(): void {
+    if (this.fresh.length === 0) return
+    const record = this.takeFresh()
+    void this.during(() => this.attempt.record(record)).catch((error) => this.attempt.fail(error))
+  }
+
+  private takeFresh(): Pick<AttemptRecord, 'waits' | 'children'> {
+    const fresh = this.fresh
+    this.fresh = []
+    const children = fresh.flatMap(({ child }) => (child ? [child] : []))
+    return {
+      ...(fresh.length > 0 ? { waits: fresh.map(({ wait }) => wait) } : {}),
+      ...(children.length > 0 ? { children } : {}),
+    }
+  }
+
+  private leave(leaving: Leaving): void {
+    this.leaving = leaving
+    this.attempt.leave()
+  }
+
+  private suspended(): Leaving {
+    const all = [...this.parked.values()].sort((a, b) => RANK.indexOf(a.wait.kind) - RANK.indexOf(b.wait.kind))
+    const first = all[0]!
+    const due = all.flatMap(({ wait }) => (wait.dueAt === null ? [] : [wait.dueAt]))
+    const { kind, key, dueAt } = first.wait
+    const title = all.length > 1 && kind === 'child' ? `Waiting for ${all.length} jobs.` : first.title
+    return {
+      event: () => ({
+        type: 'suspended',
+        actor: { kind: 'worker', id: this.attempt.claimed.live.worker ?? '' },
+        waitKind: kind === 'callback' ? 'signal' : kind,
+        wakeAt: due.length > 0 ? Math.min(...due) : null,
+        wait: { id: key, title, dueAt },
+      }),
+      record: this.takeFresh(),
+      blockedOn: all.map(({ wait }) => wait.key),
+    }
+  }
+
+  private toStage({ name, queue }: { name: string; queue: string }): Leaving {
+    return {
+      event: (live) => {
+        const { type, tenant, pin } = partsOf(live.lane)
+        return {
+          type: 'staged',
+          actor: { kind: 'worker', id: live.worker ?? '' },
+          stage: name,
+          queue,
+          lane: laneOf(queue, type, tenant, pin),
+        }
+      },
+      record: this.takeFresh(),
+      blockedOn: [],
+    }
+  }
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -1,0 +1,45 @@
+/**
+ * Where in a handler a call is made: the path of stages and branches around it, and whether that is inside a step. Kept
+ * per async context, so that parallel branches have paths of their own.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { UntildoneError } from '../core/errors.js'
+import type { Attempt } from './attempt.js'
+
+export interface Scope {
+  attempt: Attempt
+  path: string
+  inStep: boolean
+}
+
+export const scopes = new AsyncLocalStorage<Scope>()
+
+/** Names of what one attempt records: path and name, with a counter from the second use on. */
+export class Names {
+  private counters: Map<string, number> | null = null
+  constructor(private readonly attempt: Attempt) {}
+
+  get path(): string {
+    const scope = scopes.getStore()
+    return scope?.attempt === this.attempt ? scope.path : ''
+  }
+
+  /** @throws UntildoneError nested-step, bad-step-name */
+  next(name: string): string {
+    checkName(name)
+    const scope = scopes.getStore()
+    if (scope?.inStep && scope.attempt === this.attempt)
+      throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
+    const { path } = this
+    const full = path ? `${path}/${name}` : name
+    this.counters ??= new Map()
+    const n = (this.counters.get(full) ?? 0) + 1
+    this.counters.set(full, n)
+    return n === 1 ? full : `${full}#${n}`
+  }
+}
+
+export function checkName(name: string): void {
+  if (typeof name !== 'string' || name.length === 0 || name.length > 100 || /[/#\0]/.test(name))
+    throw new UntildoneError('bad-step-name', `"${name}" is not a usable step name.`)
+}

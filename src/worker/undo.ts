@@ -1,0 +1,61 @@
+/**
+ * Compensation: the handler is run once more over its records, only to find the undo of each step that has one; nothing
+ * new begins. Then the undos run in reverse order of what they take back, each recorded when it is done. What the present
+ * code offers no undo for is a person's to see to, never skipped in silence.
+ */
+import { UntildoneError } from '../core/errors.js'
+import type { StepContext } from '../define/context.js'
+import type { StepRow } from '../stores/store.js'
+import type { Attempt } from './attempt.js'
+import { recordedValue } from './memo.js'
+
+type Undo = (value: any, context: StepContext) => unknown
+
+export class Undos {
+  private readonly known = new Map<string, { undo: Undo; context: StepContext }>()
+
+  /** A recorded step was met on the way, with its undo. */
+  offer(key: string, undo: Undo | undefined, context: StepContext): void {
+    if (undo) this.known.set(key, { undo, context })
+  }
+
+  /** Steps that must be undone, latest first. */
+  due(attempt: Attempt): StepRow[] {
+    return [...(attempt.memo?.values() ?? [])]
+      .filter((row) => row.undo === 'due')
+      .sort((a, b) => b.endedAt - a.endedAt || (b.key < a.key ? -1 : 1))
+  }
+
+  /**
+   * Undoes what is due.
+   * @returns what this job has undone, in all its attempts, and what a person said to have seen to
+   * @throws what an undo threw; UntildoneError `undo-missing` when the present code has none for a step
+   */
+  async run(attempt: Attempt): Promise<{ steps: string[]; partial: string[] }> {
+    for (const row of this.due(attempt)) {
+      const found = this.known.get(row.key)
+      if (!found)
+        throw new UntildoneError(
+          'undo-missing',
+          `Step "${row.key}" must be undone, and the present code offers no undo for it.`,
+          {
+            params: { step: row.key },
+          },
+        )
+      try {
+        await found.undo(recordedValue(row), found.context)
+      } catch (error) {
+        attempt.classify(error, undefined, row.key)
+        throw error
+      }
+      await attempt.record({ undone: [{ key: row.key, undo: 'undone' }] })
+      row.undo = 'undone'
+      attempt.notes.log('info', `Undone: ${row.key}`, { step: row.key })
+    }
+    const rows = [...(attempt.memo?.values() ?? [])]
+    return {
+      steps: rows.filter((row) => row.undo === 'undone').map(({ key }) => key),
+      partial: rows.filter((row) => row.undo === 'by-hand').map(({ key }) => key),
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Ends waits whose time is over and does what commits have left to do: timers, timeouts of signals and children, children
+ * of parents that ended. A timer for the next instant makes it punctual; the look every second is what makes it correct.
+ * Doing anything twice changes nothing.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import type { Actor } from '../core/job.js'
+import { transition } from '../core/lifecycle.js'
+import type { EngineParts } from '../engine/parts.js'
+import type { Change, DutyRow, WaitRow, WaitValue } from '../stores/store.js'
+
+const CHUNK = 500
+const SYSTEM: Actor = { kind: 'system', id: 'engine' }
+
+export class Waker {
+  private timer: Timer | null = null
+  private armedFor = Number.POSITIVE_INFINITY
+  private unsubscribe: (() => void) | null = null
+  private working: Promise<void> | null = null
+  private again = false
+  private stopped = false
+
+  constructor(
+    private readonly parts: EngineParts,
+    private readonly clock: Clock,
+    private readonly onError: (error: unknown) => void,
+  ) {}
+
+  start(): void {
+    this.unsubscribe = this.parts.store.onChange((changes) => this.changed(changes))
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.timer?.cancel()
+    this.unsubscribe?.()
+  }
+
+  /** A hint: something will be due then, or a job with children ended. */
+  private changed(changes: readonly Change[]): void {
+    for (const { wakeAt, done, ties } of changes) {
+      if (wakeAt !== null) this.arm(wakeAt)
+      if (done && ties) this.soon()
+    }
+  }
+
+  private arm(at: number): void {
+    if (this.stopped || at >= this.armedFor) return
+    this.timer?.cancel()
+    this.armedFor = at
+    this.timer = this.clock.after(Math.max(0, at - this.parts.store.now()), () => {
+      this.armedFor = Number.POSITIVE_INFINITY
+      this.soon()
+    })
+  }
+
+  private soon(): void {
+    this.tick().catch(this.onError)
+  }
+
+  /** Everything that is due now; one at a time, and once more if asked meanwhile. */
+  tick(): Promise<void> {
+    if (this.stopped) return Promise.resolve()
+    if (this.working) {
+      this.again = true
+      return this.working
+    }
+    this.working = this.work().finally(() => {
+      this.working = null
+      if (this.again) {
+        this.again = false
+        this.soon()
+      }
+    })
+    return this.working
+  }
+
+  private async work(): Promise<void> {
+    const { store } = this.parts
+    for (let n = CHUNK; n === CHUNK && !this.stopped; ) {
+      const due = await store.dueWaits(CHUNK)
+      await Promise.all(due.map((wait) => this.timeOut(wait)))
+      n = due.length
+    }
+    for (let n = CHUNK; n === CHUNK && !this.stopped; ) {
+      const wakes = await store.dueWakes(CHUNK)
+      await Promise.all(
+        wakes.map(({ id }) =>
+          store.move({
+            jobId: id,
+            decide: (live, now) =>
+              live.wakeAt !== null && live.wakeAt <= now
+                ? transition(live, { type: 'woken', actor: SYSTEM, by: 'time' }, now)
+                : { ok: false, reason: 'illegal-transition' },
+          }),
+        ),
+      )
+      n = wakes.length
+    }
+    for (let n = CHUNK; n === CHUNK && !this.stopped; ) {
+      const duties = await store.duties(CHUNK)
+      await Promise.all(duties.map((duty) => this.discharge(duty)))
+      n = duties.length
+    }
+  }
+
+  private async timeOut(wait: WaitRow): Promise<void> {
+    const { jobId, key, kind, name, childId } = wait
+    if (kind === 'approval') return this.parts.onApprovalDue(wait)
+    const value: WaitValue = childId === null ? { is: 'timeout' } : { is: 'timeout', child: childId }
+    const by = kind === 'timer' ? `timer ${name}` : `timeout of ${kind} ${name}`
+    await this.parts.store.settle({ jobId, key, value: JSON.stringify(value), actor: SYSTEM, by })
+    if (childId !== null) await this.cancelChild(childId, `${jobId} waited no longer`)
+  }
+
+  private async discharge(duty: DutyRow): Promise<void> {
+    await this.cancelChild(duty.jobId, 'its parent has ended')
+    await this.parts.store.dutyDone(duty)
+  }
+
+  private async cancelChild(jobId: string, reason: string): Promise<void> {
+    await this.parts.store.move({
+      jobId,
+      decide: (live, now) =>
+        transition(live, { type: 'cancelRequested', actor: SYSTEM, by: 'parent', reason, mode: 'graceful' }, now),
+      expiresAt: this.parts.expiresAt,
+    })
+  }
+}
