@@ -82,7 +82,7 @@ const RULES: Record<string, Rule> = {
     why: 'the cli keeps to commander, jiti and picocolors, and hands zod to job files',
   },
   testing: {
-    uses: EVERYTHING,
+    uses: [...EVERYTHING, 'stores/sql'],
     node: 'all',
     npm: ['vitest'],
     why: 'testing may name everything of ours, and vitest in the conformance suite',

@@ -98,7 +98,11 @@ export class ClaimLoop {
     }
     // Ten thousand lanes take a while to look at: it must stay a small part of the time.
     const ms = Math.max(LOOK_EVERY_MS, (clock.monotonic() - began) * LOOK_SHARE)
-    if (!this.stopped) this.looker = clock.after(ms, () => void this.look())
+    if (this.stopped) return
+    // The wall clock may have been set since the timer was: it is judged anew.
+    this.armedFor = Number.NaN
+    this.arm()
+    this.looker = clock.after(ms, () => void this.look())
   }
 
   /** Sets the timer for the next lane that becomes ready; lanes that are ready now wait for a slot, not for time. */

@@ -61,6 +61,12 @@ export class Waker {
   /** Everything that is due now; one at a time, and once more if asked meanwhile. */
   tick(): Promise<void> {
     if (this.stopped) return Promise.resolve()
+    const next = this.armedFor
+    // The wall clock may have been set since the timer was: it is judged anew.
+    if (Number.isFinite(next)) {
+      this.armedFor = Number.POSITIVE_INFINITY
+      this.arm(next)
+    }
     if (this.working) {
       this.again = true
       return this.working
