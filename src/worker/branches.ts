@@ -83,6 +83,7 @@ export async function stage<T>(
   const queue = options.queue ?? attempt.type.handler.settings.queue
   if (!attempt.undos) {
     await attempt.checkpoint()
+    attempt.notes.enterStage(name)
     if (queue !== attempt.queue) return attempt.parking.moveTo(name, queue)
   }
   const startedAt = attempt.clock.now()
@@ -92,7 +93,6 @@ export async function stage<T>(
     limit === null
       ? null
       : attempt.clock.after(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
-  attempt.notes.enterStage(name)
   try {
     const value = await inside()
     // Undoing never comes to an end of its own; a stage that was cut short has no value.

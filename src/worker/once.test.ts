@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { type Confirmation, defineJob, type JobHandler, Permanent, Review, Transient, until } from '../define/index.js'
+import { LOCAL } from '../engine/api.js'
+import { rigs } from '../testing/fixtures/rigs.js'
+
+const open = rigs()
+const quick = until({ backoff: { from: '10ms', to: '10ms' } })
+const pay = defineJob('pay', { input: z.object({}) })
+
+/** A bank that forgets nothing. */
+function bank() {
+  const paid = new Map<string, number>()
+  return {
+    paid,
+    pay: (key: string) => paid.set(key, (paid.get(key) ?? 0) + 1),
+    find: (key: string): Confirmation<string> =>
+      paid.has(key) ? { happened: true, result: 'receipt' } : { happened: false },
+  }
+}
+
+describe('a once step', () => {
+  it('that was interrupted between effect and record is confirmed, not repeated', async () => {
+    const { paid, pay: charge, find } = bank()
+    const rig = await open(
+      pay.handler({ retry: quick }, (job) =>
+        job.step(
+          'pay',
+          async ({ key }) => {
+            charge(key)
+            if (job.attempt === 1) throw new Transient('the answer was lost')
+            return 'receipt'
+          },
+          { effect: 'once', confirm: ({ key }) => find(key) },
+        ),
+      ) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'receipt' })
+    expect([...paid.values()]).toEqual([1])
+    expect((await rig.engine.steps(LOCAL, id))[0]).toMatchObject({ effect: 'once', info: { confirmed: true } })
+  })
+
+  it('that certainly did not happen is begun again', async () => {
+    let tries = 0
+    const rig = await open(
+      pay.handler({ retry: quick }, (job) =>
+        job.step(
+          'pay',
+          async () => {
+            tries++
+            if (tries === 1) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
+            if (tries === 2) throw new Transient('queue full', { happened: false })
+            return tries
+          },
+          { effect: 'once' },
+        ),
+      ) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 3 })
+  })
+
+  it('whose outcome nobody knows is put before a person with a question', async () => {
+    const rig = await open(
+      pay.handler({ retry: quick }, (job) =>
+        job.step(
+          'pay',
+          async () => {
+            throw new Transient('the answer was lost')
+          },
+          { effect: 'once' },
+        ),
+      ) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    await rig.advance('1s')
+    const job = await rig.get(id)
+    expect(job).toMatchObject({
+      status: 'blocked',
+      error: { code: 'effect-unknown', origin: 'system', details: { question: { step: 'pay' } } },
+    })
+    expect(job.statusText).toContain('Did "pay" happen?')
+  })
+
+  it('a crash at each commit leaves one effect', async () => {
+    for (const when of ['before', 'after'] as const)
+      for (let nth = 1; nth <= 4; nth++) {
+        const { paid, pay: charge, find } = bank()
+        const handler = pay.handler({ retry: quick }, (job) =>
+          job.step('pay', async ({ key }) => (charge(key), 'receipt'), {
+            effect: 'once',
+            confirm: ({ key }) => find(key),
+          }),
+        ) as never as JobHandler
+        const rig = await open(handler)
+        const dying = rig.crashAt({ op: nth <= 2 ? 'record' : 'move', when, nth: nth <= 2 ? nth : nth - 2 })
+        const { id } = await rig.submit(pay, {})
+        await rig.settle()
+        if (nth === 4) await rig.crash()
+        else await dying
+        await rig.restart()
+        expect(await rig.untilDone(id), `${when} ${nth}`).toMatchObject({ status: 'completed', result: 'receipt' })
+        expect([...paid.values()], `${when} ${nth}`).toEqual([1])
+      }
+  })
+
+  it('of the same business operation is one effect over jobs', async () => {
+    const { paid, pay: charge } = bank()
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        const receipt = await job.step('pay', async ({ key }) => (charge(key), 'receipt'), { effect: 'once' })
+        if (job.metadata.fail) throw new Permanent('the rest did not work')
+        return receipt
+      }) as never,
+    )
+    const first = await rig.submit(pay, {}, { operationKey: 'invoice:1', metadata: { fail: 'yes' } })
+    expect((await rig.untilDone(first.id)).status).toBe('failed')
+    const second = await rig.submit(pay, {}, { operationKey: 'invoice:1' })
+    expect(await rig.untilDone(second.id)).toMatchObject({ status: 'completed', result: 'receipt' })
+    expect([...paid.values()]).toEqual([1])
+    expect((await rig.engine.steps(LOCAL, second.id))[0]!.info).toEqual({ reused: first.id })
+    const other = await rig.submit(pay, {}, { operationKey: 'invoice:2' })
+    await rig.untilDone(other.id)
+    expect([...paid.values()]).toEqual([1, 1])
+  })
+
+  it('is guarded in every attempt right before it', async () => {
+    let refundable = true
+    let paid = 0
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        await job.sleep('thinking', '1h')
+        return job.step('pay', () => ++paid, {
+          effect: 'once',
+          before: () => {
+            if (!refundable) throw new Review('order changed while waiting')
+          },
+        })
+      }) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    await rig.settle()
+    refundable = false
+    await rig.advance('2h')
+    expect(await rig.get(id)).toMatchObject({ status: 'blocked', error: { message: 'order changed while waiting' } })
+    expect(paid).toBe(0)
+    refundable = true
+    await rig.engine.retry(LOCAL, id, {})
+    expect((await rig.untilDone(id)).result).toBe(1)
+  })
+
+  it('asks again for the permissions of the person it is done for', async () => {
+    let allowed = ['refund:write', 'order:read']
+    let paid = 0
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        await job.read('permissions', () => allowed)
+        await job.sleep('thinking', '1h')
+        return job.step('pay', () => ++paid, { effect: 'once' })
+      }) as never,
+    )
+    const who = { onBehalfOf: { id: 'u-1', name: 'Ada' }, permissions: ['refund:write'] }
+    const { id } = await rig.submit(pay, {}, who)
+    await rig.settle()
+    allowed = ['order:read']
+    await rig.advance('2h')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'blocked',
+      error: {
+        code: 'permission-withdrawn',
+        origin: 'policy',
+        message: 'Ada no longer has the permission refund:write.',
+      },
+    })
+    expect(paid).toBe(0)
+  })
+})

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type JobHandler, Permanent, Transient, until } from '../define/index.js'
+import { LOCAL } from '../engine/api.js'
+import { rigs } from '../testing/fixtures/rigs.js'
+import type { TestRig } from '../testing/index.js'
+
+const open = rigs()
+const quick = until({ attempts: 3, backoff: { from: '10ms', to: '10ms' } })
+const trip = defineJob('trip', { input: z.object({}), stages: ['book', 'pay'] })
+const eventsOf = async (rig: TestRig, id: string) =>
+  (await rig.engine.history(LOCAL, id, {})).items.map(({ event }) => event)
+
+/** Books flight, hotel and car; then does `last`. */
+function booking(log: string[], last: () => unknown, undoCar: () => unknown = () => {}): JobHandler {
+  return trip.handler({ retry: quick }, async (job) => {
+    const undo =
+      (what: string, more: () => unknown = () => {}) =>
+      async (value: string) => {
+        await more()
+        log.push(`undo ${what} ${value}`)
+      }
+    await job.stage('book', async () => {
+      await job.step('flight', () => (log.push('flight'), 'F1'), { undo: undo('flight') })
+      await job.step('hotel', () => (log.push('hotel'), 'H1'), { undo: undo('hotel') })
+      await job.step('note', () => log.push('note'))
+    })
+    await job.step('car', () => (log.push('car'), 'C1'), { undo: undo('car', undoCar) })
+    await job.step('last', () => last())
+    return 'booked'
+  }) as never
+}
+const refuse = () => {
+  throw new Permanent('card declined', { code: 'card-declined' })
+}
+
+describe('compensation', () => {
+  it('undoes recorded steps in reverse order, then tells the end that was on hold', async () => {
+    const log: string[] = []
+    const rig = await open(booking(log, refuse))
+    const { id } = await rig.submit(trip, {})
+    const job = await rig.untilDone(id)
+    expect(log).toEqual(['flight', 'hotel', 'note', 'car', 'undo car C1', 'undo hotel H1', 'undo flight F1'])
+    expect(job).toMatchObject({
+      status: 'failed',
+      error: {
+        code: 'card-declined',
+        details: { compensation: { state: 'rolled-back', undone: ['book/flight', 'book/hotel', 'car'].sort() } },
+      },
+    })
+    expect(await eventsOf(rig, id)).toEqual(['submitted', 'claimed', 'errored', 'claimed', 'undone'])
+  })
+
+  it('does nothing for a job that completes', async () => {
+    const log: string[] = []
+    const rig = await open(booking(log, () => 'ok'))
+    const { id } = await rig.submit(trip, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed' })
+    expect(log).toEqual(['flight', 'hotel', 'note', 'car'])
+  })
+
+  it('is retried like a step and goes on after a crash, each undo once recorded not repeated', async () => {
+    const log: string[] = []
+    let tries = 0
+    const handler = booking(log, refuse, () => {
+      if (++tries < 3) throw new Transient('car rental is down')
+    })
+    const rig = await open(handler)
+    const dying = rig.crashAt({ op: 'record', when: 'after', nth: 8 })
+    const { id } = await rig.submit(trip, {})
+    await rig.advanceUntil(() => log.includes('undo hotel H1'), 'the second undo')
+    await dying
+    await rig.restart()
+    const job = await rig.untilDone(id)
+    expect(log.filter((line) => line.startsWith('undo'))).toEqual(['undo car C1', 'undo hotel H1', 'undo flight F1'])
+    expect(job).toMatchObject({ status: 'failed', error: { code: 'card-declined' } })
+  })
+
+  it('of a cancelled job comes before its end; until then it is processing', async () => {
+    const log: string[] = []
+    let finish = () => {}
+    const rig = await open(
+      booking(
+        log,
+        () =>
+          new Promise<void>((_, reject) => {
+            finish = () => reject(new Error('stopped'))
+          }),
+      ),
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.settle()
+    await rig.engine.cancel(LOCAL, id, { reason: 'changed my mind' })
+    finish()
+    const job = await rig.untilDone(id)
+    expect(job).toMatchObject({ status: 'cancelled', error: { code: 'cancelled-by-caller' } })
+    expect(log.slice(-3)).toEqual(['undo car C1', 'undo hotel H1', 'undo flight F1'])
+  })
+
+  it('that does not work waits for a person, and goes on when told to', async () => {
+    const log: string[] = []
+    let down = true
+    const rig = await open(
+      booking(log, refuse, () => {
+        if (down) throw new Permanent('no such booking')
+      }),
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.advance('1m')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'blocked',
+      error: { code: 'undo-failed', message: 'Undoing "car" did not work: no such booking' },
+    })
+    down = false
+    await rig.engine.retry(LOCAL, id, { reason: 'rental repaired it' })
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { code: 'card-declined' } })
+  })
+
+  it('of code that has no undo any more says which step a person must undo', async () => {
+    const log: string[] = []
+    let fail = () => {}
+    const rig = await open(
+      booking(
+        log,
+        () =>
+          new Promise<void>((_, reject) => {
+            fail = () => reject(new Permanent('declined'))
+          }),
+      ),
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.settle()
+    fail()
+    await rig.crashAt({ op: 'move', when: 'after' })
+    await rig.restart([
+      trip.handler(async (job) => {
+        await job.step('other', () => 1)
+      }) as never,
+    ])
+    await rig.advance('1m')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'blocked',
+      error: { code: 'undo-failed', details: { last: { code: 'undo-missing' } } },
+    })
+  })
+})
