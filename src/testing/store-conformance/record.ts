@@ -133,8 +133,6 @@ export function recordTests({ test }: Suite): void {
       message: `m${n}`,
       step: null as string | null,
       at: n,
-      effect: null,
-      undo: null,
       ...more,
     })
     await bench.store.record({ jobId: live.id, epoch: 1, warnings: [warn(1), warn(1), warn(2)] })
