@@ -13,7 +13,10 @@ function bank() {
   const paid = new Map<string, number>()
   return {
     paid,
-    pay: (key: string) => paid.set(key, (paid.get(key) ?? 0) + 1),
+    pay: (key: string) => {
+      paid.set(key, (paid.get(key) ?? 0) + 1)
+      return 'receipt'
+    },
     find: (key: string): Confirmation<string> =>
       paid.has(key) ? { happened: true, result: 'receipt' } : { happened: false },
   }
@@ -88,7 +91,7 @@ describe('a once step', () => {
       for (let nth = 1; nth <= 4; nth++) {
         const { paid, pay: charge, find } = bank()
         const handler = pay.handler({ retry: quick }, (job) =>
-          job.step('pay', async ({ key }) => (charge(key), 'receipt'), {
+          job.step('pay', async ({ key }) => charge(key), {
             effect: 'once',
             confirm: ({ key }) => find(key),
           }),
@@ -109,7 +112,7 @@ describe('a once step', () => {
     const { paid, pay: charge } = bank()
     const rig = await open(
       pay.handler({ retry: quick }, async (job) => {
-        const receipt = await job.step('pay', async ({ key }) => (charge(key), 'receipt'), { effect: 'once' })
+        const receipt = await job.step('pay', async ({ key }) => charge(key), { effect: 'once' })
         if (job.metadata.fail) throw new Permanent('the rest did not work')
         return receipt
       }) as never,

@@ -11,6 +11,11 @@ const trip = defineJob('trip', { input: z.object({}), stages: ['book', 'pay'] })
 const eventsOf = async (rig: TestRig, id: string) =>
   (await rig.engine.history(LOCAL, id, {})).items.map(({ event }) => event)
 
+const noted = (log: string[], what: string, value: string) => {
+  log.push(what)
+  return value
+}
+
 /** Books flight, hotel and car; then does `last`. */
 function booking(log: string[], last: () => unknown, undoCar: () => unknown = () => {}): JobHandler {
   return trip.handler({ retry: quick }, async (job) => {
@@ -21,11 +26,11 @@ function booking(log: string[], last: () => unknown, undoCar: () => unknown = ()
         log.push(`undo ${what} ${value}`)
       }
     await job.stage('book', async () => {
-      await job.step('flight', () => (log.push('flight'), 'F1'), { undo: undo('flight') })
-      await job.step('hotel', () => (log.push('hotel'), 'H1'), { undo: undo('hotel') })
+      await job.step('flight', () => noted(log, 'flight', 'F1'), { undo: undo('flight') })
+      await job.step('hotel', () => noted(log, 'hotel', 'H1'), { undo: undo('hotel') })
       await job.step('note', () => log.push('note'))
     })
-    await job.step('car', () => (log.push('car'), 'C1'), { undo: undo('car', undoCar) })
+    await job.step('car', () => noted(log, 'car', 'C1'), { undo: undo('car', undoCar) })
     await job.step('last', () => last())
     return 'booked'
   }) as never

@@ -27,6 +27,8 @@ export function submitTests({ test }: Suite): void {
       progress: null,
       warnings: [],
       supersededBy: null,
+      compensatedBy: null,
+      resolution: null,
     })
     const { entries, before } = await store.history(wanted.record.id, 0, 10)
     expect(before).toBeNull()
