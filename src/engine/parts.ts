@@ -33,6 +33,9 @@ export class EngineParts {
     public publicUrl: string,
   ) {}
 
+  /** Lanes with jobs that no living worker serves, and since when; kept by the maintenance. */
+  readonly unserved = new Map<string, number>()
+
   /** Told when the time of an approval is over. */
   onApprovalDue: (wait: WaitRow) => Promise<void> = () => Promise.resolve()
 
@@ -79,7 +82,9 @@ export class EngineParts {
   }
 
   view(stored: StoredJob, include: readonly Include[] = []): WireJob {
-    return viewOf(stored, this.store.now(), this.registry.viewOf(stored.record.type), include)
+    const type = this.registry.viewOf(stored.record.type)
+    const unservedSince = stored.live ? (this.unserved.get(stored.live.lane) ?? null) : null
+    return viewOf(stored, this.store.now(), { ...type, unservedSince }, include)
   }
 }
 

@@ -17,6 +17,8 @@ export interface TypeView {
   stages: readonly Stage[]
   maxAttempts: number | null
   expected: Expected
+  /** Since when no living worker serves the lane it waits in; null when one does. */
+  unservedSince?: number | null
 }
 
 /** Results up to this many bytes are shown inside the job (rulings 18). */
@@ -93,7 +95,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     traceparent: record.options.traceparent ?? null,
     links: { self, result: `${self}/result`, stream: `${self}/events/stream`, history: `${self}/history` },
   }
-  job.statusText = sentence(job, stored, now)
+  job.statusText = sentence(job, stored, now, type.unservedSince ?? null)
   if (include.includes('input')) job.input = parseJson(record.input)
   if (include.includes('ops')) job.ops = opsOf(stored, type, now)
   return job
@@ -179,7 +181,7 @@ function progressOf({ progress, live, outcome }: StoredJob, status: Status, type
 }
 
 /** One sentence for people: what is happening, and what is needed of them. */
-function sentence(job: WireJob, { live, outcome }: StoredJob, now: number): string {
+function sentence(job: WireJob, { live, outcome }: StoredJob, now: number, unservedSince: number | null): string {
   const clip = (text: string) => (text.length > 280 ? `${text.slice(0, 279)}…` : text)
   if (outcome) {
     if (outcome.status === 'completed')
@@ -190,6 +192,10 @@ function sentence(job: WireJob, { live, outcome }: StoredJob, now: number): stri
   const tail = job.late ? ' It is taking longer than usual; nothing is needed from you.' : ''
   if (live!.state === 'cancelling') return 'Stopping on request.'
   if (job.status === 'blocked') return clip(`Action required: ${job.blockedOn[0]!.title}`)
+  if (unservedSince !== null && live!.worker === null && live!.runAt <= now) {
+    const begun = job.status === 'accepted' ? 'Accepted' : 'Goes on later'
+    return `${begun}; no worker for ${whichWorker(live!)} since ${spoken(now - unservedSince)}.`
+  }
   if (job.status === 'accepted')
     return live!.runAt > now ? `Accepted; starts ${iso(live!.runAt)}.` : `Accepted; waiting for a worker.${tail}`
   return clip(
@@ -199,6 +205,21 @@ function sentence(job: WireJob, { live, outcome }: StoredJob, now: number): stri
         ? `Working: ${job.progress.stageLabel}.`
         : 'Being worked on.') + tail,
   )
+}
+
+/** What a worker would need to have, in words. */
+function whichWorker({ lane }: LiveJob): string {
+  const { queue, type, pin } = partsOf(lane)
+  return pin === null ? `"${type}" in queue "${queue}"` : `version ${pin} of "${type}" in queue "${queue}"`
+}
+
+function spoken(ms: number): string {
+  const seconds = Math.max(1, Math.round(ms / 1000))
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 60) return `${minutes} m`
+  const hours = Math.round(minutes / 60)
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`
 }
 
 function opsOf({ record, live, outcome }: StoredJob, type: TypeView, now: number): WireOps {

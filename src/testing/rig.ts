@@ -222,14 +222,15 @@ function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id
 }
 
-/** The next instant after ?1 at which the store has something to do by itself. */
+/** The next instant after ?1 at which the store has something to do by itself; what waits to be swept is due now. */
 const NEXT_DUE = `select min(at) as at from (
   select min(run_at) as at from live where run_at > ?1 and worker is null
   union all select min(wake_at) from live where wake_at > ?1
   union all select min(deadline_at) from live where deadline_at > ?1
   union all select min(escalate_at) from live where escalate_at > ?1
   union all select min(due_at) from waits where due_at > ?1
-  union all select min(expires_at) from outcomes where expires_at > ?1
+  union all select min(expires_at) from outcomes
+  union all select min(expires_at) from files
 )`
 const BEFORE_DUE_MS = 2_500
 const SKIP_FROM_MS = 10_000

@@ -9,6 +9,7 @@ import { type Event, transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { killStrays } from '../process/index.js'
+import type { WorkerRow } from '../stores/store.js'
 import { Waker } from './waker.js'
 
 const TICK_MS = 1000
@@ -32,6 +33,7 @@ export interface MaintenanceOptions {
 export class Maintenance {
   private readonly timers = new Map<string, Timer>()
   private stopped = false
+  private since = 0
   private readonly waker: Waker
   constructor(private readonly options: MaintenanceOptions) {
     this.waker = new Waker(options.parts, options.clock, options.onError)
@@ -52,7 +54,11 @@ export class Maintenance {
   start(): void {
     this.waker.start()
     this.every('tick', TICK_MS, () => this.tick())
-    this.every('reap', REAP_MS, () => this.reap())
+    this.since = this.options.parts.store.now()
+    this.every('reap', REAP_MS, async () => {
+      await this.reap()
+      await this.lookForWorkers()
+    })
     this.every('sweep', SWEEP_MS, () => this.sweep())
   }
 
@@ -95,6 +101,23 @@ export class Maintenance {
     return moved.filter(Boolean).length
   }
 
+  /** Which lanes wait for a worker that is not there, so that their jobs can say so. */
+  async lookForWorkers(): Promise<void> {
+    const { store, unserved } = this.options.parts
+    const now = store.now()
+    const [lanes, workers] = await Promise.all([store.lanes(), store.workers.list()])
+    const living = workers.filter(
+      ({ id, state, leaseUntil }) => state === 'up' && (leaseUntil > now || this.options.holds(id)),
+    )
+    const waiting = new Set<string>()
+    for (const { lane, runAt } of lanes) {
+      if (runAt > now || living.some(({ serves }) => serves === null || takes(serves, lane))) continue
+      waiting.add(lane)
+      if (!unserved.has(lane)) unserved.set(lane, Math.max(runAt, this.since))
+    }
+    for (const lane of unserved.keys()) if (!waiting.has(lane)) unserved.delete(lane)
+  }
+
   /** Retention: finished jobs, tombstones, files nobody refers to. */
   async sweep(): Promise<number> {
     let removed = 0
@@ -113,4 +136,10 @@ export class Maintenance {
     })
     return moved.outcome === 'moved'
   }
+}
+
+function takes({ types, queues }: NonNullable<WorkerRow['serves']>, lane: string): boolean {
+  const { queue, type, pin } = partsOf(lane)
+  if (queues !== null && !queues.includes(queue)) return false
+  return types.some(({ name, version }) => name === type && (pin === null || pin === version))
 }

@@ -130,7 +130,14 @@ describe('a pinned job', () => {
     await rig.restart([of('2')])
     await go(rig, id)
     await rig.advance('10s')
-    expect((await rig.get(id)).status).toBe('processing')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'processing',
+      statusText: expect.stringMatching(
+        /^Goes on later; no worker for version 1 of "gate" in queue "default" since \d+ s\.$/,
+      ),
+    })
+    await rig.advance('4m')
+    expect((await rig.get(id)).statusText).toMatch(/since 4 m\.$/)
     const fresh = await rig.submit(gate, {})
     await go(rig, fresh.id)
     expect((await rig.untilDone(fresh.id)).result).toBe('2')
