@@ -225,6 +225,7 @@ function idOf(job: JobRef): string {
 /** The next instant after ?1 at which the store has something to do by itself; what waits to be swept is due now. */
 const NEXT_DUE = `select min(at) as at from (
   select min(run_at) as at from live where run_at > ?1 and worker is null
+  union all select 0 from live where worker is not null
   union all select min(wake_at) from live where wake_at > ?1
   union all select min(deadline_at) from live where deadline_at > ?1
   union all select min(escalate_at) from live where escalate_at > ?1

@@ -57,7 +57,8 @@ export class Maintenance {
     this.since = this.options.parts.store.now()
     this.every('reap', REAP_MS, async () => {
       await this.reap()
-      await this.lookForWorkers()
+      // Only words hang on it.
+      await this.lookForWorkers().catch(() => undefined)
     })
     this.every('sweep', SWEEP_MS, () => this.sweep())
   }
