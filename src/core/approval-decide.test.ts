@@ -123,6 +123,13 @@ describe('an approval', () => {
   })
 })
 
+it('one person counts once, whatever the row holds', () => {
+  const { row } = ok(by(rowOf(), mara))
+  const twice = { ...row, decisions: [...row.decisions, ...row.decisions] }
+  expect(countedApprovals(twice)).toHaveLength(1)
+  expect(quorumState(twice)).toMatchObject({ filled: 1 })
+})
+
 describe('a rejection', () => {
   it.each([
     ['cancel', 'cancel'],
@@ -225,7 +232,8 @@ describe('an approval with edits', () => {
       errors: [{ pointer: '/data/order', message: 'Only these can be edited: amount.' }],
     })
     const forged = JSON.parse('{"__proto__":{"amount":1}}')
-    expect(by(rowOf(request), mara, { data: forged })).toMatchObject({ code: 'validation-failed' })
+    for (const data of [forged, { toString: 1 }])
+      expect(by(rowOf(request), mara, { data })).toMatchObject({ code: 'validation-failed' })
     expect(by(rowOf(), mara, { data: { amount: 1 } })).toMatchObject({
       errors: [{ message: 'Nothing can be edited here.' }],
     })
@@ -253,6 +261,11 @@ describe('an approval with edits', () => {
       closed: null,
       row: { risk: 'high', riskRule: 'large', rule: { need: [{ group: 'any', n: 2 }] } },
     })
+    const finance = rowOf({ ...request, need: [{ group: 'finance', n: 1 }] }, rules)
+    expect(ok(by(finance, fina, { data }, rules)).row.rule.need).toEqual([
+      { group: 'finance', n: 1 },
+      { group: 'any', n: 1 },
+    ])
     const back = ok(by(raised.row, otto, { data: { amount: 10 } }, rules))
     expect(back.row.risk).toBe('high')
   })

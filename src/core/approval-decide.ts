@@ -154,9 +154,9 @@ function mayDecide(row: ApprovalRow, decision: DecisionKind, who: Decider): Deci
   return refuse('forbidden', message, { groups: open }, { fix: 'Ask somebody of the groups in `params.groups`.' })
 }
 
-/** Whether one more approval of this person fills a place. Theirs, once given, does not count twice. */
+/** Whether one more approval of this person fills a place. */
 function advances(row: ApprovalRow, who: Decider): boolean {
-  const counted = countedApprovals(row).filter(({ by }) => by.id !== who.person.id)
+  const counted = countedApprovals(row)
   return quorumOf(row.rule.need, [...counted, who]).filled > quorumOf(row.rule.need, counted).filled
 }
 

@@ -140,6 +140,16 @@ describe('what changed', () => {
     ])
   })
 
+  it('keeps entries of one name apart', () => {
+    const of = (...versions: string[]) => {
+      const labels = ['a#2', 'a', 'a']
+      const evidence = labels.map((label, i) => ({ label, quote: null, href: '/', version: versions[i]!, asOf: null }))
+      return { ...before, evidence }
+    }
+    for (const [i, changed] of ['9', '9', '9'].entries())
+      expect(changedSince(of('1', '2', '3'), of(...['1', '2', '3'].with(i, changed)))).toHaveLength(1)
+  })
+
   it('names the order where that is all', () => {
     const [write] = before.writes
     const two = { ...before, writes: [write!, { ...write!, target: 'ledger' }] }
