@@ -86,8 +86,8 @@ export function closedAs(row: ApprovalRow, outcome: ApprovalOutcome, now: number
 /** The present proposal as one of the earlier ones. */
 export function asEarlier(row: ApprovalRow, more: Pick<Earlier, 'why' | 'at' | 'by' | 'reason' | 'changes'>): Earlier {
   const { id, digest, round, proposal, request } = row
-  const { writes, evidence, data } = request
-  return { approvalId: id, digest, round, proposal, writes, evidence, data, ...more }
+  const { writes, evidence, impact, rollback, data } = request
+  return { approvalId: id, digest, round, proposal, writes, evidence, impact, rollback, data, ...more }
 }
 
 export function keepEarlier(earlier: readonly Earlier[], one: Earlier): Earlier[] {

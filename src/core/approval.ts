@@ -6,7 +6,7 @@
 import type { Duration } from './duration.js'
 import type { Actor } from './job.js'
 import type { Json } from './json.js'
-import type { Covered, Impact, Person, Proposal, Touch } from './proposal.js'
+import type { Impact, Person, Proposal, Touch } from './proposal.js'
 import type { GroupNeed, OnExpire, Risk, RiskPolicy, RiskRule, RiskTable } from './risk.js'
 
 /** What becomes of the job after a rejection. `continue` hands the handler the outcome `rejected`. */
@@ -134,7 +134,7 @@ export interface ApprovalDecision {
 }
 
 /** What was shown before, for "what changed since". */
-export interface Earlier extends Covered {
+export interface Earlier extends Proposal {
   /** The row it stood in: this one if it was edited here. */
   approvalId: string
   digest: string

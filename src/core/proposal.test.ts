@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { bodyOf, refund } from './fixtures/approvals.js'
 import type { Json } from './json.js'
 import {
-  type Covered,
   changedSince,
   diffOf,
   digestOf,
   type Evidence,
+  type Proposal,
   type ProposedWrite,
   withData,
 } from './proposal.js'
@@ -36,9 +36,22 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   asOf: fc.option(fc.nat()),
 })
 const data = fc.oneof(value, fc.dictionary(name, value, { maxKeys: 2 }))
-const covered: fc.Arbitrary<Covered> = fc.record({
+const covered: fc.Arbitrary<Proposal> = fc.record({
   writes: fc.array(write, { maxLength: 3 }),
   evidence: fc.array(evidence, { maxLength: 3 }),
+  impact: fc.record({
+    description: name,
+    affects: fc.subarray(['customers', 'staff']),
+    people: fc.option(fc.nat(2)),
+    money: fc.option(fc.constant({ amount: 1, currency: 'EUR' })),
+    visibility: fc.constantFrom('public' as const, null),
+  }),
+  rollback: fc.record({
+    available: fc.boolean(),
+    plan: name,
+    withinMs: fc.option(fc.nat(2)),
+    by: fc.option(name),
+  }),
   data,
 })
 
@@ -68,6 +81,8 @@ describe('what an approval covers', () => {
       'a version of the evidence',
       { evidence: [{ label: 'Return receipt', quote: 'Returned unopened on 20 November', version: 'v4' }] },
     ],
+    ['the impact', { impact: { description: 'Money leaves the account', people: 2 } }],
+    ['the way back', { rollback: 'none' as const }],
     ['the data', { data: { amount: 1240, order: '78' } }],
   ])('its digest changes with %s', (_, more) => {
     const plain = refund({
@@ -85,9 +100,9 @@ describe('what an approval covers', () => {
   it('differs in digest exactly when a difference can be shown', () => {
     const pair = fc.oneof(
       fc.tuple(covered, covered),
-      covered.map((one): [Covered, Covered] => [one, structuredClone(one)]),
-      covered.map((one): [Covered, Covered] => [one, { ...one, writes: [...one.writes].reverse() }]),
-      fc.tuple(covered, data).map(([one, data]): [Covered, Covered] => [one, { ...one, data }]),
+      covered.map((one): [Proposal, Proposal] => [one, structuredClone(one)]),
+      covered.map((one): [Proposal, Proposal] => [one, { ...one, writes: [...one.writes].reverse() }]),
+      fc.tuple(covered, data).map(([one, data]): [Proposal, Proposal] => [one, { ...one, data }]),
     )
     fc.assert(
       fc.property(pair, ([a, b]) => {

@@ -78,9 +78,6 @@ export interface Proposal {
   data: Json
 }
 
-/** The part of a proposal that an approval covers. */
-export type Covered = Pick<Proposal, 'writes' | 'evidence' | 'data'>
-
 /** One row of the table "what will be written". */
 export interface DiffRow {
   target: string
@@ -96,8 +93,8 @@ export interface DiffRow {
 
 /** One difference between two proposals. */
 export interface Changed {
-  part: 'write' | 'data' | 'evidence'
-  /** The write (`refund payments order 77`) or the label of the evidence; empty for data and for the order of entries. */
+  part: 'write' | 'evidence' | 'impact' | 'rollback' | 'data'
+  /** The write (`refund payments order 77`) or the label of the evidence; else empty, as for the order of entries. */
   of: string
   /** The member that differs; null = the entry as a whole, or the order of entries. */
   field: string | null
@@ -125,15 +122,16 @@ function changeOf(now: Json, after: Json): DiffRow['change'] {
 }
 
 /**
- * What an approval signs, as `sha256-<hex>`: writes, evidence, data and the version of the policy that judged them.
+ * What an approval signs, as `sha256-<hex>`: writes, evidence, impact, way back, data and the version of the policy that
+ * judged them; no other prose.
  * The handler's request alone, whatever the policy, has `policyVersion` null.
  */
-export function digestOf(covered: Covered, policyVersion: string | null, sha256: (text: string) => string): string {
-  return `sha256-${sha256(canonicalJson({ v: 1, policyVersion, covers: coveredBy(covered) }))}`
+export function digestOf(proposal: Proposal, policyVersion: string | null, sha256: (text: string) => string): string {
+  return `sha256-${sha256(canonicalJson({ v: 1, policyVersion, covers: coveredBy(proposal) }))}`
 }
 
 /** Field by field, what differs. Empty exactly when the digests are equal under one policy version. */
-export function changedSince(before: Covered, after: Covered): Changed[] {
+export function changedSince(before: Proposal, after: Proposal): Changed[] {
   const old = new Map(coveredBy(before).map((entry) => [keyOf(entry), entry]))
   const now = new Map(coveredBy(after).map((entry) => [keyOf(entry), entry]))
   const changes: Changed[] = []
@@ -149,7 +147,7 @@ export function changedSince(before: Covered, after: Covered): Changed[] {
 }
 
 /** `proposal` with edited members of its data, and the fields that show them brought up to date. */
-export function withData<P extends Covered>(proposal: P, edits: Readonly<Record<string, Json>>): P {
+export function withData<P extends Proposal>(proposal: P, edits: Readonly<Record<string, Json>>): P {
   const data = { ...(proposal.data as Record<string, Json>), ...edits }
   const writes = proposal.writes.map((write) => ({
     ...write,
@@ -169,7 +167,7 @@ interface Entry {
 }
 
 /** All that is covered, flat, each value under its own place. */
-function coveredBy({ writes, evidence, data }: Covered): Entry[] {
+function coveredBy({ writes, evidence, impact, rollback, data }: Proposal): Entry[] {
   const entries: Entry[] = []
   const put = (part: Entry['part'], of: string, field: string | null, value: Json, side: Entry['side'] = null) =>
     entries.push({ part, of, field, side, value })
@@ -194,6 +192,9 @@ function coveredBy({ writes, evidence, data }: Covered): Entry[] {
     put('evidence', labels[i]!, 'version', version)
   })
 
+  for (const field of keys(impact)) put('impact', '', field, impact[field])
+  for (const field of keys(rollback)) put('rollback', '', field, rollback[field])
+
   const members = typeof data === 'object' && data !== null && !Array.isArray(data) ? Object.keys(data).sort() : []
   if (members.length === 0) put('data', '', null, data)
   else for (const member of members) put('data', '', member, (data as Record<string, Json>)[member]!)
@@ -216,10 +217,12 @@ function numbered(names: readonly string[]): string[] {
   })
 }
 
+const keys = <T extends object>(object: T) => Object.keys(object).sort() as (keyof T & string)[]
 const byField = (a: WriteField, b: WriteField): number => (a.field < b.field ? -1 : 1)
 const keyOf = ({ part, of, field, side }: Entry): string => canonicalJson([part, of, field, side])
 const placeOf = ({ part, of, field, side }: Entry) => ({ part, of, field, side })
-const isOrder = ({ part, of, field }: Changed): boolean => part !== 'data' && of === '' && field === null
+const isOrder = ({ part, of, field }: Changed): boolean =>
+  (part === 'write' || part === 'evidence') && of === '' && field === null
 
 function sameMembers(before: Json | undefined, after: Json | undefined): boolean {
   const sorted = (value: Json | undefined) => canonicalJson([...(value as string[])].sort())
