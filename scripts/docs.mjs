@@ -45,6 +45,8 @@ const PARTS = {
 const RESERVED = new Set([
   ...['not-acceptable', 'duplicate-operation', 'idempotency-key-in-use', 'result-expired', 'upgrade-required'],
   ...['precondition-required', 'rate-limited', 'quota-exceeded', 'overloaded'],
+  ...['self-approval-forbidden', 'risk-above-limit', 'approval-already-decided', 'approval-expired'],
+  ...['evidence-changed', 'approval-incomplete'],
 ])
 
 const problems = raisedThoughReserved()

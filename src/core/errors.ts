@@ -59,6 +59,18 @@ export const PROBLEMS = {
     title: 'This Host or Origin is not allowed.',
     fix: 'Without API keys only loopback names are answered. Create a key (untildone keys create --name ops --role admin), or add the name to `allowedHosts`.',
   },
+  'self-approval-forbidden': {
+    status: 403,
+    retryable: no,
+    title: 'Whoever asked for this cannot approve it.',
+    fix: 'Ask another person of the groups in `params.open`.',
+  },
+  'risk-above-limit': {
+    status: 403,
+    retryable: no,
+    title: 'This request is of a higher risk than you may decide.',
+    fix: 'Ask somebody whose limit is `params.risk` or higher, or an admin for a key with a higher `maxRisk`.',
+  },
   'job-not-found': {
     status: 404,
     retryable: no,
@@ -119,6 +131,12 @@ export const PROBLEMS = {
     title: 'That is not possible in the present state.',
     fix: 'Read the job (GET /v1/jobs/{id}) and act on what its status says.',
   },
+  'approval-already-decided': {
+    status: 409,
+    retryable: no,
+    title: 'This request is closed. Nothing was changed.',
+    fix: 'Read the request: `params` says how it ended. What was approved is undone with a new job.',
+  },
   'duplicate-operation': {
     status: 409,
     retryable: no,
@@ -143,11 +161,23 @@ export const PROBLEMS = {
     title: 'The result was removed when its retention ended.',
     fix: 'Submit the job again to get a new result.',
   },
+  'approval-expired': {
+    status: 410,
+    retryable: no,
+    title: 'The time to decide is over. Nothing was changed.',
+    fix: 'Read the job to see what became of it; replay it if it should still happen.',
+  },
   'version-mismatch': {
     status: 412,
     retryable: no,
     title: 'The job changed since you read it.',
     fix: 'Read it again, then repeat the action with the new version.',
+  },
+  'evidence-changed': {
+    status: 412,
+    retryable: no,
+    title: 'This request changed after you opened it. Your decision was not counted.',
+    fix: 'Read it again: `params.changed` says what differs. Then decide with the new digest.',
   },
   'payload-too-large': {
     status: 413,

@@ -157,6 +157,12 @@ export const FAULTS = {
     title: 'A job that this one called took too long.',
     fix: 'Raise the `timeout` of the call, or see why the child did not start.',
   },
+  'approval-incomplete': {
+    status: 500,
+    retryable: no,
+    title: 'A request for approval lacks what a person needs to decide.',
+    fix: 'Correct the members of job.approve that are listed in `errors`.',
+  },
   'decision-incomplete': {
     status: 500,
     retryable: no,
