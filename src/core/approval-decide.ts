@@ -24,8 +24,9 @@ import {
 } from './approval-input.js'
 import { asEarlier, closedAs, factsOf, keepEarlier } from './approval-open.js'
 import { belongs, quorumOf } from './approval-quorum.js'
+import type { Person } from './job.js'
 import { canonicalJson, type Json } from './json.js'
-import { changedSince, digestOf, type Person, withData } from './proposal.js'
+import { changedSince, digestOf, withData } from './proposal.js'
 import { escaped } from './reader.js'
 import { assess, isHigher, needOf } from './risk.js'
 

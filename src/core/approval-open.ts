@@ -4,7 +4,8 @@
  */
 import type { ApprovalBody, ApprovalOutcome, ApprovalRow, ApprovalRules, Earlier, Escalation } from './approval.js'
 import type { FieldError } from './errors.js'
-import { digestOf, type Person } from './proposal.js'
+import type { Person } from './job.js'
+import { digestOf } from './proposal.js'
 import { assess, needOf, type RiskFacts } from './risk.js'
 
 /** Where a request belongs. */

@@ -4,8 +4,9 @@
  */
 import { type ApprovalBody, ON_REJECT, type OnReject } from './approval.js'
 import type { FieldError } from './errors.js'
+import type { Person } from './job.js'
 import { canonicalJson, type Json, utf8Length } from './json.js'
-import { type Evidence, type Impact, type Person, type ProposedWrite, type Rollback, TOUCHES } from './proposal.js'
+import { type Evidence, type Impact, type ProposedWrite, type Rollback, TOUCHES } from './proposal.js'
 import { escaped, isRecord, Reader } from './reader.js'
 import { type GroupNeed, ON_EXPIRE, type OnExpire, RISKS, type Risk } from './risk.js'
 

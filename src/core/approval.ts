@@ -4,9 +4,9 @@
  * ended by time in approval-expire.ts. Pure.
  */
 import type { Duration } from './duration.js'
-import type { Actor } from './job.js'
+import type { Actor, Person } from './job.js'
 import type { Json } from './json.js'
-import type { Impact, Person, Proposal, Touch } from './proposal.js'
+import type { Impact, Proposal, Touch } from './proposal.js'
 import type { GroupNeed, OnExpire, Risk, RiskPolicy, RiskRule, RiskTable } from './risk.js'
 
 /** What becomes of the job after a rejection. `continue` hands the handler the outcome `rejected`. */

@@ -47,10 +47,10 @@ export const ORIGINS = [
 ] as const
 export type Origin = (typeof ORIGINS)[number]
 
-/** Somebody in the caller's world; compared by `id` wherever two must differ. */
+/** A human being in the caller's world. Two keys or accounts of one person have one id; the id of a key is never a person. */
 export interface Person {
   id: string
-  name?: string
+  name?: string | null
 }
 
 /** Who caused a transition. `system` is the engine itself (deadline, reaper, retention). */

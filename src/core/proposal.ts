@@ -5,12 +5,6 @@
  */
 import { canonicalJson, type Json } from './json.js'
 
-/** A human being. Two keys or accounts of one person have one id; the id of a key is never a person. */
-export interface Person {
-  id: string
-  name: string | null
-}
-
 /** One member of the object that is written: what it is now, and what it will be. `null` = not there. */
 export interface WriteField {
   field: string

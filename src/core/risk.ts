@@ -4,7 +4,8 @@
  * of the tier true. Pure.
  */
 import { UntildoneError } from './errors.js'
-import type { Person, Proposal } from './proposal.js'
+import type { Person } from './job.js'
+import type { Proposal } from './proposal.js'
 
 /** Lowest first. `none` is approved by itself and listed in the audit. */
 export const RISKS = ['none', 'low', 'medium', 'high'] as const

@@ -27,7 +27,7 @@ export const Actor = z
   .describe('Who caused something.')
 
 export const Person = z
-  .object({ id: z.string(), name: z.string().optional() })
+  .object({ id: z.string(), name: z.string().nullable().optional() })
   .describe('Somebody in your world; compared by `id`.')
 
 export const JobProgress = z
