@@ -126,7 +126,7 @@ function alreadyClosed(row: ApprovalRow): DecisionRefusal {
   const by = row.decisions.at(-1)?.by ?? null
   const who = row.state === 'withdrawn' || !by ? '' : ` by ${by.name ?? by.id}`
   const message = `This request is closed: ${row.state}${who}. Nothing was changed.`
-  const params = { state: row.state, decidedAt: row.decidedAt, by: by && { id: by.id, name: by.name } }
+  const params = { state: row.state, decidedAt: row.decidedAt, by: by && { id: by.id, name: by.name ?? null } }
   return refuse('approval-already-decided', message, params)
 }
 

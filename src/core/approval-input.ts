@@ -4,7 +4,7 @@
  */
 import { DECISIONS, type DecisionKind, type FeedbackPoint } from './approval.js'
 import type { ErrorCode, FieldError } from './errors.js'
-import type { Actor, Person, Person } from './job.js'
+import type { Actor, Person } from './job.js'
 import type { Json } from './json.js'
 import { escaped, Reader } from './reader.js'
 import type { Risk } from './risk.js'
