@@ -134,7 +134,7 @@ const TRANSIENT_CODES = new Set([
   'step-timeout',
 ])
 /** No further try can change them: they are defects of the handler's code or of its result. */
-const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large'])
+const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large', 'input-invalid'])
 const MESSAGE_MAX = 8192
 
 /** The members of an error that rules look at, read with care: getters may throw, anything may be thrown. */

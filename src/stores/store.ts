@@ -332,7 +332,7 @@ export interface Store {
   signal(signal: SignalRow): Promise<SignalAnswer>
   /** Waits whose time is over. */
   dueWaits(limit: number): Promise<WaitRow[]>
-  /** Suspended jobs whose instant has come. */
+  /** Jobs whose first children have ended a moment ago, so that they wake for several at once. */
   dueWakes(limit: number): Promise<LiveJob[]>
   /** What hangs over from commits, oldest first; `dutyDone` takes one off. */
   duties(limit: number): Promise<DutyRow[]>

@@ -7,7 +7,7 @@ import type { RetryPolicy } from '../core/backoff.js'
 import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
-import { partsOf } from '../core/job.js'
+import { partsOf, TIES } from '../core/job.js'
 import type { RegisteredType } from '../engine/registry.js'
 import {
   type AttemptRecord,
@@ -16,6 +16,7 @@ import {
   isTombstone,
   type StepRow,
   type Store,
+  type WaitRow,
 } from '../stores/store.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
@@ -48,6 +49,8 @@ export class Attempt {
   stage: { key: string; retry: RetryPolicy | null } | null = null
   /** Recorded steps of former attempts; null while there can be none. */
   memo: Map<string, StepRow> | null = null
+  /** Waits of former attempts that are not over. */
+  waiting: Map<string, WaitRow> | null = null
   draining = false
   /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
   stopped: Stop | null = null
@@ -101,6 +104,8 @@ export class Attempt {
     const { replay, compensates } = this.claimed.record.options
     if (this.number === 1 && !replay && !compensates) return
     this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
+    if (this.claimed.live.ties & TIES.waits)
+      this.waiting = new Map((await this.store.waits(this.id)).map((row) => [row.key, row]))
     const stored = await this.store.find(this.id, 0)
     if (stored && !isTombstone(stored)) this.notes.warned = stored.warnings.length
   }

@@ -21,7 +21,11 @@ export function recordedValue<T>(row: Pick<StepRow, 'result'>): T {
  * A record that contradicts the present code is never run on by guess.
  * @throws Review `code-changed`
  */
-export function sameAsRecorded(row: StepRow, kind: StepRow['kind'], effect: StepRow['effect']): void {
+export function sameAsRecorded(
+  row: Pick<StepRow, 'key' | 'kind' | 'effect'>,
+  kind: StepRow['kind'],
+  effect: StepRow['effect'],
+): void {
   const was =
     row.kind !== kind
       ? WORDS[row.kind]

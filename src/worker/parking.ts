@@ -17,6 +17,8 @@ export interface Parked {
   /** For people: `Waiting for the signal customerReplied.` */
   title: string
   child?: NewJob
+  /** A former attempt has stored it. */
+  stored?: boolean
 }
 
 /** How an attempt leaves that has nothing to do now. */
@@ -61,7 +63,7 @@ export class Parking {
   park(parked: Parked): Promise<never> {
     this.moves++
     this.parked.set(parked.wait.key, parked)
-    this.fresh.push(parked)
+    if (!parked.stored) this.fresh.push(parked)
     this.soon()
     return NEVER
   }

@@ -24,11 +24,7 @@ async function settled(
   attempt: Attempt,
   key: string,
   kind: WaitRow['kind'],
-  park: () => Promise<{
-    wait: Omit<WaitRow, 'jobId' | 'key' | 'kind' | 'createdAt' | 'childId'>
-    title: string
-    child?: NewJob
-  }>,
+  park: () => Promise<{ name: string; dueAt: number | null; child?: NewJob }>,
 ): Promise<WaitValue> {
   const recorded = attempt.memo?.get(key)
   if (recorded) {
@@ -36,10 +32,25 @@ async function settled(
     return recordedValue<WaitValue>(recorded)
   }
   await attempt.checkpoint()
-  const { wait, title, child } = await park()
-  const row: WaitRow = { ...wait, jobId: attempt.id, key, kind, childId: null, createdAt: attempt.clock.now() }
-  return attempt.parking.park({ wait: row, title, ...(child ? { child } : {}) })
+  const before = attempt.waiting?.get(key)
+  if (before) {
+    // Its time runs from when it was begun, and its child exists.
+    sameAsRecorded({ key, kind: before.kind, effect: null }, kind, null)
+    return attempt.parking.park({ wait: before, title: titleOf(before), stored: true })
+  }
+  const { name, dueAt, child } = await park()
+  const row: WaitRow = { jobId: attempt.id, key, kind, name, dueAt, childId: null, createdAt: attempt.clock.now() }
+  return attempt.parking.park({ wait: row, title: titleOf(row), ...(child ? { child } : {}) })
 }
+
+const titleOf = ({ kind, name, dueAt }: WaitRow): string =>
+  kind === 'timer'
+    ? `Goes on at ${new Date(dueAt!).toISOString()}.`
+    : kind === 'signal'
+      ? `Waiting for the signal "${name}".`
+      : kind === 'child'
+        ? `Waiting for the job "${name}".`
+        : `Waiting for an answer to "${name}".`
 
 function dueAfter(attempt: Attempt, timeout: Duration | undefined, what: string): number | null {
   return timeout === undefined ? null : attempt.clock.now() + parseDuration(timeout, what)
@@ -48,8 +59,7 @@ function dueAfter(attempt: Attempt, timeout: Duration | undefined, what: string)
 export async function sleep(attempt: Attempt, name: string, duration: Duration): Promise<void> {
   const key = attempt.steps.names.next(name)
   await settled(attempt, key, 'timer', async () => {
-    const dueAt = dueAfter(attempt, duration, `sleep "${name}"`)!
-    return { wait: { name, dueAt }, title: `Goes on at ${new Date(dueAt).toISOString()}.` }
+    return { name, dueAt: dueAfter(attempt, duration, `sleep "${name}"`) }
   })
 }
 
@@ -62,8 +72,8 @@ export async function waitFor(attempt: Attempt, signal: string, options: WaitOpt
     )
   const key = attempt.steps.names.next(signal)
   const value = await settled(attempt, key, 'signal', async () => ({
-    wait: { name: signal, dueAt: dueAfter(attempt, options.timeout, `waitFor("${signal}")`) },
-    title: `Waiting for the signal "${signal}".`,
+    name: signal,
+    dueAt: dueAfter(attempt, options.timeout, `waitFor("${signal}")`),
   }))
   return value.is === 'value'
     ? { timedOut: false, payload: value.value, by: value.by ?? null }
@@ -109,8 +119,8 @@ export async function callback(
     url,
     async result(): Promise<CallbackResult<any>> {
       const value = await settled(attempt, key, 'callback', async () => ({
-        wait: { name, dueAt: expiresAt },
-        title: `Waiting for an answer to "${name}".`,
+        name,
+        dueAt: expiresAt,
       }))
       return value.is === 'value' ? (value.value as CallbackResult<any>) : { outcome: 'timeout' }
     },
@@ -127,8 +137,8 @@ export async function call(
   const { timeout = '7d', onFailure = 'throw', name = child.name } = options
   const key = attempt.steps.names.next(name)
   const value = await settled(attempt, key, 'child', async () => ({
-    wait: { name: child.name, dueAt: dueAfter(attempt, timeout, `call("${name}")`) },
-    title: `Waiting for the job "${child.name}".`,
+    name: child.name,
+    dueAt: dueAfter(attempt, timeout, `call("${name}")`),
     child: await attempt.parking.during(() => tools.child(attempt, key, child.name, input, options)),
   }))
   const end = endOf(value, name, timeout)

@@ -5,7 +5,7 @@
 import { type LiveJob, partsOf } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
 import type { Decision } from '../../core/lifecycle.js'
-import type { Change, Move, Moved } from '../store.js'
+import type { AttemptRecord, Change, Move, Moved } from '../store.js'
 import { auditPlan } from './audit.js'
 import { type Dialect, one, type Plan, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
@@ -125,7 +125,7 @@ function* writeDecisions(
   sha256: Sha256,
 ): Plan<void> {
   yield* writeRecords(
-    done.flatMap(({ move }) => (move.record ? [move.record] : [])),
+    done.flatMap(({ move, decision }) => (move.record ? [decision.live ? move.record : ended(move.record)] : [])),
     now,
     changes,
   )
@@ -168,6 +168,11 @@ function* writeDecisions(
       ])
     }
   }
+}
+
+/** A job that is over waits for nothing and calls nobody. */
+function ended({ waits: _, children: __, ...record }: AttemptRecord): AttemptRecord {
+  return record
 }
 
 const OPERATION_TTL_MS = 86_400_000
