@@ -10,7 +10,7 @@ import type { AnySchema, InputOf, JobHandler } from '../define/index.js'
 import { isJobHandler } from '../define/index.js'
 import type { Plan } from './replay/attempt.js'
 import { watchEffects } from './replay/effects.js'
-import { explain } from './replay/explain.js'
+import { confirm, explain } from './replay/explain.js'
 import { Findings, type ReplayFinding, type ReplayFindingKind } from './replay/findings.js'
 import { deviationOf, endOf, judge } from './replay/judge.js'
 import { patched } from './replay/patches.js'
@@ -86,6 +86,9 @@ export async function replayFindings<I extends AnySchema, O extends AnySchema>(
   return patched(install, () => check(handler, input, options))
 }
 
+/** One mistake makes many runs deviate, and each explanation takes more runs: these are enough to see all there is. */
+const EXPLAINED = 6
+
 async function check(handler: JobHandler<any, any>, input: unknown, options: ReplayOptions): Promise<ReplayFinding[]> {
   const findings = new Findings(handler.definition.name, options.ignore)
   const runOptions: RunOptions = {
@@ -100,13 +103,17 @@ async function check(handler: JobHandler<any, any>, input: unknown, options: Rep
   const plain = await runOnce(handler, {}, findings, runOptions)
   judge(plain, findings)
   if (!endsAs(plain, options.ends ?? 'completed', findings)) return findings.list
+  let explained = 0
   for (const plan of plansFor(plain, options.maxCrashes ?? 100)) {
     const run = await runOnce(handler, plan, findings, runOptions)
-    judge(run, findings)
-    const deviation = deviationOf(run, plain)
     // A run to find out why reports nothing of its own.
     const again = (plan: Plan) => runOnce(handler, plan, null, runOptions)
-    if (deviation) findings.add(await explain(run, plain, deviation, again))
+    for (const suspicion of judge(run, findings)) {
+      const found = await confirm(run, plain, suspicion, again)
+      if (found) findings.add(found)
+    }
+    const deviation = deviationOf(run, plain)
+    if (deviation && explained++ < EXPLAINED) findings.add(await explain(run, plain, deviation, again))
   }
   return findings.list
 }

@@ -75,11 +75,10 @@ function watchFiles(patches: Patches): void {
   for (const name of WRITERS)
     for (const [owner, full] of [[fs, name] as const, [fs, `${name}Sync`] as const, [fs.promises, name] as const])
       watch(patches, owner, full, (_, [path]) => ({ what: `fs ${full} ${pathOf(path)}`, writes: true }))
-  const opens = (_: unknown, [path, flags]: unknown[]): Act | null =>
-    opensToWrite(flags) ? { what: `fs open ${pathOf(path)} for writing`, writes: true } : null
-  watch(patches, fs, 'open', opens)
-  watch(patches, fs, 'openSync', opens)
-  watch(patches, fs.promises, 'open', opens)
+  for (const [owner, name] of [[fs, 'open'] as const, [fs, 'openSync'] as const, [fs.promises, 'open'] as const])
+    watch(patches, owner, name, (_, [path, flags]) =>
+      opensToWrite(flags) ? { what: `fs ${name} ${pathOf(path)} for writing`, writes: true } : null,
+    )
   watch(patches, fs, 'createWriteStream', (_, [path]) => ({
     what: `fs createWriteStream ${pathOf(path)}`,
     writes: true,
@@ -139,7 +138,7 @@ function watchNetwork(patches: Patches): void {
     return { what: `request ${method} ${origin}${path}`, writes: changes(String(method)) }
   })
   listen(patches, 'http.client.request.start', ({ request }) => {
-    if (reported.has(request)) return null
+    if (reported.has(request) || reported.has(request.socket)) return null
     const to = `${request.getHeader('host') ?? ''}${request.path}`
     return { what: `http ${request.method} ${to}`, writes: changes(request.method) }
   })

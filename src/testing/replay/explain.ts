@@ -6,10 +6,12 @@
 import type { Plan, Use } from './attempt.js'
 import type { Found } from './findings.js'
 import { show } from './json.js'
-import { type Deviation, deviationOf, readsThatChanged } from './judge.js'
-import { same } from './place.js'
+import { type Deviation, deviationOf, readsThatChanged, type Suspicion } from './judge.js'
+import { same, textOf } from './place.js'
 import type { Done } from './run.js'
 
+const OF_ITS_OWN =
+  "It is another one in every attempt. Make the value in a step of its own: const value = await job.step('…', () => …)."
 /** At most so many places are held, one after the other. */
 const CANDIDATES = 8
 
@@ -33,17 +35,78 @@ export async function explain(
   return other(run, deviation)
 }
 
+/** What a suspicion comes to; null when nothing was made outside, because a step may give what it likes. */
+export async function confirm(
+  run: Done,
+  plain: Done,
+  suspicion: Suspicion,
+  again: (plan: Plan) => Promise<Done>,
+): Promise<Found | null> {
+  const { kind, call } = suspicion
+  const textsOf = (one: Done) =>
+    kind === 'key'
+      ? one.effects.flatMap((effect) => (effect.call?.key === call.key ? [effect.key ?? ''] : []))
+      : one.attempts.flatMap(({ asked }) => asked.get(call.key)?.made ?? [])
+  const source = await sourceOf(run, plain, textsOf, again)
+  if (kind === 'key') return otherKey(suspicion, source)
+  return (
+    source && {
+      kind: 'unstable-value',
+      place: source.place,
+      step: call.key,
+      what: `${source.source} is used outside a step and reaches ${call.method} "${call.key}", which did something else when it ran again`,
+      fix: OF_ITS_OWN,
+    }
+  )
+}
+
+function otherKey({ call, was, is }: Suspicion & { kind: 'key' }, source: Use | null): Found {
+  const from = source ? ` The key comes from ${source.source} at ${textOf(source.place)}, outside a step.` : ''
+  return {
+    kind: 'effect-key-differs',
+    place: is.place,
+    step: call.key,
+    what: `${is.what} in "${call.key}" was called with the key ${show(was.key)}, and with ${show(is.key)} when the step ran again`,
+    fix: `The far side takes them for two effects.${from} Hand it the key of the step: job.step('…', ({ key }) => …).`,
+  }
+}
+
+/** The use of clock or chance whose value stands in all these texts. Held, it must stand there again, now the old one. */
+async function sourceOf(
+  run: Done,
+  plain: Done,
+  textsOf: (run: Done) => string[],
+  again: (plan: Plan) => Promise<Done>,
+): Promise<Use | null> {
+  const texts = textsOf(run)
+  const stands = (use: Use, inAll: readonly string[]) =>
+    inAll.length > 1 && use.texts.some((part) => part.length >= 8 && inAll.every((text) => text.includes(part)))
+  for (const use of distinct(run.attempts.flatMap(({ uses }) => uses))) {
+    const { place } = use
+    const here = run.attempts.flatMap(({ uses }) => uses.filter((use) => same(use.place, place)))
+    if (!texts.every((text) => here.some((use) => stands(use, [text, text])))) continue
+    const held = await again({ ...run.plan, hold: { at: (other) => same(place, other), tape: plain.tape } })
+    const old = held.attempts.flatMap(({ uses }) => uses.filter((use) => same(use.place, place)))
+    if (old.some((use) => stands(use, textsOf(held)))) return use
+  }
+  return null
+}
+
+function distinct(uses: readonly Use[]): Use[] {
+  return uses
+    .filter(({ place }, i) => place && uses.findIndex((other) => same(other.place, place)) === i)
+    .slice(0, CANDIDATES)
+}
+
 /** The place of clock or chance whose values alone make the difference; null when it is not that. */
 async function unstableSource(run: Done, plain: Done, again: (plan: Plan) => Promise<Done>): Promise<Use | null> {
-  const candidates: Use[] = []
-  for (const use of run.attempts.at(-1)?.uses ?? [])
-    if (!candidates.some(({ place }) => same(place, use.place))) candidates.push(use)
+  const candidates = distinct(run.attempts.at(-1)?.uses ?? [])
   if (candidates.length === 0) return null
   const heals = async (at: (place: Use['place']) => boolean) => {
     const held = await again({ ...run.plan, hold: { at, tape: plain.tape } })
     return deviationOf(held, plain) === null
   }
-  for (const use of candidates.slice(0, CANDIDATES)) if (await heals((place) => same(place, use.place))) return use
+  for (const use of candidates) if (await heals((place) => same(place, use.place))) return use
   return candidates.length > 1 && (await heals(() => true)) ? candidates[0]! : null
 }
 
@@ -60,7 +123,7 @@ function unstable({ source, place }: Use, deviation: Deviation): Found {
     place,
     step: stepOf(deviation),
     what: `${source} is used outside a step and ${reaches[deviation.kind]()}`,
-    fix: "It is another one in every attempt. Make the value in a step of its own: const value = await job.step('…', () => …).",
+    fix: OF_ITS_OWN,
   }
 }
 

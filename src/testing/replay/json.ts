@@ -30,7 +30,7 @@ export function lossIn(value: unknown, path = '', parents: readonly object[] = [
   if (value instanceof Map || value instanceof Set) return loss(`a ${name}, which comes back as {}`)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
     const back = (value as { toJSON(): unknown }).toJSON()
-    return loss(`a ${name}, which comes back as ${back === null ? 'null' : `a ${typeof back}`}`)
+    return loss(`a ${name}, which comes back as ${back === null ? 'null' : aOr(typeof back)}`)
   }
   if (ArrayBuffer.isView(value)) return loss(`a ${name}, which comes back as an object of numbers`)
   if (!isPlain(value)) return loss(`an instance of ${name}, which comes back without its methods`)
@@ -39,6 +39,10 @@ export function lossIn(value: unknown, path = '', parents: readonly object[] = [
     if (found) return found
   }
   return null
+}
+
+function aOr(type: string): string {
+  return type === 'object' ? 'an object' : `a ${type}`
 }
 
 /** Plain data of any realm, and instances that have nothing but data, as database drivers make them. */

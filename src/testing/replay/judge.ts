@@ -3,9 +3,8 @@
  * return the same, and do each effect once. Says how two runs differ; explain.ts finds out why.
  */
 import type { Attempt, Call, Effect } from './attempt.js'
-import type { Findings } from './findings.js'
+import type { Findings, Found } from './findings.js'
 import { differenceOf, show } from './json.js'
-import { textOf } from './place.js'
 import type { Done } from './run.js'
 
 export type Deviation =
@@ -83,12 +82,19 @@ export function readsThatChanged(run: Done): string[] {
   return [...new Set(changed)].map((key) => `"${key.replace(/^read \/?/, '')}"`)
 }
 
-/** Checks of one run by itself. */
-export function judge(run: Done, findings: Findings): void {
+/** What looks as if a value made outside had gone into a step; explain.ts proves it or drops it. */
+export type Suspicion =
+  /** The same effect with two keys. */
+  | { kind: 'key'; call: Call; was: Effect; is: Effect }
+  /** A step that gave something else when it ran again. */
+  | { kind: 'value'; call: Call }
+
+/** Checks of one run by itself. Gives what needs another run to be sure of. */
+export function judge(run: Done, findings: Findings): Suspicion[] {
   swallowed(run, findings)
   ranAgain(run, findings)
-  const judged = repeatedEffects(run, findings)
-  unstableValues(run, findings, judged)
+  const keys = repeatedEffects(run, findings)
+  return [...keys, ...otherValues(run).filter(({ call }) => !keys.some((key) => key.call.key === call.key))]
 }
 
 function swallowed({ attempts }: Done, findings: Findings): void {
@@ -122,39 +128,26 @@ function ranAgain({ attempts }: Done, findings: Findings): void {
 }
 
 /** Steps that ran twice, because the process died before the record: each effect must have been done with the same key. */
-function repeatedEffects({ attempts, effects }: Done, findings: Findings): Set<string> {
-  const judged = new Set<string>()
-  for (const again of attempts.slice(1).flatMap(({ calls }) => calls)) {
-    const attempt = attempts.find(({ calls }) => calls.includes(again))!
-    if (!again.ran || again.state !== 'resolved') continue
-    const here = effects.filter(({ call }) => call === again)
-    const before = effects.filter(({ call, attempt: n }) => call?.key === again.key && n < attempt.number)
-    for (const effect of before) {
-      const twin = here.find(({ what, key }) => what === effect.what && key === effect.key)
-      if (twin && twin.key !== undefined) continue
-      const other = twin ?? here.find(({ what }) => what === effect.what)
-      judged.add(again.key)
-      findings.add(other && effect.key !== undefined ? otherKey(attempts, again, effect, other) : noKey(again, effect))
+function repeatedEffects({ attempts, effects }: Done, findings: Findings): Suspicion[] {
+  const suspicions: Suspicion[] = []
+  for (const { number, calls } of attempts.slice(1))
+    for (const call of calls) {
+      if (!call.ran || call.state !== 'resolved') continue
+      const here = effects.filter((effect) => effect.call === call)
+      for (const was of effects.filter((effect) => effect.call?.key === call.key && effect.attempt < number)) {
+        const is = here.find(({ what, key }) => what === was.what && key === was.key)
+        if (is && is.key !== undefined) continue
+        const other = is ?? here.find(({ what }) => what === was.what)
+        if (other && was.key !== undefined) suspicions.push({ kind: 'key', call, was, is: other })
+        else findings.add(notRecognised(call, was))
+      }
     }
-  }
-  return judged
+  return suspicions
 }
 
-function otherKey(attempts: readonly Attempt[], call: Call, was: Effect, is: Effect) {
-  const source = sourceOf(attempts, String(was.key), String(is.key))
-  const from = source ? ` The key comes from ${source.source} at ${textOf(source.place)}, outside a step.` : ''
+function notRecognised(call: Call, effect: Effect): Found {
   return {
-    kind: 'effect-key-differs' as const,
-    place: is.place,
-    step: call.key,
-    what: `${is.what} in "${call.key}" was called with the key ${show(was.key)}, and with ${show(is.key)} when the step ran again`,
-    fix: `The far side takes them for two effects.${from} Hand it the key of the step: job.step('…', ({ key }) => …).`,
-  }
-}
-
-function noKey(call: Call, effect: Effect) {
-  return {
-    kind: 'effect-repeated' as const,
+    kind: 'effect-repeated',
     place: effect.place,
     step: call.key,
     what: `${effect.what} in "${call.key}" was done before the process died, and was not recognised when the step ran again`,
@@ -162,32 +155,13 @@ function noKey(call: Call, effect: Effect) {
   }
 }
 
-/** A value made outside that went into a step that ran again: the step did two different things. */
-function unstableValues({ attempts }: Done, findings: Findings, judged: ReadonlySet<string>): void {
-  const [first, ...later] = attempts
-  for (const was of first?.calls ?? [])
-    for (const attempt of later) {
-      const is = attempt.asked.get(was.key)
-      if (was.made === null || !is || is.made === null || was.made === is.made || judged.has(was.key)) continue
-      const source = sourceOf([first!, attempt], was.made, is.made)
-      if (!source) continue
-      findings.add({
-        kind: 'unstable-value',
-        place: source.place,
-        step: was.key,
-        what: `${source.source} is used outside a step and reaches ${was.method} "${was.key}", which did something else when it ran again`,
-        fix: "Make the value in a step of its own: const value = await job.step('…', () => …).",
-      })
-    }
-}
-
-/** The value of clock or chance that both texts hold, each from its own attempt. */
-function sourceOf(attempts: readonly Attempt[], was: string, is: string) {
-  const holds = (text: string) => (part: string) => part.length >= 8 && text.includes(part)
-  const uses = attempts.flatMap(({ uses }) => uses)
-  return uses.find(
-    ({ source, place, texts }) =>
-      texts.some(holds(was)) &&
-      uses.some((use) => use.source === source && textOf(use.place) === textOf(place) && use.texts.some(holds(is))),
-  )
+function otherValues({ attempts }: Done): Suspicion[] {
+  const made = new Map<string, string>()
+  const suspicions: Suspicion[] = []
+  for (const call of attempts.flatMap(({ calls }) => calls)) {
+    if (call.made === null) continue
+    if ((made.get(call.key) ?? call.made) !== call.made) suspicions.push({ kind: 'value', call })
+    made.set(call.key, call.made)
+  }
+  return suspicions
 }

@@ -92,7 +92,9 @@ function use<T extends string | number>(attempt: Attempt, source: string, make: 
   const place = placeOf() ?? attempt.last
   const id = attempt.numbered(`${source} ${textOf(place)}`)
   const { hold } = run.plan
-  const value = (hold?.at(place) ? (hold.tape.get(id) as T | undefined) : undefined) ?? make()
+  // Made even when it is not needed, so that the draws that follow are the same.
+  const made = make()
+  const value = (hold?.at(place) ? (hold.tape.get(id) as T | undefined) : undefined) ?? made
   run.tape.set(id, value)
   const isDate = typeof value === 'number' && source.includes('Date')
   uses.push({ source, place, texts: isDate ? [String(value), new Date(value).toISOString()] : [String(value)] })
