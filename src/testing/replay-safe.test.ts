@@ -11,7 +11,7 @@ import { LOCAL } from '../engine/api.js'
 import { bank, post, shop } from './fixtures/replay/far-side.js'
 import * as safe from './fixtures/replay/safe.js'
 import * as socket from './fixtures/replay/socket.js'
-import { assertReplaySafe, type ReplayOptions, ReplaySafetyError, recordEffect, replayFindings } from './index.js'
+import { assertReplaySafe, fake, type ReplayOptions, ReplaySafetyError, recordEffect, replayFindings } from './index.js'
 
 const FIXTURES = join(import.meta.dirname, 'fixtures/replay')
 const server = createServer((request, answer) => {
@@ -236,6 +236,42 @@ describe('assertReplaySafe', () => {
     })
     expect(await replayFindings(handler, {}, { ignore: ['effect-outside-step'] })).toEqual([])
     expect(requests).toBeGreaterThan(5)
+  })
+
+  it('a fake does what a service with keys does: nothing the second time, and the first answer again', async () => {
+    let done = 0
+    const refunds = fake('refunds', { pay: async (_: { key: string }) => ++done })
+    const handler = one(async (job) => {
+      await job.step('first', ({ key }: { key: string }) => refunds.pay({ key }))
+      await job.step('second', ({ key }: { key: string }) => refunds.pay({ key }))
+    })
+    let runs = 0
+    await assertReplaySafe(handler, {}, { reset: () => void runs++ })
+    expect(done).toBe(2 * runs)
+  })
+
+  it('a fake that fails has done nothing', async () => {
+    let tries = 0
+    const refunds = fake('refunds', {
+      pay: async (_key: string) => {
+        if (++tries % 2 === 1) throw new Error('busy')
+        return 'paid'
+      },
+    })
+    const handler = one(async (job) => job.step('pay', ({ key }: { key: string }) => refunds.pay(key)))
+    await assertReplaySafe(handler, {}, { reset: () => (tries = 0) })
+  })
+
+  it('finds what has its own key, and several things in one handler', async () => {
+    let served = 0
+    const refunds = fake('refunds', { pay: async (id: string) => id }, { keyOf: (_, [id]) => `${id}-${served++}` })
+    const handler = one(async (job) => {
+      const at = await job.step('at', () => new Date(0))
+      const paid = await job.step('pay', () => refunds.pay('o-1'))
+      return { at, paid, served: served++ }
+    })
+    const findings = await replayFindings(handler, {})
+    expect(findings.map(({ kind }) => kind).sort()).toEqual(['effect-key-differs', 'not-json', 'result-differs'])
   })
 
   it('counts the effects of a fake of your own', async () => {

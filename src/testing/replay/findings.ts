@@ -59,7 +59,8 @@ export class Findings {
 
   add({ kind, place, step = null, what, fix }: Found): void {
     if (this.ignored.includes(kind)) return
-    const id = place ? `${place.file}:${place.line}` : `${kind} ${step}`
+    // The line of another result is only near the mistake: it does not hide what is wrong in that very line.
+    const id = place && kind !== 'result-differs' ? `${place.file}:${place.line}` : `${kind} ${step}`
     if (this.byPlace.has(id)) return
     const message = `${textOf(place)}: in the handler of "${this.handler}", ${what}. ${fix}`
     const { file, line } = place ?? { file: null, line: null }
