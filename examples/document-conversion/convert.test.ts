@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { PDFiumLibrary } from '@hyzyla/pdfium'
 import { PDFDocument } from 'pdf-lib'
 import { createUntildone, LOCAL, sqlite, type Untildone } from 'untildone'
+import { assertReplaySafe, type TestRig } from 'untildone/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findEngines, type RunningEngine } from './demo/find-engines.mjs'
 import { convert, convertHandler, verify } from './jobs/convert.js'
@@ -31,12 +32,15 @@ afterAll(async () => {
 })
 
 async function submit(bytes: Uint8Array) {
+  return app.submit(convert, { pdf: await stored(app, bytes) })
+}
+
+async function stored({ engine }: Pick<Untildone | TestRig, 'engine'>, bytes: Uint8Array) {
   const source = (async function* () {
     yield bytes
   })()
   const meta = { contentType: 'application/pdf', name: 'scan.pdf', maxBytes: 1e9 }
-  const { file } = await app.engine.addFile(LOCAL, source, meta)
-  return app.submit(convert, { pdf: file })
+  return (await engine.addFile(LOCAL, source, meta)).file
 }
 
 /** Waits for the end, whichever it is. */
@@ -174,6 +178,13 @@ describe('what cannot be converted', () => {
       expect(job).toMatchObject({ status: 'failed', result: null, error: { code, class: 'permanent', attempts: 1 } })
     })
   }
+})
+
+test('wherever it is interrupted, it does nothing twice and ends the same', { timeout: 120_000 }, async () => {
+  const bytes = await makeScan({ pages: ['One short line.'], dpi: 150 })
+  const input = async (rig: TestRig) => ({ pdf: await stored(rig, bytes) })
+  // Each run reads a page for real, so these are some of the places where it can be interrupted.
+  await assertReplaySafe(convertHandler, input, { maxCrashes: 4, timeout: '60s' })
 })
 
 describe('the last look at the result', () => {

@@ -62,6 +62,11 @@ export class TestRig {
     return this.app.engine
   }
 
+  /** False from the death of its process until restart(). */
+  get alive(): boolean {
+    return this.process.alive
+  }
+
   /** Submits like the app does; nothing runs before time moves or settle() is called. */
   submit: Untildone['submit'] = ((...args: Parameters<Untildone['submit']>) => this.app.submit(...args)) as never
 
