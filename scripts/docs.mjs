@@ -137,9 +137,10 @@ function edges() {
   )
 }
 
+/** Without overrides: they lead from everywhere to every end, and would hide the rest. */
 function diagram() {
   const merged = new Map()
-  for (const { from, event, target } of edges()) {
+  for (const { from, event, target } of edges().filter(({ event }) => event !== 'overridden')) {
     const key = `${from} --> ${target}`
     merged.set(key, [...(merged.get(key) ?? []), event])
   }
@@ -164,16 +165,23 @@ function transitions() {
 
 function statuses() {
   const samples = {
-    'never claimed': { state: 'queued', waitKind: null, startedAt: null },
-    'between attempts': { state: 'queued', waitKind: null, startedAt: 1 },
-    'an attempt runs': { state: 'running', waitKind: null, startedAt: 1 },
-    'a person must look': { state: 'waiting', waitKind: 'review', startedAt: 1 },
-    'told to stop': { state: 'cancelling', waitKind: null, startedAt: 1 },
+    'never claimed': { state: 'queued', startedAt: null },
+    'paused before its first attempt': { state: 'waiting', waitKind: 'pause', startedAt: null },
+    'between attempts': { state: 'queued' },
+    'an attempt runs': { state: 'running' },
+    'waits for time to pass': { state: 'waiting', waitKind: 'timer' },
+    'waits for a job that it called': { state: 'waiting', waitKind: 'child' },
+    'waits for an approval': { state: 'waiting', waitKind: 'approval' },
+    'waits for a signal or a callback': { state: 'waiting', waitKind: 'signal' },
+    'a person must look': { state: 'waiting', waitKind: 'review' },
+    'paused after it had begun': { state: 'waiting', waitKind: 'pause' },
+    'told to stop': { state: 'cancelling' },
+    'its steps are being undone': { state: 'compensating' },
   }
-  const rows = Object.entries(samples).map(([what, job]) => [
+  const rows = Object.entries(samples).map(([what, { state, waitKind = null, startedAt = 1 }]) => [
     what,
-    code(job.state),
-    code(lifecycle.statusOf(job)),
+    waitKind ? `${code(state)} (${waitKind})` : code(state),
+    code(lifecycle.statusOf({ state, waitKind, startedAt })),
     'no',
   ])
   const ends = STATUSES.filter((status) => lifecycle.isFinal(status))

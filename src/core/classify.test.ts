@@ -1,6 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { classify, type ErrorRule, Harmless, matchText, Permanent, Review, Transient, VERDICTS } from './classify.js'
+import {
+  classify,
+  type ErrorRule,
+  Harmless,
+  matchText,
+  neverReached,
+  Permanent,
+  Review,
+  Transient,
+  VERDICTS,
+} from './classify.js'
+import { ORIGINS } from './job.js'
 
 const verdictOf = (error: unknown, type: ErrorRule[] = [], step: ErrorRule[] = []) => {
   const { verdict, rule } = classify(error, { type, step })
@@ -115,6 +126,119 @@ describe('what it keeps', () => {
     expect(new Transient('x', { cause }).cause).toBe(cause)
     expect(new Review('x', { evidence: [1] })).toMatchObject({ name: 'Review', evidence: [1] })
     expect('cause' in new Permanent('x')).toBe(false)
+  })
+})
+
+describe('origin', () => {
+  const originOf = (error: unknown, type: ErrorRule[] = []) => classify(error, { type }).origin
+  const failed = (members: object) => Object.assign(new Error('x'), members)
+
+  it('the rule that decided says it; it wins over what was thrown', () => {
+    const table: ErrorRule[] = [
+      { match: /refused to answer/, is: 'permanent', origin: 'model' },
+      { code: 'E_LIMIT', is: 'transient' },
+    ]
+    expect(originOf(new Error('The model refused to answer'), table)).toBe('model')
+    expect(originOf(failed({ code: 'E_LIMIT', origin: 'policy' }), table)).toBe('policy')
+    expect(originOf(failed({ message: 'refused to answer', origin: 'policy' }), table)).toBe('model')
+  })
+
+  it('a thrown verdict says it, whatever the tables say', () => {
+    const table: ErrorRule[] = [{ match: /./, is: 'transient', origin: 'system' }]
+    for (const origin of ORIGINS) {
+      expect(originOf(new Permanent('no', { origin }), table)).toBe(origin)
+      expect(originOf(new Transient('no', { origin }))).toBe(origin)
+    }
+  })
+
+  it('a word that is no origin is none', () => {
+    expect(originOf(new Permanent('no', { origin: 'weather' as never }))).toBe('input')
+    expect(originOf(failed({ origin: 5 }))).toBe('system')
+  })
+
+  it('the step’s rule comes before the type’s', () => {
+    const step: ErrorRule[] = [{ match: 'x', is: 'review', origin: 'model' }]
+    const type: ErrorRule[] = [{ match: 'x', is: 'review', origin: 'policy' }]
+    expect(classify(new Error('x'), { step, type }).origin).toBe('model')
+  })
+
+  it.each<[string, string, unknown]>([
+    ['input', 'Permanent', new Permanent('no')],
+    ['policy', 'Review', new Review('look')],
+    ['system', 'Transient', new Transient('again')],
+    ['system', 'Harmless', new Harmless('noise')],
+    ['system', 'any error', new Error('odd')],
+    ['system', 'a thrown text', 'odd'],
+    ['system', 'a network error', failed({ code: 'ECONNRESET' })],
+    ['system', 'HTTP 503', failed({ status: 503 })],
+    ['system', 'HTTP 429', failed({ status: 429 })],
+    ['system', 'a child that ended', failed({ exitCode: 2 })],
+    ['system', 'a time limit', failed({ code: 'attempt-timeout' })],
+    ['input', 'HTTP 404', failed({ status: 404 })],
+    ['input', 'HTTP 422', failed({ statusCode: 422 })],
+    ['policy', 'HTTP 401', failed({ status: 401 })],
+    ['policy', 'HTTP 403', failed({ status: 403 })],
+    ['input', 'a schema error', failed({ issues: [{ message: 'no' }] })],
+    ['engine', 'changed code', failed({ code: 'code-changed' })],
+    ['engine', 'a review for changed code', new Review('look', { code: 'code-changed' })],
+    ['engine', 'a missing undo', failed({ code: 'undo-missing' })],
+    ['engine', 'a nested step', failed({ code: 'nested-step' })],
+    ['engine', 'a wrong definition', failed({ code: 'bad-definition' })],
+    ['engine', 'an error of ours', failed({ code: 'internal' })],
+  ])('without a word of it: %s for %s', (origin, _, error) => {
+    expect(originOf(error)).toBe(origin)
+  })
+})
+
+describe('neverReached', () => {
+  const failed = (members: object) => Object.assign(new Error('x'), members)
+  const fetchFailed = (cause: unknown) => Object.assign(new TypeError('fetch failed'), { cause })
+
+  it('whoever throws may say that the effect has not happened', () => {
+    expect(neverReached(new Transient('queue full', { happened: false }))).toBe(true)
+    expect(neverReached(new Permanent('declined', { happened: false }))).toBe(true)
+    expect(neverReached(failed({ happened: false }))).toBe(true)
+    expect(neverReached(new Transient('queue full'))).toBe(false)
+    for (const happened of [true, 0, null, undefined, 'false']) expect(neverReached(failed({ happened }))).toBe(false)
+  })
+
+  it.each(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])(
+    '%s: nobody was reached',
+    (code) => {
+      expect(neverReached(failed({ code }))).toBe(true)
+      expect(neverReached(fetchFailed(failed({ code })))).toBe(true)
+    },
+  )
+
+  it.each([
+    'ECONNRESET',
+    'ETIMEDOUT',
+    'EPIPE',
+    'ECONNABORTED',
+    'UND_ERR_SOCKET',
+    'UND_ERR_HEADERS_TIMEOUT',
+    'step-timeout',
+  ])('%s: somebody may have been', (code) => {
+    expect(neverReached(failed({ code }))).toBe(false)
+    expect(neverReached(fetchFailed(failed({ code })))).toBe(false)
+  })
+
+  it('looks into what fetch throws and into no other error: that one may tell of a later call', () => {
+    const refused = failed({ code: 'ECONNREFUSED' })
+    expect(neverReached(Object.assign(new Error('paid, but the mail failed'), { cause: refused }))).toBe(false)
+    expect(neverReached(Object.assign(new TypeError('other'), { cause: refused }))).toBe(false)
+    expect(neverReached(fetchFailed(undefined))).toBe(false)
+    expect(neverReached(failed({ status: 503 }))).toBe(false)
+  })
+
+  it('never throws, whatever was thrown', () => {
+    const get = (): never => {
+      throw new Error('no getter works')
+    }
+    const hostile = new Proxy({}, { get })
+    for (const thrown of [undefined, null, 'x', 1n, Symbol('s'), hostile, Object.create(null)])
+      expect(neverReached(thrown)).toBe(false)
+    fc.assert(fc.property(fc.anything(), (thrown) => typeof neverReached(thrown) === 'boolean'))
   })
 })
 

@@ -152,6 +152,8 @@ interface Seen {
   result: unknown
   schemaIssue: boolean
   origin: Origin | null
+  happened: unknown
+  cause: unknown
 }
 
 export function classify(
@@ -246,6 +248,7 @@ const ENGINE_DEFECTS = new Set(['bad-definition', 'bad-step-name', 'nested-step'
 function originOf(seen: Seen, verdict: Verdict): Origin {
   if (seen.code !== null && (ENGINE_CODES.has(seen.code) || ENGINE_DEFECTS.has(seen.code))) return 'engine'
   if (seen.schemaIssue) return 'input'
+  if (seen.status === 401 || seen.status === 403) return 'policy'
   if (seen.status !== null && seen.status >= 400 && seen.status < 500 && !TRANSIENT_STATUS.has(seen.status))
     return 'input'
   if (seen.verdict === null) return 'system'
@@ -255,8 +258,9 @@ function originOf(seen: Seen, verdict: Verdict): Origin {
 /** Nobody was reached, or whoever threw it knows: its effect cannot have happened. */
 export function neverReached(error: unknown): boolean {
   const seen = look(error)
-  const known = typeof error === 'object' && error !== null && (error as { happened?: unknown }).happened === false
-  return known || (seen.code !== null && UNREACHED.has(seen.code))
+  // What fetch throws says why only in its cause. No other error is looked into: it may tell of a later call.
+  const code = seen.name === 'TypeError' && seen.message === 'fetch failed' ? look(seen.cause).code : seen.code
+  return seen.happened === false || (code !== null && UNREACHED.has(code))
 }
 const UNREACHED = new Set([
   'ECONNREFUSED',
@@ -312,6 +316,8 @@ function look(error: unknown): Seen {
     result: at('result'),
     schemaIssue: Array.isArray(at('issues')),
     origin: (ORIGINS as readonly unknown[]).includes(at('origin')) ? (at('origin') as Origin) : null,
+    happened: at('happened'),
+    cause: at('cause'),
   }
 }
 

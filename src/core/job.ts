@@ -172,7 +172,10 @@ export interface LiveJob {
   epoch: number
   /** Attempts begun so far. */
   attempt: number
-  /** Attempts since `budgetFrom` that ended in an error, and that were lost with their worker. */
+  /**
+   * Attempts since `budgetFrom` that ended in an error, and that were lost with their worker. Errors in steps and stages
+   * with a budget of their own are counted there (`why.scopes`).
+   */
   errors: number
   losses: number
   /** Start of the retry budget: max(createdAt, runAt), or the last reset. */
@@ -202,10 +205,12 @@ export interface Why {
   wait?: { id: string; title: string; dueAt: number | null }
   /** A pause that was asked for while it ran, or that it is in. */
   pause?: { by: Actor; reason: string | null }
+  /** Since when it waits or is paused; what passes until it goes on is not taken from its retry budget. */
+  since?: number
   /** How it will end once its steps are undone. */
   undo?: { status: FinalState; phase: string; error: ErrorInfo | null }
-  /** Step or stage with a budget of its own in which the last error surfaced. */
-  scope?: string
+  /** Steps and stages with a budget of their own: errors in each, and when its budget began. The latest comes last. */
+  scopes?: { name: string; errors: number; from: number }[]
   /** The stage it was moved to, with the queue and the retry policy of its own that hold there. */
   stage?: { name: string; queue: string }
 }

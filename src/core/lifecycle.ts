@@ -31,7 +31,7 @@ import {
 import { isFinal, phaseOf } from './status.js'
 
 export type { Event, EventOf, Events, EventType } from './events.js'
-export { isFinal, phaseOf, statusOf } from './status.js'
+export { isFinal, phaseOf, statusAfter, statusOf } from './status.js'
 
 type Row = { readonly [E in EventType]?: Rule<E> }
 
@@ -70,15 +70,18 @@ export const TRANSITIONS: { readonly [S in JobState]: Row } = {
     overridden,
   },
   waiting: {
-    woken: { to: ['queued'], next: wake },
-    cancelRequested: { to: ['cancelled', 'compensating'], next: (job, event, now) => cancelWaiting(job, event, now) },
-    stopped: { to: ['failed', 'cancelled', 'compensating'], next: (job, event, now) => stop(job, event, now) },
-    retryRequested: { to: ['queued', 'compensating'], next: retryNow },
-    resumeRequested: { to: ['queued'], next: resume },
-    deadlinePassed: {
-      to: ['failed', 'compensating'],
-      next: (job, e, now) => (job.why?.undo ? null : deadlineFailed(job, e, now)),
+    woken: { to: ['queued', 'waiting'], next: wake },
+    cancelRequested: {
+      to: ['cancelled', 'compensating'],
+      next: unlessHalfUndone((job, event, now) => cancelled(job, asked(event), now)),
     },
+    stopped: {
+      to: ['failed', 'cancelled', 'compensating'],
+      next: unlessHalfUndone((job, event, now) => stop(job, event, now)),
+    },
+    retryRequested: { to: ['queued', 'compensating'], next: retryNow },
+    resumeRequested: { to: ['queued', 'waiting'], next: resume },
+    deadlinePassed: { to: ['failed', 'compensating'], next: unlessHalfUndone(deadlineFailed) },
     overridden,
   },
   cancelling: {
@@ -101,10 +104,10 @@ export const TRANSITIONS: { readonly [S in JobState]: Row } = {
   },
   compensating: {
     claimed: { to: ['compensating'], next: claim },
-    undone: { to: ENDS, next: undone },
-    errored: { to: ['compensating', 'waiting'], next: undoErrored },
-    released: { to: ['compensating'], next: undoAgain },
-    leaseExpired: { to: ['compensating', 'waiting'], next: againOrReview },
+    undone: { to: ENDS, next: byHolder(undone) },
+    errored: { to: ['compensating', 'waiting'], next: byHolder(undoErrored) },
+    released: { to: ['compensating'], next: byHolder(undoAgain) },
+    leaseExpired: { to: ['compensating', 'waiting'], next: byHolder(againOrReview) },
     retryRequested: { to: ['compensating'], next: retryNow },
     overridden,
   },
@@ -117,9 +120,19 @@ function asked({ by, reason, mode, compensate, end }: EventOf<'cancelRequested'>
   return { by, reason, mode, ...(compensate === undefined ? {} : { compensate }), ...(end ? { end } : {}) }
 }
 
-/** What is half undone is not cancelled: it waits for somebody to see to the rest, or for an override. */
-function cancelWaiting(job: LiveJob, event: EventOf<'cancelRequested'>, now: number): Next | null {
-  return job.why?.undo ? null : cancelled(job, asked(event), now)
+type Decide<E extends EventType> = Rule<E>['next']
+
+/** What is half undone has its end already: it waits for somebody to see to the rest, or for an override. */
+function unlessHalfUndone<E extends EventType>(next: Decide<E>): Decide<E> {
+  return (job, event, now) => (job.why?.undo ? null : next(job, event, now))
+}
+
+/**
+ * `compensating` does not say whether a worker is at it, and the epoch of the last one stays until the next claim: what
+ * only the holder can say is refused when there is none, or an end that is told twice would count twice.
+ */
+function byHolder<E extends EventType>(next: Decide<E>): Decide<E> {
+  return (job, event, now) => (job.worker === null ? null : next(job, event, now))
 }
 
 /** Who may write: the attempt of this epoch, or whoever read this version. */
@@ -246,12 +259,12 @@ function attemptError(event: Event, next: Next): ErrorInfo | null {
   return event.type === 'errored' ? event.error : next.ends === 'ok' ? null : (next.error ?? null)
 }
 
-/** Columns that a state never has. */
+/** Columns that a state never has. A limit that holds a queued job goes on holding it, whatever else happens to it. */
 function entering(state: LiveState, event: EventType): Partial<LiveJob> {
   if (state === 'running' || state === 'cancelling') return { waitKind: null, wakeAt: null }
-  const idle = { worker: null, attemptAt: null, held: null }
-  if (state === 'waiting') return idle
-  return { ...(event === 'claimed' ? {} : idle), waitKind: null, wakeAt: null }
+  const idle = event === 'claimed' ? {} : { worker: null, attemptAt: null }
+  if (state === 'waiting') return { ...idle, held: null }
+  return { ...idle, ...(state === 'queued' ? {} : { held: null }), waitKind: null, wakeAt: null }
 }
 
 /** The live row a new job starts with. */

@@ -4,7 +4,7 @@
  */
 import { delayMs, type RetryPolicy } from './backoff.js'
 import type { EventOf, Next } from './events.js'
-import { type AttemptEnd, type Cancel, type ErrorInfo, type FinalState, type LiveJob, TIES } from './job.js'
+import { type AttemptEnd, type Cancel, type ErrorInfo, type FinalState, type LiveJob, TIES, type Why } from './job.js'
 
 /** A lost attempt waits a moment, so that a job that kills its workers cannot spin; the cap keeps recovery fast. */
 const AFTER_LOSS: RetryPolicy = {
@@ -41,37 +41,45 @@ export function byVerdict(job: LiveJob, event: EventOf<'errored'>, now: number):
   if (verdict === 'review') return review(job, error, 'error')
   const final = error.code === 'deadline-passed' ? 'deadline' : 'permanent'
   if (verdict === 'permanent') return end(job, { state: 'failed', phase: final, error, ends: 'error' }, now)
-  const { errors, wait, runAt, spent, budgetFrom, scope } = budget(job, event, now)
+  const { counted, wait, runAt, spent } = budget(job, event, now)
   const pastDeadline = job.deadlineAt !== null && runAt >= job.deadlineAt
   if (!spent && !pastDeadline)
-    return again(job, {
-      ends: 'error',
-      error,
-      retryInMs: wait,
-      set: {
-        errors,
-        runAt,
-        budgetFrom,
-        why: { ...job.why, error, ...(scope === null ? { scope: undefined } : { scope }) },
+    return again(
+      job,
+      {
+        ends: 'error',
+        error,
+        retryInMs: wait,
+        set: { errors: counted.errors, runAt, why: { ...counted.why, error } },
       },
-    })
-  if (retry.onExhausted === 'review' && !pastDeadline)
-    return review({ ...job, errors }, { ...error, class: 'review' }, 'error')
+      now,
+    )
+  if (retry.onExhausted === 'review' && !pastDeadline) return review(counted, { ...error, class: 'review' }, 'error')
   const why = spent
     ? givenUp(error, 'exhausted', `Gave up after ${job.attempt} attempts. Last error: ${error.message}`)
     : givenUp(error, 'deadline-passed', `The deadline leaves no time for another attempt. Last error: ${error.message}`)
   return end(job, { state: 'failed', phase: spent ? 'exhausted' : 'deadline', ends: 'error', error: why }, now)
 }
 
-/** A step or stage with a budget of its own begins it with its first error. */
+/** So many budgets of steps and stages are kept at once; the one whose last error is oldest begins anew. */
+const SCOPES_MAX = 32
+
+/**
+ * The error, counted against the budget it belongs to. A step or stage with a budget of its own begins it with its first
+ * error and keeps it beside the others: branches that fail in turn must not give each other new budgets.
+ */
 function budget(job: LiveJob, { retry, jitter, retryAfterMs, scope = null }: EventOf<'errored'>, now: number) {
-  const anew = scope !== null && scope !== job.why?.scope
-  const errors = anew ? 1 : job.errors + 1
-  const budgetFrom = anew ? (job.attemptAt ?? now) : job.budgetFrom
+  const { scopes = [] } = job.why ?? {}
+  const before = scopes.find(({ name }) => name === scope)
+  const errors = (scope === null ? job.errors : (before?.errors ?? 0)) + 1
+  const from = scope === null ? job.budgetFrom : (before?.from ?? job.attemptAt ?? now)
   const wait = delayMs(retry, errors, jitter, retryAfterMs)
   const runAt = now + wait
-  const spent = (retry.attempts !== null && errors >= retry.attempts) || runAt > budgetFrom + retry.withinMs
-  return { errors, wait, runAt, spent, budgetFrom, scope }
+  const spent = (retry.attempts !== null && errors >= retry.attempts) || runAt > from + retry.withinMs
+  if (scope === null) return { counted: { ...job, errors }, wait, runAt, spent }
+  const others = scopes.filter(({ name }) => name !== scope).slice(1 - SCOPES_MAX)
+  const why = { ...job.why, scopes: [...others, { name: scope, errors, from }] }
+  return { counted: { ...job, why }, wait, runAt, spent }
 }
 
 function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
@@ -86,10 +94,10 @@ function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
 }
 
 /** Back into its lane; or, if a pause was asked for meanwhile, there. */
-function again(job: LiveJob, next: Omit<Next, 'state'>): Next {
-  return job.why?.pause
-    ? { ...next, state: 'waiting', set: { ...next.set, waitKind: 'pause', wakeAt: null } }
-    : { ...next, state: 'queued' }
+function again(job: LiveJob, next: Omit<Next, 'state'>, now: number): Next {
+  if (!job.why?.pause) return { ...next, state: 'queued' }
+  const why = { ...(next.set?.why ?? job.why), since: now }
+  return { ...next, state: 'waiting', set: { ...next.set, waitKind: 'pause', wakeAt: null, why } }
 }
 
 function review(job: LiveJob, error: ErrorInfo, ends: AttemptEnd): Next {
@@ -102,10 +110,10 @@ function review(job: LiveJob, error: ErrorInfo, ends: AttemptEnd): Next {
 }
 
 export function release(job: LiveJob, _event: unknown, now: number): Next {
-  return again(job, { ends: 'released', set: { runAt: now } })
+  return again(job, { ends: 'released', set: { runAt: now } }, now)
 }
 
-export function suspend(job: LiveJob, event: EventOf<'suspended'>): Next {
+export function suspend(job: LiveJob, event: EventOf<'suspended'>, now: number): Next {
   return {
     state: 'waiting',
     ends: 'suspended',
@@ -113,31 +121,33 @@ export function suspend(job: LiveJob, event: EventOf<'suspended'>): Next {
       waitKind: event.waitKind,
       wakeAt: event.wakeAt,
       ties: job.ties | TIES.waits,
-      why: { ...job.why, wait: event.wait },
+      why: { ...job.why, wait: event.wait, since: now },
     },
   }
 }
 
-/** The time it waited is not taken from its retry budget. */
+/** What it waited for is there. A pause that was asked for while it ran holds from now on. */
 export function wake(job: LiveJob, _event: unknown, now: number): Next | null {
   if (job.waitKind === 'review' || job.waitKind === 'pause') return null
   const { wait: _over, ...why } = job.why ?? {}
-  return { state: 'queued', set: { runAt: now, budgetFrom: job.budgetFrom + (now - job.changedAt), why } }
+  if (why.pause) return { state: 'waiting', set: { waitKind: 'pause', wakeAt: null, runAt: now, why } }
+  return { state: 'queued', set: { runAt: now, ...rested({ ...job, why }, now) } }
+}
+
+/** The time it waited or was paused is taken from none of its retry budgets; one that had not begun by then loses less. */
+function rested(job: LiveJob, now: number): Pick<LiveJob, 'budgetFrom' | 'why'> {
+  const { since = now, ...why } = job.why ?? {}
+  const later = (from: number) => from + Math.max(0, now - Math.max(since, from))
+  const scopes = why.scopes?.map((scope) => ({ ...scope, from: later(scope.from) }))
+  return { budgetFrom: later(job.budgetFrom), why: scopes ? { ...why, scopes } : why }
 }
 
 /** Another queue, with a budget of its own. */
 export function moveStage(job: LiveJob, event: EventOf<'staged'>, now: number): Next {
-  return {
-    ...again(job, { ends: 'suspended' }),
-    set: {
-      ...(job.why?.pause ? { waitKind: 'pause' as const } : {}),
-      lane: event.lane,
-      runAt: now,
-      errors: 0,
-      budgetFrom: now,
-      why: { ...job.why, stage: { name: event.stage, queue: event.queue } },
-    },
-  }
+  const { scopes: _others, ...why } = job.why ?? {}
+  const stage = { name: event.stage, queue: event.queue }
+  const set = { lane: event.lane, runAt: now, errors: 0, budgetFrom: now, why: { ...why, stage } }
+  return again(job, { ends: 'suspended', set }, now)
 }
 
 export function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now: number): Next {
@@ -149,14 +159,15 @@ export function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now:
   const said = 'The worker died or fell silent; its attempt is void.'
   const error = engineError(job, 'worker-lost', 'transient', said, 'built-in worker-lost', now)
   const runAt = now + delayMs(AFTER_LOSS, losses, event.jitter)
-  if (job.state === 'compensating') return { ...undoAgain(job), ends: 'lost', error, set: { losses, runAt } }
-  return again(job, { ends: 'lost', error, set: { losses, runAt } })
+  const next = { ends: 'lost' as const, error, set: { losses, runAt } }
+  return job.state === 'compensating' ? { ...next, state: 'compensating' } : again(job, next, now)
 }
 
-/** The end, or first the undoing of what its steps did. */
+/** The end, or first the undoing of what its steps did: under budgets of its own, and without a deadline. */
 export function end(job: LiveJob, next: Next & { state: FinalState }, now: number, compensate = true): Next {
   if (job.undo === 0 || !compensate || next.state === 'completed') return next
   const undo = { status: next.state, phase: next.phase!, error: next.error ?? null }
+  const { wait: _wait, pause: _pause, since: _since, scopes: _scopes, ...why } = job.why ?? {}
   return {
     state: 'compensating',
     ends: next.ends,
@@ -166,10 +177,11 @@ export function end(job: LiveJob, next: Next & { state: FinalState }, now: numbe
       attemptAt: null,
       held: null,
       runAt: now,
+      deadlineAt: null,
       errors: 0,
       losses: 0,
       budgetFrom: now,
-      why: { ...job.why, undo },
+      why: { ...why, undo },
     },
   }
 }
@@ -182,7 +194,7 @@ const CANCELS = {
 } as const
 
 export function cancelled(job: LiveJob, cancel: Cancel, now: number, ends?: AttemptEnd): Next {
-  if (cancel.end) return stop(job, cancel.end, now, ends)
+  if (cancel.end) return stop(job, cancel.end, now, ends, cancel.compensate)
   const { code, phase } = CANCELS[cancel.by]
   const message = cancel.reason ? `Cancelled: ${cancel.reason}` : 'Cancelled on request.'
   const error = engineError(job, code, null, message, null, now)
@@ -190,10 +202,17 @@ export function cancelled(job: LiveJob, cancel: Cancel, now: number, ends?: Atte
 }
 
 /** Ends as the event says: a refused approval, an answer to a review. */
-export function stop(job: LiveJob, event: NonNullable<Cancel['end']>, now: number, ends?: AttemptEnd): Next {
+export function stop(
+  job: LiveJob,
+  event: NonNullable<Cancel['end']>,
+  now: number,
+  ends?: AttemptEnd,
+  compensate?: boolean,
+): Next {
   const { status, phase, code, message } = event
   const error = engineError(job, code, status === 'failed' ? 'permanent' : null, message, `stopped ${code}`, now)
-  return end(job, { state: status, phase, error: { ...error, origin: 'policy' }, ...(ends ? { ends } : {}) }, now)
+  const next = { state: status, phase, error: { ...error, origin: 'policy' as const }, ...(ends ? { ends } : {}) }
+  return end(job, next, now, compensate)
 }
 
 /** Told to stop while it runs. The kind of cancel that came first is kept, unless a later one is sterner. */
@@ -218,50 +237,59 @@ export function deadlineFailed(job: LiveJob, _event: unknown, now: number): Next
   return end(job, { state: 'failed', phase: 'deadline', error }, now)
 }
 
-/** Ends a wait between attempts, or a review; what was being undone goes on being undone. */
+/**
+ * Ends a wait between attempts, or a review; what was being undone goes on being undone. A pause that was asked for before
+ * the review is over as well: "now" is the later word.
+ */
 export function retryNow(job: LiveJob, event: EventOf<'retryRequested'>, now: number): Next | null {
-  const set = { runAt: now, ...reset(event.resetAttempts, now) }
+  const { pause: _over, ...why } = job.why ?? {}
+  const set = { runAt: now, ...(event.resetAttempts ? reset(why, now) : { why: job.why && why }) }
   if (job.state === 'compensating') return job.worker === null ? { state: 'compensating', set } : null
   if (job.state === 'waiting') {
     if (job.waitKind !== 'review') return null
-    return { state: job.why?.undo ? 'compensating' : 'queued', set }
+    return { state: why.undo ? 'compensating' : 'queued', set }
   }
   // Only between attempts: a scheduled job that never ran keeps its runAt.
   return job.startedAt === null ? null : { state: 'queued', set }
 }
 
-function reset(resetAttempts: boolean, now: number): Partial<LiveJob> {
-  return resetAttempts ? { budgetFrom: now, errors: 0, losses: 0, waitKind: null } : { waitKind: null }
+function reset({ scopes: _over, ...why }: Why, now: number): Partial<LiveJob> {
+  return { budgetFrom: now, errors: 0, losses: 0, why }
 }
 
-export function pause(job: LiveJob, event: EventOf<'pauseRequested'>): Next | null {
+export function pause(job: LiveJob, event: EventOf<'pauseRequested'>, now: number): Next | null {
   const why = { ...job.why, pause: { by: event.actor, reason: event.reason ?? null } }
-  if (job.state === 'queued') return { state: 'waiting', set: { waitKind: 'pause', wakeAt: null, held: null, why } }
+  if (job.state === 'queued')
+    return { state: 'waiting', set: { waitKind: 'pause', wakeAt: null, why: { ...why, since: now } } }
   return job.why?.pause ? null : { state: 'running', set: { why } }
 }
 
+/** The pause is over, or is taken back before it began. */
 export function resume(job: LiveJob, _event: unknown, now: number): Next | null {
   if (!job.why?.pause) return null
   const { pause: _over, ...why } = job.why
   if (job.state === 'running') return { state: 'running', set: { why } }
-  if (job.waitKind !== 'pause') return null
-  // The pause is not taken from its budget; a time it still had to wait for stays.
-  const budgetFrom = job.budgetFrom + (now - job.changedAt)
-  return { state: 'queued', set: { runAt: Math.max(job.runAt, now), budgetFrom, why } }
+  if (job.waitKind !== 'pause') return { state: 'waiting', set: { why } }
+  // A time it still had to wait for stays.
+  return { state: 'queued', set: { runAt: Math.max(job.runAt, now), ...rested({ ...job, why }, now) } }
 }
 
-export function override(job: LiveJob, event: EventOf<'overridden'>): Next {
-  const { status, error } = event
+export function override(job: LiveJob, event: EventOf<'overridden'>, now: number): Next {
+  const { status } = event
+  const kind = status === 'failed' ? 'permanent' : null
+  const said = `Set to ${status} by hand${event.reason ? `: ${event.reason}` : '.'}`
+  const error =
+    status === 'completed' ? null : (event.error ?? engineError(job, 'overridden', kind, said, 'override', now))
   return { state: status, phase: 'overridden', error, ...(job.worker === null ? {} : { ends: 'cancelled' as const }) }
 }
 
 /** An undo that did not work: tried again like any step; beyond its budget a person must see to it. */
 export function undoErrored(job: LiveJob, event: EventOf<'errored'>, now: number): Next {
-  const { errors, wait, runAt, spent } = budget(job, event, now)
+  const { counted, wait, runAt, spent } = budget(job, event, now)
   const { error } = event
   if (event.verdict === 'transient' && !spent) {
-    const set = { errors, runAt, why: { ...job.why, error } }
-    return { ...undoAgain(job), ends: 'error', error, retryInMs: wait, set }
+    const set = { errors: counted.errors, runAt, why: { ...counted.why, error } }
+    return { state: 'compensating', ends: 'error', error, retryInMs: wait, set }
   }
   const { code, class: kind, message, rule } = error
   const failed: ErrorInfo = {
@@ -271,24 +299,20 @@ export function undoErrored(job: LiveJob, event: EventOf<'errored'>, now: number
     message: `Undoing ${error.step ? `"${error.step}"` : 'its steps'} did not work: ${message}`,
     details: { ...error.details, last: { code, class: kind, message, rule } },
   }
-  return review({ ...job, errors }, failed, 'error')
+  return review(counted, failed, 'error')
 }
 
-export function undoAgain(_job: LiveJob, _event?: unknown, now?: number): Next {
-  return { state: 'compensating', ends: 'released', ...(now === undefined ? {} : { set: { runAt: now } }) }
+export function undoAgain(_job: LiveJob, _event: unknown, now: number): Next {
+  return { state: 'compensating', ends: 'released', set: { runAt: now } }
 }
 
 /** All is put back as far as it can be: the end that was on hold is told, with what became of each step. */
-export function undone(job: LiveJob, event: EventOf<'undone'>): Next | null {
+export function undone(job: LiveJob, { steps, partial }: EventOf<'undone'>): Next | null {
   const plan = job.why?.undo
   if (!plan) return null
-  const compensation = { state: event.partial.length > 0 ? 'partial' : 'rolled-back', ...steps(event) }
+  const compensation = { state: partial.length > 0 ? 'partial' : 'rolled-back', undone: steps, notUndone: partial }
   const error = plan.error && { ...plan.error, details: { ...plan.error.details, compensation } }
   return { state: plan.status, phase: plan.phase, error, ends: 'ok' }
-}
-
-function steps({ steps: undone, partial }: EventOf<'undone'>): { undone: string[]; notUndone: string[] } {
-  return { undone, notUndone: partial }
 }
 
 export function engineError(

@@ -5,7 +5,7 @@
 import { UntildoneError } from '../core/errors.js'
 import type { Status } from '../core/job.js'
 import { parseJson } from '../core/json.js'
-import { isFinal } from '../core/lifecycle.js'
+import { isFinal, statusAfter } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
@@ -304,23 +304,14 @@ function seqOf(id: string, cursor: string): number | null {
   return match ? Number(match[0]) : null
 }
 
-/** The public status a history entry led to. */
-function statusAt(entry: StoredHistory): Status {
-  if (isFinal(entry.state)) return entry.state
-  if (entry.state === 'waiting') return entry.phase === 'waiting' ? 'processing' : 'blocked'
-  return entry.state === 'queued' && (entry.phase === 'queued' || entry.phase === 'scheduled')
-    ? 'accepted'
-    : 'processing'
-}
-
 function eventOf(
   { record }: StoredJob,
   entry: StoredHistory,
   previous: StoredHistory | null,
   operator: boolean,
 ): WireEvent | null {
-  const status = statusAt(entry)
-  const previousStatus = previous ? statusAt(previous) : null
+  const status = statusAfter(entry)
+  const previousStatus = previous ? statusAfter(previous) : null
   const retrying = entry.state === 'queued' && (entry.event === 'errored' || entry.event === 'leaseExpired')
   if (status === previousStatus && !(retrying && operator)) return null
   const type = status === previousStatus ? 'job.retrying' : `job.${status}`
@@ -354,8 +345,8 @@ function entryOf(jobId: string, entry: StoredHistory, previous: StoredHistory | 
     at: iso(entry.at),
     jobId,
     event: entry.event,
-    from: previous ? { status: statusAt(previous), phase: previous.phase } : null,
-    to: { status: statusAt(entry), phase: entry.phase },
+    from: previous ? { status: statusAfter(previous), phase: previous.phase } : null,
+    to: { status: statusAfter(entry), phase: entry.phase },
     cause: error
       ? {
           kind: entry.event === 'errored' ? 'error' : entry.event,

@@ -192,6 +192,7 @@ function sentence(job: WireJob, { live, outcome }: StoredJob, now: number, unser
   const tail = job.late ? ' It is taking longer than usual; nothing is needed from you.' : ''
   if (live!.state === 'cancelling') return 'Stopping on request.'
   if (job.status === 'blocked') return clip(`Action required: ${job.blockedOn[0]!.title}`)
+  if (job.status === 'accepted' && live!.waitKind === 'pause') return clip(`Accepted. ${blockedOn(live!).title}`)
   if (unservedSince !== null && live!.worker === null && live!.runAt <= now) {
     const begun = job.status === 'accepted' ? 'Accepted' : 'Goes on later'
     return `${begun}; no worker for ${whichWorker(live!)} since ${spoken(now - unservedSince)}.`

@@ -113,9 +113,9 @@ export function* endedPlan(id: string): Plan<Status | 'gone' | null> {
 
 /** SQL for each public status over (l, o); the words are defined by statusOf in core, asserted equal by the conformance suite. */
 const STATUS_SQL: Record<Status, string> = {
-  accepted: `(l.state = 'queued' and l.started_at is null)`,
+  accepted: `(l.started_at is null and (l.state = 'queued' or l.wait_kind = 'pause'))`,
   processing: `(l.state in ('running', 'cancelling', 'compensating') or (l.state = 'queued' and l.started_at is not null) or (l.state = 'waiting' and l.wait_kind in ('timer', 'child')))`,
-  blocked: `(l.state = 'waiting' and l.wait_kind not in ('timer', 'child'))`,
+  blocked: `(l.state = 'waiting' and l.wait_kind not in ('timer', 'child') and (l.started_at is not null or l.wait_kind <> 'pause'))`,
   completed: `o.status = 'completed'`,
   failed: `o.status = 'failed'`,
   cancelled: `o.status = 'cancelled'`,
