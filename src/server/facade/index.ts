@@ -1,4 +1,5 @@
 /** Facades: older APIs, kept for their clients by configuration. */
+export { bySpecificity } from './addresses.js'
 export type {
   Facade,
   FacadeAnswer,

@@ -9,7 +9,7 @@ import { problemsOf } from '../openapi.js'
 import { type QueryDefs, type QueryParam, readQuery } from '../query.js'
 import type { Reply } from '../reply.js'
 import type { BodyDef, ResponseDoc, Route } from '../route.js'
-import { bySpecificity, checkPaths } from './addresses.js'
+import { checkPaths } from './addresses.js'
 import { checkFacades } from './check.js'
 import { type Compiled, compile, paramNames, reply } from './compile.js'
 import { bodySchema, type Description, oneOf } from './describe.js'
@@ -26,13 +26,12 @@ export function facadeRoutes(given: unknown, native: readonly Route[]): Route[] 
   const facades = checkFacades(given)
   checkPaths(facades, native)
   const ids = new Set<string>()
-  const routes = facades.flatMap((facade) => {
+  return facades.flatMap((facade) => {
     const compiled = compile(facade)
     return facade.routes.map((route) =>
       build(compiled, route, partOf(facade, compiled, route), idOf(facade, route, ids)),
     )
   })
-  return routes.sort(bySpecificity)
 }
 
 function build(facade: Compiled, route: FacadeRoute, part: Part, id: string): Route {
