@@ -234,6 +234,14 @@ describe('what belongs together', () => {
       (f) => (f.errors = { 'job-not-found': { code: 404 } }),
     ],
     [
+      '"morpheus": `errors.method-not-allowed` is about a code that none of its routes leaves to `errors`.',
+      (f) => (f.errors = { 'method-not-allowed': { code: 400 } }),
+    ],
+    [
+      '"morpheus": `errors.result-not-ready` is about a code that none of its routes leaves to `errors`.',
+      (f) => (f.errors = { 'result-not-ready': { code: 400 } }),
+    ],
+    [
       '"morpheus": `presets.jobType` has the name of one that is there already.',
       (f) => (f.presets = { jobType: { a: 1 } }),
     ],

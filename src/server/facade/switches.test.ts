@@ -165,7 +165,6 @@ describe('answers for our errors', () => {
     unauthenticated: { code: 401, body: { message: 'who are you?' } },
     'input-invalid': { code: 400, body: { error: '$problem.detail', fields: '$problem.errors', q: '$req.query.q' } },
     'job-not-found': { code: 410 },
-    'method-not-allowed': { code: 400 },
   }
 
   test('have the form that old clients know, and keep the headers of ours', async () => {
