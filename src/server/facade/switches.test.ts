@@ -119,7 +119,7 @@ describe('bodies', () => {
       ...{ op: 'submit', method: 'PUT', path: '/put/{tag}', respond: { at: '$location' } },
       map: {
         type: 'analysis',
-        input: { url: '$req.body.source.href', lang: 'en', size: '$req.query.size' },
+        input: { url: '$req.body.source.href', 'a/b': '$req.body.ab', size: '$req.query.size' },
         tags: ['$req.params.tag', 'old'],
         metadata: { from: 'old' },
       },
