@@ -86,6 +86,7 @@ export interface ProgressRow {
   completed: number | null
   total: number | null
   unit: string | null
+  iterations: { completed: number; total: number | null } | null
   updatedAt: number
 }
 

@@ -3,8 +3,8 @@
  * job.
  */
 import { TIES } from '../../core/job.js'
-import type { AttemptRecord, Change } from '../store.js'
-import { type Dialect, each, type Plan, run } from './plan.js'
+import type { AttemptRecord, Change, ProgressRow } from '../store.js'
+import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps } from './steps.js'
 import { changeOf } from './submit.js'
@@ -46,19 +46,29 @@ export function* recordPlan(
   return held
 }
 
-/** Progress within a stage never falls: a new attempt keeps the highest value until it has passed it. */
-const FELL = `(coalesce(progress.stage, '') = coalesce(excluded.stage, '') and excluded.completed is not null and progress.completed is not null and excluded.completed < progress.completed)`
+/**
+ * Progress within a stage never falls: a new attempt keeps the highest value until it has passed it. Rounds weigh more
+ * than what is done of one, so that the next round may count from the start.
+ */
+const FELL = `(coalesce(progress.stage, '') = coalesce(excluded.stage, '') and (
+  coalesce(excluded.iterations_completed < progress.iterations_completed, false)
+  or (not coalesce(excluded.iterations_completed > progress.iterations_completed, false) and coalesce(excluded.completed < progress.completed, false))))`
+const KEPT_IF_IT_FELL = ['message', 'completed', 'total', 'iterations_completed', 'iterations_total']
+  .map((column) => `${column} = case when ${FELL} then progress.${column} else excluded.${column} end`)
+  .join(', ')
+
+function progressRow(jobId: string, p: ProgressRow): Value[] {
+  const { completed: rounds = null, total: ofRounds = null } = p.iterations ?? {}
+  return [jobId, p.stage, p.message, p.completed, p.total, p.unit, rounds, ofRounds, p.updatedAt]
+}
 
 export function* writeRecords(records: readonly AttemptRecord[], now: number, changes: Change[]): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
   yield* run(
-    `insert into progress (job_id, stage, message, completed, total, unit, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-     on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at,
-       message = case when ${FELL} then progress.message else excluded.message end, completed = case when ${FELL} then progress.completed else excluded.completed end,
-       total = case when ${FELL} then progress.total else excluded.total end`,
-    records.flatMap(({ jobId, progress: p }) =>
-      p ? [[jobId, p.stage, p.message, p.completed, p.total, p.unit, p.updatedAt]] : [],
-    ),
+    `insert into progress (job_id, stage, message, completed, total, unit, iterations_completed, iterations_total, updated_at)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+     on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at, ${KEPT_IF_IT_FELL}`,
+    records.flatMap(({ jobId, progress: p }) => (p ? [progressRow(jobId, p)] : [])),
   )
   yield* run(
     'insert into warnings (job_id, code, step, message, at) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',

@@ -119,7 +119,8 @@ create table uniques (name text primary key, job_id text not null, expires_at bi
 create index uniques_job on uniques (job_id);
 
 create table progress (
-  job_id text primary key, stage text, message text, completed double precision, total double precision, unit text, updated_at bigint not null
+  job_id text primary key, stage text, message text, completed double precision, total double precision, unit text,
+  iterations_completed double precision, iterations_total double precision, updated_at bigint not null
 ) {{suffix}};
 
 create table warnings (
