@@ -83,6 +83,8 @@ export interface JobOptions {
   traceparent?: string
   /** On the first job of a keyed batch: the ids of all its jobs, in order. */
   batch?: string[]
+  /** The schedule that made it, and the instant it stands for. */
+  schedule?: { id: string; at: number }
 }
 
 /** The moving part of an unfinished job. All instants in milliseconds since the epoch. */
