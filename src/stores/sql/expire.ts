@@ -5,7 +5,18 @@
 import { all, type Dialect, type Plan, run } from './plan.js'
 
 /** Tables with rows of a job, all keyed by `job_id`. */
-const BELONGINGS = ['history', 'attempts', 'steps', 'progress', 'warnings', 'logs', 'blobs', 'tags', 'outcomes']
+const BELONGINGS = [
+  'history',
+  'attempts',
+  'steps',
+  'progress',
+  'warnings',
+  'logs',
+  'blobs',
+  'tags',
+  'firings',
+  'outcomes',
+]
 
 export function* expirePlan(
   now: number,

@@ -48,8 +48,8 @@ export const INSERT_JOB = insert(
   'id, tenant, type, type_version, queue, priority, input, group_id, operation_key, parent_id, replay_of, options, created_by, created_at, run_at, deadline_at',
 )
 export function jobValues(job: JobRecord, input: string | null): Value[] {
-  const { tags, metadata, traceparent, batch } = job.options
-  const options = tags || metadata || traceparent || batch ? JSON.stringify(job.options) : null
+  const { tags, metadata, traceparent, batch, schedule } = job.options
+  const options = tags || metadata || traceparent || batch || schedule ? JSON.stringify(job.options) : null
   return [
     job.id,
     job.tenant,
