@@ -63,6 +63,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     metadata: record.options.metadata ?? {},
     parentId: record.parentId,
     rootId: null,
+    schedule: record.options.schedule ? { id: record.options.schedule.id, at: iso(record.options.schedule.at) } : null,
     replayOf: record.replayOf,
     supersededBy: stored.supersededBy,
     compensates: null,

@@ -37,6 +37,7 @@ class Context implements JobContext<any> {
   readonly operationKey: string | null
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
+  readonly schedule: JobContext<any>['schedule']
 
   constructor(
     attempt: Attempt,
@@ -54,6 +55,8 @@ class Context implements JobContext<any> {
     this.operationKey = record.operationKey
     this.tags = record.options.tags ?? []
     this.metadata = record.options.metadata ?? {}
+    const { schedule } = record.options
+    this.schedule = schedule ? { id: schedule.id, at: new Date(schedule.at) } : null
   }
 
   get signal() {
