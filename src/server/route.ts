@@ -45,7 +45,7 @@ export interface Call<Q extends QueryDefs = QueryDefs, B = unknown> {
   body: B
 }
 
-export type Tag = 'Jobs' | 'Events' | 'Files' | 'Groups' | 'Execution' | 'Job types' | 'Access' | 'Server'
+export type Tag = 'Jobs' | 'Events' | 'Files' | 'Groups' | 'Execution' | 'Job types' | 'Schedules' | 'Access' | 'Server'
 
 export type HeaderName =
   | 'Idempotency-Key'
@@ -99,7 +99,7 @@ export type BodyDef<B> = {
 export type RouteScope = 'none' | 'any' | readonly [Scope, ...Scope[]]
 
 export interface Route<Q extends QueryDefs = any, B = any> {
-  method: 'GET' | 'POST' | 'DELETE'
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** With `{name}` for parameters. */
   path: string
   /** operationId of the OpenAPI document: a verb and a noun. */
