@@ -7,23 +7,28 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock, Entropy } from './core/clock.js'
+import { UntildoneError } from './core/errors.js'
 import type { Person } from './core/job.js'
+import { scheduleMembers } from './core/schedule-options.js'
 import type { WireJob } from './core/wire.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
+import type { ScheduleDeclaration } from './define/schedule.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
 import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
 import { createEngine, type EngineInside } from './engine/engine.js'
 import { Registry } from './engine/registry.js'
+import type { ScheduleBody } from './engine/schedule-api.js'
 import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
 import type { StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
 import { Maintenance } from './worker/maintenance.js'
+import { ScheduleClock } from './worker/schedules.js'
 import type { WaitTools } from './worker/waiting.js'
 import { Worker, type WorkerOptions } from './worker/worker.js'
 
 export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.js'
-export type { WireJob as Job } from './core/wire.js'
+export type { WireJob as Job, WireSchedule as Schedule } from './core/wire.js'
 export * from './define/index.js'
 export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
 export { sqlite } from './stores/sqlite/index.js'
@@ -33,6 +38,11 @@ export interface UntildoneOptions {
   store?: StoreFactory
   /** What `defineJob(…).handler(…)` returned. */
   handlers: readonly JobHandler[]
+  /**
+   * Schedules that the code declares, brought up to date at the start: one that is no longer here is paused with a note.
+   * @default none are declared, and none are paused
+   */
+  schedules?: readonly ScheduleDeclaration[]
   /** Capacity per queue in this process. @default as many as the worker has slots */
   queues?: Record<string, { concurrency?: number }>
   /** `false`: accept jobs without running any. Several: each with slots of its own, e.g. one per queue. @default { slots: 16 } */
@@ -98,6 +108,12 @@ export interface Untildone {
   submit(type: string, input: unknown, options?: SubmitOptions): Promise<LocalHandle<unknown>>
   /** Takes other handlers, e.g. after job files were edited. Running attempts end with the code they began with. */
   replaceHandlers(handlers: readonly JobHandler[]): void
+  /**
+   * Takes other declared schedules, with the handlers that are there now.
+   * @param complete false when some of them could not be read: then none is paused for not being there
+   * @throws UntildoneError `bad-definition`, and nothing changed then
+   */
+  replaceSchedules(schedules: readonly ScheduleDeclaration[], complete?: boolean): Promise<void>
   /** Recovers from the last crash and begins to work. */
   start(): Promise<void>
   /** Drains: running jobs stop at their next step, nothing counts as an attempt; then closes the store. */
@@ -137,10 +153,12 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     },
     publicUrl: options.publicUrl ?? 'http://localhost:4884',
   })
+  const schedules = new ScheduleClock({ firings: engine.firings, clock, now: () => store.now(), onError })
   const maintenance = new Maintenance({
     parts: engine.parts,
     files: engine.files,
     clock,
+    schedules,
     onError,
     holds: (id) => workers.some((worker) => worker.holds(id)),
   })
@@ -180,8 +198,11 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
       return job ? localHandle(engine, job.record.id, mark) : localHandle(engine, before, Number.NEGATIVE_INFINITY)
     },
     replaceHandlers: (handlers) => registry.replace(handlers),
+    replaceSchedules: async (declared, complete = true) =>
+      engine.schedules.declare(declared.map(scheduleBody), complete),
     async start() {
       recovered = await maintenance.recover()
+      if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
       maintenance.start()
       for (const { slots = 16, queues: serve = null, drainMs = 20_000 } of settings) {
         const shared: WorkerOptions = { slots, serve, drainMs, queues: options.queues ?? {}, onError }
@@ -189,10 +210,12 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         workers.push(worker)
         await worker.start()
       }
+      await schedules.start()
     },
     stop() {
       stopping ??= (async () => {
         maintenance.stop()
+        await schedules.stop()
         await Promise.all(workers.map((worker) => worker.drain()))
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
@@ -202,6 +225,14 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     abort: () => {
       for (const worker of workers) worker.abort()
     },
+  }
+}
+
+function scheduleBody({ id, definition, input, paused, ...options }: ScheduleDeclaration): ScheduleBody {
+  try {
+    return { id, type: definition.name, input: input as ScheduleBody['input'], paused, ...scheduleMembers(options) }
+  } catch (cause) {
+    throw new UntildoneError('bad-definition', `Schedule "${id}": ${(cause as Error).message}`, { cause })
   }
 }
 

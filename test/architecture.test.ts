@@ -46,7 +46,7 @@ const RULES: Record<string, Rule> = {
   engine: {
     uses: ['core', 'define', ...CONTRACTS],
     node: ['node:crypto'],
-    npm: ['ajv', 'ajv-formats'],
+    npm: ['ajv', 'ajv-formats', 'croner'],
     why: 'the engine sees contracts, never an implementation',
   },
   process: { uses: [], node: 'all', why: 'process knows processes, not jobs and no store' },

@@ -108,3 +108,24 @@ it('reads edited files and helpers again, and keeps the last good version of a b
   put('jobs/hello.ts', job('three'))
   expect(names(await load(third.goodOf))).toEqual(['three'])
 })
+
+const SCHEDULE = `import { defineSchedule } from 'untildone'
+import { handler } from './a.js'
+export const nightly = defineSchedule({ id: 'nightly', definition: handler.definition, input: {}, cron: '@daily' })
+`
+
+it('finds schedules beside the jobs; a broken file keeps what it declared', async () => {
+  put('jobs/a.ts', job('a'))
+  put('jobs/plan.ts', SCHEDULE)
+  put('jobs/index.ts', `export * from './plan.js'`)
+  const first = await load()
+  expect(first.schedules.map(({ id, cron, definition }) => [id, cron, definition.name])).toEqual([
+    ['nightly', '@daily', 'a'],
+  ])
+  put('jobs/plan.ts', '{{')
+  const second = await load(first.goodOf)
+  expect([second.broken.length > 0, second.schedules.map(({ id }) => id)]).toEqual([true, ['nightly']])
+  put('jobs/plan.ts', SCHEDULE)
+  put('jobs/again.ts', SCHEDULE)
+  await expect(load()).rejects.toMatchObject({ code: 'bad-definition', message: 'Two schedules are called "nightly".' })
+})

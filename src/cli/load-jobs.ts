@@ -8,10 +8,12 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { createJiti } from 'jiti'
 import { UntildoneError } from '../core/errors.js'
-import { isJobHandler, type JobHandler } from '../define/index.js'
+import { isJobHandler, isScheduleDeclaration, type JobHandler, type ScheduleDeclaration } from '../define/index.js'
 
 export interface LoadedJobs {
   handlers: JobHandler[]
+  /** What `defineSchedule` returned. */
+  schedules: ScheduleDeclaration[]
   /** The file each handler came from, relative to `cwd`. */
   fileOf: Map<string, string>
   /** `job-file-broken` for each file that could not be loaded. */
@@ -20,12 +22,18 @@ export interface LoadedJobs {
   folders: string[]
 }
 
+/** What one file gives. */
+export interface Exported {
+  handlers: JobHandler[]
+  schedules: ScheduleDeclaration[]
+}
+
 export interface LoadRequest {
   /** Folder of the job files. */
   dir: string
   cwd: string
   /** What a broken file gave when it could last be loaded. */
-  lastGood?: ReadonlyMap<string, readonly JobHandler[]>
+  lastGood?: ReadonlyMap<string, Exported>
 }
 
 const SOURCE = /\.(ts|mts|js|mjs)$/
@@ -34,32 +42,32 @@ const NOT_A_JOB = /(\.d|\.test|\.spec)\.[cm]?[tj]s$/
 /**
  * Loads every job file anew.
  * @param lastGood is brought up to date by the caller from `goodOf`
- * @throws UntildoneError `no-jobs-found`, `duplicate-job-type`
+ * @throws UntildoneError `no-jobs-found`, `duplicate-job-type`, `bad-definition` for a schedule that is there twice
  */
-export async function loadJobs(request: LoadRequest): Promise<LoadedJobs & { goodOf: Map<string, JobHandler[]> }> {
+export async function loadJobs(request: LoadRequest): Promise<LoadedJobs & { goodOf: Map<string, Exported> }> {
   const dir = resolve(request.cwd, request.dir)
   const shown = (path: string) => relative(request.cwd, path) || basename(path)
   const jiti = await loaderFor(dir)
   forget(jiti.cache, request.cwd)
   const broken: UntildoneError[] = []
-  const goodOf = new Map<string, JobHandler[]>()
+  const goodOf = new Map<string, Exported>()
   const definitionsOnly: string[] = []
   for (const path of filesIn(dir)) {
     try {
       const exported = await jiti.import<Record<string, unknown>>(path)
-      const handlers = handlersOf(exported)
-      goodOf.set(path, handlers)
-      if (handlers.length === 0 && Object.values(exported).some(isDefinition)) definitionsOnly.push(shown(path))
+      const good = exportedOf(exported)
+      goodOf.set(path, good)
+      if (good.handlers.length === 0 && Object.values(exported).some(isDefinition)) definitionsOnly.push(shown(path))
     } catch (error) {
       broken.push(brokenFile(error, path, request.cwd))
       const before = request.lastGood?.get(path)
-      if (before) goodOf.set(path, [...before])
+      if (before) goodOf.set(path, before)
     }
   }
   const fileOf = new Map<string, string>()
   const handlers = new Set<JobHandler>()
   for (const [path, found] of goodOf) {
-    for (const handler of found) {
+    for (const handler of found.handlers) {
       const { name } = handler.definition
       const other = fileOf.get(name)
       // The same handler exported twice, for example again from an index file, is one handler.
@@ -70,7 +78,15 @@ export async function loadJobs(request: LoadRequest): Promise<LoadedJobs & { goo
     }
   }
   if (handlers.size === 0 && broken.length === 0) throw nothingFound(request.dir, definitionsOnly)
-  return { handlers: [...handlers], fileOf, broken, folders: foldersOf(jiti.cache, dir, request.cwd), goodOf }
+  const schedules = schedulesOf([...goodOf.values()])
+  return {
+    handlers: [...handlers],
+    schedules,
+    fileOf,
+    broken,
+    folders: foldersOf(jiti.cache, dir, request.cwd),
+    goodOf,
+  }
 }
 
 type Jiti = ReturnType<typeof createJiti>
@@ -119,9 +135,24 @@ function filesIn(dir: string): string[] {
     })
 }
 
-function handlersOf(exported: Record<string, unknown>): JobHandler[] {
+function exportedOf(exported: Record<string, unknown>): Exported {
   const values = Object.values(exported).flatMap((value) => (Array.isArray(value) ? value : [value]))
-  return [...new Set(values.filter(isJobHandler))]
+  return {
+    handlers: [...new Set(values.filter(isJobHandler))],
+    schedules: [...new Set(values.filter(isScheduleDeclaration))],
+  }
+}
+
+/** Like a handler, one that is exported twice, for example again from an index file, is one. */
+function schedulesOf(found: readonly Exported[]): ScheduleDeclaration[] {
+  const all = [...new Set(found.flatMap(({ schedules }) => schedules))]
+  const twice = all.find(({ id }, i) => all.findIndex((one) => one.id === id) !== i)
+  if (twice)
+    throw new UntildoneError('bad-definition', `Two schedules are called "${twice.id}".`, {
+      fix: 'Rename one of them.',
+      params: { schedule: twice.id },
+    })
+  return all
 }
 
 function isDefinition(value: unknown): boolean {

@@ -5,11 +5,11 @@
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { UntildoneError } from '../core/errors.js'
-import type { JobHandler } from '../define/index.js'
+import type { JobHandler, ScheduleDeclaration } from '../define/index.js'
 import { createUntildone, sqlite, type Untildone } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
-import { loadJobs } from './load-jobs.js'
+import { type Exported, loadJobs } from './load-jobs.js'
 import { packageVersion } from './version.js'
 
 export interface ServerRequest {
@@ -33,6 +33,7 @@ export interface ServerRequest {
 
 export interface Loaded {
   handlers: JobHandler[]
+  schedules: ScheduleDeclaration[]
   fileOf: Map<string, string>
   broken: UntildoneError[]
   folders: string[]
@@ -58,7 +59,7 @@ export interface RunningServer {
 /** @throws UntildoneError `no-jobs-found`, `duplicate-job-type`, `job-file-broken`, `bad-definition`, `store-in-use`, …; CliError; EADDRINUSE */
 export async function startServer(request: ServerRequest): Promise<RunningServer> {
   const { cwd, jobsDir, onError } = request
-  let lastGood = new Map<string, JobHandler[]>()
+  let lastGood = new Map<string, Exported>()
   const load = async (): Promise<Loaded> => {
     const { goodOf, ...loaded } = await loadJobs({ dir: jobsDir, cwd, lastGood })
     lastGood = goodOf
@@ -83,6 +84,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     const server = createServer(app.engine, { version: packageVersion(), onError, facades })
     // The port first: when it cannot be had, no job may have been started.
     listening = await listen(server, { port: request.port, host: request.host })
+    await app.replaceSchedules(jobs.schedules, jobs.broken.length === 0)
     await app.start()
   } catch (error) {
     await listening?.close().catch(() => {})
@@ -100,6 +102,12 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     async reload() {
       const fresh = await load()
       app.replaceHandlers(fresh.handlers)
+      try {
+        await app.replaceSchedules(fresh.schedules, fresh.broken.length === 0)
+      } catch (error) {
+        app.replaceHandlers(running.jobs.handlers)
+        throw error
+      }
       running.jobs = fresh
       return fresh
     },

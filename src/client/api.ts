@@ -31,6 +31,7 @@ import type {
   WatchOptions,
 } from './options.js'
 import type { Paged } from './paged.js'
+import type { ScheduleCalls } from './schedules.js'
 
 /** GET /v1: what this server is and allows. Members may be added. */
 export interface Root {
@@ -101,6 +102,7 @@ export interface UntildoneClient {
     rotate(id: string, options?: CallOptions & { overlap?: Duration }): Promise<WireApiKey>
     revoke(id: string, options?: CallOptions & { reason?: string }): Promise<void>
   }
+  readonly schedules: ScheduleCalls
   whoami(options?: CallOptions): Promise<WhoAmI>
   root(options?: CallOptions): Promise<Root>
 }

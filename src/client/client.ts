@@ -17,11 +17,12 @@ import type {
 import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
 import { realClock } from './clock.js'
-import { UntildoneApiError } from './errors.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
+import { keyHeader, newKey } from './key.js'
 import type { CancelOptions, ClientOptions, ListOptions, PageOptions, SubmitOptions } from './options.js'
 import { type Page, paged } from './paged.js'
+import { scheduleCalls } from './schedules.js'
 import { type Call, createTransport, type Transport } from './transport.js'
 
 // The server holds a submit for 60 s at most; its own answer must come before our limit.
@@ -139,6 +140,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
         await body({ method: 'DELETE', path: `/v1/api-keys/${encodeURIComponent(id)}`, query: { reason }, signal })
       },
     },
+    schedules: scheduleCalls(body),
     whoami: ({ signal } = {}) => body({ path: '/v1/whoami', signal }),
     root: ({ signal } = {}) => body<Root>({ path: '/v1', signal }),
   }
@@ -161,9 +163,7 @@ function transportOf(options: ClientOptions): Transport {
 }
 
 function submission(job: JobDefinition | string, input: unknown, options: SubmitOptions, key: string): Call {
-  if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw keyInvalid(key)
-  // Quoted, as the draft wants it: a bare key that starts with a quote would be read as another one.
-  const headers: Record<string, string> = { 'idempotency-key': `"${key.replace(/["\\]/g, '\\$&')}"` }
+  const headers = keyHeader(key)
   if (options.wait !== undefined)
     headers.prefer = `wait=${Math.min(60, Math.ceil(parseDuration(options.wait, 'wait') / 1000))}`
   const { group, operationKey, priority, tags, metadata, signal } = options
@@ -171,17 +171,6 @@ function submission(job: JobDefinition | string, input: unknown, options: Submit
   const [runAt, deadlineAt] = [instant(options.runAt), instant(options.deadlineAt)]
   const json = { type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata }
   return { method: 'POST', path: '/v1/jobs', json, headers, signal }
-}
-
-/**
- * What the server would answer. Checked here because fetch refuses such a header as if the network were down, and that
- * would be repeated.
- */
-function keyInvalid(key: string): UntildoneApiError {
-  const detail = `"${key}" is not a usable idempotency key.`
-  const fix = 'Give 1 to 255 visible ASCII characters, for example a UUID.'
-  const problem = { code: 'idempotency-key-invalid', detail, fix }
-  return new UntildoneApiError(400, problem, { requestId: null, retryAfterMs: null, retryable: false })
 }
 
 function listQuery(options: ListOptions): Call['query'] {
@@ -203,14 +192,4 @@ function disposition(name: string): string {
 
 function instant(value: Date | string | undefined): string | undefined {
   return value instanceof Date ? value.toISOString() : value
-}
-
-/** A random UUID (version 4). crypto.randomUUID exists only in secure contexts; getRandomValues everywhere. */
-function newKey(): string {
-  if (typeof crypto.randomUUID === 'function') return crypto.randomUUID()
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
 }

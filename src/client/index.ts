@@ -14,3 +14,9 @@ export type { JobHandle } from './handle.js'
 export type * from './options.js'
 export type { Page, Paged } from './paged.js'
 export type { RetryOptions } from './retry.js'
+export type {
+  CreateScheduleOptions,
+  ScheduleActionOptions,
+  ScheduleCalls,
+  UpdateScheduleOptions,
+} from './schedules.js'

@@ -87,6 +87,8 @@ export interface ListOptions extends CallOptions {
   operationKey?: string
   parentId?: string
   tag?: string
+  /** Id of the schedule that made them. */
+  schedule?: string
   createdAfter?: Instant
   createdBefore?: Instant
   updatedAfter?: Instant

@@ -9,7 +9,7 @@ import { mayRepeat, pauseMs, type Repeat, type RetryOptions, retryAfterOf } from
 export type Query = Record<string, string | number | boolean | readonly string[] | null | undefined>
 
 export interface Call {
-  method?: 'GET' | 'POST' | 'DELETE'
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** After the base address, starting with `/`. */
   path: string
   query?: Query

@@ -149,6 +149,18 @@ export const PROBLEMS = {
     title: 'The first request with this key is still being stored.',
     fix: 'Send the same request again after Retry-After.',
   },
+  'schedule-exists': {
+    status: 409,
+    retryable: no,
+    title: 'There is a schedule with this id and another definition. Nothing was done.',
+    fix: 'Choose another id, or change the one that is there: PATCH /v1/schedules/{id}',
+  },
+  'schedule-declared': {
+    status: 409,
+    retryable: no,
+    title: 'This schedule is declared in code, so only the code changes it.',
+    fix: 'Change it in the code and start again. Pausing, resuming and running it now work from here.',
+  },
   'job-expired': {
     status: 410,
     retryable: no,
@@ -170,7 +182,7 @@ export const PROBLEMS = {
   'version-mismatch': {
     status: 412,
     retryable: no,
-    title: 'The job changed since you read it.',
+    title: 'It changed since you read it.',
     fix: 'Read it again, then repeat the action with the new version.',
   },
   'evidence-changed': {

@@ -4,6 +4,7 @@
  */
 import type { Actor, ErrorInfo, Origin, Person, Status } from './job.js'
 import type { Json } from './json.js'
+import type { MissedRule, OverlapRule } from './schedule.js'
 
 export interface WireProgress {
   stage: string | null
@@ -77,6 +78,8 @@ export interface WireJob {
   metadata: Record<string, string>
   parentId: string | null
   rootId: string | null
+  /** The schedule that made it and the instant it stands for; null for jobs that somebody submitted. */
+  schedule: { id: string; at: string } | null
   replayOf: string | null
   supersededBy: string | null
   compensates: string | null
@@ -250,6 +253,57 @@ export interface WireApiKey {
   revokedAt: string | null
   /** Only in the answer that creates or rotates it. */
   key?: string
+}
+
+export interface WireSchedule {
+  id: string
+  tenant: string
+  type: string
+  /** Not in lists. */
+  input?: Json
+  description: string | null
+  cron: string | null
+  everyMs: number | null
+  timeZone: string
+  startAt: string | null
+  endAt: string | null
+  jitterMs: number
+  missed: MissedRule
+  missedLimit: number
+  overlap: OverlapRule
+  priority: number
+  groupId: string | null
+  operationKey: string | null
+  tags: string[]
+  metadata: Record<string, string>
+  /** True while the code declares it: then only the code changes it. */
+  declared: boolean
+  paused: { by: 'person' | 'code'; actor: Actor; note: string | null; at: string } | null
+  /** One sentence for people. */
+  statusText: string
+  /** Null while it is paused, and when no instant is left. In the past: it is dealt with in a moment. */
+  nextAt: string | null
+  previousAt: string | null
+  lastJobId: string | null
+  /** Why an instant got no job; the latest one. */
+  lastProblem: { code: string; message: string; at: string; occurredAt: string } | null
+  firedCount: number
+  missedCount: number
+  skippedCount: number
+  problemCount: number
+  createdAt: string
+  createdBy: Actor
+  updatedAt: string
+  /** +1 for each change by a person or by code; send it as `ifVersion`. */
+  version: number
+  links: { self: string; upcoming: string; jobs: string }
+}
+
+/** One instant that a schedule will come to. */
+export interface WireUpcoming {
+  at: string
+  /** The same in words, in the zone of the schedule. */
+  text: string
 }
 
 export interface WireProblem {

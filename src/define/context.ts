@@ -199,6 +199,8 @@ export interface JobContext<Input, C extends Contract = Contract> {
   readonly permissions: readonly string[]
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
+  /** The schedule that made this job and the instant it stands for, which is not when it runs; null for submitted jobs. */
+  readonly schedule: { readonly id: string; readonly at: Date } | null
   /** Aborts on cancel, deadline, attempt timeout and a lost lease; hand it to fetch and friends. */
   readonly signal: AbortSignal
   /** True once the worker wants to stop: the next step will not start, and the attempt does not count. */

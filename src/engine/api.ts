@@ -19,6 +19,7 @@ import type {
 } from '../core/wire.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
+import type { ScheduleUses } from './schedule-api.js'
 
 export const SCOPES = [
   'jobs:submit',
@@ -85,6 +86,8 @@ export interface ListQuery {
   operationKey?: string
   parentId?: string
   tag?: string
+  /** Id of the schedule that made them. */
+  schedule?: string
   createdAfter?: number
   createdBefore?: number
   updatedAfter?: number
@@ -195,6 +198,8 @@ export interface Engine {
     meta: { contentType: string; name: string | null; maxBytes: number },
   ): Promise<WireFile>
   openFile(caller: Caller, id: string): Promise<{ meta: WireFile; file: OpenFile }>
+
+  readonly schedules: ScheduleUses
 
   createKey(caller: Caller, request: KeyRequest): Promise<WireApiKey>
   listKeys(caller: Caller): Promise<WireApiKey[]>

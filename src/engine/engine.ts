@@ -10,11 +10,13 @@ import { Actions } from './actions.js'
 import type { Engine } from './api.js'
 import { Cursors } from './cursor.js'
 import { Files } from './files.js'
+import { Firings } from './firing.js'
 import { Keys } from './keys.js'
 import { EngineParts } from './parts.js'
 import { Queries } from './queries.js'
 import type { Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
+import { Schedules } from './schedules.js'
 import { Submission } from './submit.js'
 import { Waiters } from './waiters.js'
 
@@ -37,6 +39,8 @@ export interface EngineInside {
   files: Files
   waiters: Waiters
   submission: Submission
+  schedules: Schedules
+  firings: Firings
   /** Waits for the end of a job submitted when waiters.ends was `mark`; no rights are asked. `json` is the result when it came with the commit. */
   end(id: string, mark: number): Promise<{ status: Status | 'gone'; json: string | null }>
 }
@@ -70,12 +74,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const actions = new Actions(parts)
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
+  const schedules = new Schedules(parts, submission)
 
   return {
     parts,
     files,
     waiters,
     submission,
+    schedules,
+    firings: new Firings(parts, submission),
     clock,
     store: store.info,
     submit: (caller, body, key) => submission.submit(caller, body, key),

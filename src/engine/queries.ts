@@ -126,6 +126,7 @@ export class Queries {
         'operationKey',
         'parentId',
         'tag',
+        'schedule',
         'createdAfter',
         'createdBefore',
         'updatedAfter',

@@ -163,7 +163,7 @@ export class Submission {
   }
 
   /** All checks, and the rows as they will be stored. */
-  private async prepare(caller: Caller, body: SubmitBody, keyed: NewJob['idempotency'], at: string): Promise<NewJob> {
+  async prepare(caller: Caller, body: SubmitBody, keyed: NewJob['idempotency'], at: string): Promise<NewJob> {
     const { entropy, store } = this.parts
     const type = this.typeOf(caller, body, at)
     const { settings } = type.handler

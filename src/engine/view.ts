@@ -65,6 +65,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     metadata: record.options.metadata ?? {},
     parentId: record.parentId,
     rootId: record.options.rootId ?? null,
+    schedule: record.options.schedule ? { id: record.options.schedule.id, at: iso(record.options.schedule.at) } : null,
     replayOf: record.replayOf,
     supersededBy: stored.supersededBy,
     compensates: record.options.compensates ?? null,

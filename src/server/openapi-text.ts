@@ -56,6 +56,7 @@ export const TAGS: { name: Tag; description: string }[] = [
   { name: 'Groups', description: 'Jobs that share a `groupId`, e.g. a session.' },
   { name: 'Execution', description: 'What happened inside, for operators: history, attempts, steps, logs.' },
   { name: 'Job types', description: 'What can be submitted.' },
+  { name: 'Schedules', description: 'Timetables that make jobs.' },
   { name: 'Access', description: 'API keys, and who you are.' },
   { name: 'Server', description: 'What this server is, whether it is well, and its documents.' },
 ]

@@ -54,6 +54,7 @@ export type Tag =
   | 'Groups'
   | 'Execution'
   | 'Job types'
+  | 'Schedules'
   | 'Access'
   | 'Server'
   | `Facade ${string}`
@@ -111,7 +112,7 @@ export type BodyDef<B> = {
 export type RouteScope = 'none' | 'any' | readonly [Scope, ...Scope[]]
 
 export interface Route<Q extends QueryDefs = any, B = any> {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** With `{name}` for parameters. */
   path: string
   /** operationId of the OpenAPI document: a verb and a noun. */

@@ -8,6 +8,7 @@ import type { Clock, Entropy } from '../core/clock.js'
 import type { AuditDraft, AuditEntry } from '../core/history.js'
 import type { Attempt, JobRecord, LiveJob, Origin, Outcome, Person, Status } from '../core/job.js'
 import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
+import type { Schedule, ScheduleProblem } from '../core/schedule.js'
 import type {
   CallbackRow,
   DecisionRow,
@@ -224,6 +225,8 @@ export interface JobFilter {
   operationKey?: string
   parentId?: string
   tag?: string
+  /** Id of the schedule that made them. */
+  schedule?: string
   /** Only jobs created by this actor id. */
   createdBy?: string
   createdAfter?: number
@@ -304,6 +307,53 @@ export interface ProcessRow {
   startTime: string
   bootId: string
 }
+
+/** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */
+export interface ScheduleChange {
+  tenant: string
+  id: string
+  /** Gets null when there is none; answers null to write nothing. */
+  decide(schedule: Schedule | null, now: number): ScheduleDecision | null
+}
+
+export interface ScheduleDecision {
+  /** The schedule as it is to be; null removes it. Its jobs stay. */
+  next: Schedule | null
+  /** Given: the files its input refers to, kept as long as it refers to them. */
+  files?: readonly string[]
+  audit: AuditDraft | null
+}
+
+export type ScheduleChanged =
+  | { outcome: 'written'; schedule: Schedule | null }
+  | { outcome: 'left' }
+  | { outcome: 'file-missing'; file: string }
+
+/** What becomes of the instants of a schedule that have come. */
+export interface Firing {
+  tenant: string
+  id: string
+  /** The schedule as it was read: when it has changed since, nothing is written. */
+  revision: number
+  /** One job per instant, in order; each with a key of its own, so that an instant has one job however often it is fired. */
+  jobs: readonly { at: number; job: NewJob }[]
+  /** A job is stored only when the job before it is done; else its instant counts as skipped. */
+  afterPrevious: boolean
+  /** Where the timetable goes on. */
+  nextAt: number | null
+  /** Instants that are not caught up. */
+  missed: number
+  /** Instants that get no job because of `problem`. */
+  problems: number
+  problem: ScheduleProblem | null
+  /** What is noted when a file of the input is no longer there. */
+  missingFile(file: string, at: number): ScheduleProblem
+}
+
+export type Fired =
+  | { outcome: 'stale' }
+  /** Per job, in order. `replayed`: its instant had one before. */
+  | { outcome: 'fired'; jobs: ('created' | 'replayed' | 'skipped' | 'refused')[] }
 
 export interface Store {
   readonly info: StoreInfo
@@ -409,6 +459,19 @@ export interface Store {
     /** True once any key was ever created, revoked or not. */
     any(): Promise<boolean>
     used(id: string, at: number): Promise<void>
+  }
+  readonly schedules: {
+    /** Read, decide, write: see ScheduleChange. Counters of firings under way are never lost. */
+    change(change: ScheduleChange): Promise<ScheduleChanged>
+    get(tenant: string, id: string): Promise<Schedule | null>
+    /** By id, after `after`; without inputs (`null`). */
+    list(tenant: string, after: string | null, limit: number): Promise<Schedule[]>
+    /** Schedules of these types that are not paused and have an instant up to `until`, or whose clock went back; soonest first. */
+    due(types: readonly string[], until: number, limit: number): Promise<Schedule[]>
+    /** The jobs and the new place in the timetable are stored together or not at all. */
+    fire(firing: Firing): Promise<Fired>
+    /** A job out of turn, with its audit entry, in one transaction; null when the schedule is gone. */
+    run(run: { tenant: string; id: string; at: number; job: NewJob; audit: AuditDraft }): Promise<Submitted | null>
   }
   audit(tenant: string, after: number, limit: number): Promise<AuditEntry[]>
   /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */

@@ -7,8 +7,8 @@ import type { Change, Store } from '../stores/store.js'
 
 /** Where a process dies: just before an operation is handed to the store, or after its commit and before the answer. */
 export interface DeathPoint {
-  /** Which operation of the store, e.g. `record`, `move`, `submit`. */
-  op: 'submit' | 'claim' | 'move' | 'record'
+  /** Which operation of the store, e.g. `record`, `move`, `submit`; `fire` is the one of schedules. */
+  op: 'submit' | 'claim' | 'move' | 'record' | 'fire'
   when: 'before' | 'after'
   /** The how manieth such operation from now. @default 1 */
   nth?: number
@@ -85,7 +85,7 @@ export class Mortal {
         if (name === 'now') return () => this.truth.now()
         if (name === 'onChange') return (listener: (changes: readonly Change[]) => void) => this.listen(listener)
         if (typeof value === 'function') return (...args: unknown[]) => this.call(target, name, args)
-        const group = name === 'workers' || name === 'files' || name === 'keys'
+        const group = name === 'workers' || name === 'files' || name === 'keys' || name === 'schedules'
         return group ? this.facade(value as Record<string, unknown>) : value
       },
     })

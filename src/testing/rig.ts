@@ -18,7 +18,7 @@ import { TestClock } from './clock.js'
 import { testEntropy } from './entropy.js'
 import { type DeathPoint, Mortal } from './mortal-store.js'
 
-export interface TestRigOptions extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env'> {
+export interface TestRigOptions extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules'> {
   /** First instant, in milliseconds since the epoch. @default 2026-11-22T09:00:00Z */
   start?: number
   /** Of ids, secrets and jitter. @default 1 */
@@ -235,6 +235,7 @@ const NEXT_DUE = `select min(at) as at from (
   union all select min(deadline_at) from live where deadline_at > ?1
   union all select min(escalate_at) from live where escalate_at > ?1
   union all select min(due_at) from waits where due_at > ?1
+  union all select min(next_at) from schedules where next_at > ?1
   union all select min(expires_at) from outcomes
   union all select min(expires_at) from files
 )`

@@ -44,6 +44,7 @@ class Context implements JobContext<any, any> {
   readonly permissions: readonly string[]
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
+  readonly schedule: JobContext<any>['schedule']
 
   constructor(
     attempt: Attempt,
@@ -63,6 +64,8 @@ class Context implements JobContext<any, any> {
     this.permissions = record.options.permissions ?? []
     this.tags = record.options.tags ?? []
     this.metadata = record.options.metadata ?? {}
+    const { schedule } = record.options
+    this.schedule = schedule ? { id: schedule.id, at: new Date(schedule.at) } : null
   }
 
   get signal() {

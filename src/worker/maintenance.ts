@@ -10,6 +10,7 @@ import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { killStrays } from '../process/index.js'
 import type { WorkerRow } from '../stores/store.js'
+import type { ScheduleClock } from './schedules.js'
 import { Waker } from './waker.js'
 
 const TICK_MS = 1000
@@ -25,6 +26,7 @@ export interface MaintenanceOptions {
   parts: EngineParts
   files: Files
   clock: Clock
+  schedules: ScheduleClock
   onError: (error: unknown) => void
   /** Whether this worker lives in this process and believes in its lease; a jump of the clock must not kill it. */
   holds: (worker: string) => boolean
@@ -80,9 +82,11 @@ export class Maintenance {
     arm()
   }
 
-  /** Deadlines and lateness. */
+  /** Schedules, deadlines and lateness. */
   async tick(): Promise<void> {
     const { store } = this.options.parts
+    // Not waited for: a long outage that is caught up must not hold up deadlines.
+    void this.options.schedules.look()
     await this.waker.tick()
     const overdue = await store.overdue(CHUNK)
     await Promise.all(overdue.map((job) => this.move(job.id, { type: 'deadlinePassed', actor: SYSTEM })))

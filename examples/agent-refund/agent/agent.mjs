@@ -46,14 +46,16 @@ async function askModel(order, ticket, env, signal) {
       ],
     }),
   })
-  if (!response.ok) throw Object.assign(new Error(`The model endpoint answers ${response.status}.`), { status: response.status })
+  if (!response.ok)
+    throw Object.assign(new Error(`The model endpoint answers ${response.status}.`), { status: response.status })
   const { model, choices } = await response.json()
   return checked(JSON.parse(choices[0].message.content), order, ticket, model ?? env.OPENAI_MODEL)
 }
 
 /** What a model says is believed only where it can be checked: quotes must stand in the ticket, the amount in the order. */
 function checked(answer, order, ticket, model) {
-  const bad = (why) => Object.assign(new Error(`The model's answer cannot be used: ${why}.`), { code: 'model-answer-invalid' })
+  const bad = (why) =>
+    Object.assign(new Error(`The model's answer cannot be used: ${why}.`), { code: 'model-answer-invalid' })
   if (!Number.isInteger(answer.amount) || answer.amount < 0) throw bad('its amount is not a number of cents')
   if (!Array.isArray(answer.evidence)) throw bad('it names no evidence')
   const evidence = answer.evidence.filter(({ quote }) => typeof quote === 'string' && ticket.text.includes(quote))

@@ -88,11 +88,14 @@ export class Shop {
     if (before) return before
     const order = this.order(orderId)
     if (!order) throw new Refused(404, 'no such order')
-    if (amount > order.refundable) throw new Refused(409, `only ${order.refundable} of order ${orderId} can be refunded`)
+    if (amount > order.refundable)
+      throw new Refused(409, `only ${order.refundable} of order ${orderId} can be refunded`)
     const receipt = `R-${this.db.prepare('select count(*) as n from refunds').get().n + 1}`
     this.db.exec('begin immediate')
     this.db.prepare('insert into refunds values (?, ?, ?, ?, ?, null)').run(receipt, orderId, amount, key, Date.now())
-    this.db.prepare('update orders set refundable = refundable - ?, version = version + 1 where id = ?').run(amount, orderId)
+    this.db
+      .prepare('update orders set refundable = refundable - ?, version = version + 1 where id = ?')
+      .run(amount, orderId)
     this.effect('refund', orderId, key)
     this.db.exec('commit')
     return { receipt, amount, voidedAt: null }
@@ -113,7 +116,9 @@ export class Shop {
   }
 
   effect(what, orderId, key) {
-    this.db.prepare('insert into effects (what, order_id, key, at) values (?, ?, ?, ?)').run(what, orderId, key, Date.now())
+    this.db
+      .prepare('insert into effects (what, order_id, key, at) values (?, ?, ?, ?)')
+      .run(what, orderId, key, Date.now())
   }
 
   /** Everything that anybody has done here, in order. */

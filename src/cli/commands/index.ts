@@ -9,6 +9,17 @@ import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
 import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
+import {
+  schedulesCreate,
+  schedulesDelete,
+  schedulesList,
+  schedulesNext,
+  schedulesPause,
+  schedulesResume,
+  schedulesRun,
+  schedulesShow,
+  schedulesUpdate,
+} from './schedules.js'
 import { serve } from './serve.js'
 import { submit } from './submit.js'
 import { typesList, typesShow } from './types.js'
@@ -31,6 +42,15 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsLogs,
   typesList,
   typesShow,
+  schedulesList,
+  schedulesShow,
+  schedulesCreate,
+  schedulesUpdate,
+  schedulesPause,
+  schedulesResume,
+  schedulesRun,
+  schedulesDelete,
+  schedulesNext,
   filesUpload,
   filesGet,
   keysCreate,

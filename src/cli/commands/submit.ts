@@ -13,7 +13,8 @@ import { followJob } from '../follow-job.js'
 import { inputFromPairs } from '../pairs.js'
 import { clean, paint, type Style, widthOf } from '../text.js'
 
-const collect = (value: string, before: string[] = []) => [...before, value]
+/** Of an option that may be given several times. */
+export const collect = (value: string, before: string[] = []) => [...before, value]
 
 export const submit: CommandSpec = {
   usage: 'submit <type> [pairs...]',
@@ -104,7 +105,7 @@ async function send(context: Context, type: string, input: Json, options: Record
   })
 }
 
-function metadataOf(pairs: string[]): Record<string, string> {
+export function metadataOf(pairs: string[]): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=')
@@ -114,7 +115,12 @@ function metadataOf(pairs: string[]): Record<string, string> {
   )
 }
 
-async function inputOf(context: Context, type: string, pairs: string[], options: Record<string, any>): Promise<Json> {
+export async function inputOf(
+  context: Context,
+  type: string,
+  pairs: string[],
+  options: Record<string, any>,
+): Promise<Json> {
   if (options.input !== undefined && options.file !== undefined) {
     throw new CliError('usage', '--input and --file cannot be used together.', {
       fix: 'Give one of them; name=value pairs may be added.',

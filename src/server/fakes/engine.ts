@@ -39,6 +39,8 @@ export class FakeEngine implements Engine {
   }
   readonly jobs = new Map<string, Kept>()
   readonly #keyring = new Keyring()
+  /** Tests of schedules use the real engine. */
+  readonly schedules = null as unknown as Engine['schedules']
   /** By bearer key. */
   readonly callers = this.#keyring.callers
   /** Calls by name, for tests that assert what was not done. */

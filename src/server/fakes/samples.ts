@@ -22,6 +22,7 @@ export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJo
     metadata: {},
     parentId: null,
     rootId: null,
+    schedule: null,
     replayOf: null,
     supersededBy: null,
     compensates: null,

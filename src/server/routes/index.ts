@@ -11,6 +11,7 @@ import { jobTypeRoutes } from './job-types.js'
 import { jobRoutes } from './jobs.js'
 import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
+import { scheduleRoutes } from './schedules.js'
 import { submitRoutes } from './submit.js'
 
 export const routes: readonly Route[] = [
@@ -22,6 +23,7 @@ export const routes: readonly Route[] = [
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,
+  ...scheduleRoutes,
   ...accessRoutes,
   ...rootRoutes,
   ...healthRoutes,

@@ -16,6 +16,7 @@ export const listQuery = {
   operationKey: text('Only this business operation.'),
   parentId: text('Only children of this job.'),
   tag: text('Only jobs with this tag.', 64),
+  schedule: text('Only jobs that this schedule made.', 100),
   createdAfter: instant('Created after this instant.'),
   createdBefore: instant('Created before this instant.'),
   updatedAfter: instant('Changed after this instant.'),

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import * as job from './job.js'
 import * as others from './others.js'
 import * as requests from './requests.js'
+import * as schedules from './schedules.js'
 
 export const components = {
   Job: job.Job,
@@ -40,6 +41,14 @@ export const components = {
   RetryRequest: requests.RetryRequest,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
+  Schedule: schedules.Schedule,
+  SchedulePage: schedules.SchedulePage,
+  Upcoming: schedules.Upcoming,
+  UpcomingList: schedules.UpcomingList,
+  ScheduleValidation: schedules.ScheduleValidation,
+  CreateScheduleRequest: schedules.CreateScheduleRequest,
+  UpdateScheduleRequest: schedules.UpdateScheduleRequest,
+  ScheduleActionRequest: schedules.ScheduleActionRequest,
 } satisfies Record<string, z.ZodType>
 
 export type ComponentName = keyof typeof components

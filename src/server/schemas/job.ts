@@ -153,6 +153,10 @@ export const Job = z
     metadata: z.record(z.string(), z.string()),
     parentId: uuid.nullable(),
     rootId: uuid.nullable(),
+    schedule: z
+      .object({ id: z.string(), at: instant.describe('The instant the job stands for.') })
+      .nullable()
+      .describe('The schedule that made it; null for jobs that somebody submitted.'),
     replayOf: uuid.nullable(),
     supersededBy: uuid.nullable(),
     compensates: uuid.nullable(),

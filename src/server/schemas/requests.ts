@@ -6,9 +6,9 @@ import { z } from 'zod'
 import { type KeyRequest, SCOPES } from '../../engine/api.js'
 import { anyJson, Job } from './job.js'
 
-const optionalInstant = z.string().meta({ format: 'date-time' }).nullable().optional()
+export const optionalInstant = z.string().meta({ format: 'date-time' }).nullable().optional()
 
-const submitMembers = {
+export const submitMembers = {
   type: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,128}$/)
@@ -75,8 +75,8 @@ export const Validation = z.object({
   estimates: z.object({ p50Ms: z.number().nullable(), p95Ms: z.number().nullable() }),
 })
 
-const reason = z.string().max(2048).nullable().optional().describe('Kept in the history.')
-const ifVersion = z.int().min(0).optional().describe('Act only if the job still has this `version`; else 412.')
+export const reason = z.string().max(2048).nullable().optional().describe('Kept in the history.')
+export const ifVersion = z.int().min(0).optional().describe('Act only if the job still has this `version`; else 412.')
 
 export const CancelRequest = z.strictObject({
   reason,

@@ -166,6 +166,10 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
     where.push(
       `exists (select 1 from tags t where t.tenant = j.tenant and t.tag = ${bind(filter.tag)} and t.job_id = j.id)`,
     )
+  if (filter.schedule !== undefined)
+    where.push(
+      `j.id in (select f.job_id from firings f where f.tenant = ${bind(filter.tenant)} and f.schedule_id = ${bind(filter.schedule)})`,
+    )
   if (filter.createdBy !== undefined) {
     const prefix = actorPrefix(filter.createdBy)
     where.push(`j.created_by >= ${bind(`${prefix}:`)} and j.created_by < ${bind(`${prefix};`)}`)

@@ -45,6 +45,7 @@ import {
   stepsPlan,
 } from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
+import { schedulesOf } from './schedules.js'
 import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 
@@ -54,6 +55,8 @@ export interface SqlStoreOptions {
   /** How long a file is kept that no job refers to. @default 24 h */
   fileGraceMs?: number
 }
+
+const FILE_GRACE_MS = 86_400_000
 
 export class SqlStore implements Store {
   private batch = new Batch()
@@ -69,7 +72,16 @@ export class SqlStore implements Store {
     private readonly driver: Driver,
     private readonly entropy: Entropy,
     private readonly options: SqlStoreOptions = {},
-  ) {}
+  ) {
+    this.schedules = schedulesOf({
+      read: (plan) => this.read(plan),
+      write: (plan) => this.write(plan),
+      now: () => this.now(),
+      dialect: driver.dialect,
+      sha256: entropy.sha256,
+      fileGraceMs: options.fileGraceMs ?? FILE_GRACE_MS,
+    })
+  }
 
   now(): number {
     return this.driver.now()
@@ -411,6 +423,8 @@ export class SqlStore implements Store {
       this.write(() => run('update api_keys set last_used_at = ?2 where id = ?1', [[id, at]])).then(() => undefined),
   }
 
+  readonly schedules: Store['schedules']
+
   audit(tenant: string, after: number, limit: number) {
     return this.read(function* () {
       const rows = yield* all(
@@ -435,7 +449,7 @@ export class SqlStore implements Store {
   }
 
   async expire(limit: number): Promise<number> {
-    const { tombstonesMs = 365 * 86_400_000, fileGraceMs = 86_400_000 } = this.options
+    const { tombstonesMs = 365 * 86_400_000, fileGraceMs = FILE_GRACE_MS } = this.options
     const removed = await this.write((now) => expirePlan(now, limit, tombstonesMs, fileGraceMs, this.driver.dialect))
     this.untidy ||= removed > 0
     // Once per sweep, after its last chunk.

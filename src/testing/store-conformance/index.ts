@@ -16,6 +16,7 @@ import { listTests } from './lists.js'
 import { moveTests } from './move.js'
 import { raceTests } from './races.js'
 import { recordTests } from './record.js'
+import { scheduleTests } from './schedules.js'
 import { submitTests } from './submit.js'
 import { workerTests } from './workers.js'
 
@@ -40,6 +41,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   lists: listTests,
   files: fileTests,
   keys: keyTests,
+  schedules: scheduleTests,
   workers: workerTests,
   expire: expireTests,
   commit: commitTests,

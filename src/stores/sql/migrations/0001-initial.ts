@@ -170,6 +170,19 @@ create table api_keys (
   created_at bigint not null, expires_at bigint, revoked_at bigint, last_used_at bigint
 ) {{suffix}};
 
+create table schedules (
+  tenant text not null, id text not null, type text not null, definition text not null, input text not null, declared integer not null, paused text,
+  next_at bigint, decided_at bigint not null, previous_at bigint, last_job_id text, last_problem text,
+  fired_count bigint not null, missed_count bigint not null, skipped_count bigint not null, problem_count bigint not null,
+  created_by text not null, created_at bigint not null, updated_at bigint not null, version bigint not null, revision bigint not null,
+  primary key (tenant, id)
+) {{suffix}};
+create index schedules_due on schedules (next_at) where paused is null;
+create index schedules_decided on schedules (decided_at) where paused is null;
+
+create table firings (job_id text primary key, tenant text not null, schedule_id text not null, at bigint not null) {{suffix}};
+create index firings_schedule on firings (tenant, schedule_id, job_id);
+
 create table audit (
   tenant text not null, seq bigint not null, at bigint not null, actor text not null, action text not null, target text not null,
   reason text, details text, prev_hash text not null, hash text not null, job_id text, job_seq bigint, primary key (tenant, seq)
