@@ -14,6 +14,7 @@ const progress = {
   completed: 34,
   total: 120,
   unit: 'page',
+  iterations: null,
   percent: 28,
   stages: [
     { name: 'fetch', label: 'Fetch input', state: 'done' },
@@ -67,6 +68,14 @@ describe('the frame of a job', () => {
     const text = frame(view({ progress: { ...progress, total: null, percent: null } }), 80).join('\n')
     expect(text).toContain('34 pages')
     expect(text).not.toMatch(/[█░%]/)
+  })
+
+  it.each([
+    [{ iterations: { completed: 1, total: 3 } }, '34/120 pages  1/3 rounds'],
+    [{ iterations: { completed: 1, total: null } }, '34/120 pages  1 round'],
+    [{ completed: null, total: null, iterations: { completed: 1, total: 3 } }, '◐ 2 Run OCR       1/3 rounds'],
+  ])('shows rounds: %o', (more, text) => {
+    expect(frame(view({ progress: { ...progress, ...more } }), 80).join('\n')).toContain(text)
   })
 
   it('is one line below 60 columns, with what moves first', () => {

@@ -126,9 +126,13 @@ function current(job: WireJob): string {
 }
 
 function amount(job: WireJob): string {
-  const { completed, total, unit } = job.progress ?? {}
-  if (typeof completed !== 'number') return ''
-  const units = unit ? ` ${clean(unit)}${(total ?? completed) === 1 ? '' : 's'}` : ''
+  const { completed, total, unit, iterations } = job.progress ?? {}
+  const rounds = iterations ? counted(iterations.completed, iterations.total, 'round') : ''
+  return typeof completed === 'number' ? counted(completed, total, clean(unit ?? '')) + rounds : rounds
+}
+
+function counted(completed: number, total: number | null | undefined, unit: string): string {
+  const units = unit === '' ? '' : ` ${unit}${(total ?? completed) === 1 ? '' : 's'}`
   return total == null ? `  ${completed}${units}` : `  ${completed}/${total}${units}`
 }
 

@@ -12,7 +12,9 @@ export interface WireProgress {
   completed: number | null
   total: number | null
   unit: string | null
-  /** 0–100, or null when no total is known; never invented. */
+  /** Rounds over the same things, for work that repeats itself; null when the job does not count them. */
+  iterations: { completed: number; total: number | null } | null
+  /** 0–100 from `completed` and `total`, else from `iterations`; null when no total is known; never invented. */
   percent: number | null
   stages: { name: string; label: string; state: 'pending' | 'active' | 'done' | 'skipped' }[]
   updatedAt: string

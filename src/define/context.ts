@@ -59,6 +59,8 @@ export interface ProgressUpdate {
   total?: number
   /** Singular noun, e.g. `page`. */
   unit?: string
+  /** Rounds over the same things, for work that repeats itself. A later round may count `completed` from the start. */
+  iterations?: { completed: number; total?: number }
 }
 
 /** A stored file, opened for reading. */

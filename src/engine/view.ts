@@ -149,7 +149,7 @@ function progressOf({ progress, live, outcome }: StoredJob, status: Status, type
               ? ('skipped' as const)
               : ('pending' as const),
   }))
-  const { completed = null, total = null } = progress ?? {}
+  const { completed = null, total = null, iterations = null } = progress ?? {}
   return {
     stage: progress?.stage ?? null,
     stageLabel: type.stages[current]?.label ?? progress?.stage ?? null,
@@ -157,11 +157,15 @@ function progressOf({ progress, live, outcome }: StoredJob, status: Status, type
     completed,
     total,
     unit: progress?.unit ?? null,
-    percent:
-      total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null,
+    iterations,
+    percent: percentOf(completed, total) ?? percentOf(iterations?.completed ?? null, iterations?.total ?? null),
     stages,
     updatedAt: iso(progress?.updatedAt ?? live?.changedAt ?? outcome?.finishedAt ?? 0),
   }
+}
+
+function percentOf(completed: number | null, total: number | null): number | null {
+  return total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null
 }
 
 /** One sentence for people: what is happening, and what is needed of them. */

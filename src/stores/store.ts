@@ -60,6 +60,7 @@ export interface ProgressRow {
   completed: number | null
   total: number | null
   unit: string | null
+  iterations: { completed: number; total: number | null } | null
   updatedAt: number
 }
 

@@ -105,11 +105,32 @@ describe('progress', () => {
     [{ completed: 7, total: 5 }, 100],
     [{ completed: 2, total: 3 }, 66],
     [{ completed: Number.NaN, total: Number.POSITIVE_INFINITY }, null],
+    [{ iterations: { completed: 1, total: 4 } }, 25],
+    [{ iterations: { completed: 1 } }, null],
+    [{ completed: 1, total: 2, iterations: { completed: 1, total: 4 } }, 50],
+    [{ completed: 1, iterations: { completed: 1, total: 4 } }, 25],
   ])('%o shows %s percent, never an invented one', async (update, percent) => {
     const { rig, id, job } = await puppet()
     job.progress('pages', update)
     await rig.advance('1s')
     expect((await rig.get(id)).progress!.percent).toBe(percent)
+  })
+
+  it.each([
+    [
+      { completed: 2, total: 3 },
+      { completed: 2, total: 3 },
+    ],
+    [{ completed: 2 }, { completed: 2, total: null }],
+    [{ completed: Number.NaN, total: 3 }, null],
+    [null as never, null],
+    [7 as never, null],
+    [undefined, null],
+  ])('rounds %o are shown as %o', async (iterations, shown) => {
+    const { rig, id, job } = await puppet()
+    job.progress('pages', { iterations })
+    await rig.advance('1s')
+    expect((await rig.get(id)).progress!.iterations).toEqual(shown)
   })
 
   it('survives what JavaScript may hand over', async () => {

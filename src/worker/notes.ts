@@ -28,7 +28,7 @@ export class Notes {
     private readonly write: (record: Omit<AttemptRecord, 'jobId' | 'epoch'>) => Promise<unknown>,
   ) {}
 
-  setProgress(stage: string | null, { message, completed, total, unit }: ProgressUpdate): void {
+  setProgress(stage: string | null, { message, completed, total, unit, iterations }: ProgressUpdate): void {
     const name = optional(stage, NAME_MAX)
     this.progress = {
       stage: name,
@@ -36,6 +36,7 @@ export class Notes {
       completed: number(completed),
       total: number(total),
       unit: optional(unit, NAME_MAX),
+      iterations: rounds(iterations),
       updatedAt: this.clock.now(),
     }
     // A new stage is news, and rare; counting within one is told at most once a second.
@@ -117,4 +118,9 @@ function optional(value: string | null | undefined, max: number): string | null 
 
 function number(value: number | undefined): number | null {
   return value === undefined || !Number.isFinite(value) ? null : value
+}
+
+function rounds(given: ProgressUpdate['iterations']): ProgressRow['iterations'] {
+  const completed = number(given?.completed)
+  return completed === null ? null : { completed, total: number(given?.total) }
 }

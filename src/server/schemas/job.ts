@@ -34,7 +34,16 @@ export const JobProgress = z
     completed: z.int().nullable(),
     total: z.int().nullable(),
     unit: z.string().nullable(),
-    percent: z.number().min(0).max(100).nullable().describe('Null when no total is known; never invented.'),
+    iterations: z
+      .object({ completed: z.int(), total: z.int().nullable() })
+      .nullable()
+      .describe('Rounds over the same things; null when the job does not count them.'),
+    percent: z
+      .number()
+      .min(0)
+      .max(100)
+      .nullable()
+      .describe('From `completed` and `total`, else from `iterations`. Null when no total is known; never invented.'),
     stages: z.array(
       z.object({ name: z.string(), label: z.string(), state: z.enum(['pending', 'active', 'done', 'skipped']) }),
     ),

@@ -7,7 +7,7 @@ import { chain } from '../../core/history.js'
 import { LEVELS, type LiveJob, partsOf } from '../../core/job.js'
 import { plainText, utf8Length } from '../../core/json.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
-import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved } from '../store.js'
+import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved, ProgressRow } from '../store.js'
 import { all, type Dialect, each, one, type Plan, type Row, run, unpack, type Value } from './plan.js'
 import {
   actorOf,
@@ -329,8 +329,16 @@ export function* recordPlan(
   return held
 }
 
-/** Progress within a stage never falls: a new attempt keeps the highest value until it has passed it. */
-const FELL = `(coalesce(progress.stage, '') = coalesce(excluded.stage, '') and excluded.completed is not null and progress.completed is not null and excluded.completed < progress.completed)`
+/**
+ * Progress within a stage never falls: a new attempt keeps the highest value until it has passed it. Rounds weigh more
+ * than what is done of one, so that the next round may count from the start.
+ */
+const FELL = `(coalesce(progress.stage, '') = coalesce(excluded.stage, '') and (
+  coalesce(excluded.iterations_completed < progress.iterations_completed, false)
+  or (not coalesce(excluded.iterations_completed > progress.iterations_completed, false) and coalesce(excluded.completed < progress.completed, false))))`
+const KEPT_IF_IT_FELL = ['message', 'completed', 'total', 'iterations_completed', 'iterations_total']
+  .map((column) => `${column} = case when ${FELL} then progress.${column} else excluded.${column} end`)
+  .join(', ')
 
 function* writeRecords(records: readonly AttemptRecord[]): Plan<void> {
   const steps: Value[][] = []
@@ -358,13 +366,10 @@ function* writeRecords(records: readonly AttemptRecord[]): Plan<void> {
   )
   yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
   yield* run(
-    `insert into progress (job_id, stage, message, completed, total, unit, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-     on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at,
-       message = case when ${FELL} then progress.message else excluded.message end, completed = case when ${FELL} then progress.completed else excluded.completed end,
-       total = case when ${FELL} then progress.total else excluded.total end`,
-    records.flatMap(({ jobId, progress: p }) =>
-      p ? [[jobId, p.stage, p.message, p.completed, p.total, p.unit, p.updatedAt]] : [],
-    ),
+    `insert into progress (job_id, stage, message, completed, total, unit, iterations_completed, iterations_total, updated_at)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+     on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at, ${KEPT_IF_IT_FELL}`,
+    records.flatMap(({ jobId, progress: p }) => (p ? [progressRow(jobId, p)] : [])),
   )
   yield* run(
     'insert into warnings (job_id, code, step, message, at) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
@@ -374,4 +379,9 @@ function* writeRecords(records: readonly AttemptRecord[]): Plan<void> {
     'insert into logs (job_id, at, attempt, level, message, data) values (?1, ?2, ?3, ?4, ?5, ?6)',
     records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
   )
+}
+
+function progressRow(jobId: string, p: ProgressRow): Value[] {
+  const { completed: rounds = null, total: ofRounds = null } = p.iterations ?? {}
+  return [jobId, p.stage, p.message, p.completed, p.total, p.unit, rounds, ofRounds, p.updatedAt]
 }

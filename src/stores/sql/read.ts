@@ -7,6 +7,7 @@ import type {
   GroupSummary,
   JobFilter,
   LogRow,
+  ProgressRow,
   StepRow,
   StoredHistory,
   StoredJob,
@@ -31,7 +32,8 @@ import {
 
 const FROM =
   'from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id left join progress p on p.job_id = j.id'
-const PROGRESS = 'p.stage, p.message, p.completed, p.total, p.unit, p.updated_at'
+const PROGRESS =
+  'p.stage, p.message, p.completed, p.total, p.unit, p.updated_at, p.iterations_completed, p.iterations_total'
 /** What hangs on a job in other tables: the replay that replaced it, and whether there are warnings. Indexed probes. */
 const NOTES =
   '(select max(r.id) from jobs r where r.replay_of = j.id), (select count(*) from warnings w where w.job_id = j.id)'
@@ -81,12 +83,17 @@ function* storedOf(t: Tuple, input: string, result: string | null): Plan<StoredJ
     record: jobOf(t, input),
     live: t[AT.live] === null ? null : liveOf(t, AT.live),
     outcome: t[AT.outcome] === null ? null : outcomeOf(t, AT.outcome, result),
-    progress:
-      t[p + 5] === null
-        ? null
-        : { stage: t[p], message: t[p + 1], completed: t[p + 2], total: t[p + 3], unit: t[p + 4], updatedAt: t[p + 5] },
-    supersededBy: t[p + 6],
-    warnings: t[p + 7] > 0 ? yield* warningsOf(t[0]) : [],
+    progress: t[p + 5] === null ? null : progressOf(t, p),
+    supersededBy: t[p + 8],
+    warnings: t[p + 9] > 0 ? yield* warningsOf(t[0]) : [],
+  }
+}
+
+function progressOf(t: Tuple, p: number): ProgressRow {
+  const iterations = t[p + 6] === null ? null : { completed: t[p + 6], total: t[p + 7] }
+  return {
+    ...{ stage: t[p], message: t[p + 1], completed: t[p + 2], total: t[p + 3], unit: t[p + 4], updatedAt: t[p + 5] },
+    iterations,
   }
 }
 

@@ -84,7 +84,7 @@ export function commitTests({ test }: Suite): void {
     await bench.store.record({
       jobId: id,
       epoch: 9,
-      progress: { stage: null, message: null, completed: 1, total: null, unit: null, updatedAt: 1 },
+      progress: { stage: null, message: null, completed: 1, total: null, unit: null, iterations: null, updatedAt: 1 },
     })
     expect(bench.told).toEqual([])
   })

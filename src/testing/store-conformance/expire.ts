@@ -37,7 +37,7 @@ export function expireTests({ test }: Suite): void {
           info: null,
         },
       ],
-      progress: { stage: 'a', message: null, completed: null, total: null, unit: null, updatedAt: 1 },
+      progress: { stage: 'a', message: null, completed: null, total: null, unit: null, iterations: null, updatedAt: 1 },
       warnings: [{ code: 'w', message: 'm', step: null, at: 1 }],
     })
     await bench.settle(claimed, errored('permanent'), { expiresAt: (at) => at + 5 })

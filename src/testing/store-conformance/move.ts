@@ -130,7 +130,7 @@ export function moveTests({ test }: Suite): void {
 
   test('progress since the claim does not keep the known row from being used, nor its revision from rising', async (bench) => {
     const claimed = await bench.started()
-    const progress = { stage: null, message: 'x', completed: 1, total: 2, unit: null, updatedAt: 1 }
+    const progress = { stage: null, message: 'x', completed: 1, total: 2, unit: null, iterations: null, updatedAt: 1 }
     for (let i = 0; i < 3; i++) await bench.store.record({ jobId: claimed.live.id, epoch: 1, progress })
     const before = (await bench.stored(claimed.live.id)).live!
     expect(before).toMatchObject({ version: 2, revision: claimed.live.revision + 3 })
@@ -219,7 +219,7 @@ export function moveTests({ test }: Suite): void {
     const record = (jobId: string, epoch: number) => ({
       ...{ jobId, epoch, warnings: [{ code: 'note', message: 'm', step: null, at: 5 }] },
       logs: [{ at: 5, attempt: 1, level: 'info', message: 'l', data: '{"a":1}' }],
-      progress: { stage: 's', message: null, completed: 1, total: 1, unit: 'page', updatedAt: 5 },
+      progress: { stage: 's', message: null, completed: 1, total: 1, unit: 'page', iterations: null, updatedAt: 5 },
     })
     const good = await bench.started()
     await bench.succeed(good, {}, { record: record(good.live.id, 1) })

@@ -1,6 +1,6 @@
 /** Record: what a running attempt writes besides its end; fenced by the epoch, in every state. */
 import { expect } from 'vitest'
-import type { StepRow } from '../../stores/store.js'
+import type { ProgressRow, StepRow } from '../../stores/store.js'
 import { cancel, errored, lost } from './bench.js'
 import type { Suite } from './index.js'
 
@@ -8,7 +8,10 @@ const step = (key: string, more: Partial<StepRow> = {}): StepRow => ({
   ...{ key, kind: 'step', attempt: 1, startedAt: 10, endedAt: 20, result: '{"a":1}', info: null },
   ...more,
 })
-const progress = { stage: 'pages', message: 'Page 3', completed: 3, total: 9.5, unit: 'page', updatedAt: 77 }
+const progress: ProgressRow = {
+  ...{ stage: 'pages', message: 'Page 3', completed: 3, total: 9.5, unit: 'page', updatedAt: 77 },
+  iterations: { completed: 1, total: 4.5 },
+}
 
 export function recordTests({ test }: Suite): void {
   test('steps come back as they were recorded, in order', async (bench) => {
@@ -115,6 +118,32 @@ export function recordTests({ test }: Suite): void {
     expect(await say(null, 3)).toBe('null 3 (null 3)')
     expect(await say(null, 1)).toBe('null 3 (null 3)')
     expect(await say(null, null)).toBe('null null (null null)')
+  })
+
+  test('rounds come back, with and without a total, and not at all', async (bench) => {
+    const { live } = await bench.started()
+    for (const iterations of [{ completed: 2, total: 3 }, { completed: 2, total: null }, null]) {
+      await bench.store.record({ jobId: live.id, epoch: 1, progress: { ...progress, iterations } })
+      expect((await bench.stored(live.id)).progress).toEqual({ ...progress, iterations })
+    }
+  })
+
+  test('rounds never fall within a stage, and the next round may count from the start', async (bench) => {
+    const { live } = await bench.started()
+    const say = async (round: number | null, completed: number | null, stage = 'read') => {
+      const iterations = round === null ? null : { completed: round, total: 9 }
+      await bench.store.record({ jobId: live.id, epoch: 1, progress: { ...progress, stage, completed, iterations } })
+      const found = (await bench.stored(live.id)).progress!
+      return `${found.iterations?.completed ?? null}/${found.completed}`
+    }
+    expect(await say(1, 5)).toBe('1/5')
+    expect(await say(1, 4)).toBe('1/5')
+    expect(await say(0, 9)).toBe('1/5')
+    expect(await say(2, 0)).toBe('2/0')
+    expect(await say(1, 7)).toBe('2/0')
+    expect(await say(2, null)).toBe('2/null')
+    expect(await say(null, 3)).toBe('null/3')
+    expect(await say(1, 1, 'write')).toBe('1/1')
   })
 
   test('steps and logs are no news to readers: the revision stays', async (bench) => {

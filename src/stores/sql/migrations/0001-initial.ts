@@ -55,7 +55,8 @@ create table steps (
 ) {{suffix}};
 
 create table progress (
-  job_id text primary key, stage text, message text, completed double precision, total double precision, unit text, updated_at bigint not null
+  job_id text primary key, stage text, message text, completed double precision, total double precision, unit text,
+  iterations_completed double precision, iterations_total double precision, updated_at bigint not null
 ) {{suffix}};
 
 create table warnings (
