@@ -1,7 +1,6 @@
 // Compiles a connector in memory, as strictly as TypeScript can, and says what is wrong with it. A child program: the
 // compiler would keep the worker's event loop for seconds. Files on stdin, the findings in the envelope.
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import ts from 'typescript'
 import { writeEnvelope } from 'untildone/process'
 
@@ -34,7 +33,7 @@ const disk = ts.createCompilerHost(options)
 const host = {
   ...disk,
   fileExists: (path) => sources.has(path) || (isLibrary(path) && disk.fileExists(path)),
-  readFile: (path) => (path === join(ROOT, 'package.json') ? '{"type":"module"}' : (sources.get(path) ?? disk.readFile(path))),
+  readFile: (path) => sources.get(path) ?? (isLibrary(path) ? disk.readFile(path) : undefined),
   getSourceFile: (path, language) => {
     const text = sources.get(path) ?? (isLibrary(path) ? disk.readFile(path) : undefined)
     return text === undefined ? undefined : ts.createSourceFile(path, text, language)
@@ -43,7 +42,8 @@ const host = {
   getCurrentDirectory: () => ROOT,
 }
 
-const program = ts.createProgram([...sources.keys()], options, host)
+const names = [...sources.keys()].filter((path) => path.endsWith('.ts'))
+const program = ts.createProgram(names, options, host)
 const findings = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText, code }) => {
   const place = file && start !== undefined ? file.getLineAndCharacterOfPosition(start) : null
   const where = file && place ? `${file.fileName.slice(ROOT.length + 1)}:${place.line + 1}: ` : ''

@@ -45,7 +45,7 @@ const SCHEMA = `
 const MANY = new Set(['documentation'])
 
 export class Sessions {
-  private readonly database: DatabaseSync
+  private readonly database: InstanceType<typeof DatabaseSync>
 
   constructor(path: string) {
     mkdirSync(dirname(path), { recursive: true })

@@ -86,7 +86,9 @@ export class RecordApi {
     if (trouble) return { status: trouble, body: { error: `trouble ${trouble}` } }
     try {
       this.authenticate(request)
-      return id === undefined ? this.whole(collection, request) : this.single(collection, decodeURIComponent(id), request)
+      return id === undefined
+        ? this.whole(collection, request)
+        : this.single(collection, decodeURIComponent(id), request)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       return { status: error.status, body: { error: error.message } }
@@ -134,7 +136,8 @@ export class RecordApi {
     const body = put({}, answer.items, records.slice(from, from + size)) as object
     if (answer.total) put(body, answer.total, records.length)
     if (answer.pages) put(body, answer.pages, Math.ceil(records.length / size))
-    if (answer.next) put(body, answer.next, !more ? null : paging.kind === 'nextUrl' ? next.href : toCursor(from + size))
+    if (answer.next)
+      put(body, answer.next, !more ? null : paging.kind === 'nextUrl' ? next.href : toCursor(from + size))
     const headers = paging.kind === 'link' && more ? { link: `<${next.href}>; rel="next"` } : undefined
     return { status: 200, headers, body: answer.items.length === 0 ? records.slice(from, from + size) : body }
   }
@@ -151,7 +154,8 @@ export class RecordApi {
       if (!field) throw new Refusal(422, `${name} is not known`)
       if (field.readonly) throw new Refusal(422, `${name} is read only`)
       const type = Array.isArray(value) ? 'array' : Number.isInteger(value) ? 'integer' : typeof value
-      if (type !== field.type && !(type === 'integer' && field.type === 'number')) throw new Refusal(422, `${name} must be ${field.type}`)
+      if (type !== field.type && !(type === 'integer' && field.type === 'number'))
+        throw new Refusal(422, `${name} must be ${field.type}`)
       if (field.values && !field.values.includes(String(value))) throw new Refusal(422, `${name} cannot be ${value}`)
     }
     return sent

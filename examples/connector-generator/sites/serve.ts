@@ -1,4 +1,4 @@
-// Serves a site: its pages, and the API that they describe, on a port of its own. `{{origin}}` in a page is the address.
+// Serves a site: its pages, and the API that they describe, on a port of its own. `%ORIGIN%` in a page is the address.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type ApiShape, RecordApi } from './record-api.js'
@@ -37,14 +37,19 @@ export async function serveSite(site: Site): Promise<RunningSite> {
     const { method = 'GET', headers } = request
     const answer = api.answer({ method, url, headers: headers as Record<string, string>, body: await textOf(request) })
     if (answer) {
-      send(response, answer.status, { 'content-type': 'application/json', ...answer.headers }, JSON.stringify(answer.body))
+      send(
+        response,
+        answer.status,
+        { 'content-type': 'application/json', ...answer.headers },
+        JSON.stringify(answer.body),
+      )
       return
     }
     visits.push(url.pathname)
     const page = site.pages[url.pathname]
     const status = trouble.get(url.pathname)?.shift() ?? (page ? 200 : 404)
     if (!page || status !== 200) send(response, status, { 'content-type': 'text/plain' }, `${status}`)
-    else send(response, 200, { 'content-type': page.type }, page.body.replaceAll('{{origin}}', origin))
+    else send(response, 200, { 'content-type': page.type }, page.body.replaceAll('%ORIGIN%', origin))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`

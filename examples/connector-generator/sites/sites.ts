@@ -136,7 +136,10 @@ function pagesOf(folder: string): Record<string, SitePage> {
       const file = join(entry.parentPath, entry.name)
       const path = file.slice(root.length).replace(/(index)?\.html$/, '')
       const extension = entry.name.split('.').at(-1) ?? ''
-      return [path === '/' ? '/' : path.replace(/\/$/, ''), { type: TYPES[extension] ?? 'text/plain', body: readFileSync(file, 'utf8') }]
+      return [
+        path === '/' ? '/' : path.replace(/\/$/, ''),
+        { type: TYPES[extension] ?? 'text/plain', body: readFileSync(file, 'utf8') },
+      ]
     }),
   )
 }

@@ -28,7 +28,9 @@ function types({ attributes, idAttribute, description }: ObjectClass, { type }: 
     const value = isSure ? typeOf(one) : `${typeOf(one)} | null`
     return `${comment(about(one), '  ')}  ${one.readonly ? 'readonly ' : ''}${member(one.name)}${isSure ? '' : '?'}: ${value}\n`
   })
-  const id = attributes.some(({ name }) => name === idAttribute) ? '' : `  readonly ${member(idAttribute)}: string | number\n`
+  const id = attributes.some(({ name }) => name === idAttribute)
+    ? ''
+    : `  readonly ${member(idAttribute)}: string | number\n`
   const written = attributes
     .filter(({ readonly }) => !readonly)
     .map((one) => `  ${member(one.name)}${one.required ? '' : '?'}: ${typeOf(one)}${one.required ? '' : ' | null'}\n`)
@@ -58,7 +60,8 @@ function typeOf({ type, items, values }: Attribute): string {
 }
 
 function about({ description, type }: Attribute): string {
-  const format = type === 'date' ? 'A date, like 2026-11-22.' : type === 'datetime' ? 'An instant, like 2026-11-22T09:00:00Z.' : ''
+  const format =
+    type === 'date' ? 'A date, like 2026-11-22.' : type === 'datetime' ? 'An instant, like 2026-11-22T09:00:00Z.' : ''
   return [description, format].filter(Boolean).join(' ')
 }
 

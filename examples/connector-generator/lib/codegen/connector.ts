@@ -11,6 +11,7 @@ export interface SourceFile {
 }
 
 const RUNTIME = ['http.ts', 'paging.ts']
+const PACKAGE = { name: 'connector', private: true, type: 'module', exports: './index.ts' }
 
 /** @param sources addresses of the documentation, for whoever reads the connector */
 export function connectorFiles(classes: readonly ObjectClass[], sources: readonly string[]): SourceFile[] {
@@ -19,8 +20,16 @@ export function connectorFiles(classes: readonly ObjectClass[], sources: readonl
     path,
     content: readFileSync(new URL(`./runtime/${path}`, import.meta.url), 'utf8'),
   }))
-  const own = classes.map((one, index) => ({ path: `${names[index]!.file}.ts`, content: classFile(one, names[index]!) }))
-  return [...runtime, ...own, { path: 'index.ts', content: head(sources) + entry(classes, names) }]
+  const own = classes.map((one, index) => ({
+    path: `${names[index]!.file}.ts`,
+    content: classFile(one, names[index]!),
+  }))
+  return [
+    ...runtime,
+    ...own,
+    { path: 'index.ts', content: head(sources) + entry(classes, names) },
+    { path: 'package.json', content: `${JSON.stringify(PACKAGE, null, 2)}\n` },
+  ]
 }
 
 function head(sources: readonly string[]): string {
@@ -30,8 +39,16 @@ function head(sources: readonly string[]): string {
 
 /** What the caller must bring, and what is made of it. */
 const CREDENTIALS = {
-  header: { fields: 'apiKey: string', headers: (name: string) => `{ ${literal(name)}: options.apiKey }`, query: () => '{}' },
-  query: { fields: 'apiKey: string', headers: () => '{}', query: (name: string) => `{ ${literal(name)}: options.apiKey }` },
+  header: {
+    fields: 'apiKey: string',
+    headers: (name: string) => `{ ${literal(name)}: options.apiKey }`,
+    query: () => '{}',
+  },
+  query: {
+    fields: 'apiKey: string',
+    headers: () => '{}',
+    query: (name: string) => `{ ${literal(name)}: options.apiKey }`,
+  },
   bearer: { fields: 'token: string', headers: () => "{ authorization: 'Bearer ' + options.token }", query: () => '{}' },
   basic: {
     fields: 'username: string\n  password: string',
@@ -54,7 +71,9 @@ function entry(classes: readonly ObjectClass[], names: readonly Names[]): string
   const name = 'name' in auth ? auth.name : ''
   const imports = names.map(({ api, file }) => `import { ${api} } from './${file}.js'`)
   const exports = names.map(({ file }) => `export * from './${file}.js'`)
-  const schemas = Object.fromEntries(classes.map(({ name, idAttribute, attributes }) => [name, { idAttribute, attributes }]))
+  const schemas = Object.fromEntries(
+    classes.map(({ name, idAttribute, attributes }) => [name, { idAttribute, attributes }]),
+  )
   const base = baseUrl
     ? `  /** @default ${literal(baseUrl).replaceAll('*/', '')} */\n  baseUrl?: string`
     : '  /** Where the API is; its documentation does not say. */\n  baseUrl: string'

@@ -4,7 +4,9 @@ import { partsOf, plural } from '../extract/words.js'
 
 /** Type names that the generated files use themselves, and words that cannot be names. */
 const TAKEN = new Set(
-  'Http HttpOptions Answer ConnectorError Paging ListOptions ConnectorOptions Array AsyncGenerator Awaited Boolean Date Error Function Map Number Object Omit Partial Pick Promise Record Required Set String Symbol'.split(' '),
+  'Http HttpOptions Answer ConnectorError Paging ListOptions ConnectorOptions Array AsyncGenerator Awaited Boolean Date Error Function Map Number Object Omit Partial Pick Promise Record Required Set String Symbol'.split(
+    ' ',
+  ),
 )
 
 export interface Names {
@@ -67,6 +69,9 @@ export function literal(value: unknown): string {
 
 /** A comment of one line, or nothing. */
 export function comment(text: string | null, indent = ''): string {
-  const line = (text ?? '').replace(/[\s\p{C}]+/gu, ' ').replaceAll('*/', '* /').trim()
+  const line = (text ?? '')
+    .replace(/[\s\p{C}]+/gu, ' ')
+    .replaceAll('*/', '* /')
+    .trim()
   return line === '' ? '' : `${indent}/** ${line.length > 200 ? `${line.slice(0, 199)}…` : line} */\n`
 }

@@ -103,9 +103,14 @@ export function attributesOfProse(text: string, isItem: boolean): Attribute[] {
       const rest = text.slice(from, inBrackets[index + 1]?.index).replace(/^[\s—–:,-]+/, '')
       return [attribute(name!, words!, `${words} ${isItem ? rest : ''}`, isItem ? rest : '', NOT_SAID)]
     })
-  const [, name, words] = (isItem && /^`?([A-Za-z_@$][\w.$-]*)`?\s*(?:—|–|-|:)\s+(.+)$/.exec(text)) || []
-  if (!name || !words || !describesField(words.split(/[.;]/)[0]!)) return []
-  return [attribute(name, words.split(/[.;]/)[0]!, words, words, NOT_SAID)]
+  const [, quoted, bare, words] =
+    (isItem && /^(?:`([A-Za-z_@$][\w.$-]*)`|([A-Za-z_@$][\w.$-]*))\s*(?:—|–|-|:)\s+(.+)$/.exec(text)) || []
+  const name = quoted ?? bare
+  const type = words?.split(/[.;]/)[0]
+  if (!name || !words || !type || !describesField(type)) return []
+  // Without marks anything may stand before a colon; then the type has to follow at once.
+  if (bare && typeOf(type.split(/[\s,]/)[0]!) === 'unknown') return []
+  return [attribute(name, type, words, words, NOT_SAID)]
 }
 
 const NOT_SAID = { required: null, readonly: null }

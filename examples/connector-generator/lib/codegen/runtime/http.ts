@@ -50,7 +50,8 @@ export class Http {
   /** @param target a path below the base URL, or an address on the same host */
   async request(method: string, target: string, { query = {}, body, signal }: RequestOptions = {}): Promise<Answer> {
     const url = this.addressOf(target)
-    for (const [name, value] of Object.entries({ ...query, ...this.options.query })) url.searchParams.set(name, String(value))
+    for (const [name, value] of Object.entries({ ...query, ...this.options.query }))
+      url.searchParams.set(name, String(value))
     const headers: Record<string, string> = { accept: 'application/json', ...this.options.headers }
     if (body !== undefined) headers['content-type'] = 'application/json'
     for (let repeats = 0; ; repeats++) {

@@ -57,7 +57,13 @@ export async function* pages<T>(http: Http, plan: Plan, options: ListOptions = {
 }
 
 /** Null where a numbered page is not there any more: some APIs answer 404 behind the last one. */
-async function get(http: Http, path: string, next: Exclude<Next, null>, signal: AbortSignal | undefined, number: number): Promise<Answer | null> {
+async function get(
+  http: Http,
+  path: string,
+  next: Exclude<Next, null>,
+  signal: AbortSignal | undefined,
+  number: number,
+): Promise<Answer | null> {
   try {
     if ('url' in next) return await http.request('GET', next.url, { signal })
     return await http.request('GET', path, { query: next.query, signal })
@@ -72,7 +78,12 @@ function start(paging: Paging): Record<string, number> {
   return paging.kind === 'offset' ? { [paging.offset]: 0 } : {}
 }
 
-function follow({ paging, idAttribute }: Plan, answer: Answer, items: unknown[], so: { number: number; seen: number }): Next {
+function follow(
+  { paging, idAttribute }: Plan,
+  answer: Answer,
+  items: unknown[],
+  so: { number: number; seen: number },
+): Next {
   switch (paging.kind) {
     case 'none':
       return null
