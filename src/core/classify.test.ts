@@ -188,22 +188,6 @@ describe('whatever is thrown', () => {
   })
 })
 
-describe('lines of an error', () => {
-  it('are those of the thrown verdict, or else its message', () => {
-    expect(classify(new Permanent('both', { messages: ['one', 'two'] })).messages).toEqual(['one', 'two'])
-    expect(classify(new Review('alone')).messages).toEqual(['alone'])
-    expect(classify(new Permanent('none given', { messages: [] })).messages).toEqual(['none given'])
-  })
-
-  it('are bounded, and not taken from errors of others', () => {
-    const many = Array.from({ length: 99 }, () => 'x'.repeat(9000))
-    const { messages } = classify(new Permanent('many', { messages: many }))
-    expect([messages.length, Math.max(...messages.map((line) => line.length))]).toEqual([50, 2000])
-    expect(classify(Object.assign(new Error('theirs'), { messages: ['?'] })).messages).toEqual(['theirs'])
-    expect(classify(new Permanent('odd', { messages: [1, null, 'text'] as never })).messages).toEqual(['text'])
-  })
-})
-
 describe('matchText', () => {
   it('uses only lines that need nothing but text', () => {
     const table: ErrorRule[] = [

@@ -34,8 +34,6 @@ export interface Classified {
   /** Slug for callers. */
   code: string
   message: string
-  /** The error in lines of its own: as thrown, or the message alone. Never empty. */
-  messages: string[]
   details: Record<string, unknown> | null
   /** Lower bound for the next delay, from a Retry-After. */
   retryAfterMs: number
@@ -48,8 +46,6 @@ const BRAND = Symbol.for('untildone.verdict')
 interface VerdictOptions {
   /** Slug shown to callers. */
   code?: string
-  /** The error in several lines, for callers that show a list (`error.messages`). At most 50 are kept. @default the message alone */
-  messages?: readonly string[]
   details?: Record<string, unknown>
   cause?: unknown
 }
@@ -58,14 +54,12 @@ interface VerdictOptions {
 class VerdictError extends Error {
   readonly [BRAND]: Verdict
   readonly code: string | undefined
-  readonly messages: readonly string[]
   readonly details: Record<string, unknown> | null
   constructor(verdict: Verdict, name: string, message: string, options: VerdictOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = name
     this[BRAND] = verdict
     this.code = options.code
-    this.messages = options.messages ?? []
     this.details = options.details ?? null
   }
 }
@@ -128,8 +122,6 @@ const TRANSIENT_CODES = new Set([
   'step-timeout',
 ])
 const MESSAGE_MAX = 8192
-const LINE_MAX = 2000
-const LINES_MAX = 50
 
 /** The members of an error that rules look at, read with care: getters may throw, anything may be thrown. */
 interface Seen {
@@ -142,8 +134,6 @@ interface Seen {
   output: string
   retryAfterMs: number
   verdict: Verdict | null
-  /** Of thrown verdicts only: what other errors mean by `messages` is not known. */
-  lines: string[]
   details: Record<string, unknown> | null
   result: unknown
   schemaIssue: boolean
@@ -162,7 +152,6 @@ export function classify(
     rule: found.rule,
     code: found.as ?? slug(seen.code) ?? 'handler-error',
     message: clip(seen.message, MESSAGE_MAX),
-    messages: seen.lines.length > 0 ? seen.lines : [clip(seen.message, LINE_MAX)],
     details: seen.details,
     retryAfterMs: seen.retryAfterMs,
     result: seen.result,
@@ -252,7 +241,6 @@ function look(error: unknown): Seen {
   const verdict = at(BRAND)
   const retryAfter = number('retryAfterMs')
   const details = at('details')
-  const known = (VERDICTS as readonly unknown[]).includes(verdict)
   return {
     name: text('name') ?? typeof error,
     message: text('message') ?? describe(error),
@@ -262,8 +250,7 @@ function look(error: unknown): Seen {
     signal: text('signal'),
     output: text('output') ?? '',
     retryAfterMs: retryAfter !== null && retryAfter > 0 && Number.isFinite(retryAfter) ? retryAfter : 0,
-    verdict: known ? (verdict as Verdict) : null,
-    lines: known ? linesOf(at('messages')) : [],
+    verdict: (VERDICTS as readonly unknown[]).includes(verdict) ? (verdict as Verdict) : null,
     details:
       typeof details === 'object' && details !== null && !Array.isArray(details)
         ? (details as Record<string, unknown>)
@@ -271,12 +258,6 @@ function look(error: unknown): Seen {
     result: at('result'),
     schemaIssue: Array.isArray(at('issues')),
   }
-}
-
-function linesOf(messages: unknown): string[] {
-  if (!Array.isArray(messages)) return []
-  const lines = messages.slice(0, LINES_MAX).filter((line) => typeof line === 'string')
-  return lines.map((line) => clip(line, LINE_MAX))
 }
 
 function describe(error: unknown): string {

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalJson, clip, depthOf, parseJson, utf8Length } from './json.js'
+import { canonicalJson, clip, depthOf, linesOf, parseJson, utf8Length } from './json.js'
 
 describe('canonicalJson', () => {
   it('is the example of RFC 8785, section 3.2.2', () => {
@@ -124,6 +124,22 @@ describe('sizes', () => {
     let deep: unknown = 1
     for (let i = 0; i < 10_000; i++) deep = [deep]
     expect(depthOf(deep, 64)).toBe(64)
+  })
+
+  it.each([
+    ['one', ['one']],
+    ['', ['']],
+    ['\n  \n', ['']],
+    ['a\r\nb  \n\n  c', ['a', 'b', '  c']],
+    ['x'.repeat(3000), [`${'x'.repeat(1999)}…`]],
+  ])('linesOf %j', (text, lines) => {
+    expect(linesOf(text)).toEqual(lines)
+  })
+
+  it('linesOf says how many it left out', () => {
+    const lines = linesOf(Array.from({ length: 150 }, (_, i) => i).join('\n'))
+    expect(lines).toHaveLength(100)
+    expect(lines.slice(-2)).toEqual(['98', 'and 51 lines more'])
   })
 
   it('clip keeps short text and marks what it cut', () => {

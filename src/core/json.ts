@@ -70,6 +70,19 @@ export function plainText(text: string): string {
   return text.includes('\0') ? text.replaceAll('\0', '\ufffd') : text
 }
 
+const LINES_MAX = 100
+
+/** The lines of a text that hold something, each cut to 2000 characters, at most 100; one empty line for none. */
+export function linesOf(text: string): string[] {
+  const lines = text
+    .split(/\r\n|\r|\n/)
+    .map((line) => clip(line.trimEnd(), 2000))
+    .filter((line) => line !== '')
+  if (lines.length > LINES_MAX)
+    return [...lines.slice(0, LINES_MAX - 1), `and ${lines.length - LINES_MAX + 1} lines more`]
+  return lines.length > 0 ? lines : ['']
+}
+
 /** Cuts `text` to at most `max` characters and says that it did. */
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 1)}…`

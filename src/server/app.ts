@@ -9,6 +9,7 @@ import type { Engine } from '../engine/api.js'
 import { Gate } from './auth.js'
 import { preflight } from './cors.js'
 import { dispatch, failed, methodNotAllowed, requestIdOf, respond } from './dispatch.js'
+import { facadeRoutes } from './facade/index.js'
 import { Holds } from './holds.js'
 import { Hub } from './hub.js'
 import { openapiDocument } from './openapi.js'
@@ -23,6 +24,8 @@ export interface UntildoneServer {
   readonly app: Hono<{ Bindings: Env }>
   readonly engine: Engine
   readonly settings: ServerContext['settings']
+  /** Names of the facades that are served. */
+  readonly facades: readonly string[]
   /** True for paths that this server answers; a host application goes on with the others. */
   owns(path: string): boolean
   /** Streams, long-polls and waiting submits that are held open now. */
@@ -40,6 +43,9 @@ export interface UntildoneServer {
  */
 export function createServer(engine: Engine, options: ServerOptions = {}): UntildoneServer {
   const settings = settle(options)
+  const facades = options.facades ?? []
+  const table = facades.length === 0 ? routes : [...routes, ...facadeRoutes(facades, routes)]
+  const addresses = addressesOf(table)
   let document: { text: string; etag: string } | undefined
   const server: ServerContext = {
     engine,
@@ -48,10 +54,11 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     hub: new Hub(engine),
     holds: new Holds(settings.limits),
     draining: false,
-    openapi: () => (document ??= openapiDocument(routes, settings)),
+    openapi: () => (document ??= openapiDocument(table, settings)),
+    facades: facades.map(({ name }) => name),
   }
   const app = new Hono<{ Bindings: Env }>({ getPath: (request) => inside(getPath(request), settings.base) })
-  for (const route of routes) {
+  for (const route of table) {
     const names = Object.keys(route.params ?? {})
     app.on(route.method, honoPath(route.path), (c) => {
       const params: Record<string, string> = {}
@@ -59,7 +66,7 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
       return dispatch(server, route, c.req.raw, c.env ?? {}, params)
     })
   }
-  app.notFound((c) => unrouted(server, c.req.raw, c.env ?? {}, c.req.path))
+  app.notFound((c) => unrouted(server, addresses, c.req.raw, c.env ?? {}, c.req.path))
   app.onError((error, c) => {
     const id = requestIdOf(c.req.raw)
     return respond(server, c.req.raw, id, failed(server, error, c.req.raw, id))
@@ -70,9 +77,10 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     app,
     engine,
     settings,
+    facades: server.facades,
     owns: (path) => {
       const own = inside(path, settings.base)
-      return own === '/v1' || own.startsWith('/v1/') || methodsAt(own).length > 0
+      return own === '/v1' || own.startsWith('/v1/') || addresses.some(({ pattern }) => pattern.test(own))
     },
     get held() {
       return server.holds.open
@@ -96,29 +104,46 @@ function honoPath(path: string): string {
   return path.replace(/\{(\w+)\}/g, ':$1')
 }
 
-const PATTERNS: { pattern: RegExp; route: Route }[] = routes.map((route) => ({
-  pattern: new RegExp(`^${route.path.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
-  route,
-}))
+interface Address {
+  pattern: RegExp
+  route: Route
+}
 
-function methodsAt(path: string): string[] {
+function addressesOf(table: readonly Route[]): Address[] {
+  return table.map((route) => ({
+    pattern: new RegExp(`^${route.path.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+    route,
+  }))
+}
+
+function methodsAt(found: readonly Address[]): string[] {
   const methods = new Set<string>()
-  for (const { pattern, route } of PATTERNS) {
-    if (!pattern.test(path)) continue
+  for (const { route } of found) {
     methods.add(route.method)
     if (route.method === 'GET' && !route.stream) methods.add('HEAD')
   }
   return methods.size === 0 ? [] : [...methods, 'OPTIONS']
 }
 
-/** What no route takes: OPTIONS, a wrong method, an unknown address. Under /v1 only those who may ask are told which. */
-async function unrouted(server: ServerContext, request: Request, env: Env, path: string): Promise<Response> {
+/**
+ * What no route takes: OPTIONS, a wrong method, an unknown address. Under /v1, and where a route asks for credentials,
+ * only those who may ask are told which.
+ */
+async function unrouted(
+  server: ServerContext,
+  addresses: readonly Address[],
+  request: Request,
+  env: Env,
+  path: string,
+): Promise<Response> {
   const id = requestIdOf(request)
-  const allowed = methodsAt(path)
+  const found = addresses.filter(({ pattern }) => pattern.test(path))
+  const allowed = methodsAt(found)
+  const guarded = path === '/v1' || path.startsWith('/v1/') || found.some(({ route }) => route.scope !== 'none')
   try {
     if (request.method === 'OPTIONS' && allowed.length > 0)
       return respond(server, request, id, preflight(server.settings, request, allowed))
-    if (path === '/v1' || path.startsWith('/v1/')) await server.gate.caller(request, env)
+    if (guarded) await server.gate.caller(request, env)
     if (allowed.length > 0) throw methodNotAllowed(request.method, allowed)
     throw new UntildoneError('not-found', `There is nothing at ${path.slice(0, 200)}.`)
   } catch (error) {

@@ -37,6 +37,7 @@ export async function dispatch(
     reply = await route.handler(await prepare(server, route, request, env, params, requestId))
   } catch (error) {
     reply = failed(server, error, request, requestId)
+    if (route.reshape) reply = route.reshape(reply, { server, url: request.url, params })
   }
   return respond(server, request, requestId, reply)
 }
@@ -57,7 +58,7 @@ async function prepare(
     caller = { ...known, requestId }
   }
   if (route.stream && request.method === 'HEAD') throw methodNotAllowed('HEAD', ['GET'])
-  const query = readQuery(route.query, request.url)
+  const query = readQuery(route.query, request.url, route.openQuery)
   const body = route.body ? await bodyOf(server, route, request, env) : undefined
   return { server, request, env, caller, requestId, params, query, body }
 }

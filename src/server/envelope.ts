@@ -54,10 +54,16 @@ const CHECKS: Record<string, Check> = {
 }
 const MEMBERS = Object.keys(CHECKS)
 
-/** The submit in a parsed body. @throws UntildoneError validation-failed, payload-too-large */
-export function readSubmit(value: unknown, server: ServerContext, bytes: number): SubmitBody {
+/** What is wrong with a submit, `input` left aside. */
+export function submitErrors(value: unknown): FieldError[] {
   const errors: FieldError[] = []
   check(value, '', errors, false)
+  return errors
+}
+
+/** The submit in a parsed body. @throws UntildoneError validation-failed, payload-too-large */
+export function readSubmit(value: unknown, server: ServerContext, bytes: number): SubmitBody {
+  const errors = submitErrors(value)
   if (errors.length > 0) throw invalid(errors)
   const body = value as unknown as SubmitBody
   // The whole text bounds the input from above: only long bodies are measured.

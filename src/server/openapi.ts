@@ -54,7 +54,7 @@ export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 
     },
     servers: [{ url: settings.base === '' ? '/' : settings.base, description: 'This server' }],
     security: [{ bearer: [] }],
-    tags: TAGS,
+    tags: [...TAGS, ...facadeTags(routes)],
     paths,
     components: {
       securitySchemes: {
@@ -90,6 +90,13 @@ export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 
   }
 }
 
+/** Facades come with the configuration, so their tags are known only by their routes. */
+function facadeTags(routes: readonly Route[]): { name: string; description: string }[] {
+  const known = new Set<string>(TAGS.map(({ name }) => name))
+  const more = new Set(routes.map(({ tag }) => tag).filter((tag) => !known.has(tag)))
+  return [...more].map((name) => ({ name, description: 'An API that is kept for its clients, over the same jobs.' }))
+}
+
 function operation(route: Route): Doc {
   const open = route.scope === 'none'
   const scopes = Array.isArray(route.scope) ? (route.scope as readonly string[]) : []
@@ -108,13 +115,13 @@ function operation(route: Route): Doc {
       ...queryParameters(route),
       ...(route.headers ?? []).map((name) => ({ $ref: `#/components/parameters/${component(name)}` })),
     ],
-    responses: { ...answers(route), ...problems(route) },
+    responses: merged(answers(route), problems(route)),
   }
   if (open) doc.security = []
   else doc['x-required-scopes'] = scopes
   if (route.body) {
     const { component: name, required, examples } = route.body
-    const media: Doc = { schema: ref(name) }
+    const media: Doc = { schema: schemaOf(name) }
     if (examples) media.examples = Object.fromEntries(Object.entries(examples).map(([key, value]) => [key, { value }]))
     doc.requestBody = {
       required: required !== false,
@@ -163,8 +170,7 @@ function answer(response: ResponseDoc): Doc {
   const doc: Doc = { description: response.description, headers: headerRefs(response.headers ?? []) }
   const content: Doc = {}
   if (response.schema !== undefined) {
-    const schema = typeof response.schema === 'string' ? ref(response.schema) : response.schema
-    const media: Doc = { schema }
+    const media: Doc = { schema: schemaOf(response.schema) }
     if (response.example !== undefined) media.example = response.example
     content[response.contentType ?? 'application/json'] = media
   }
@@ -183,7 +189,7 @@ function headerRefs(names: readonly string[]): Doc {
 export function problemsOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>([...route.problems, ...(route.scope === 'none' ? EVEN_OPEN : ALWAYS)])
   if (route.body) for (const code of WITH_BODY) codes.add(code)
-  return [...codes]
+  return [...codes].filter((code) => !route.reshaped?.has(code))
 }
 
 function codesOf(routes: readonly Route[]): Set<ErrorCode> {
@@ -200,7 +206,6 @@ function problems(route: Route): Doc {
   }
   return Object.fromEntries(
     [...byStatus]
-      .filter(([status]) => !(status in route.responses))
       .sort(([a], [b]) => a - b)
       .map(([status, given]) => [
         status,
@@ -236,6 +241,25 @@ function problemExample(code: ErrorCode): Doc {
   }
 }
 
+/** Where an answer and a problem share a status, both are shown. */
+function merged(answers: Doc, problems: Doc): Doc {
+  const both = { ...answers, ...problems }
+  for (const status of Object.keys(answers)) {
+    const [one, other] = [answers[status] as Doc, problems[status] as Doc | undefined]
+    if (!other) continue
+    both[status] = {
+      description: `${one.description}\n\n${other.description}`,
+      headers: { ...(one.headers as Doc), ...(other.headers as Doc) },
+      content: { ...(one.content as Doc | undefined), ...(other.content as Doc) },
+    }
+  }
+  return both
+}
+
+function schemaOf(schema: ComponentName | Doc): Doc {
+  return typeof schema === 'string' ? ref(schema) : schema
+}
+
 function ref(name: ComponentName): Doc {
   return { $ref: PREFIX + name }
 }
@@ -262,7 +286,8 @@ function schemas(): Record<string, unknown> {
   return all
 }
 
-function toSchema(schema: z.ZodType): Doc {
+/** The JSON Schema of a schema that is no component, everything in place. */
+export function toSchema(schema: z.ZodType): Doc {
   const json = z.toJSONSchema(schema, {
     target: 'draft-2020-12',
     io: 'input',

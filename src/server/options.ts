@@ -3,6 +3,7 @@
  */
 import { UntildoneError } from '../core/index.js'
 import type { Caller } from '../engine/api.js'
+import type { Facade } from './facade/index.js'
 
 export interface Limits {
   /** Largest JSON body in bytes. @default 1 MiB */
@@ -72,6 +73,8 @@ export interface ServerOptions {
   onError?: (error: unknown, about: ErrorReport) => void
   /** @default DEFAULT_LIMITS */
   limits?: Partial<Limits>
+  /** Older APIs that are kept for their clients, each described as data. Checked at once. @default [] */
+  facades?: readonly Facade[]
   /** Jitter for lifetimes and Retry-After. @default Math.random */
   random?: () => number
 }

@@ -71,13 +71,18 @@ const READ: Record<Reading, { as: string; from: (text: string) => unknown }> = {
 
 const NONE: Record<string, never> = Object.freeze({})
 
-/** The query of a URL by its definitions. @throws UntildoneError malformed-request */
-export function readQuery<Q extends QueryDefs>(defs: Q | undefined, url: string): QueryOf<Q> {
+/**
+ * The query of a URL by its definitions.
+ * @param open leave parameters without a definition alone
+ * @throws UntildoneError malformed-request
+ */
+export function readQuery<Q extends QueryDefs>(defs: Q | undefined, url: string, open = false): QueryOf<Q> {
   const at = url.indexOf('?')
   if (at === -1 || at === url.length - 1) return NONE as QueryOf<Q>
   const given = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
     const def = defs && Object.hasOwn(defs, name) ? defs[name] : undefined
+    if (!def && open) continue
     if (!def) throw unknown(name, defs)
     const before = given.get(name)
     if (before !== undefined && def.reading !== 'list') throw bad(name, 'is given twice')

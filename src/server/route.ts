@@ -31,6 +31,8 @@ export interface ServerContext {
   draining: boolean
   /** The document of GET /openapi.json, made when it is first asked for. */
   openapi(): { text: string; etag: string }
+  /** Names of the facades that are served. */
+  facades: readonly string[]
 }
 
 /** One request. */
@@ -45,7 +47,16 @@ export interface Call<Q extends QueryDefs = QueryDefs, B = unknown> {
   body: B
 }
 
-export type Tag = 'Jobs' | 'Events' | 'Files' | 'Groups' | 'Execution' | 'Job types' | 'Access' | 'Server'
+export type Tag =
+  | 'Jobs'
+  | 'Events'
+  | 'Files'
+  | 'Groups'
+  | 'Execution'
+  | 'Job types'
+  | 'Access'
+  | 'Server'
+  | `Facade ${string}`
 
 export type HeaderName =
   | 'Idempotency-Key'
@@ -83,7 +94,8 @@ export interface ResponseDoc {
 
 /** A JSON body: `component` describes it; `schema` judges it, or `read` where that is faster or closer. */
 export type BodyDef<B> = {
-  component: ComponentName
+  /** Name of a component, or a JSON Schema of its own. */
+  component: ComponentName | Record<string, unknown>
   /** @default true; when false, an empty body is `{}` */
   required?: boolean
   /** Which limit holds. @default 'bodyBytes' */
@@ -99,7 +111,7 @@ export type BodyDef<B> = {
 export type RouteScope = 'none' | 'any' | readonly [Scope, ...Scope[]]
 
 export interface Route<Q extends QueryDefs = any, B = any> {
-  method: 'GET' | 'POST' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** With `{name}` for parameters. */
   path: string
   /** operationId of the OpenAPI document: a verb and a noun. */
@@ -110,6 +122,8 @@ export interface Route<Q extends QueryDefs = any, B = any> {
   description: string
   params?: Record<string, { description: string; example: string }>
   query?: Q
+  /** Query parameters that are not in `query` are left alone instead of refused. */
+  openQuery?: boolean
   headers?: readonly HeaderName[]
   body?: BodyDef<B>
   /** A body that is not JSON; the handler reads it. */
@@ -119,6 +133,10 @@ export interface Route<Q extends QueryDefs = any, B = any> {
   problems: readonly ErrorCode[]
   /** True for answers that go on: HEAD is refused. */
   stream?: boolean
+  /** Codes that `reshape` answers in another form; the document does not show their problems. */
+  reshaped?: ReadonlySet<ErrorCode>
+  /** The answer for a problem of this route, in the form that its clients know. */
+  reshape?(problem: Reply, about: { server: ServerContext; url: string; params: Record<string, string> }): Reply
   handler(call: Call<Q, B>): Promise<Reply> | Reply
 }
 

@@ -66,12 +66,6 @@ describe('verdicts', () => {
     })
   })
 
-  it('Permanent with several lines: a list for callers, one sentence for people', async () => {
-    const messages = ['No fields are documented.', 'Upload a fuller document.']
-    const { job } = await finished(of(() => Promise.reject(new Permanent('Not enough to go on.', { messages }))))
-    expect(job).toMatchObject({ status: 'failed', error: { message: 'Not enough to go on.', messages } })
-  })
-
   it('Harmless with a result that fits: completed, with a warning', async () => {
     const { job, handle } = await finished(
       strictly(() => Promise.reject(new Harmless('no text found', { code: 'empty', result: { pages: 0 } }))),

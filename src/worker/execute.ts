@@ -6,7 +6,7 @@
 import type { Classified } from '../core/classify.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import type { Actor, ErrorInfo } from '../core/job.js'
-import { parseJson, utf8Length } from '../core/json.js'
+import { linesOf, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
 import type { Moved } from '../stores/store.js'
@@ -159,7 +159,7 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
     code: deadline ? 'deadline-passed' : classified.code,
     class: verdict,
     message: classified.message,
-    messages: classified.messages,
+    messages: linesOf(classified.message),
     step: attempt.stepOf(error),
     rule: deadline ? 'built-in deadline' : classified.rule,
     details: safeDetails(classified.details),

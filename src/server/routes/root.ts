@@ -23,7 +23,7 @@ export const rootRoutes: Route[] = [
     description: 'Version, limits, features, the vocabulary of statuses, and links.',
     responses: { 200: { description: 'The root document.', schema: { type: 'object' } } },
     problems: [],
-    handler: ({ server: { settings, engine } }) => {
+    handler: ({ server: { settings, engine, facades } }) => {
       const { base, limits, version } = settings
       return json({
         name: 'untildone',
@@ -48,6 +48,7 @@ export const rootRoutes: Route[] = [
           streamMs: limits.streamMs,
         },
         features: { batch: true, files: true, longPoll: true, serverSentEvents: true, apiKeys: true },
+        facades,
         links: {
           self: `${base}/v1`,
           jobs: `${base}/v1/jobs`,

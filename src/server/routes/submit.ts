@@ -8,7 +8,7 @@ import { bool } from '../query.js'
 import { etagOf, json, NO_STORE, type Reply, retryAfter, underBase } from '../reply.js'
 import { type Call, type Route, route } from '../route.js'
 
-const SUBMIT_PROBLEMS = [
+export const SUBMIT_PROBLEMS = [
   'idempotency-key-invalid',
   'idempotency-key-required',
   'idempotency-key-in-use',
