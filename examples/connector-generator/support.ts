@@ -1,17 +1,18 @@
-// For the tests of this example: an app over its handlers in a folder of its own, sites that are closed again, and a
-// generated connector as a module that can be called.
+// For the tests of this example: the whole of it in a folder of its own, sites that are closed again, and a generated
+// connector as a module that can be called.
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
-import { createUntildone, type Job, LOCAL, sqlite, type Untildone } from 'untildone'
+import { type Job, LOCAL } from 'untildone'
 import { uuidv7 } from 'uuidv7'
-import { handlersFor } from './handlers.js'
+import { type DocumentedClient, documentedClient, type JobStatus } from './fixtures/documented-client.js'
 import type { SourceFile } from './lib/codegen/connector.js'
-import { openParts, type Parts, type Settings } from './lib/parts.js'
+import type { Settings } from './lib/parts.js'
 import { type RunningSite, type Site, serveSite } from './sites/serve.js'
+import { type Running, start } from './start.js'
 
 /** Full jitter of nothing: attempts follow each other without a pause. */
 const noPauses = {
@@ -21,43 +22,39 @@ const noPauses = {
   sha256: (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex'),
 }
 
-export interface Bench {
-  app: Untildone
-  parts: Parts
+export interface Bench extends Running {
   dir: string
-  /** Submits into a session and waits for the end. */
-  run(type: string, session: string, input: unknown): Promise<Job>
+  client: DocumentedClient
+  /** Starts a job through the facade; gives its status once it has ended. */
+  run(session: string, module: string, input: unknown): Promise<JobStatus>
+  /** The same job as the product's own API shows it. */
+  job(id: string): Promise<Job>
   steps(id: string): Promise<string[]>
   attempts(id: string): Promise<string[]>
-  stop(): Promise<void>
 }
 
-export async function bench(settings: Partial<Settings> & { sites?: RunningSite[] } = {}): Promise<Bench> {
+/** The example, with hosts of these sites, in a folder of its own. */
+export async function bench(sites: RunningSite[], settings: Partial<Settings> = {}): Promise<Bench> {
   const dir = mkdtempSync(join(tmpdir(), 'untildone-connector-'))
-  const hosts = (settings.sites ?? []).map(({ host }) => host)
-  const parts = openParts({ dataDir: dir, hosts, seeds: [], ...settings })
-  const app = await createUntildone({
-    store: sqlite(join(dir, 'jobs.db')),
-    handlers: handlersFor(parts),
-    entropy: noPauses,
-  })
-  await app.start()
+  const hosts = sites.map(({ host }) => host)
+  const running = await start({ dataDir: dir, hosts, seeds: [], entropy: noPauses, ...settings })
+  const { engine } = running.app
+  const client = documentedClient(running.url)
   return {
-    app,
-    parts,
+    ...running,
     dir,
-    async run(type, session, input) {
-      const { id } = await app.submit(type, input, { group: session })
-      return app.engine.wait(LOCAL, id, { until: 'done', timeoutMs: 30_000 }, ['ops'])
+    client,
+    async run(session, module, input) {
+      const { jobId } = await client.startJob(session, input, module)
+      await engine.wait(LOCAL, jobId, { until: 'done', timeoutMs: 55_000 })
+      return client.checkJobStatus(session, jobId, module)
     },
-    steps: async (id) => (await app.engine.steps(LOCAL, id)).map(({ name }) => name),
+    job: (id) => engine.get(LOCAL, id, ['ops']),
+    steps: async (id) => (await engine.steps(LOCAL, id)).map(({ name }) => name),
     attempts: async (id) =>
-      (await app.engine.attempts(LOCAL, id)).map(({ outcome, verdict }) =>
-        verdict ? `${outcome} ${verdict}` : outcome,
-      ),
+      (await engine.attempts(LOCAL, id)).map(({ outcome, verdict }) => (verdict ? `${outcome} ${verdict}` : outcome)),
     async stop() {
-      await app.stop()
-      parts.sessions.close()
+      await running.stop()
       rmSync(dir, { recursive: true, force: true })
     },
   }

@@ -1,13 +1,14 @@
-// Compiles a connector in memory, as strictly as TypeScript can, and says what is wrong with it. A child program: the
-// compiler would keep the worker's event loop for seconds. Files on stdin, the findings in the envelope.
+// Compiles connectors in memory, as strictly as TypeScript can, and says what is wrong with them. A child program: the
+// compiler would keep the worker's event loop for seconds. On stdin one list of files for each round; on stderr a line for
+// each round that is done; the findings in the envelope.
 import { readFileSync } from 'node:fs'
 import ts from 'typescript'
 import { writeEnvelope } from 'untildone/process'
 
 const ROOT = '/connector'
-/** @type {{ path: string, content: string }[]} */
-const files = JSON.parse(readFileSync(0, 'utf8'))
-const sources = new Map(files.map(({ path, content }) => [`${ROOT}/${path}`, content]))
+/** @typedef {{ path: string, content: string }[]} Files */
+/** @type {Files[]} */
+const rounds = JSON.parse(readFileSync(0, 'utf8'))
 
 /** @type {ts.CompilerOptions} */
 const options = {
@@ -29,27 +30,48 @@ const options = {
 }
 
 const disk = ts.createCompilerHost(options)
-/** @type {ts.CompilerHost} */
-const host = {
-  ...disk,
-  fileExists: (path) => sources.has(path) || (isLibrary(path) && disk.fileExists(path)),
-  readFile: (path) => sources.get(path) ?? (isLibrary(path) ? disk.readFile(path) : undefined),
-  getSourceFile: (path, language) => {
-    const text = sources.get(path) ?? (isLibrary(path) ? disk.readFile(path) : undefined)
-    return text === undefined ? undefined : ts.createSourceFile(path, text, language)
-  },
-  directoryExists: (path) => path === ROOT,
-  getCurrentDirectory: () => ROOT,
+/** The compiler's own declarations are read once for all rounds. @type {Map<string, ts.SourceFile>} */
+const libraries = new Map()
+
+const findings = rounds.flatMap((files, round) => {
+  const found = check(new Map(files.map(({ path, content }) => [`${ROOT}/${path}`, content])))
+  process.stderr.write(`round ${round + 1}\n`)
+  return found
+})
+writeEnvelope({ typescript: ts.version, findings: [...new Set(findings)] })
+
+/** @param {Map<string, string>} sources */
+function check(sources) {
+  /** @type {ts.CompilerHost} */
+  const host = {
+    ...disk,
+    fileExists: (path) => sources.has(path) || (isLibrary(path) && disk.fileExists(path)),
+    readFile: (path) => sources.get(path) ?? (isLibrary(path) ? disk.readFile(path) : undefined),
+    getSourceFile: (path, language) => {
+      const text = sources.get(path)
+      return text === undefined ? library(path, language) : ts.createSourceFile(path, text, language)
+    },
+    directoryExists: (path) => path === ROOT,
+    getCurrentDirectory: () => ROOT,
+  }
+  const names = [...sources.keys()].filter((path) => path.endsWith('.ts'))
+  return ts.getPreEmitDiagnostics(ts.createProgram(names, options, host)).map(({ file, start, messageText, code }) => {
+    const line = file && start !== undefined ? file.getLineAndCharacterOfPosition(start).line + 1 : 0
+    const where = file ? `${file.fileName.slice(ROOT.length + 1)}:${line}: ` : ''
+    return `${where}TS${code}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
+  })
 }
 
-const names = [...sources.keys()].filter((path) => path.endsWith('.ts'))
-const program = ts.createProgram(names, options, host)
-const findings = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText, code }) => {
-  const place = file && start !== undefined ? file.getLineAndCharacterOfPosition(start) : null
-  const where = file && place ? `${file.fileName.slice(ROOT.length + 1)}:${place.line + 1}: ` : ''
-  return `${where}TS${code}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
-})
-writeEnvelope({ typescript: ts.version, findings })
+/** @param {string} path @param {ts.ScriptTarget | ts.CreateSourceFileOptions} language */
+function library(path, language) {
+  const known = libraries.get(path)
+  if (known || !isLibrary(path)) return known
+  const text = disk.readFile(path)
+  if (text === undefined) return undefined
+  const made = ts.createSourceFile(path, text, language)
+  libraries.set(path, made)
+  return made
+}
 
 /** The compiler's own declarations, and nothing else of the disk. @param {string} path */
 function isLibrary(path) {

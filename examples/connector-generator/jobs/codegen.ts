@@ -2,10 +2,11 @@
 // compiler, in a process of its own, has found nothing wrong with it.
 import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { defineJob, file, type JobContext, Permanent, type ProcessOptions, until } from 'untildone'
+import { defineJob, file, type JobContext, Permanent, until } from 'untildone'
 import { z } from 'zod'
 import { connectorFiles, type SourceFile } from '../lib/codegen/connector.js'
 import { type ObjectClass, objectClassSchema } from '../lib/digest/object-class.js'
+import { failure } from '../lib/failure.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
 
 export const generateConnector = defineJob('codegen.generateConnector', {
@@ -43,17 +44,7 @@ export const generateConnectorHandler = (parts: Parts) =>
       const sources = [...new Set(classes.flatMap((one) => one.sources))]
       const objectClasses = classes.map((one) => one.objectClass)
       noteDifferences(job, objectClasses)
-      // One round for each class by itself, so that a finding names its class, and one for all of them together.
-      const rounds = [...objectClasses.map((one) => [one]), ...(objectClasses.length > 1 ? [objectClasses] : [])]
-      let checkedWith = ''
-      for (const [index, round] of rounds.entries()) {
-        const what = round.map(({ name }) => name).join(', ')
-        job.progress('processing', {
-          message: `Compiling ${what}`,
-          iterations: { completed: index, total: rounds.length },
-        })
-        checkedWith = await check(job, connectorFiles(round, sources), what)
-      }
+      const { checkedWith, rounds } = await check(job, objectClasses, sources)
       const files = await store(job, connectorFiles(objectClasses, sources))
       const result = {
         language: 'typescript' as const,
@@ -65,8 +56,8 @@ export const generateConnectorHandler = (parts: Parts) =>
         files,
         checkedWith,
       }
-      await publish(job, parts, 'connector', { ...result, files: files.map(({ content, ...rest }) => rest) })
-      job.progress('finished', { message: 'completed', iterations: { completed: rounds.length, total: rounds.length } })
+      const kept = { ...result, files: files.map(({ content, ...rest }) => rest) }
+      await publish(job, parts, 'connector', kept, { iterations: { completed: rounds, total: rounds } })
       return result
     },
   )
@@ -96,25 +87,35 @@ function noteDifferences(job: JobContext<unknown>, [first, ...others]: ObjectCla
       )
 }
 
-/** @throws Permanent `connector-does-not-compile`, with the compiler's words */
-async function check(job: JobContext<unknown>, files: SourceFile[], what: string): Promise<string> {
-  const { typescript, findings } = await job.process('check', typeCheck(files))
-  if (findings.length === 0) return `TypeScript ${typescript}`
-  throw new Permanent(`The connector for ${what} does not compile: ${findings[0]}`, {
-    code: 'connector-does-not-compile',
-    messages: ['Failed to generate connector code', ...findings],
-  })
-}
-
-function typeCheck(files: SourceFile[]): ProcessOptions<z.output<typeof finding>> {
-  return {
-    command: process.execPath,
-    args: [fileURLToPath(new URL('../engines/type-check.mjs', import.meta.url))],
-    stdin: JSON.stringify(files),
-    envelope: true,
-    timeout: '2m',
-    parse: ({ envelope }) => finding.parse(envelope),
+/**
+ * One round for each class by itself, and one for all of them together.
+ * @throws Permanent `connector-does-not-compile`, with the compiler's words
+ */
+async function check(job: JobContext<unknown>, classes: ObjectClass[], sources: string[]) {
+  const rounds = [...classes.map((one) => [one]), ...(classes.length > 1 ? [classes] : [])]
+  const total = rounds.length
+  const say = (completed: number) => {
+    const what = rounds[completed]?.map(({ name }) => name).join(', ')
+    const message = what ? `Compiling ${what}` : 'Keeping the files'
+    job.progress('processing', { message, iterations: { completed, total } })
   }
+  say(0)
+  const program = fileURLToPath(new URL('../engines/type-check.mjs', import.meta.url))
+  const { typescript, findings } = await job.process('check', {
+    command: process.execPath,
+    args: [program],
+    stdin: JSON.stringify(rounds.map((round) => connectorFiles(round, sources))),
+    envelope: true,
+    timeout: '5m',
+    onLine: (line) => {
+      const done = /^round (\d+)$/.exec(line)?.[1]
+      if (done) say(Number(done))
+    },
+    parse: ({ envelope }) => finding.parse(envelope),
+  })
+  say(total)
+  if (findings.length === 0) return { checkedWith: `TypeScript ${typescript}`, rounds: total }
+  throw failure('connector-does-not-compile', ['Failed to generate connector code', ...findings.slice(0, 20)])
 }
 
 /** As files of the product, to be downloaded one by one. */

@@ -10,6 +10,7 @@ import { documentsOf } from '../lib/documents.js'
 import { factsOf } from '../lib/extract/extractor.js'
 import { countFacts, type Facts, noFacts } from '../lib/extract/facts.js'
 import { normal } from '../lib/extract/words.js'
+import { failure } from '../lib/failure.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
 
 export const getObjectClass = defineJob('digester.getObjectClass', {
@@ -54,7 +55,10 @@ export const getObjectClassHandler = (parts: Parts) =>
       job.progress('processing', { message: `Putting '${asked}' together`, completed: total, total, unit: 'document' })
       const assembled = assemble(mergeFacts(byCertainty(learned)), asked)
       const failed = learned.filter((one) => one.failed).length
-      if (!assembled.ok) throw insufficient(asked, { ...assembled, chunks: total, failed })
+      if (!assembled.ok) {
+        const { missing, known } = assembled
+        throw insufficient(asked, { missing, known, chunks: total, failed })
+      }
       for (const note of assembled.notes) job.warn('documentation-gap', note)
       const result = {
         objectClass: assembled.objectClass,
@@ -62,8 +66,7 @@ export const getObjectClassHandler = (parts: Parts) =>
         extractors: ['deterministic', ...(parts.model ? [parts.model.name] : [])],
         chunks: { total, failed },
       }
-      await publish(job, parts, `objectClass:${asked}`, result)
-      job.progress('finished', { message: 'completed', completed: total, total, unit: 'document' })
+      await publish(job, parts, `objectClass:${asked}`, result, { completed: total, total, unit: 'document' })
       return result
     },
   )
@@ -130,20 +133,11 @@ function sourcesOf(learned: readonly Learned[], asked: string): string[] {
   return [...new Set(learned.filter(({ facts, more }) => tells(facts) || tells(more)).map(({ chunk }) => chunk.url))]
 }
 
-function insufficient(
-  asked: string,
-  details: { missing: string[]; known: string[]; chunks: number; failed: number },
-): Permanent {
-  return new Permanent(
-    `Insufficient documentation coverage for object '${asked}': ${details.missing.join(' and ')} not found.`,
-    {
-      code: 'insufficient-documentation',
-      messages: [
-        'Failed to extract schema from documentation',
-        `Insufficient documentation coverage for object '${asked}'`,
-        'Consider uploading more comprehensive API documentation',
-      ],
-      details,
-    },
-  )
+function insufficient(asked: string, details: Record<string, unknown>): Error {
+  const lines = [
+    'Failed to extract schema from documentation',
+    `Insufficient documentation coverage for object '${asked}'`,
+    'Consider uploading more comprehensive API documentation',
+  ]
+  return failure('insufficient-documentation', lines, details)
 }

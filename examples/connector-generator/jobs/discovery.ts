@@ -58,8 +58,8 @@ export const getCandidateLinksHandler = (parts: Parts) =>
         const rules = robots.get(new URL(url).origin) ?? (await robotsOf(job, url, parts))
         robots.set(new URL(url).origin, rules)
         if (!rules.allows(url)) continue
-        const total = Math.min(maxPages, read + 1 + frontier.size)
-        job.progress('processing', { message: `Reading ${url}`, completed: read, total, unit: 'document' })
+        // No total: how many pages there are is known when there are no more.
+        job.progress('processing', { message: `Reading page ${read + 1}: ${url}` })
         const found = await readPage(job, url, terms, parts)
         read++
         if ('skipped' in found) {
@@ -76,7 +76,6 @@ export const getCandidateLinksHandler = (parts: Parts) =>
       if (candidateLinks.length === 0) job.warn('nothing-found', `None of ${read} pages documents an API.`)
       const result = { candidateLinks, searchQuery, totalFound: candidateLinks.length }
       await publish(job, parts, 'candidateLinks', result)
-      job.progress('finished', { message: 'completed', completed: read, total: read, unit: 'document' })
       return result
     },
   )

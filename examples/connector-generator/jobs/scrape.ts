@@ -3,6 +3,7 @@
 import { defineJob, Permanent, until } from 'untildone'
 import { z } from 'zod'
 import { documentSchema, keepDocument } from '../lib/documents.js'
+import { failure } from '../lib/failure.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
 import { fetchPage, shortHash } from '../lib/web/fetch-page.js'
 import { orSkip } from '../lib/web/skip.js'
@@ -45,16 +46,13 @@ export const getRelevantDocumentationHandler = (parts: Parts) =>
         else job.warn('page-skipped', `${url}: ${kept.skipped}`)
       }
       if (documents.length === 0)
-        throw new Permanent('None of the pages documents an API.', {
-          code: 'no-documentation',
-          messages: [
-            'No relevant documentation was found',
-            `${links.length} pages were read`,
-            'Consider uploading API documentation',
-          ],
-        })
-      await publish(job, parts, 'documentation', { documents })
-      job.progress('finished', { message: 'completed', completed: links.length, total: links.length, unit: 'document' })
+        throw failure('no-documentation', [
+          'No relevant documentation was found',
+          `None of ${links.length} pages documents an API`,
+          'Consider uploading API documentation',
+        ])
+      const total = links.length
+      await publish(job, parts, 'documentation', { documents }, { completed: total, total, unit: 'document' })
       return { documents, totalProcessed: links.length, totalSkipped: links.length - documents.length }
     },
   )

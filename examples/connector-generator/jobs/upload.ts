@@ -4,6 +4,7 @@ import { defineJob, file, type JobContext, Permanent, until } from 'untildone'
 import { z } from 'zod'
 import type { Source } from '../lib/docs/read-document.js'
 import { documentSchema, keepDocument } from '../lib/documents.js'
+import { failure } from '../lib/failure.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
 
 const MAX_BYTES = 4 << 20
@@ -36,17 +37,14 @@ export const processUploadHandler = (parts: Parts) =>
           return keepDocument(source, parts)
         } catch (error) {
           if ((error as { code?: string }).code !== 'not-relevant') throw error
-          throw new Permanent(`${source.url} says nothing about an API.`, {
-            code: 'no-documentation',
-            messages: [
-              'No relevant documentation was found',
-              'Consider uploading more comprehensive API documentation',
-            ],
-          })
+          throw failure('no-documentation', [
+            'No relevant documentation was found',
+            'Consider uploading more comprehensive API documentation',
+          ])
         }
       })
-      await publish(job, parts, 'documentation', { documents: [document] })
-      job.progress('finished', { message: 'completed', completed: 1, total: 1, unit: 'document' })
+      const done = { completed: 1, total: 1, unit: 'document' }
+      await publish(job, parts, 'documentation', { documents: [document] }, done)
       return { documents: [document], totalProcessed: 1 }
     },
   )

@@ -53,15 +53,25 @@ export function sessionOf(job: JobContext<unknown>): string {
   throw new Permanent('Invalid input: the job has no session; submit it with a groupId.', { code: 'no-session' })
 }
 
-/** The last step of each job: its result into the record of the session. */
+/** Progress of a job that has done its work; written together with its result. */
+export interface Done {
+  completed?: number
+  total?: number
+  unit?: string
+  iterations?: { completed: number; total: number }
+}
+
+/** The end of each job: its result into the record of the session, then the stage that the older API calls finished. */
 export async function publish(
   job: JobContext<unknown>,
   { sessions }: Parts,
   part: string,
   value: unknown,
+  done: Done = {},
 ): Promise<void> {
   const sessionId = sessionOf(job)
   await job.step('session', ({ key }) =>
     sessions.put({ sessionId, part, jobId: job.id, jobType: job.type, key, value }),
   )
+  job.progress('finished', { message: 'completed', ...done })
 }

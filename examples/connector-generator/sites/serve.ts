@@ -24,6 +24,8 @@ export interface RunningSite {
   visits: string[]
   /** Statuses to answer with once, by path. */
   trouble: Map<string, number[]>
+  /** Pages that are answered only when this resolves, by path. */
+  holds: Map<string, Promise<void>>
   close(): Promise<void>
 }
 
@@ -31,6 +33,7 @@ export async function serveSite(site: Site): Promise<RunningSite> {
   const api = new RecordApi(site.api)
   const visits: string[] = []
   const trouble = new Map<string, number[]>()
+  const holds = new Map<string, Promise<void>>()
   let origin = ''
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', origin)
@@ -46,6 +49,7 @@ export async function serveSite(site: Site): Promise<RunningSite> {
       return
     }
     visits.push(url.pathname)
+    await holds.get(url.pathname)
     const page = site.pages[url.pathname]
     const status = trouble.get(url.pathname)?.shift() ?? (page ? 200 : 404)
     if (!page || status !== 200) send(response, status, { 'content-type': 'text/plain' }, `${status}`)
@@ -60,6 +64,7 @@ export async function serveSite(site: Site): Promise<RunningSite> {
     api,
     visits,
     trouble,
+    holds,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -29,8 +29,4 @@ export class Frontier {
     const index = this.waiting.findIndex((entry) => entry.url === url)
     if (index >= 0) this.waiting.splice(index, 1)
   }
-
-  get size(): number {
-    return this.waiting.length
-  }
 }
