@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import ts from 'typescript'
 import { type Job, LOCAL } from 'untildone'
 import { uuidv7 } from 'uuidv7'
 import { type DocumentedClient, documentedClient, type JobStatus } from './fixtures/documented-client.js'
@@ -68,6 +67,7 @@ export async function serveAll(...sites: Site[]): Promise<{ running: RunningSite
 
 /** The connector of a result, translated and imported as any program would. */
 export async function importConnector(files: readonly SourceFile[], dir: string): Promise<any> {
+  const { default: ts } = await import('typescript')
   const folder = mkdtempSync(join(dir, 'connector-'))
   for (const { path, content } of files) {
     if (!path.endsWith('.ts')) {

@@ -1,10 +1,10 @@
 // `codegen.generateConnector`: a connector in TypeScript for the session's object classes. It is a result only once the
 // compiler, in a process of its own, has found nothing wrong with it.
 import { createHash } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
 import { defineJob, file, type JobContext, Permanent, until } from 'untildone'
 import { z } from 'zod'
 import { connectorFiles, type SourceFile } from '../lib/codegen/connector.js'
+import { typeCheck } from '../lib/codegen/type-check.js'
 import { type ObjectClass, objectClassSchema } from '../lib/digest/object-class.js'
 import { failure } from '../lib/failure.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
@@ -29,7 +29,6 @@ export const generateConnector = defineJob('codegen.generateConnector', {
 
 const digested = z.object({ objectClass: objectClassSchema, sources: z.array(z.string()) })
 type Digested = z.output<typeof digested>
-const finding = z.object({ typescript: z.string(), findings: z.array(z.string()) })
 
 export const generateConnectorHandler = (parts: Parts) =>
   generateConnector.handler(
@@ -100,19 +99,8 @@ async function check(job: JobContext<unknown>, classes: ObjectClass[], sources: 
     job.progress('processing', { message, iterations: { completed, total } })
   }
   say(0)
-  const program = fileURLToPath(new URL('../engines/type-check.mjs', import.meta.url))
-  const { typescript, findings } = await job.process('check', {
-    command: process.execPath,
-    args: [program],
-    stdin: JSON.stringify(rounds.map((round) => connectorFiles(round, sources))),
-    envelope: true,
-    timeout: '5m',
-    onLine: (line) => {
-      const done = /^round (\d+)$/.exec(line)?.[1]
-      if (done) say(Number(done))
-    },
-    parse: ({ envelope }) => finding.parse(envelope),
-  })
+  const files = rounds.map((round) => connectorFiles(round, sources))
+  const { typescript, findings } = await typeCheck(job, files, say)
   say(total)
   if (findings.length === 0) return { checkedWith: `TypeScript ${typescript}`, rounds: total }
   throw failure('connector-does-not-compile', ['Failed to generate connector code', ...findings.slice(0, 20)])

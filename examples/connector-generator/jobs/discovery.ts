@@ -7,7 +7,7 @@ import { readDocument } from '../lib/docs/read-document.js'
 import { factsOf } from '../lib/extract/extractor.js'
 import { countFacts } from '../lib/extract/facts.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
-import { fetchPage, isAllowed, shortHash, withoutHash } from '../lib/web/fetch-page.js'
+import { assertAllowed, fetchPage, isAllowed, shortHash, withoutHash } from '../lib/web/fetch-page.js'
 import { Frontier } from '../lib/web/frontier.js'
 import { isReadable, linkScore, pageScore, termsOf } from '../lib/web/rank.js'
 import { Robots } from '../lib/web/robots.js'
@@ -87,8 +87,7 @@ function startFrom(urls: readonly string[], { web }: Parts): Frontier {
     })
   const frontier = new Frontier()
   for (const url of urls) {
-    if (!isAllowed(url, web))
-      throw new Permanent(`Invalid input: ${url} is not on a host that may be read.`, { code: 'host-refused' })
+    assertAllowed(url, web)
     frontier.add(withoutHash(url), 100)
   }
   return frontier

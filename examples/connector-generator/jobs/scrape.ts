@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { documentSchema, keepDocument } from '../lib/documents.js'
 import { failure } from '../lib/failure.js'
 import { type Parts, publish, sessionOf } from '../lib/parts.js'
-import { fetchPage, shortHash } from '../lib/web/fetch-page.js'
+import { assertAllowed, fetchPage, shortHash } from '../lib/web/fetch-page.js'
 import { orSkip } from '../lib/web/skip.js'
 
 export const getRelevantDocumentation = defineJob('scrape.getRelevantDocumentation', {
@@ -35,6 +35,7 @@ export const getRelevantDocumentationHandler = (parts: Parts) =>
         throw new Permanent('Invalid input: there are no links; give some, or run discovery in this session first.', {
           code: 'no-links',
         })
+      for (const url of links) assertAllowed(url, parts.web)
       const documents: z.output<typeof documentSchema>[] = []
       for (const [index, url] of links.entries()) {
         const message = `Scraping ${url}`

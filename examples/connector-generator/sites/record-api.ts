@@ -168,7 +168,9 @@ export class RecordApi {
       header: () => auth.kind === 'header' && headers[auth.name.toLowerCase()] === auth.value,
       query: () => auth.kind === 'query' && url.searchParams.get(auth.name) === auth.value,
       bearer: () => auth.kind === 'bearer' && authorization === `Bearer ${auth.value}`,
-      basic: () => auth.kind === 'basic' && authorization === `Basic ${btoa(`${auth.user}:${auth.password}`)}`,
+      basic: () =>
+        auth.kind === 'basic' &&
+        authorization === `Basic ${Buffer.from(`${auth.user}:${auth.password}`).toString('base64')}`,
     }[auth.kind]()
     if (!holds) throw new Refusal(401, 'Who are you?')
   }

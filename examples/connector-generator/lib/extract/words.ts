@@ -1,14 +1,17 @@
 // Names as people write them and as programs compare them. Knows English plurals and nothing of any one API.
 
-/** `Sales orders`, `sales_order`, `SalesOrder` → `salesorder`. */
+/** `Sales orders`, `sales_order`, `SalesOrder` → the same text; only for comparing, `addresses` becomes `address`, `houses` `hous`. */
 export function normal(name: string): string {
-  return singular(name.toLowerCase().replace(/[^a-z0-9]+/g, ''))
+  const bare = name.toLowerCase().replace(/[^a-z0-9]+/g, '')
+  const single = /(ss|us|is)$/.test(bare) ? bare : bare.replace(/s$/, '')
+  return single.replace(/ie$/, 'y').replace(/e$/, '')
 }
 
-export function singular(word: string): string {
-  if (/(series|species|news|[su]s)$/i.test(word) || word.length < 4) return word
-  if (/ies$/i.test(word)) return `${word.slice(0, -3)}${word.at(-1) === 'S' ? 'Y' : 'y'}`
-  if (/(s|x|z|ch|sh)es$/i.test(word)) return word.slice(0, -2)
+/** For names that people read. */
+function singular(word: string): string {
+  if (/(series|species|news|[uis]s)$/i.test(word) || word.length < 4) return word
+  if (/[^aeiou]ies$/i.test(word)) return `${word.slice(0, -3)}y`
+  if (/(ss|us|x|ch|sh)es$/i.test(word)) return word.slice(0, -2)
   return /s$/i.test(word) ? word.slice(0, -1) : word
 }
 

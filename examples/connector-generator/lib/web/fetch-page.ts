@@ -66,6 +66,15 @@ export function isAllowed(url: string, { hosts }: WebRules): boolean {
   return /^https?:$/.test(protocol) && hosts.has(host)
 }
 
+/** @throws Permanent `host-refused` */
+export function assertAllowed(url: string, rules: WebRules): void {
+  if (isAllowed(url, rules)) return
+  throw new Permanent(`Invalid input: ${url} is not on a host that may be read.`, {
+    code: 'host-refused',
+    details: { hosts: [...rules.hosts] },
+  })
+}
+
 /** The same page under one name. */
 export function withoutHash(url: string): string {
   const parsed = new URL(url)
@@ -76,13 +85,6 @@ export function withoutHash(url: string): string {
 /** A short name for a page or a text, fit for a step: the same in every attempt. */
 export function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
-}
-
-function assertAllowed(url: string, rules: WebRules): void {
-  if (isAllowed(url, rules)) return
-  throw new Permanent(`Invalid input: ${url} is not on a host that may be read (${[...rules.hosts].join(', ')}).`, {
-    code: 'host-refused',
-  })
 }
 
 async function textOf(answer: Response, maxBytes: number, url: string): Promise<string> {
