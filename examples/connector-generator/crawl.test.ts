@@ -122,15 +122,16 @@ describe('on the way', () => {
     expect(site.visits).toEqual(['/robots.txt', '/', '/api/1', '/api/2', '/api/3'])
   })
 
-  test('without an address: from where it was configured to begin', async () => {
-    const [site] = await serve({ '/': html(ENDPOINT) })
-    await jobs!.stop()
-    jobs = await bench(sites!.running, { seeds: [`${site.origin}/`] })
-    expect((await jobs.run('s', 'discovery', { applicationName: 'Things' })).result.candidateLinks).toEqual([
-      `${site.origin}/`,
-    ])
+  test('without an address: the configured sites that know the application', async () => {
+    sites = await serveAll(
+      { ...opal(), pages: { '/': html(`<p>Things for everybody</p>${ENDPOINT}`) } },
+      { ...opal(), pages: { '/': html(`<p>Others</p>${ENDPOINT.replaceAll('thing', 'other')}`) } },
+    )
+    const seeds = sites.running.map(({ origin }) => `${origin}/`)
+    jobs = await bench(sites.running, { seeds })
+    expect((await jobs.run('s', 'discovery', { applicationName: 'Things' })).result.candidateLinks).toEqual([seeds[0]])
     await jobs.stop()
-    jobs = await bench(sites!.running)
+    jobs = await bench(sites.running)
     expect((await jobs.run('s', 'discovery', { applicationName: 'Things' })).errors).toEqual([
       'Invalid input: there is no address to begin with; give startUrls, or configure seeds.',
     ])

@@ -1,6 +1,6 @@
 // The part of a connector that is the same for all: repeats, errors, and lists that do not end as they should.
 import { expect, test } from 'vitest'
-import { ConnectorError, Http } from './lib/codegen/runtime/http.js'
+import { ConnectorError, Http, objectAt, within } from './lib/codegen/runtime/http.js'
 import { type Paging, pages } from './lib/codegen/runtime/paging.js'
 
 type Handler = (request: Request) => Response | [number, unknown, Record<string, string>?]
@@ -104,4 +104,13 @@ test('an API that sends its reader in circles is left, and an answer without a l
   await expect(listed(elsewhere, { kind: 'nextUrl', next: ['next'], size: null })).rejects.toThrow('is not the host')
   await expect(listed(() => [200, { data: [] }], cursor)).rejects.toThrow('holds no list at items')
   await expect(listed(() => new Response('<html>'), cursor)).rejects.toThrow('holds no list at items')
+})
+
+test('envelopes: put on, taken off, and missed where they are not there', () => {
+  const answer = { url: 'https://api.example/x', headers: new Headers(), body: within(['data', 'thing'], { id: 1 }) }
+  expect(answer.body).toEqual({ data: { thing: { id: 1 } } })
+  expect(objectAt(answer, ['data', 'thing'])).toEqual({ id: 1 })
+  expect(within([], 'bare')).toBe('bare')
+  for (const path of [['data', 'other'], ['data', 'thing', 'id'], ['toString']])
+    expect(() => objectAt(answer, path)).toThrow(`holds no object at ${path.join('.')}`)
 })

@@ -1,5 +1,4 @@
-// Everything of this example in one process: store, worker, server with the older API as a facade. The one place that
-// puts them together.
+// Store, worker, and a server with the older API as a facade, in one process. The one place that puts them together.
 import { join } from 'node:path'
 import { createUntildone, sqlite, type Untildone, type UntildoneOptions } from 'untildone'
 import { createServer, listen } from 'untildone/server'

@@ -61,7 +61,7 @@ export async function bench(sites: RunningSite[], settings: Partial<Settings> = 
 
 /** Serves sites; close() ends them all. */
 export async function serveAll(...sites: Site[]): Promise<{ running: RunningSite[]; close(): Promise<unknown> }> {
-  const running = await Promise.all(sites.map(serveSite))
+  const running = await Promise.all(sites.map((site) => serveSite(site)))
   return { running, close: () => Promise.all(running.map((site) => site.close())) }
 }
 

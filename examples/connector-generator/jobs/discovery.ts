@@ -32,6 +32,8 @@ export const getCandidateLinks = defineJob('discovery.getCandidateLinks', {
 interface Found {
   url: string
   score: number
+  /** Whether it mentions the application. */
+  named: boolean
   links: { url: string; text: string }[]
 }
 
@@ -53,6 +55,7 @@ export const getCandidateLinksHandler = (parts: Parts) =>
       const frontier = startFrom(startUrls.length > 0 ? startUrls : parts.seeds, parts)
       const robots = new Map<string, Robots>()
       const candidates = new Map<string, number>()
+      const origins = new Set<string>()
       let read = 0
       for (let url = frontier.next(); url !== null && read < maxPages; url = frontier.next()) {
         const rules = robots.get(new URL(url).origin) ?? (await robotsOf(job, url, parts))
@@ -60,7 +63,7 @@ export const getCandidateLinksHandler = (parts: Parts) =>
         if (!rules.allows(url)) continue
         // No total: how many pages there are is known when there are no more.
         job.progress('processing', { message: `Reading page ${read + 1}: ${url}` })
-        const found = await readPage(job, url, terms, parts)
+        const found = await readPage(job, url, { name: applicationName, terms }, parts)
         read++
         if ('skipped' in found) {
           // A dead link says nothing about the site; a page that could not be had may have been the one.
@@ -70,9 +73,14 @@ export const getCandidateLinksHandler = (parts: Parts) =>
         }
         frontier.skip(found.url)
         if (found.score > 0) candidates.set(found.url, Math.max(found.score, candidates.get(found.url) ?? 0))
+        if (found.named) origins.add(new URL(found.url).origin)
         for (const link of found.links) frontier.add(link.url, linkScore(link.url, link.text, terms))
       }
-      const candidateLinks = [...candidates].sort(([, a], [, b]) => b - a).map(([url]) => url)
+      // Whoever gave an address meant that site; of those that were only configured, the ones that know the application.
+      const isMeant = (url: string) => startUrls.length > 0 || origins.has(new URL(url).origin)
+      const candidateLinks = [...candidates]
+        .sort(([, a], [, b]) => b - a)
+        .flatMap(([url]) => (isMeant(url) ? [url] : []))
       if (candidateLinks.length === 0) job.warn('nothing-found', `None of ${read} pages documents an API.`)
       const result = { candidateLinks, searchQuery, totalFound: candidateLinks.length }
       await publish(job, parts, 'candidateLinks', result)
@@ -107,7 +115,7 @@ async function robotsOf(job: JobContext<unknown>, url: string, { web }: Parts): 
 function readPage(
   job: JobContext<unknown>,
   url: string,
-  terms: readonly string[],
+  about: { name: string; terms: readonly string[] },
   { web }: Parts,
 ): Promise<Found | Skipped> {
   return job.step(`page-${shortHash(url)}`, async ({ signal, attempt }) =>
@@ -118,7 +126,8 @@ function readPage(
       const worth = links.filter((link) => isAllowed(link.url, web) && isReadable(link.url))
       return {
         url: page.url,
-        score: pageScore(page.url, documentation.title, facts, terms),
+        score: pageScore(page.url, documentation.title, facts, about.terms),
+        named: page.body.toLowerCase().includes(about.name.toLowerCase()),
         links: worth.slice(0, LINKS_PER_PAGE),
       }
     }),

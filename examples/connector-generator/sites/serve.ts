@@ -29,7 +29,8 @@ export interface RunningSite {
   close(): Promise<void>
 }
 
-export async function serveSite(site: Site): Promise<RunningSite> {
+/** @param port 0: any that is free */
+export async function serveSite(site: Site, port = 0): Promise<RunningSite> {
   const api = new RecordApi(site.api)
   const visits: string[] = []
   const trouble = new Map<string, number[]>()
@@ -55,7 +56,7 @@ export async function serveSite(site: Site): Promise<RunningSite> {
     if (!page || status !== 200) send(response, status, { 'content-type': 'text/plain' }, `${status}`)
     else send(response, 200, { 'content-type': page.type }, page.body.replaceAll('%ORIGIN%', origin))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
   origin = `http://${host}`
   return {

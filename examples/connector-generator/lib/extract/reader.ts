@@ -2,7 +2,7 @@
 // endpoint. The other files of this folder ask it what a table or an example is about.
 import type { Block } from '../docs/blocks.js'
 import type { Endpoint } from './facts.js'
-import { className, normal } from './words.js'
+import { className } from './words.js'
 
 /** A block together with what stands before it. */
 export interface Place {
@@ -112,9 +112,4 @@ export function places(blocks: readonly Block[], endpointsIn: (block: Block) => 
 
 function startsWith(path: readonly string[], start: readonly string[]): boolean {
   return start.every((heading, depth) => path[depth] === heading)
-}
-
-/** Whether two names mean the same class. */
-export function sameClass(one: string, other: string): boolean {
-  return normal(one) === normal(other)
 }
