@@ -139,6 +139,10 @@ it('says why it cannot start, and leaves nothing behind', async () => {
     ),
   })
   await ud('init')
+  expect(await ud('dev', '--facades', 'none.json', '--port', await port())).toMatchObject({
+    exit: 2,
+    err: expect.stringContaining('none.json does not exist.'),
+  })
   edit('const name', 'cnst name')
   expect(await ud('serve', '--port', await port())).toMatchObject({
     exit: 2,
@@ -148,8 +152,10 @@ it('says why it cannot start, and leaves nothing behind', async () => {
 
 it('serve runs until it is asked to stop, and never twice over one database', async () => {
   await ud('init')
-  const { io, ended, saw } = start(['serve', '--json', '--port', '0'])
-  const [, url] = await saw(/"event":"ready","url":"([^"]+)"/)
+  const submit = { op: 'submit', method: 'POST', path: '/old', map: { type: 'hello' }, respond: { id: '$job.id' } }
+  writeFileSync(join(cwd, 'old.json'), JSON.stringify({ name: 'old', status: 'openai', routes: [submit] }))
+  const { io, ended, saw } = start(['serve', '--json', '--port', '0', '--facades', 'old.json'])
+  const [, url] = await saw(/"event":"ready","url":"([^"]+)".*"facades":\["old"\]/)
   expect((await ud('types', 'list', '--json')).out).toContain('"hello"')
   expect(await ud('serve', '--port', '0')).toMatchObject({ exit: 6, err: expect.stringContaining('store-in-use') })
   expect((await ud('serve', '--port', url!.split(':').pop()!, '--data', 'other')).err).toMatch(

@@ -75,7 +75,8 @@ export async function loadJobs(request: LoadRequest): Promise<LoadedJobs & { goo
 
 type Jiti = ReturnType<typeof createJiti>
 
-async function loaderFor(dir: string): Promise<Jiti> {
+/** Loads modules of a folder, with the package itself and zod at hand. */
+export async function loaderFor(dir: string): Promise<Jiti> {
   const ours = {
     untildone: await import('../index.js'),
     'untildone/define': await import('../define/index.js'),

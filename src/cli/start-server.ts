@@ -8,12 +8,15 @@ import type { UntildoneError } from '../core/errors.js'
 import type { JobHandler } from '../define/index.js'
 import { createUntildone, sqlite, type Untildone } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
+import { inFile, loadFacades, unhandled } from './load-facades.js'
 import { loadJobs } from './load-jobs.js'
 import { packageVersion } from './version.js'
 
 export interface ServerRequest {
   cwd: string
   jobsDir: string
+  /** File with the facades, or null for none. */
+  facadesFile: string | null
   dataDir: string
   /** File name of the database inside the data folder. */
   database: string
@@ -41,6 +44,10 @@ export interface RunningServer {
   app: Untildone
   listening: Listening
   jobs: Loaded
+  /** Names of the facades that are on. */
+  facades: readonly string[]
+  /** What whoever starts it should know, in sentences. */
+  notes: readonly string[]
   databasePath: string
   /** Loads the job files again; a broken one goes on with what it was. @throws UntildoneError, and nothing changed then */
   reload(): Promise<Loaded>
@@ -48,7 +55,7 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-/** @throws UntildoneError `no-jobs-found`, `duplicate-job-type`, `job-file-broken`, `store-in-use`, …; EADDRINUSE */
+/** @throws UntildoneError `no-jobs-found`, `duplicate-job-type`, `job-file-broken`, `bad-definition`, `store-in-use`, …; CliError; EADDRINUSE */
 export async function startServer(request: ServerRequest): Promise<RunningServer> {
   const { cwd, jobsDir, onError } = request
   let lastGood = new Map<string, JobHandler[]>()
@@ -59,6 +66,8 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   }
   const jobs = await load()
   if (!request.tolerant && jobs.broken[0]) throw jobs.broken[0]
+  const { facadesFile } = request
+  const facades = facadesFile === null ? [] : await loadFacades(facadesFile, cwd)
   const dataDir = resolve(cwd, request.dataDir)
   mkdirSync(dataDir, { recursive: true })
   const databasePath = join(dataDir, request.database)
@@ -69,22 +78,24 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     env: request.env,
     onError: (error) => onError(error),
   })
-  const server = createServer(app.engine, { version: packageVersion(), onError })
   let listening: Listening | undefined
   try {
+    const server = createServer(app.engine, { version: packageVersion(), onError, facades })
     // The port first: when it cannot be had, no job may have been started.
     listening = await listen(server, { port: request.port, host: request.host })
     await app.start()
   } catch (error) {
     await listening?.close().catch(() => {})
     await app.stop().catch(() => {})
-    throw error
+    throw facadesFile === null ? error : inFile(error, facadesFile, cwd)
   }
   const running: RunningServer = {
     url: urlOf(request.host, listening.port),
     app,
     listening,
     jobs,
+    facades: facades.map(({ name }) => name),
+    notes: unhandled(facades, jobs.handlers),
     databasePath,
     async reload() {
       const fresh = await load()

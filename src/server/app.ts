@@ -9,7 +9,7 @@ import type { Engine } from '../engine/api.js'
 import { Gate } from './auth.js'
 import { preflight } from './cors.js'
 import { dispatch, failed, methodNotAllowed, requestIdOf, respond } from './dispatch.js'
-import { facadeRoutes } from './facade/index.js'
+import { bySpecificity, facadeRoutes } from './facade/index.js'
 import { Holds } from './holds.js'
 import { Hub } from './hub.js'
 import { openapiDocument } from './openapi.js'
@@ -44,7 +44,8 @@ export interface UntildoneServer {
 export function createServer(engine: Engine, options: ServerOptions = {}): UntildoneServer {
   const settings = settle(options)
   const facades = options.facades ?? []
-  const table = facades.length === 0 ? routes : [...routes, ...facadeRoutes(facades, routes)]
+  const ofFacades = facades.length === 0 ? [] : facadeRoutes(facades, routes)
+  const table = [...routes, ...ofFacades]
   const addresses = addressesOf(table)
   let document: { text: string; etag: string } | undefined
   const server: ServerContext = {
@@ -58,7 +59,7 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     facades: facades.map(({ name }) => name),
   }
   const app = new Hono<{ Bindings: Env }>({ getPath: (request) => inside(getPath(request), settings.base) })
-  for (const route of table) {
+  for (const route of [...routes, ...ofFacades.toSorted(bySpecificity)]) {
     const names = Object.keys(route.params ?? {})
     app.on(route.method, honoPath(route.path), (c) => {
       const params: Record<string, string> = {}

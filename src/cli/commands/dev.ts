@@ -32,6 +32,7 @@ export const dev: CommandSpec = {
       parse: wholeNumber(1, 65_535),
     },
     { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
+    { flags: '--facades <file>', text: 'older APIs to keep, as data: a .json or .ts file, read at the start' },
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
     { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 1000) },
   ],
@@ -42,6 +43,7 @@ export const dev: CommandSpec = {
   async run(context, _args, options) {
     const console_ = new DevConsole(context, {
       jobsDir: options.jobs ?? 'jobs',
+      facadesFile: options.facades ?? null,
       dataDir: resolve(context.io.cwd, options.data ?? DATA_DIR),
       port: await choosePort(context, options.port, resolve(context.io.cwd, options.data ?? DATA_DIR)),
       slots: options.slots ?? 16,
@@ -73,6 +75,7 @@ async function choosePort(context: Context, wanted: number | undefined, dataDir:
 
 interface Settings {
   jobsDir: string
+  facadesFile: string | null
   dataDir: string
   port: number
   slots: number
@@ -182,11 +185,13 @@ class DevConsole {
       url: message.url,
       store: message.store,
       jobsDir: this.settings.jobsDir,
+      facades: message.facades,
       jobs: this.jobs,
       sample: this.sample()?.type ?? null,
     }
     const keys = this.live ? `\n\n${keysLine(facts.sample, width)}\n` : ''
-    const plain = [`ready  ${message.url}/v1  store ${message.store}`, ...jobLines(facts, width)].join('\n')
+    const also = message.facades.length === 0 ? '' : `  facades ${message.facades.join(', ')}`
+    const plain = [`ready  ${message.url}/v1  store ${message.store}${also}`, ...jobLines(facts, width)].join('\n')
     const types = this.jobs.map((job) => job.type)
     this.event(
       {
@@ -195,6 +200,7 @@ class DevConsole {
         api: `${message.url}/v1`,
         docs: `${message.url}/docs`,
         types,
+        facades: message.facades,
         readyMs: Math.round(readyMs),
         pid: process.pid,
       },

@@ -20,12 +20,14 @@ a second one stops at once, and the jobs go on at the next start.`,
       text: 'address to listen on; others than loopback need an API key first (default: 127.0.0.1)',
     },
     { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
+    { flags: '--facades <file>', text: 'older APIs to keep, as data: a .json or .ts file (default: none)' },
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
     { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 10_000) },
   ],
   examples: [
     ['untildone serve --data /var/lib/untildone', 'behind a proxy on the same machine'],
     ['untildone serve --host 0.0.0.0 --json', 'reachable from elsewhere; needs a key'],
+    ['untildone serve --facades facades.json', 'clients of an older API go on as before'],
   ],
   async run(context, _args, options) {
     const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
@@ -38,10 +40,13 @@ a second one stops at once, and the jobs go on at the next start.`,
     const types = jobs.handlers.map((handler) => handler.definition.name)
     writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
     const { recovered } = server.app
+    const { facades, notes } = server
+    const also = facades.length === 0 ? '' : `  ${count(facades.length, 'facade')}: ${facades.join(', ')}`
     say(
-      { event: 'ready', url, api: `${url}/v1`, types, recovered: recovered.jobs, pid: process.pid },
-      `ready  ${url}/v1  ${count(types.length, 'job type')}: ${clean(types.join(', '))}`,
+      { event: 'ready', url, api: `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
+      `ready  ${url}/v1  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
     )
+    for (const message of notes) say({ event: 'note', message }, `note  ${clean(message)}`)
     try {
       await untilStopped(context, server, say)
     } finally {
@@ -61,6 +66,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
     return await startServer({
       cwd: context.io.cwd,
       jobsDir: options.jobs ?? 'jobs',
+      facadesFile: options.facades ?? null,
       dataDir: options.dataDir,
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',

@@ -8,6 +8,8 @@ export interface BannerFacts {
   readyMs: number
   url: string
   store: string
+  /** Names of the facades that are on. */
+  facades: readonly string[]
   jobsDir: string
   jobs: readonly JobTypeLine[]
   /** Type that key t runs. */
@@ -23,6 +25,7 @@ export function banner(facts: BannerFacts, style: Style, width: number): string 
     '',
     `  API         ${style.cyan(`${facts.url}/v1`)}          reference at /docs`,
     `  Store       ${facts.store}`,
+    ...(facts.facades.length === 0 ? [] : [cutTo(`  Facades     ${facts.facades.join(', ')}`, width - 1)]),
     '',
     ...jobLines(facts, width),
   ]

@@ -52,9 +52,11 @@ async function main(): Promise<void> {
     store: await describeStore(server),
     jobs: lines(server.jobs),
     broken: failures(server.jobs),
+    facades: server.facades,
     recovered: server.app.recovered.jobs,
     folders: server.jobs.folders,
   })
+  for (const message of server.notes) say({ kind: 'trouble', message })
 }
 
 /** Tells about changed jobs in small portions: a console that prints thousands of lines tells nothing. */

@@ -5,6 +5,7 @@ import type { Failure } from '../failure.js'
 export interface ChildSettings {
   cwd: string
   jobsDir: string
+  facadesFile: string | null
   dataDir: string
   port: number
   slots: number
@@ -25,6 +26,7 @@ export type FromChild =
       store: string
       jobs: JobTypeLine[]
       broken: Failure[]
+      facades: readonly string[]
       recovered: number
       folders: string[]
     }

@@ -37,26 +37,25 @@ const base = {
   code: answer.shape.code.optional(),
   respond: template.optional(),
 }
-const ofOneJob = {
-  jobId: requestText.optional(),
-  latestOf: z.strictObject({ groupId: requestText, type: text }).optional(),
-}
+const latestOf = z.strictObject({ groupId: requestText, type: requestText })
+const ofOneJob = { jobId: requestText.optional(), latestOf: latestOf.optional() }
+const submitMap = z.strictObject({
+  type: requestText,
+  input: template.optional(),
+  groupId: requestText.optional(),
+  operationKey: requestText.optional(),
+  priority: template.optional(),
+  runAt: requestText.optional(),
+  deadlineAt: requestText.optional(),
+  tags: template.optional(),
+  metadata: template.optional(),
+})
 const route = z.discriminatedUnion('op', [
   z.strictObject({
     ...base,
     op: z.literal('submit'),
     method: z.enum(['POST', 'PUT']),
-    map: z.strictObject({
-      type: requestText,
-      input: template.optional(),
-      groupId: requestText.optional(),
-      operationKey: requestText.optional(),
-      priority: template.optional(),
-      runAt: requestText.optional(),
-      deadlineAt: requestText.optional(),
-      tags: template.optional(),
-      metadata: template.optional(),
-    }),
+    map: submitMap,
   }),
   z.strictObject({ ...base, ...ofOneJob, op: z.literal('get'), method: z.enum(['GET', 'POST']) }),
   z.strictObject({
@@ -154,13 +153,31 @@ function placeOf(
 
 function sentence(issue: z.core.$ZodIssue, path: readonly PropertyKey[], value: unknown): string {
   const there = path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], value)
-  if (issue.code === 'unrecognized_keys') return `has unknown members: ${issue.keys.join(', ')}`
+  if (issue.code === 'unrecognized_keys') {
+    return `has unknown members: ${issue.keys.join(', ')}; ${knownAt(path, value)}`
+  }
   if (there === undefined && issue.code !== 'custom') return 'is required'
   if (issue.code === 'invalid_union' && path.at(-1) === 'op') {
     return `is ${JSON.stringify(there)}; an op is submit, get, result, list or cancel`
   }
-  if (issue.code === 'invalid_key') return `has a name that is not known: ${String(issue.path.at(-1))}`
+  if (issue.code === 'invalid_key') return 'has a name that cannot be: use letters, digits, "_" and "-"'
   return issue.message.replace(/^Invalid (?:input|option): /, '').replace(/^./, (c) => c.toLowerCase())
+}
+
+/** The members that there are at a place. */
+function knownAt(path: readonly PropertyKey[], value: unknown): string {
+  const [first, n] = path
+  const last = path.at(-1)
+  const known = (shape: object) => `known are ${Object.keys(shape).join(', ')}`
+  if (path.length === 0) return known(facade.shape)
+  if (last === 'errors') return 'the codes are in docs/reference/errors.md'
+  if (last === 'progressWhen') return `known are ${STATUSES.join(', ')}`
+  if (first !== 'routes') return known(answer.shape)
+  const { op } = (value as { routes: { op?: unknown }[] }).routes[n as number]!
+  const { shape } = route.options.find((option) => option.shape.op.value === op)!
+  if (path.length === 2) return known(shape)
+  if (last === 'map') return known(submitMap.shape)
+  return known(last === 'latestOf' ? latestOf.shape : answer.shape)
 }
 
 const SPECIAL = /^(blocked:(approval|review|signal|input|pause)|(failed|cancelled):[a-z0-9-]+)$/

@@ -130,6 +130,7 @@ export type FacadeRoute = SubmitRoute | GetRoute | ResultRoute | ListRoute | Can
 export interface Facade {
   /** Lower-case letters, digits and `-`; its tag in the OpenAPI document. */
   name: string
+  /** What each of our six words is called there: a vocabulary by name, or a map. */
   status: VocabularyName | StatusMap
   /** What `$progress` is, made of `$progress.…` look-ups. @default our own progress */
   progress?: Template
@@ -147,5 +148,6 @@ export interface Facade {
   errors?: { readonly [C in ErrorCode]?: FacadeAnswer }
   /** Bodies that several routes share: `$preset.<name>`, joined with `+`. `jobStatus` and `jobType` are there already. */
   presets?: { readonly [name: string]: { readonly [member: string]: Template } }
+  /** Addresses, each with an operation of ours and the body of its answer. */
   routes: readonly FacadeRoute[]
 }

@@ -91,7 +91,8 @@ function walk(schema: Doc, path: readonly string[], text: string): Kind {
     }
   }
   const bare = withoutNull(at)
-  return { schema: bare, maybe: maybe || bare !== at || Object.keys(bare).length === 0 }
+  // Without a type it is any JSON, null included.
+  return { schema: bare, maybe: maybe || bare !== at || !(bare.type || bare.anyOf || bare.enum) }
 }
 
 function an(type: string): string {
@@ -124,5 +125,5 @@ export function kindOf({ root, path, text }: Lookup): Kind {
     const isText = path[0] !== 'body'
     return { schema: isText ? { type: 'string' } : {}, maybe: path[0] !== 'params' }
   }
-  return { schema: { type: 'string' }, maybe: root === 'nextCursor' }
+  return { schema: { type: 'string' }, maybe: root !== 'location' }
 }

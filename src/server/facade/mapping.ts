@@ -3,7 +3,7 @@
  * request that was sent. The engine judges what comes out, exactly as it judges a native submit.
  */
 import { type FieldError, isUntildoneError, UntildoneError } from '../../core/index.js'
-import { invalid, submitErrors } from '../envelope.js'
+import { escapePointer, invalid, submitErrors } from '../envelope.js'
 import type { SubmitRoute } from './facade.js'
 import { fill, fillBody, type Lookup, type Node, type Scope } from './template.js'
 
@@ -25,7 +25,7 @@ function placesOf(node: Node, pointer: string): { pointer: string; lookup: Looku
   if (node.kind === 'lookup') return [{ pointer, lookup: node }]
   if (node.kind === 'list') return node.items.flatMap((item, i) => placesOf(item, `${pointer}/${i}`))
   if (node.kind !== 'object') return []
-  return node.members.flatMap((member) => placesOf(member.node, `${pointer}/${member.name}`))
+  return node.members.flatMap((member) => placesOf(member.node, `${pointer}/${escapePointer(member.name)}`))
 }
 
 /** What is always the same in a mapping, judged before the first request: the first error, or null. */

@@ -4,13 +4,13 @@
  */
 
 import { z } from 'zod'
-import type { WireProblem } from '../../core/index.js'
+import type { ErrorCode, WireProblem } from '../../core/index.js'
 import { problemsOf } from '../openapi.js'
 import { type QueryDefs, type QueryParam, readQuery } from '../query.js'
 import type { Reply } from '../reply.js'
 import type { BodyDef, ResponseDoc, Route } from '../route.js'
-import { bySpecificity, checkPaths } from './addresses.js'
-import { checkFacades } from './check.js'
+import { checkPaths } from './addresses.js'
+import { checkFacades, wrong } from './check.js'
 import { type Compiled, compile, paramNames, reply } from './compile.js'
 import { bodySchema, type Description, oneOf } from './describe.js'
 import type { Facade, FacadeRoute } from './facade.js'
@@ -26,16 +26,20 @@ export function facadeRoutes(given: unknown, native: readonly Route[]): Route[] 
   const facades = checkFacades(given)
   checkPaths(facades, native)
   const ids = new Set<string>()
-  const routes = facades.flatMap((facade) => {
+  return facades.flatMap((facade) => {
     const compiled = compile(facade)
-    return facade.routes.map((route) =>
-      build(compiled, route, partOf(facade, compiled, route), idOf(facade, route, ids)),
+    const idle = new Set(compiled.errors.keys())
+    const routes = facade.routes.map((route) =>
+      build(compiled, route, partOf(facade, compiled, route), idOf(facade, route, ids), idle),
     )
+    for (const code of idle)
+      wrong(`"${facade.name}"`, `\`errors.${code}\` is about a code that none of its routes leaves to \`errors\``)
+    return routes
   })
-  return routes.sort(bySpecificity)
 }
 
-function build(facade: Compiled, route: FacadeRoute, part: Part, id: string): Route {
+/** @param idle codes that `errors` names and no route has used yet */
+function build(facade: Compiled, route: FacadeRoute, part: Part, id: string, idle: Set<ErrorCode>): Route {
   const lookups = [...part.nodes, ...sharedNodes(facade)].flatMap(lookupsOf)
   const query = queryOf(lookups)
   const made: Route = {
@@ -57,6 +61,7 @@ function build(facade: Compiled, route: FacadeRoute, part: Part, id: string): Ro
   const body = route.method === 'POST' || route.method === 'PUT' ? bodyOf(lookups) : null
   if (body) made.body = body
   const mapped = problemsOf(made).filter((code) => facade.errors.has(code) && !part.reshaped.includes(code))
+  for (const code of mapped) idle.delete(code)
   const others = mapped.map((code): Shown => ({ answer: facade.errors.get(code)!, description: `\`${code}\`` }))
   const item = part.item ? { item: part.item } : {}
   made.responses = responsesOf([...part.answers, ...others], { ...describing(facade), ...item })

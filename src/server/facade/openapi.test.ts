@@ -1,0 +1,223 @@
+/** Facades in the OpenAPI document: valid, complete, and true to what is answered. */
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { describe, expect, test } from 'vitest'
+import { Permanent } from '../../define/index.js'
+import { LOCAL } from '../../engine/api.js'
+import type { Facade } from './facade.js'
+import { CONNECTOR_GENERATOR, MORPHEUS, type OldApis, oldApis } from './fixtures/old-apis.js'
+
+const open = oldApis()
+
+/** Every op, both answers for what is absent, numbers for instants, answers for errors. */
+const EVERYTHING: Facade = {
+  name: 'everything',
+  status: 'google-lro',
+  time: 'unixSeconds',
+  absent: 'null',
+  progressWhen: { completed: { text: 'done' }, failed: null },
+  notFound: { code: 404, body: { id: '$id', session: '$req.query.session' } },
+  expired: { code: 410, body: '$problem' },
+  errors: { unauthenticated: { code: 403, body: { error: '$problem.title' } }, overloaded: { code: 503 } },
+  presets: { whole: { job: '$job', done: '$status.done', code: '$status.code', progress: '$progress' } },
+  routes: [
+    {
+      ...{ op: 'submit', method: 'PUT', path: '/e/{s}/jobs', code: 201, summary: 'Start something' },
+      map: { type: 'analysis', input: { url: '$req.body.url' }, groupId: '$req.params.s' },
+      respond: { id: '$job.id', created: '$job.createdAt', at: '$location', url: '$req.body.url' },
+    },
+    { op: 'get', method: 'GET', path: '/e/jobs/{id}', jobId: '$req.params.id', respond: '$preset.whole' },
+    {
+      op: 'get',
+      method: 'POST',
+      path: '/e/jobs',
+      jobId: '$req.body.id',
+      respond: { list: ['$job.groupId'], n: 1, s: 'x' },
+    },
+    {
+      op: 'result',
+      method: 'GET',
+      path: '/e/jobs/{id}/result',
+      jobId: '$req.params.id',
+      respond: { out: '$job.result' },
+    },
+    { op: 'cancel', method: 'DELETE', path: '/e/jobs/{id}', jobId: '$req.params.id', respond: { s: '$status.name' } },
+    {
+      ...{ op: 'list', method: 'GET', path: '/e/{s}/jobs', groupId: '$req.params.s', cursor: '$req.query.after' },
+      ...{ item: { id: '$job.id', ended: '$job.finishedAt' }, respond: { items: '$items', next: '$nextCursor' } },
+    },
+  ],
+}
+
+async function opened() {
+  const api = await open([MORPHEUS, CONNECTOR_GENERATOR, EVERYTHING])
+  const text = await (await api.get('/openapi.json')).text()
+  const document = JSON.parse(text)
+  const operations = Object.entries<any>(document.paths).flatMap(([path, item]) =>
+    Object.entries<any>(item).map(([method, operation]) => ({ method, path, ...operation })),
+  )
+  const ours = operations.filter(({ tags }) => tags[0].startsWith('Facade '))
+  return { api, document, operations, ours }
+}
+
+describe('the document', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    const { document } = await opened()
+    const { valid, errors } = await new Validator().validate(structuredClone(document))
+    expect(errors).toBeUndefined()
+    expect(valid).toBe(true)
+  })
+
+  test('has a tag for each facade, and its routes under it with names of their own', async () => {
+    const { document, operations, ours } = await opened()
+    expect(document.tags.map(({ name }: { name: string }) => name).slice(-3)).toEqual([
+      ...['Facade morpheus', 'Facade connector-generator', 'Facade everything'],
+    ])
+    expect(ours.map(({ method, path, operationId }) => `${operationId}: ${method} ${path}`).sort()).toEqual([
+      'connectorGeneratorGetDiscoveryBySessionIdDiscovery: get /discovery/{sessionId}/discovery',
+      'connectorGeneratorListSessionBySessionIdJobs: get /session/{sessionId}/jobs',
+      'connectorGeneratorSubmitDiscoveryBySessionIdDiscovery: post /discovery/{sessionId}/discovery',
+      'everythingCancelEJobsById: delete /e/jobs/{id}',
+      'everythingGetEJobs: post /e/jobs',
+      'everythingGetEJobsById: get /e/jobs/{id}',
+      'everythingListEBySJobs: get /e/{s}/jobs',
+      'everythingResultEJobsByIdResult: get /e/jobs/{id}/result',
+      'everythingSubmitEBySJobs: put /e/{s}/jobs',
+      'morpheusGetApiV1AnalysisStatusByJobId: get /api/v1/analysis/status/{jobId}',
+      'morpheusResultApiV1AnalysisResultByJobId: get /api/v1/analysis/result/{jobId}',
+      'morpheusSubmitApiV1Analysis: post /api/v1/analysis',
+    ])
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length)
+    for (const { path, parameters, summary, description } of ours) {
+      const inPath = parameters.filter((one: any) => one.in === 'path').map((one: any) => one.name)
+      expect(inPath, path).toEqual(Array.from(path.matchAll(/\{(\w+)\}/g), (match: any) => match[1]))
+      expect([summary.length > 5, description.length > 10]).toEqual([true, true])
+    }
+  })
+
+  test('describes exactly what is served', async () => {
+    const { api, operations } = await opened()
+    const served = api.server.app.routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
+    expect(operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort()).toEqual(served.sort())
+  })
+
+  test('says scopes, headers, query, body and problems like the native part', async () => {
+    const { ours } = await opened()
+    const of = (id: string) => ours.find(({ operationId }) => operationId === id)
+    const submit = of('morpheusSubmitApiV1Analysis')
+    expect(submit['x-required-scopes']).toEqual(['jobs:submit'])
+    expect(submit.parameters.map(({ $ref }: any) => $ref)).toEqual([
+      ...['#/components/parameters/IdempotencyKey', '#/components/parameters/traceparent'],
+    ])
+    expect(Object.keys(submit.responses)).toEqual(
+      expect.arrayContaining(['202', '400', '401', '403', '413', '415', '422', '503']),
+    )
+    expect(Object.keys(submit.responses['202'].headers)).toEqual(
+      expect.arrayContaining(['Location', 'Retry-After', 'Idempotent-Replayed']),
+    )
+    const latest = of('connectorGeneratorGetDiscoveryBySessionIdDiscovery')
+    expect(latest.parameters.map(({ name, in: place, required }: any) => [name, place, required])).toEqual([
+      ['sessionId', 'path', true],
+      ['jobId', 'query', false],
+    ])
+    expect(latest.requestBody).toBeUndefined()
+    expect(of('everythingSubmitEBySJobs').requestBody.content['application/json'].schema).toEqual({
+      type: 'object',
+      properties: { url: {} },
+    })
+    // What the facade answers in its own form is not shown as a problem.
+    const { responses } = of('everythingGetEJobsById')
+    expect(JSON.stringify(responses)).not.toContain('#/components/examples/unauthenticated')
+    expect(Object.keys(responses[403].content)).toEqual(['application/json', 'application/problem+json'])
+    expect(responses[401]).toBeUndefined()
+    expect(JSON.stringify(of('morpheusGetApiV1AnalysisStatusByJobId').responses[404])).not.toContain('problem+json')
+  })
+
+  test('says which members may be missing, and which words there are', async () => {
+    const { ours } = await opened()
+    const { responses } = ours.find(({ operationId }) => operationId.startsWith('connectorGeneratorGet'))
+    const [job, missing] = responses[200].content['application/json'].schema.anyOf
+    expect(Object.keys(job.properties)).toEqual([
+      ...['jobId', 'status', 'createdAt', 'startedAt', 'updatedAt', 'progress', 'result', 'errors'],
+    ])
+    expect(job.required).toEqual(['jobId', 'status', 'createdAt', 'updatedAt'])
+    expect(job.properties.status).toEqual({ enum: ['queued', 'running', 'finished', 'failed'] })
+    expect(missing.properties.status).toEqual({ const: 'not_found' })
+  })
+})
+
+describe('answers', () => {
+  /** Asks, and judges the answer by the document. */
+  function judge({ api, document, ours }: Awaited<ReturnType<typeof opened>>) {
+    const ajv = new Ajv2020({ strict: false, validateFormats: false })
+    ajv.addSchema({ $id: 'doc', ...document })
+    return async (method: string, path: string, template: string, body?: unknown) => {
+      const answer = await api.send(method, path, body)
+      const operation = ours.find((one) => one.path === template && one.method === method.toLowerCase())
+      const type = answer.headers.get('content-type')!
+      const schema = operation.responses[answer.status]?.content[type]?.schema
+      expect(schema, `${method} ${path}: ${answer.status} ${type}`).toBeDefined()
+      const value = await answer.json()
+      const check = ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"doc#/')))
+      expect(check(value) ? null : `${ajv.errorsText(check.errors)}: ${JSON.stringify(value)}`).toBeNull()
+      return value as any
+    }
+  }
+  const end = async ({ rig, attempt }: OldApis, how: (one: Awaited<ReturnType<OldApis['attempt']>>) => void) => {
+    how(await attempt())
+    await rig.settle()
+  }
+
+  test('are what it says, in every state of a job', async () => {
+    const all = await opened()
+    const ask = judge(all)
+    const { api } = all
+    const jobs: string[] = []
+    for (let i = 0; i < 3; i++)
+      jobs.push((await ask('PUT', '/e/g/jobs', '/e/{s}/jobs', { url: 'https://a.example' })).id)
+    const look = async () => {
+      for (const id of [...jobs, 'none']) {
+        await ask('GET', `/e/jobs/${id}`, '/e/jobs/{id}')
+        await ask('GET', `/e/jobs/${id}/result`, '/e/jobs/{id}/result')
+        await ask('POST', '/e/jobs', '/e/jobs', { id })
+        await ask('GET', `/api/v1/analysis/status/${id}`, '/api/v1/analysis/status/{jobId}')
+        await ask('GET', `/api/v1/analysis/result/${id}`, '/api/v1/analysis/result/{jobId}')
+      }
+      await ask('GET', '/e/g/jobs', '/e/{s}/jobs')
+      await ask('GET', '/session/g/jobs', '/session/{sessionId}/jobs')
+    }
+    await look()
+    ;(await api.attempt()).job.progress('p', { message: 'm', completed: 1, total: 2, iterations: { completed: 1 } })
+    await api.rig.advance(1)
+    await look()
+    await end(api, ({ finish }) => finish({ a: [1] }))
+    await end(api, ({ fail }) => fail(new Permanent('No.')))
+    await api.rig.engine.cancel(LOCAL, jobs[2]!, {})
+    await api.rig.settle()
+    await look()
+    await ask('DELETE', `/e/jobs/${jobs[2]}`, '/e/jobs/{id}')
+    await ask('DELETE', `/e/jobs/${jobs[0]}`, '/e/jobs/{id}')
+    await api.rig.advance('12m')
+    await look()
+  })
+
+  test('of the connector generator too', async () => {
+    const all = await opened()
+    const ask = judge(all)
+    const [address, template] = ['/discovery/s/discovery', '/discovery/{sessionId}/discovery']
+    await ask('GET', address, template)
+    await ask('POST', address, template, {})
+    const { jobId } = await ask('POST', address, template, { application: 'a' })
+    await ask('GET', address, template)
+    const { job } = await all.api.attempt()
+    job.progress('processing', { message: 'm', iterations: { completed: 1, total: 2 } })
+    await all.api.rig.advance(1)
+    await ask('GET', `${address}?jobId=${jobId}`, template)
+    await end(all.api, ({ finish }) => finish({ a: 1 }))
+    await ask('GET', address, template)
+    await ask('POST', address, template, { application: 'b' })
+    await end(all.api, ({ fail }) => fail(new Permanent('a\nb')))
+    await ask('GET', address, template)
+    await ask('GET', '/session/s/jobs', '/session/{sessionId}/jobs')
+  })
+})
