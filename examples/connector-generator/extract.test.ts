@@ -79,9 +79,18 @@ describe('pages', () => {
     expect(resolveRefs(spec, { $ref: '#/components/schemas/A~1B' })).toEqual({
       'x-schema-name': 'A/B',
       type: 'object',
-      properties: { next: { type: 'object' }, x: {} },
+      properties: { next: { 'x-schema-name': 'A/B', type: 'object' }, x: {} },
     })
     expect(resolveRefs(spec, { $ref: 'https://elsewhere.example/x.json' })).toEqual({})
+  })
+
+  test('schemas that all refer to each other end in good time', () => {
+    const names = Array.from({ length: 40 }, (_, i) => `S${i}`)
+    const properties = Object.fromEntries(names.map((name) => [name, { $ref: `#/components/schemas/${name}` }]))
+    const schemas = Object.fromEntries(names.map((name) => [name, { type: 'object', properties }]))
+    const resolved = resolveRefs({ components: { schemas } }, { $ref: '#/components/schemas/S0' }) as any
+    expect(Object.keys(resolved.properties)).toEqual(names)
+    expect(JSON.stringify(resolved).length).toBeLessThan(5_000_000)
   })
 })
 

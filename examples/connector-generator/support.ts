@@ -65,19 +65,27 @@ export async function serveAll(...sites: Site[]): Promise<{ running: RunningSite
   return { running, close: () => Promise.all(running.map((site) => site.close())) }
 }
 
+/** The runtime is the same in all connectors. */
+const translated = new Map<string, string>()
+
+const toJavaScript = (ts: typeof import('typescript')) => ({
+  target: ts.ScriptTarget.ES2022,
+  module: ts.ModuleKind.ESNext,
+  verbatimModuleSyntax: true,
+})
+
 /** The connector of a result, translated and imported as any program would. */
 export async function importConnector(files: readonly SourceFile[], dir: string): Promise<any> {
   const { default: ts } = await import('typescript')
   const folder = mkdtempSync(join(dir, 'connector-'))
   for (const { path, content } of files) {
-    if (!path.endsWith('.ts')) {
-      writeFileSync(join(folder, path), content)
-      continue
-    }
-    const { outputText } = ts.transpileModule(content, {
-      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
-    })
-    writeFileSync(join(folder, path.replace(/\.ts$/, '.js')), outputText)
+    const isSource = path.endsWith('.ts')
+    const known = translated.get(content)
+    const text = !isSource
+      ? content
+      : (known ?? ts.transpileModule(content, { compilerOptions: toJavaScript(ts) }).outputText)
+    translated.set(content, text)
+    writeFileSync(join(folder, path.replace(/\.ts$/, '.js')), text)
   }
   return import(pathToFileURL(join(folder, 'index.js')).href)
 }

@@ -67,6 +67,34 @@ test('Swagger 2.0, basic authentication, offsets, envelopes around everything', 
   })
 })
 
+test("the product's own API, whose document is a quarter of a megabyte", { timeout: 60_000 }, async () => {
+  const spec = await (await fetch(`${jobs.url}/openapi.json`)).text()
+  await jobs.run('own', 'documentation', { file: await upload(spec, 'openapi.json', 'application/json') })
+  for (const objectClass of ['Job', 'JobType']) await jobs.run('own', 'digester', { objectClass })
+  const made = await jobs.run('own', 'codegen', {})
+  expect(made.result.objectClasses).toEqual([
+    { name: 'Job', operations: ['list', 'get', 'create'] },
+    { name: 'JobType', operations: ['list', 'get'] },
+  ])
+  // Files are not sent or answered as JSON, so they are no objects.
+  expect((await jobs.run('own', 'digester', { objectClass: 'File' })).errors![1]).toBe(
+    "Insufficient documentation coverage for object 'File'",
+  )
+  const { createConnector } = await importConnector(made.result.files, jobs.dir)
+  const connector = createConnector({ token: 'none is needed here', baseUrl: jobs.url })
+  const input = { name: 'x.md', text: 'Nothing.' }
+  const created = await connector.jobs.create({ type: 'documentation.processUpload', input, groupId: 'by-connector' })
+  expect(await connector.jobs.get(created.id)).toMatchObject({
+    type: 'documentation.processUpload',
+    groupId: 'by-connector',
+  })
+  const listed = await all<any>(connector.jobs.list({ pageSize: 2 }))
+  expect(listed.length).toBeGreaterThan(4)
+  expect(new Set(listed.map(({ id }) => id)).size).toBe(listed.length)
+  expect(listed[0].id).toBe(created.id)
+  expect((await all<any>(connector.jobTypes.list())).map(({ type }) => type)).toContain('codegen.generateConnector')
+})
+
 test('what cannot be used is refused in words', async () => {
   const run = async (input: object) => (await jobs.run('bad', 'documentation', input)).errors
   expect(await run({ name: 'x.txt', text: 'Dear diary, nothing happened today.' })).toEqual([

@@ -15,7 +15,7 @@ const options = {
   target: ts.ScriptTarget.ES2022,
   module: ts.ModuleKind.NodeNext,
   moduleResolution: ts.ModuleResolutionKind.NodeNext,
-  lib: ['lib.es2023.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
+  lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],
   types: [],
   strict: true,
   noUncheckedIndexedAccess: true,
@@ -51,7 +51,7 @@ function check(sources) {
       const text = sources.get(path)
       return text === undefined ? library(path, language) : ts.createSourceFile(path, text, language)
     },
-    directoryExists: (path) => path === ROOT,
+    directoryExists: (path) => [...sources.keys()].some((file) => file.startsWith(`${path}/`)),
     getCurrentDirectory: () => ROOT,
   }
   const names = [...sources.keys()].filter((path) => path.endsWith('.ts'))

@@ -30,7 +30,7 @@ export function assemble(facts: Facts, asked: string): Assembled {
   const objectClass: ObjectClass = {
     name: asked,
     description: found?.description ?? null,
-    idAttribute: idOf(attributes, operations),
+    idAttribute: idOf(attributes, endpoints),
     attributes,
     baseUrl: base,
     auth: authOf(facts),
@@ -82,14 +82,13 @@ const rank = ({ method }: Endpoint) => ['PATCH', 'PUT', 'POST', 'GET', 'DELETE']
 
 const withId = (path: string) => path.replace(/\{[^}]+\}/, '{id}')
 
-/** The member that addresses an object: named by the path, or called id, or the first that is read only and looks like one. */
-function idOf(attributes: ObjectClass['attributes'], operations: ObjectClass['operations']): string {
+/** The member that addresses an object: named by the path, or called id, or the first that looks like one. */
+function idOf(attributes: ObjectClass['attributes'], endpoints: readonly Endpoint[]): string {
   const names = attributes.map(({ name }) => name)
-  const exact = ['id', '_id', 'uuid', 'guid', 'key'].find((name) => names.includes(name))
-  const like =
-    attributes.find(({ name, readonly }) => readonly && looksLikeId(name)) ??
-    attributes.find(({ name }) => looksLikeId(name))
-  return exact ?? like?.name ?? (operations.get ? names[0]! : 'id')
+  const parameters = endpoints.flatMap(({ path }) => /\{([^}]+)\}$/.exec(path)?.[1] ?? [])
+  const exact = [...parameters, 'id', '_id', 'uuid', 'guid', 'key'].find((name) => names.includes(name))
+  const like = attributes.filter(({ name }) => looksLikeId(name))
+  return exact ?? (like.find(({ readonly }) => readonly) ?? like[0])?.name ?? 'id'
 }
 
 function authOf({ auth }: Facts): ObjectClass['auth'] {

@@ -7,12 +7,16 @@ import { isWrapper, looksLikeId } from './words.js'
 
 type Members = Record<string, unknown>
 
+const LONGEST = 100_000
+const TRIES = 50
+
 /** The first JSON value that begins a line. */
 export function jsonIn(code: string): unknown {
+  if (code.length > LONGEST) return undefined
   const start = /^\s*[{[]/m.exec(code)
   if (!start) return undefined
   const text = code.slice(start.index).trim()
-  for (let end = text.length; end > 0; end = text.lastIndexOf('\n', end - 1)) {
+  for (let end = text.length, tries = 0; end > 0 && tries < TRIES; end = text.lastIndexOf('\n', end - 1), tries++) {
     try {
       return JSON.parse(text.slice(0, end).replace(/,?\s*(?:\.\.\.|…)/g, ''))
     } catch {

@@ -23,11 +23,14 @@ export function factsOfOpenApi(chunk: OpenApiChunk): Facts {
 function addEndpoint(facts: Facts, chunk: OpenApiChunk, method: Endpoint['method'], operation: any): void {
   const path = tidyPath(chunk.path)
   const { objectClass, operation: purpose } = purposeOf(method, path)
-  const answer = jsonOf(Object.entries<any>(operation.responses ?? {}).find(([status]) => /^2/.test(status))?.[1])
+  const response = Object.entries<any>(operation.responses ?? {}).find(([status]) => /^2/.test(status))?.[1]
+  const answer = jsonOf(response)
   const body = jsonOf(operation.requestBody)
   const list = purpose === 'list' ? listIn(answer) : null
-  // A GET that lists nothing is no list: a status page, a single settings object.
-  const known = purpose !== 'list' || list ? purpose : null
+  // A GET that lists nothing is no list, and what is sent or answered in another form than JSON is no object: a status
+  // page, an upload, a download.
+  const isOther = holdsOther(operation.requestBody) || holdsOther(response)
+  const known = isOther || (purpose === 'list' && !list) ? null : purpose
   const single = known && known !== 'list' && answer ? unwrap(answer, objectClass ?? '') : null
   const sent = body && (known === 'create' || known === 'update') ? unwrap(body, objectClass ?? '') : null
   facts.endpoints.push({
@@ -76,6 +79,12 @@ function parametersOf(parameters: any[]): Parameter[] {
 function jsonOf(part: any): any {
   const content = Object.entries<any>(part?.content ?? {})
   return content.find(([type]) => /\bjson\b/.test(type))?.[1]?.schema
+}
+
+/** Content, but none of it JSON. */
+function holdsOther(part: any): boolean {
+  const types = Object.keys(part?.content ?? {})
+  return types.length > 0 && !types.some((type) => /\bjson\b/.test(type))
 }
 
 function authOf({ security, schemes }: OpenApiChunk, operation: any): Facts['auth'] {

@@ -60,7 +60,9 @@ export function attributesOf({ properties, required }: Shape, role: 'answer' | '
 
 function typeOfSchema(schema: any): AttributeType {
   const kind = kindOf(schema)
-  const format = schema?.format ?? ''
+  // A nullable value is often written as a choice between it and null.
+  const choices = [schema, ...(schema?.oneOf ?? []), ...(schema?.anyOf ?? [])]
+  const format = choices.find((one) => one?.format)?.format
   if (kind === 'string') return format === 'date-time' ? 'datetime' : format === 'date' ? 'date' : 'string'
   return ['integer', 'number', 'boolean', 'object', 'array'].includes(kind) ? (kind as AttributeType) : 'unknown'
 }

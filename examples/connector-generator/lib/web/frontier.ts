@@ -1,5 +1,5 @@
 // What is still to be read: the most promising address first, among equals the one that was found first. Each address
-// once. With the same finds in the same order it always gives the same order, so that a later attempt reads on where the
+// once, and not more than can be kept in mind. With the same finds in the same order it always gives the same order, so that a later attempt reads on where the
 // one before it was.
 
 interface Entry {
@@ -8,12 +8,14 @@ interface Entry {
   found: number
 }
 
+const MOST = 5000
+
 export class Frontier {
   private readonly waiting: Entry[] = []
   private readonly known = new Set<string>()
 
   add(url: string, score: number): void {
-    if (this.known.has(url)) return
+    if (this.known.has(url) || this.waiting.length >= MOST) return
     this.waiting.push({ url, score, found: this.known.size })
     this.known.add(url)
   }
