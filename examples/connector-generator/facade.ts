@@ -111,3 +111,6 @@ export const connectorGenerator: Facade = {
     },
   ],
 }
+
+/** What `--facades` takes. */
+export default [connectorGenerator]

@@ -1,6 +1,11 @@
 // The lines of the README, in their order: each command is sent as it stands there but for the ports, and where an answer
 // is shown, what comes back has the same members.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { LOCAL } from 'untildone'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { harbor, ledger, opal } from './sites/sites.js'
@@ -90,6 +95,38 @@ test('each command works and answers as shown', { timeout: 60_000 }, async () =>
     '/scrape/opal/scrape completed',
     '/digester/opal/digester failed',
   ])
+})
+
+test('the command line takes the jobs and the older API as they are', { timeout: 60_000 }, async () => {
+  const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+  const args = [
+    'serve',
+    '--json',
+    '--port',
+    '0',
+    '--data',
+    join(jobs.dir, 'serve'),
+    '--jobs',
+    here('jobs'),
+    '--facades',
+    here('facade.ts'),
+  ]
+  const env = { ...process.env, CONNECTOR_DATA: join(jobs.dir, 'serve') }
+  const child = spawn(process.execPath, [here('../../bin/untildone.js'), ...args], {
+    cwd: jobs.dir,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  try {
+    const [line] = await once(createInterface({ input: child.stdout }), 'line')
+    expect(JSON.parse(line)).toMatchObject({ event: 'ready', facades: ['connector-generator'] })
+    const { url, types } = JSON.parse(line)
+    expect(types).toHaveLength(5)
+    expect(await (await fetch(`${url}/codegen/s/codegen?jobId=x`)).json()).toEqual({ jobId: 'x', status: 'not_found' })
+  } finally {
+    child.kill('SIGTERM')
+    await once(child, 'close')
+  }
 })
 
 async function end(id: string): Promise<string> {

@@ -35,6 +35,7 @@ export const generateConnectorHandler = (parts: Parts) =>
     {
       version: '1',
       concurrency: 1,
+      target: { p95: '5m' },
       timeout: { attempt: '15m' },
       retry: until({ within: '30m', backoff: { from: '1s', to: '1m' } }),
     },

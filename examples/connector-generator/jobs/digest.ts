@@ -38,6 +38,7 @@ export const getObjectClassHandler = (parts: Parts) =>
     {
       version: '1',
       concurrency: 1,
+      target: { p95: '10m' },
       timeout: { attempt: '20m' },
       retry: until({ within: '40m', backoff: { from: '1s', to: '1m' } }),
     },

@@ -44,6 +44,7 @@ export const getCandidateLinksHandler = (parts: Parts) =>
     {
       version: '1',
       concurrency: 1,
+      target: { p95: '2m' },
       timeout: { attempt: '5m' },
       retry: until({ within: '10m', backoff: { from: '1s', to: '30s' } }),
     },

@@ -26,6 +26,7 @@ export const getRelevantDocumentationHandler = (parts: Parts) =>
     {
       version: '1',
       concurrency: 1,
+      target: { p95: '10m' },
       timeout: { attempt: '30m' },
       retry: until({ within: '1h', backoff: { from: '1s', to: '1m' } }),
     },

@@ -25,6 +25,7 @@ export const processUploadHandler = (parts: Parts) =>
     {
       version: '1',
       concurrency: 1,
+      target: { p95: '5m' },
       timeout: { attempt: '10m' },
       retry: until({ within: '20m', backoff: { from: '1s', to: '30s' } }),
     },
