@@ -187,6 +187,17 @@ export function childTests({ test }: Suite): void {
     expect((await bench.stored(soon.id)).live!.wakeAt).toBe(bench.clock.now())
   })
 
+  test('while the parent is paused or in review, the end of a child is kept and wakes nobody', async (bench) => {
+    for (const waitKind of ['pause', 'review'] as const) {
+      const { id, ids } = await family(bench, ['a', 'b'])
+      await bench.force(id, { waitKind })
+      const before = (await bench.stored(id)).live
+      for (const child of ids) await end(bench, child)
+      expect((await bench.stored(id)).live).toEqual(before)
+      expect((await bench.store.steps(id)).map(({ key }) => key)).toEqual(['a', 'b'])
+    }
+  })
+
   test('another kind of wait is not held up by children', async (bench) => {
     const parent = await bench.started()
     const { id } = parent.live

@@ -33,6 +33,7 @@ create table live (
   check (held is null or state = 'queued')
 ) {{suffix}};
 create index live_ready on live (lane, level, run_at, id) where ${CLAIMABLE};
+create index live_worker on live (worker) where worker is not null;
 create index live_wake on live (wake_at) where wake_at is not null;
 create index live_deadline on live (deadline_at) where deadline_at is not null;
 create index live_escalate on live (escalate_at) where escalate_at is not null;
