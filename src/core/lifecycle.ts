@@ -259,12 +259,11 @@ function attemptError(event: Event, next: Next): ErrorInfo | null {
   return event.type === 'errored' ? event.error : next.ends === 'ok' ? null : (next.error ?? null)
 }
 
-/** Columns that a state never has. A limit that holds a queued job goes on holding it, whatever else happens to it. */
+/** Columns that a state never has. A limit that holds a job goes on holding it while it stays in its lane. */
 function entering(state: LiveState, event: EventType): Partial<LiveJob> {
   if (state === 'running' || state === 'cancelling') return { waitKind: null, wakeAt: null }
   const idle = event === 'claimed' ? {} : { worker: null, attemptAt: null }
-  if (state === 'waiting') return { ...idle, held: null }
-  return { ...idle, ...(state === 'queued' ? {} : { held: null }), waitKind: null, wakeAt: null }
+  return state === 'waiting' ? { ...idle, held: null } : { ...idle, waitKind: null, wakeAt: null }
 }
 
 /** The live row a new job starts with. */

@@ -113,7 +113,7 @@ function* moveRound(
     changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!))
     const { blockedOn } = moves[i]!
     if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, now, changes, dialect)
-    if (decision.outcome && decision.from.ties !== 0) yield* untie(decision.from, now, changes, dialect)
+    if (decision.from.ties !== 0) yield* untie(decision, now, changes, dialect)
   }
   return again
 }
@@ -125,7 +125,7 @@ function* writeDecisions(
   sha256: Sha256,
 ): Plan<void> {
   yield* writeRecords(
-    done.flatMap(({ move, decision }) => (move.record ? [decision.live ? move.record : ended(move.record)] : [])),
+    done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
     now,
     changes,
   )
@@ -170,9 +170,11 @@ function* writeDecisions(
   }
 }
 
-/** A job that is over waits for nothing and calls nobody. */
-function ended({ waits: _, children: __, ...record }: AttemptRecord): AttemptRecord {
-  return record
+/** A job that ends, or is undone from now on, waits for nothing and begins no children, whatever its attempt had in mind. */
+function lasting(record: AttemptRecord, { live }: Decision): AttemptRecord {
+  if (live && live.state !== 'compensating') return record
+  const { waits: _waits, children: _children, ...rest } = record
+  return rest
 }
 
 const OPERATION_TTL_MS = 86_400_000

@@ -15,6 +15,7 @@ import type {
   SignalAnswer,
   SignalRow,
   StepRow,
+  Submitted,
   WaitRow,
   WaitValue,
 } from '../store.js'
@@ -33,28 +34,33 @@ const INSERT_WAIT = `insert into waits (job_id, key, kind, name, due_at, child_i
 /** Registers waits and stores child jobs; what is there already settles them at once. */
 export function* addWaits(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
   const { jobId, waits = [], children = [] } = record
-  const ids = new Map<string, string>()
-  if (children.length > 0) {
-    const answers = yield* submitPlan(
-      children.map((child) => [child]),
-      now,
-      changes,
-    )
-    children.forEach((child, i) => {
-      const answer = answers[i]![0]!
-      if ('jobId' in answer) ids.set(child.record.options.child!.key, answer.jobId)
-    })
-  }
+  const answers = yield* submitPlan(
+    children.map((child) => [child]),
+    now,
+    changes,
+  )
+  const stored = new Map(children.map((child, i) => [child.record.options.child!.key, answers[i]![0]!]))
+  const rows = waits.map((wait): WaitRow => {
+    const answer = stored.get(wait.key)
+    return { ...wait, childId: answer && 'jobId' in answer ? answer.jobId : wait.childId }
+  })
   const added = yield* run(
     INSERT_WAIT,
-    waits.map((w) => [jobId, w.key, w.kind, w.name, w.dueAt, ids.get(w.key) ?? null, w.createdAt]),
+    rows.map((w) => [jobId, w.key, w.kind, w.name, w.dueAt, w.childId, w.createdAt]),
   )
-  for (const [i, wait] of waits.entries()) {
+  for (const [i, wait] of rows.entries()) {
     if (added[i] !== 1) continue
-    const childId = ids.get(wait.key) ?? null
-    const value = wait.kind === 'child' ? yield* endOfChild(childId!) : yield* unread({ ...wait, childId })
-    if (value !== null) yield* recordValue({ ...wait, childId }, value, now)
+    const value = wait.kind === 'child' ? yield* ended(wait, stored.get(wait.key)) : yield* unread(wait)
+    if (value !== null) yield* recordValue(wait, value, now)
   }
+}
+
+/** A child that cannot be stored has failed; nobody must wait for a job that will never be. */
+function* ended({ childId }: WaitRow, answer: Submitted | undefined): Plan<string | null> {
+  if (answer?.outcome !== 'file-missing') return childId === null ? null : yield* endOfChild(childId)
+  const message = `It was not started: the file ${answer.file} of its input does not exist, belongs to another tenant or has expired.`
+  const error = { code: 'file-not-found', message }
+  return valueText({ is: 'child', id: '', status: 'failed', result: null, error })
 }
 
 /** The oldest signal of this name that nobody has taken. */
@@ -62,7 +68,7 @@ function* unread(wait: WaitRow): Plan<string | null> {
   if (wait.kind !== 'signal' && wait.kind !== 'callback') return null
   const name = wait.kind === 'signal' ? wait.name : `callback:${wait.key}`
   const mail = yield* one(
-    'select signal_id, payload, actor from mailbox where job_id = ?1 and name = ?2 and taken_by is null order by at, signal_id limit 1',
+    'select signal_id, payload, actor from mailbox where job_id = ?1 and name = ?2 and taken_by is null order by seq limit 1',
     wait.jobId,
     name,
   )
@@ -218,15 +224,6 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
   const before = yield* one('select taken_by from mailbox where job_id = ?1 and signal_id = ?2', jobId, signalId)
   if (before) return { outcome: 'repeated' }
   if (job.live === null) return { outcome: 'finished', status: job.status }
-  const kept = yield* one<{ n: number }>(
-    'select count(*) as n from mailbox where job_id = ?1 and taken_by is null',
-    jobId,
-  )
-  if (Number(kept!.n) >= signal.limit) return { outcome: 'full' }
-  yield* run(
-    'insert into mailbox (job_id, signal_id, name, payload, actor, at, taken_by) values (?1, ?2, ?3, ?4, ?5, ?6, null)',
-    [[jobId, signalId, name, payload, actorText(actor), now]],
-  )
   const row = name.startsWith('callback:')
     ? yield* one(`select * from waits where job_id = ?1 and kind = 'callback' and key = ?2`, jobId, name.slice(9))
     : yield* one(
@@ -234,12 +231,28 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
         jobId,
         name,
       )
+  // What somebody waits for needs no room: a mailbox full of other signals must not keep it from its job.
+  if (!row && (yield* unreadCount(jobId)) >= signal.limit) return { outcome: 'full' }
+  // Instants are too coarse to say which signal came first.
+  yield* run(
+    `insert into mailbox (job_id, seq, signal_id, name, payload, actor, at, taken_by)
+     select ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, null from mailbox where job_id = ?1`,
+    [[jobId, signalId, name, payload, actorText(actor), now]],
+  )
   if (!row) return { outcome: 'buffered' }
   const wait = toWait(row)
   yield* take(wait, signalId)
   yield* recordValue(wait, valueText({ is: 'value', value: JSON.parse(payload), by: actor }), now)
   yield* wakePlan(wait, actor, `signal ${name}`, now, changes, dialect)
   return { outcome: 'delivered' }
+}
+
+function* unreadCount(jobId: string): Plan<number> {
+  const row = yield* one<{ n: number }>(
+    'select count(*) as n from mailbox where job_id = ?1 and taken_by is null',
+    jobId,
+  )
+  return Number(row!.n)
 }
 
 /** The parent's wait ends with its child, in the same transaction. */

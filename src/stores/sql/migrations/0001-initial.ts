@@ -33,6 +33,7 @@ create table live (
   check (held is null or state = 'queued')
 ) {{suffix}};
 create index live_ready on live (lane, level, run_at, id) where ${CLAIMABLE};
+create index live_worker on live (worker) where worker is not null;
 create index live_wake on live (wake_at) where wake_at is not null;
 create index live_deadline on live (deadline_at) where deadline_at is not null;
 create index live_escalate on live (escalate_at) where escalate_at is not null;
@@ -80,10 +81,11 @@ create index waits_due on waits (due_at) where due_at is not null;
 create index waits_child on waits (child_id) where child_id is not null;
 
 create table mailbox (
-  job_id text not null, signal_id text not null, name text not null, payload text not null, actor text not null, at bigint not null, taken_by text,
-  primary key (job_id, signal_id)
+  job_id text not null, seq bigint not null, signal_id text not null, name text not null, payload text not null, actor text not null, at bigint not null,
+  taken_by text, primary key (job_id, seq)
 ) {{suffix}};
-create index mailbox_name on mailbox (job_id, name, at) where taken_by is null;
+create unique index mailbox_signal on mailbox (job_id, signal_id);
+create index mailbox_name on mailbox (job_id, name, seq) where taken_by is null;
 
 create table callbacks (
   hash text primary key, tenant text not null, job_id text not null, key text not null, expires_at bigint not null, used_at bigint, answer_hash text
