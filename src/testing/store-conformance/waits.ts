@@ -207,13 +207,13 @@ export function waitTests({ test }: Suite): void {
     expect(await due()).toEqual(['w2', 'w0'])
   })
 
-  test('dueWakes: suspended jobs whose instant has come, the earliest first', async (bench) => {
+  test('dueWakes: jobs that gather the ends of children and whose instant has come, the earliest first', async (bench) => {
     const now = bench.clock.now()
     const ids: string[] = []
     for (const wakeAt of [200, 100]) {
       const claimed = await bench.started()
       ids.push(claimed.live.id)
-      await bench.suspend(claimed, [bench.wait(claimed.live.id, 'a')], { wakeAt: now + wakeAt })
+      await bench.suspend(claimed, [bench.wait(claimed.live.id, 'a')], { waitKind: 'child', wakeAt: now + wakeAt })
     }
     await bench.waiting('answer')
     const due = async (limit = 10) => (await bench.store.dueWakes(limit)).map(({ id }) => id)
