@@ -113,6 +113,8 @@ export interface JobOptions {
   batch?: string[]
   /** The person it is done for, and what they were allowed when it was submitted. */
   onBehalfOf?: Person
+  /** The person whose key submitted it; neither of the two counts as "other person" in its approvals. */
+  submitter?: Person
   permissions?: string[]
   /** First job of the tree of children this one belongs to. */
   rootId?: string
@@ -201,8 +203,7 @@ export interface LiveJob {
 export interface Why {
   error?: ErrorInfo
   cancel?: Cancel
-  /** What it waits for, in words for people. `id` names the approval or the wait. */
-  wait?: { id: string; title: string; dueAt: number | null }
+  wait?: Wait
   /** A pause that was asked for while it ran, or that it is in. */
   pause?: { by: Actor; reason: string | null }
   /** Since when it waits or is paused; what passes until it goes on is not taken from its retry budget. */
@@ -213,6 +214,16 @@ export interface Why {
   scopes?: { name: string; errors: number; from: number }[]
   /** The stage it was moved to, with the queue and the retry policy of its own that hold there. */
   stage?: { name: string; queue: string }
+}
+
+/** What a job waits for, in words for people. */
+export type Wait = {
+  /** Names the approval or the wait. */
+  id: string
+  title: string
+  dueAt: number | null
+  /** Of an approval: how many are there and how many are needed. */
+  quorum?: { filled: number; needed: number }
 }
 
 /** A request to stop. `by` is decided where the right was checked: whoever submitted the job, or an operator. */

@@ -241,8 +241,10 @@ export function transition(job: LiveJob, event: Event, now: number, fence: Fence
 /** What the story will want to say of an event, beyond the states. */
 function detailsOf(event: Event): Json {
   switch (event.type) {
-    case 'suspended':
-      return { waitKind: event.waitKind, ...event.wait }
+    case 'suspended': {
+      const { quorum, ...wait } = event.wait
+      return { waitKind: event.waitKind, ...wait, ...(quorum ? { quorum } : {}) }
+    }
     case 'staged':
       return { stage: event.stage, queue: event.queue }
     case 'woken':

@@ -5,6 +5,7 @@
 import type { Actor, ErrorInfo, Origin, Person, Status } from './job.js'
 import type { Json } from './json.js'
 import type { MissedRule, OverlapRule } from './schedule.js'
+import type { WireApprovalItem } from './wire-approval.js'
 
 export interface WireProgress {
   stage: string | null
@@ -60,6 +61,8 @@ export interface WireJob {
     since: string
     dueAt: string | null
     href: string | null
+    /** Of an approval: how many are there and how many are needed. */
+    quorum: { filled: number; needed: number } | null
   }[]
   result: Json
   resultInfo: {
@@ -106,6 +109,7 @@ export interface WireJob {
   links: { self: string; result: string; stream: string; history: string }
   ops?: WireOps
   steps?: WireStep[]
+  approvals?: WireApprovalItem[]
 }
 
 /** For operators: `include=ops`. */

@@ -2,9 +2,13 @@
  * What the engine offers to server, CLI and embedding programs: the use cases over one store, in the words of the wire.
  * Types only. Every method checks the caller's rights and throws UntildoneError with a code of the registry.
  */
+import type { ApprovalState, DecisionKind } from '../core/approval.js'
+import type { DecisionInput } from '../core/approval-input.js'
 import type { Clock } from '../core/clock.js'
+import type { UntildoneError } from '../core/errors.js'
 import type { Actor, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
+import type { Risk } from '../core/risk.js'
 import type {
   WireApiKey,
   WireAttempt,
@@ -17,6 +21,7 @@ import type {
   WireLog,
   WireStep,
 } from '../core/wire.js'
+import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { ScheduleUses } from './schedule-api.js'
@@ -41,7 +46,7 @@ export interface Caller {
   scopes: readonly Scope[]
   /** Job types this key may use (`ocr.*` allowed); null = all. */
   types: readonly string[] | null
-  /** The person behind the credential; absent: the actor stands for itself. */
+  /** The person behind the credential; absent: the actor stands for itself. Null: nobody who could ask for an approval. */
   person?: Person | null
   groups?: readonly string[]
   /** Highest risk it may approve; absent: any. */
@@ -75,7 +80,7 @@ export interface SubmitAnswer {
   replayed: boolean
 }
 
-export type Include = 'input' | 'ops' | 'steps'
+export type Include = 'input' | 'ops' | 'steps' | 'approvals'
 
 /** Query of GET /v1/jobs after parsing; instants in milliseconds. */
 export interface ListQuery {
@@ -100,6 +105,35 @@ export interface ListQuery {
   cursor?: string
   include?: Include[]
 }
+
+/** Query of GET /v1/approvals after parsing. */
+export interface ApprovalQuery {
+  state?: ApprovalState[]
+  risk?: Risk[]
+  /** Exact names or prefixes that end in `*`. */
+  type?: string[]
+  gate?: string
+  jobId?: string
+  /** `me`: what my groups are asked, of tiers that I may decide. */
+  assignee?: 'me'
+  /** @default 'dueAt' */
+  order?: 'dueAt' | '-requestedAt'
+  /** 1–200, larger is 200. @default 50 */
+  limit?: number
+  cursor?: string
+}
+
+/** Several requests of one shape and of low risk, decided at once. */
+export interface BatchDecision {
+  ids: readonly string[]
+  /** Digests of those that were looked at; at least one. */
+  opened?: readonly string[]
+  decision: DecisionKind
+  reason?: string | null
+}
+export type DecidedOne =
+  | { id: string; approval: WireApproval; error: null }
+  | { id: string; approval: null; error: UntildoneError }
 
 export interface Page<T> {
   items: T[]
@@ -186,6 +220,20 @@ export interface Engine {
   ): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }>
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
+
+  readonly approvals: {
+    list(caller: Caller, query: ApprovalQuery): Promise<Page<WireApprovalItem>>
+    /** @throws not-found */
+    get(caller: Caller, id: string): Promise<WireApproval>
+    /**
+     * One decision in one transaction; of several at once only those count that the state then allows.
+     * @throws approval-already-decided, approval-expired, evidence-changed, precondition-required,
+     * self-approval-forbidden, risk-above-limit, forbidden, validation-failed
+     */
+    decide(caller: Caller, id: string, input: DecisionInput): Promise<WireApproval>
+    /** All may be decided together, or none is; then each on its own. */
+    decideMany(caller: Caller, batch: BatchDecision): Promise<DecidedOne[]>
+  }
 
   types(caller: Caller): WireJobType[]
   /** @throws not-found */

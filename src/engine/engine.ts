@@ -8,6 +8,8 @@ import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
 import { Actions } from './actions.js'
 import type { Engine } from './api.js'
+import { type ApprovalSettings, approvalRules } from './approval-rules.js'
+import { Approvals } from './approvals.js'
 import { Cursors } from './cursor.js'
 import { Files } from './files.js'
 import { Firings } from './firing.js'
@@ -31,6 +33,7 @@ export interface EngineOptions {
   onSubmitting: (lane: string, runAt: number) => void
   /** Where this server is reached from outside. */
   publicUrl: string
+  approvals?: ApprovalSettings
 }
 
 /** What the worker and the composition root need besides the public use cases. */
@@ -60,6 +63,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     options.onSubmitting,
     secret,
     options.publicUrl.replace(/\/+$/, ''),
+    approvalRules(options.approvals ?? {}, (text) => entropy.sha256(text)),
   )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
   store.onChange((changes: readonly Change[]) => {
@@ -70,7 +74,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     waiters.notify(changes)
   })
   const submission = new Submission(parts)
-  const queries = new Queries(parts)
+  const approvals = new Approvals(parts)
+  const queries = new Queries(parts, approvals)
   const actions = new Actions(parts)
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
@@ -104,6 +109,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
+    approvals,
 
     types: (caller) =>
       registry

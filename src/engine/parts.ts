@@ -1,6 +1,7 @@
 /**
  * What the use cases of the engine share: the store, the registry, the way to one job. Made once by engine.ts.
  */
+import type { ApprovalRules } from '../core/approval.js'
 import type { Clock, Entropy } from '../core/clock.js'
 import { UntildoneError } from '../core/errors.js'
 import { type LiveJob, partsOf } from '../core/job.js'
@@ -31,7 +32,17 @@ export class EngineParts {
     private readonly secret: string,
     /** Where this server is reached from outside; without a slash at the end. */
     public publicUrl: string,
+    /** What this deployment decides about approvals. */
+    readonly approvals: ApprovalRules,
   ) {}
+
+  newApprovalId(): string {
+    // No `-` and `_` in it, so that a double click takes the whole.
+    return `apr_${this.entropy
+      .token(24)
+      .replace(/[^A-Za-z0-9]/g, '')
+      .slice(0, 20)}`
+  }
 
   /** Lanes with jobs that no living worker serves, and since when; kept by the maintenance. */
   readonly unserved = new Map<string, number>()

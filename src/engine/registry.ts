@@ -15,6 +15,8 @@ export interface RegisteredType {
   handler: JobHandler
   input: Validator
   output: Validator
+  /** By gate: the data that goes with a request, and comes back with its answer. */
+  gates: ReadonlyMap<string, Validator>
   /** File ids in an input or result of this type. */
   filesIn: (side: 'input' | 'output', value: unknown) => string[]
   /** What the input schema is recognised by: a job carries the one it was accepted under. */
@@ -50,6 +52,7 @@ export class Registry {
         handler,
         input: validatorOf(definition.input),
         output: validatorOf(definition.output),
+        gates: new Map(Object.entries(definition.approvals).map(([gate, schema]) => [gate, validatorOf(schema)])),
         filesIn: (side, value) =>
           marked[side] ? filesIn(side === 'input' ? definition.inputSchema : definition.outputSchema, value) : [],
         schema: (sha256) => (hash ??= sha256(canonicalJson(definition.inputSchema as Json)).slice(0, 16)),

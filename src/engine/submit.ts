@@ -12,7 +12,7 @@ import { isTombstone, type NewJob } from '../stores/store.js'
 import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
 import type { EngineParts } from './parts.js'
 import type { RegisteredType } from './registry.js'
-import { demand, maySee, mayUseType } from './rights.js'
+import { demand, maySee, mayUseType, personOf } from './rights.js'
 import { viewOf } from './view.js'
 
 /** Types whose usual time is above this count as late past their own p95; for shorter ones the note would cost more than it tells. */
@@ -209,7 +209,11 @@ export class Submission {
       operationKey: body.operationKey ?? null,
       parentId: null,
       replayOf: null,
-      options: { ...optionsOf(body), schema: type.schema(entropy.sha256) },
+      options: {
+        ...optionsOf(body),
+        ...submitterIn(caller),
+        schema: type.schema(entropy.sha256),
+      },
       createdBy: caller.actor,
       createdAt: now,
       runAt,
@@ -264,12 +268,13 @@ export class Submission {
     }
     const keyed = { operation: 'child', key: `${parent.id}/${key}`, fingerprint: '' }
     const job = await this.prepare(caller, body, keyed, '')
-    const { onBehalfOf, permissions, rootId } = parent.options
+    const { onBehalfOf, submitter, permissions, rootId } = parent.options
     job.record.parentId = parent.id
     Object.assign(job.record.options, {
       rootId: rootId ?? parent.id,
       child: { key, onParentEnd: options.onParentEnd ?? 'cancel' },
       ...(onBehalfOf ? { onBehalfOf } : {}),
+      ...(submitter ? { submitter } : {}),
       ...(permissions ? { permissions } : {}),
     })
     job.live.ties |= TIES.parent
@@ -347,6 +352,12 @@ function refuseNul({ groupId, operationKey, tags = [] }: SubmitBody, at: string)
     throw new UntildoneError('validation-failed', `The member ${bad[0]} holds a NUL character.`, {
       errors: [{ pointer: `${at}${bad[0]}`, code: 'nul', message: 'must not hold a NUL character' }],
     })
+}
+
+/** A key without a person is found by `createdBy`; null is somebody that is no person, like a machine. */
+function submitterIn(caller: Caller): JobRecord['options'] {
+  if (caller.person) return { submitter: caller.person }
+  return caller.person === undefined && caller.actor.kind === 'user' ? { submitter: personOf(caller) } : {}
 }
 
 function optionsOf(body: SubmitBody): JobRecord['options'] {

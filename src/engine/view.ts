@@ -146,7 +146,8 @@ function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
     title,
     since: iso(live.changedAt),
     dueAt: iso(wait?.dueAt ?? live.deadlineAt),
-    href: `/v1/jobs/${live.id}`,
+    href: kind === 'approval' && wait ? `/v1/approvals/${wait.id}` : `/v1/jobs/${live.id}`,
+    quorum: (kind === 'approval' && wait?.quorum) || null,
   }
 }
 

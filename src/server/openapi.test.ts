@@ -6,7 +6,10 @@ import {
   PROBLEMS,
   STATUSES,
   type WireApiKey,
+  type WireApproval,
+  type WireApprovalItem,
   type WireAttempt,
+  type WireDecision,
   type WireEvent,
   type WireFile,
   type WireGroup,
@@ -140,6 +143,11 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.Job>>().toExtend<WireJob>()
     expectTypeOf<WireJob>().toExtend<Of<typeof components.Job>>()
     expectTypeOf<keyof Of<typeof components.Job>>().toEqualTypeOf<keyof WireJob>()
+    expectTypeOf<Of<typeof components.ApprovalItem>>().toEqualTypeOf<WireApprovalItem>()
+    expectTypeOf<Of<typeof components.Approval>>().toExtend<WireApproval>()
+    expectTypeOf<WireApproval>().toExtend<Of<typeof components.Approval>>()
+    expectTypeOf<keyof Of<typeof components.Approval>>().toEqualTypeOf<keyof WireApproval>()
+    expectTypeOf<Of<typeof components.ApprovalDecision>>().toEqualTypeOf<WireDecision>()
     expectTypeOf<Of<typeof components.JobEvent>>().toExtend<WireEvent>()
     expectTypeOf<keyof Of<typeof components.JobEvent>['data']>().toEqualTypeOf<keyof WireEvent['data']>()
     expectTypeOf<Of<typeof components.HistoryEntry>>().toExtend<WireHistoryEntry>()

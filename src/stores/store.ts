@@ -4,6 +4,7 @@
  * Every write is durable (fsynced) before its promise resolves; a rejected promise means that nothing of it is stored,
  * unless its code is `outcome-unknown`.
  */
+import type { ApprovalRow } from '../core/approval.js'
 import type { Clock, Entropy } from '../core/clock.js'
 import type { AuditDraft, AuditEntry } from '../core/history.js'
 import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
@@ -11,6 +12,9 @@ import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
 import type { Schedule, ScheduleProblem } from '../core/schedule.js'
 import type { ApiKeyRow, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
 import type {
+  ApprovalChange,
+  ApprovalChanged,
+  ApprovalFilter,
   CallbackRow,
   DecisionRow,
   DutyRow,
@@ -121,6 +125,9 @@ export interface AttemptRecord {
   /** Child jobs, each with its wait in `waits`; a child that exists is not stored again. */
   children?: NewJob[]
   callbacks?: CallbackRow[]
+  /** New approvals: an open one with its wait in `waits`, one of tier `none` with its step. */
+  approvals?: ApprovalRow[]
+  audit?: AuditDraft[]
   effects?: EffectRow[]
   decisions?: DecisionRow[]
   /** Keys of steps that have been undone, or are a person's to undo. */
@@ -291,6 +298,12 @@ export interface Store {
   settle(settle: Settle): Promise<SettleAnswer>
   /** Hands a signal to the wait for it, or keeps it until somebody waits. */
   signal(signal: SignalRow): Promise<SignalAnswer>
+  /** The only way in which an approval changes: see ApprovalChange. Of many at once each sees what the one before has left. */
+  decide(change: ApprovalChange): Promise<ApprovalChanged>
+  approval(id: string): Promise<ApprovalRow | null>
+  /** All of one job, in the order of their requests. */
+  approvalsOf(jobId: string): Promise<ApprovalRow[]>
+  approvals(filter: ApprovalFilter): Promise<ApprovalRow[]>
   /** Waits whose time is over. */
   dueWaits(limit: number): Promise<WaitRow[]>
   /** Jobs whose first children have ended a moment ago, so that they wake for several at once. */
@@ -304,6 +317,8 @@ export interface Store {
   useCallback(hash: string, answerHash: string): Promise<boolean>
   /** What is known of an effect, in whichever job. */
   effect(tenant: string, key: string): Promise<EffectRow | null>
+  /** Steps of this job whose effect was begun and is not accounted for. */
+  begun(jobId: string): Promise<string[]>
   decisions(jobId: string): Promise<DecisionRow[]>
   waits(jobId: string): Promise<WaitRow[]>
   /** A note on a finished job; raises its revision. False when the job is not finished. */

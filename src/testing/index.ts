@@ -11,5 +11,5 @@ export {
   ReplaySafetyError,
   replayFindings,
 } from './replay-safe.js'
-export { createTestRig, type TestRig, type TestRigOptions } from './rig.js'
+export { createTestRig, type Somebody, type TestRig, type TestRigOptions } from './rig.js'
 export { until } from './until.js'

@@ -182,12 +182,17 @@ export class Attempt {
   }
 
   /** A fenced write with everything noted so far. Resolves when it is on disk; never resolves once the lease is lost. */
-  async record(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<void> {
+  record(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<void> {
     const noted = this.notes.take()
     const whole = noted ? { ...record, ...noted } : record
+    return this.fenced(() => this.write(whole))
+  }
+
+  /** Repeats a write until the store has taken it. @param write false when the lease is lost */
+  async fenced(write: () => Promise<boolean>): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
-        if (await this.write(whole)) return
+        if (await write()) return
         this.stop('lease-lost', new UntildoneError('lease-lost'), 0)
       } catch (error) {
         // A store that cannot be written is no error of the handler, which would pay for it with an attempt.
@@ -235,6 +240,9 @@ export class Attempt {
     const { tenant } = this.claimed.record
     return { tenant, key: this.effectKey(step), jobId: this.id, step, at: this.clock.now() }
   }
+
+  /** By id of an approval that was given: makes sure that it still holds for what is about to be done. */
+  readonly approved = new Map<string, (step: string) => Promise<void>>()
 
   /** Set by a read named `permissions`. */
   permissionsNow: (() => unknown) | null = null

@@ -7,6 +7,7 @@ import { UntildoneError } from '../core/errors.js'
 import type { Person } from '../core/job.js'
 import type { DecisionEntry, JobContext, JobLog } from '../define/context.js'
 import type { Files } from '../engine/files.js'
+import { type ApprovalTools, approve } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { first, map, stage } from './branches.js'
 import { runChild } from './children.js'
@@ -20,6 +21,7 @@ export interface ContextTools {
   files: Files
   sha256: (text: string) => string
   waiting: WaitTools
+  approvals: ApprovalTools
 }
 
 export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools): JobContext<any, any> {
@@ -86,6 +88,8 @@ class Context implements JobContext<any, any> {
   sleep: JobContext<any>['sleep'] = (name, duration) => sleep(this.#attempt, name, duration)
   waitFor: JobContext<any, any>['waitFor'] = (signal, options) => waitFor(this.#attempt, signal, options)
   callback: JobContext<any>['callback'] = (name, options) => callback(this.#attempt, this.#tools.waiting, name, options)
+  approve: JobContext<any, any>['approve'] = (gate, request) =>
+    approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>
   call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
     call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>
   decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)

@@ -3,7 +3,8 @@
  * moves by itself any more, the attempt ends as suspended, without an exception that user code could catch. On its next
  * attempt the handler finds the values of its waits among the recorded steps.
  */
-import type { LiveJob } from '../core/job.js'
+import type { ApprovalRow } from '../core/approval.js'
+import type { LiveJob, Wait } from '../core/job.js'
 import { laneOf, partsOf } from '../core/job.js'
 import type { Event } from '../core/lifecycle.js'
 import type { AttemptRecord, NewJob, WaitRow } from '../stores/store.js'
@@ -19,12 +20,18 @@ export interface Parked {
   child?: NewJob
   /** A former attempt has stored it. */
   stored?: boolean
+  /** What is told of an approval: its id, when it ends, how many have decided. */
+  shown?: Wait
+  /** A new one. */
+  approval?: ApprovalRow
 }
+
+type Waits = Pick<AttemptRecord, 'waits' | 'children' | 'approvals'>
 
 /** How an attempt leaves that has nothing to do now. */
 export interface Leaving {
   event: (live: LiveJob) => Extract<Event, { type: 'suspended' | 'staged' }>
-  record: Pick<AttemptRecord, 'waits' | 'children'>
+  record: Waits
   blockedOn: string[]
 }
 
@@ -112,13 +119,15 @@ export class Parking {
     void this.during(() => this.attempt.record(record)).catch((error) => this.attempt.fail(error))
   }
 
-  private takeFresh(): Pick<AttemptRecord, 'waits' | 'children'> {
+  private takeFresh(): Waits {
     const fresh = this.fresh
     this.fresh = []
     const children = fresh.flatMap(({ child }) => (child ? [child] : []))
+    const approvals = fresh.flatMap(({ approval }) => (approval ? [approval] : []))
     return {
       ...(fresh.length > 0 ? { waits: fresh.map(({ wait }) => wait) } : {}),
       ...(children.length > 0 ? { children } : {}),
+      ...(approvals.length > 0 ? { approvals } : {}),
     }
   }
 
@@ -130,7 +139,8 @@ export class Parking {
   private suspended(): Leaving {
     const all = [...this.parked.values()].sort((a, b) => RANK.indexOf(a.wait.kind) - RANK.indexOf(b.wait.kind))
     const first = all[0]!
-    const due = all.flatMap(({ wait }) => (wait.dueAt === null ? [] : [wait.dueAt]))
+    // Time does something to an approval, and by that to the job; the job itself has nothing to do then.
+    const due = all.flatMap(({ wait }) => (wait.dueAt === null || wait.kind === 'approval' ? [] : [wait.dueAt]))
     const { kind, key, dueAt } = first.wait
     const title = all.length > 1 && kind === 'child' ? `Waiting for ${all.length} jobs.` : first.title
     return {
@@ -139,7 +149,7 @@ export class Parking {
         actor: { kind: 'worker', id: this.attempt.claimed.live.worker ?? '' },
         waitKind: kind === 'callback' ? 'signal' : kind,
         wakeAt: due.length > 0 ? Math.min(...due) : null,
-        wait: { id: key, title, dueAt },
+        wait: first.shown ?? { id: key, title, dueAt },
       }),
       record: this.takeFresh(),
       blockedOn: all.map(({ wait }) => wait.key),

@@ -24,6 +24,12 @@ export class Names {
     return scope?.attempt === this.attempt ? scope.path : ''
   }
 
+  /** Whether this attempt has come to what is recorded under this key. */
+  has(key: string): boolean {
+    const [full, n = '1'] = key.split('#') as [string, string?]
+    return Number(n) <= (this.counters?.get(full) ?? 0)
+  }
+
   /** @throws UntildoneError nested-step, bad-step-name */
   next(name: string): string {
     checkName(name)

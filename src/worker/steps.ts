@@ -6,6 +6,7 @@ import { type Duration, parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { StepContext, StepOptions } from '../define/context.js'
 import type { AttemptRecord, StepRow } from '../stores/store.js'
+import { Reopened, reopened, stillApproved } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { beginOnce, happened, notHappened } from './once.js'
@@ -41,6 +42,8 @@ export class Steps {
     const key = this.names.next(name)
     const { attempt } = this
     const effect: Effect | null = options.branches ? null : (options.effect ?? 'idempotent')
+    if (options.approvedBy && effect !== 'once')
+      throw new UntildoneError('bad-definition', `Step "${key}" is approved: it needs effect: 'once'.`)
     const recorded = attempt.memo?.get(key)
     if (recorded) {
       sameAsRecorded(recorded, kind, effect)
@@ -50,7 +53,9 @@ export class Steps {
     await attempt.checkpoint()
     const work = () => this.make(kind, key, effect, fn, options)
     // A branch is as busy as the steps in it.
-    return options.branches ? work() : attempt.parking.during(work)
+    if (options.branches) return work()
+    const made = await attempt.parking.during(work).catch(reopened)
+    return made instanceof Reopened ? attempt.parking.park(made.parked) : made
   }
 
   private async make<T>(
@@ -72,6 +77,7 @@ export class Steps {
       )
       made = await (limit ? Promise.race([running, limit.passed]) : running)
     } catch (error) {
+      if (error instanceof Reopened) throw error
       made = { value: this.failed(error, key, options), info: null }
     } finally {
       limit?.stop()
@@ -106,13 +112,16 @@ export class Steps {
       return fn(context, key)
     }
     const known = await beginOnce(attempt, key, options.confirm, context)
-    if (known) return { ...known, with: happened(attempt, key, known.value) }
+    const { approvedBy } = options
+    const about = (info: unknown) => (approvedBy ? { ...(info ?? {}), approvedBy: approvedBy.id } : info)
+    if (known) return { ...known, info: about(known.info), with: happened(attempt, key, known.value) }
     await attempt.recheckPermissions()
     if (options.before) await options.before()
+    if (approvedBy) await stillApproved(attempt, approvedBy.id, key)
     await attempt.record({ effects: [{ ...attempt.effect(key), state: 'started', result: null }] })
     try {
       const made = await fn(context, key)
-      return { ...made, with: happened(attempt, key, made.value) }
+      return { ...made, info: about(made.info), with: happened(attempt, key, made.value) }
     } catch (error) {
       if (notHappened(error))
         await attempt.record({ effects: [{ ...attempt.effect(key), state: 'absent', result: null }] })

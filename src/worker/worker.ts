@@ -90,7 +90,10 @@ export class Worker {
         ),
     })
     await this.lease.start()
-    const tools = { worker: id, files: this.files, sha256: entropy.sha256, waiting: this.waiting }
+    const tools = {
+      ...{ worker: id, files: this.files, sha256: entropy.sha256, waiting: this.waiting },
+      approvals: { rules: parts.approvals, newId: () => parts.newApprovalId() },
+    }
     const env: Environment = {
       worker: id,
       contextOf: (attempt, input) => contextOf(attempt, input, tools),

@@ -14,6 +14,7 @@ import {
 } from '../../core/index.js'
 import type { Caller, Engine, Include, KeyRequest, SubmitBody, WaitOptions } from '../../engine/api.js'
 import type { Change } from '../hub.js'
+import { noApprovals } from './approvals.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
@@ -38,6 +39,7 @@ export class FakeEngine implements Engine {
     filesDir: null,
   }
   readonly jobs = new Map<string, Kept>()
+  readonly approvals = noApprovals
   readonly #keyring = new Keyring()
   /** Tests of schedules use the real engine. */
   readonly schedules = null as unknown as Engine['schedules']

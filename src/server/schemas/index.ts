@@ -1,5 +1,6 @@
 /** Every named schema: the components of the OpenAPI document. */
 import type { z } from 'zod'
+import * as approval from './approval.js'
 import * as job from './job.js'
 import * as others from './others.js'
 import * as requests from './requests.js'
@@ -14,6 +15,10 @@ export const components = {
   JobWarning: job.JobWarning,
   JobOps: job.JobOps,
   Step: job.Step,
+  Approval: approval.Approval,
+  ApprovalItem: approval.ApprovalItem,
+  ApprovalPage: approval.ApprovalPage,
+  ApprovalDecision: approval.Decision,
   JobPage: others.JobPage,
   JobEvent: others.JobEvent,
   EventPage: others.EventPage,
@@ -39,6 +44,8 @@ export const components = {
   Validation: requests.Validation,
   CancelRequest: requests.CancelRequest,
   RetryRequest: requests.RetryRequest,
+  DecisionRequest: approval.DecisionRequest,
+  BatchDecisionRequest: approval.BatchDecisionRequest,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
   Schedule: schedules.Schedule,

@@ -17,6 +17,12 @@ export function* effectPlan(tenant: string, key: string): Plan<EffectRow | null>
   return { tenant, key, jobId, step, state, result, at }
 }
 
+/** Steps of this job whose effect may or may not have happened. */
+export function* begunPlan(jobId: string): Plan<string[]> {
+  const rows = yield* all<{ step: string }>(`select step from effects where job_id = ?1 and state = 'started'`, jobId)
+  return rows.map(({ step }) => step)
+}
+
 export function* decisionsPlan(jobId: string): Plan<DecisionRow[]> {
   const rows = yield* all('select * from decisions where job_id = ?1 order by at, key', jobId)
   return rows.map((row) => ({

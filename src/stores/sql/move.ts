@@ -128,6 +128,7 @@ function* writeDecisions(
     done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
     now,
     changes,
+    sha256,
   )
   const blobs: Value[][] = []
   yield* run(

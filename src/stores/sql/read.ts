@@ -1,7 +1,7 @@
 /**
  * Reading: one job, lists, groups, and what belongs to a job. Every statement that a caller's request reaches names the tenant.
  */
-import { LEVELS, STATUSES, type Status } from '../../core/job.js'
+import { LEVELS, type LiveJob, STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
   GroupSummary,
@@ -243,6 +243,12 @@ export function* groupPlan(tenant: string, groupId: string): Plan<GroupSummary |
     lastUpdatedAt: row.last,
     latestByType: Object.fromEntries(latest.map(({ type, id }) => [type, id])),
   }
+}
+
+/** @param rest what follows `where`, over `live l` */
+export function* livesPlan(rest: string, params: readonly Value[], dialect: Dialect): Plan<LiveJob[]> {
+  const sql = `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where ${rest}`
+  return (yield* all<{ t: unknown }>(sql, ...params)).map((row) => liveOf(unpack(row.t)))
 }
 
 export function* stepsPlan(jobId: string): Plan<StepRow[]> {

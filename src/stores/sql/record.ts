@@ -4,11 +4,15 @@
  */
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, Change, ProgressRow } from '../store.js'
+import { addApprovals } from './approvals.js'
+import { auditPlan } from './audit.js'
 import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps } from './steps.js'
 import { changeOf } from './submit.js'
 import { addWaits } from './waits.js'
+
+type Sha256 = (text: string) => string
 
 const FENCE = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
 const VISIBLE =
@@ -19,6 +23,7 @@ export function* recordPlan(
   records: readonly AttemptRecord[],
   now: number,
   changes: Change[],
+  sha256: Sha256,
   dialect: Dialect,
 ): Plan<boolean[]> {
   const visible = records.map((record) => record.progress !== undefined || (record.warnings?.length ?? 0) > 0)
@@ -37,6 +42,7 @@ export function* recordPlan(
     records.filter((_, i) => held[i]),
     now,
     changes,
+    sha256,
   )
   const lives = yield* readLive(
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
@@ -62,7 +68,12 @@ function progressRow(jobId: string, p: ProgressRow): Value[] {
   return [jobId, p.stage, p.message, p.completed, p.total, p.unit, rounds, ofRounds, p.updatedAt]
 }
 
-export function* writeRecords(records: readonly AttemptRecord[], now: number, changes: Change[]): Plan<void> {
+export function* writeRecords(
+  records: readonly AttemptRecord[],
+  now: number,
+  changes: Change[],
+  sha256: Sha256,
+): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
   yield* run(
     `insert into progress (job_id, stage, message, completed, total, unit, iterations_completed, iterations_total, updated_at)
@@ -79,12 +90,12 @@ export function* writeRecords(records: readonly AttemptRecord[], now: number, ch
     records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
   )
   for (const record of records)
-    if (record.waits || record.effects || record.decisions || record.callbacks || record.undone)
-      yield* writeMore(record, now, changes)
+    if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
+      yield* writeMore(record, now, changes, sha256)
 }
 
 /** What few attempts have. */
-function* writeMore(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
+function* writeMore(record: AttemptRecord, now: number, changes: Change[], sha256: Sha256): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
   yield* run(
     `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -113,6 +124,8 @@ function* writeMore(record: AttemptRecord, now: number, changes: Change[]): Plan
     'update steps set undo = ?3 where job_id = ?1 and key = ?2',
     undone.map(({ key, undo }) => [jobId, key, undo]),
   )
+  if (record.approvals) yield* addApprovals(record.approvals)
+  for (const entry of record.audit ?? []) yield* auditPlan(entry, now, sha256)
   if (record.waits?.length) {
     yield* addWaits(record, now, changes)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)

@@ -6,6 +6,9 @@ import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { AuditDraft } from '../../core/history.js'
 import type {
+  ApprovalChange,
+  ApprovalChanged,
+  ApprovalFilter,
   AttemptRecord,
   Change,
   Claimed,
@@ -26,11 +29,13 @@ import type {
   Submitted,
   WorkerRow,
 } from '../store.js'
+import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
+import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
-import { decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
-import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
+import { begunPlan, decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
+import { all, type Driver, one, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
   duePlan,
@@ -41,10 +46,11 @@ import {
   historyPlan,
   lanesPlan,
   listPlan,
+  livesPlan,
   logsPlan,
   stepsPlan,
 } from './read.js'
-import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
+import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { schedulesOf } from './schedules.js'
 import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
@@ -178,21 +184,27 @@ export class SqlStore implements Store {
   signal(signal: SignalRow): Promise<SignalAnswer> {
     return this.write((now, changes) => signalPlan(signal, now, changes, this.driver.dialect))
   }
+  decide(change: ApprovalChange): Promise<ApprovalChanged> {
+    const { entropy, driver } = this
+    return this.write((now, changes) => decidePlan(change, now, changes, entropy.sha256, driver.dialect))
+  }
+  approval(id: string) {
+    return this.read(() => approvalPlan(id))
+  }
+  approvalsOf(jobId: string) {
+    return this.read(() => approvalsOfPlan(jobId))
+  }
+  approvals(filter: ApprovalFilter) {
+    return this.read(() => approvalsPlan(filter))
+  }
   dueWaits(limit: number) {
     const now = this.now()
     return this.read(() => dueWaitsPlan(now, limit))
   }
   dueWakes(limit: number) {
     const now = this.now()
-    const { dialect } = this.driver
-    return this.read(function* () {
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.wake_at <= ?1 and l.wait_kind = 'child' order by l.wake_at limit ?2`,
-        now,
-        limit,
-      )
-      return rows.map((row) => liveOf(unpack(row.t)))
-    })
+    const where = `l.wake_at <= ?1 and l.wait_kind = 'child' order by l.wake_at limit ?2`
+    return this.read(() => livesPlan(where, [now, limit], this.driver.dialect))
   }
   duties(limit: number) {
     return this.read(() => dutiesPlan(limit))
@@ -217,6 +229,9 @@ export class SqlStore implements Store {
   effect(tenant: string, key: string) {
     return this.read(() => effectPlan(tenant, key))
   }
+  begun(jobId: string) {
+    return this.read(() => begunPlan(jobId))
+  }
   decisions(jobId: string) {
     return this.read(() => decisionsPlan(jobId))
   }
@@ -234,40 +249,21 @@ export class SqlStore implements Store {
 
   orphans(limit: number, worker?: string) {
     const now = this.now()
-    const { dialect } = this.driver
-    return this.read(function* () {
-      const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.worker is not null and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`,
-        limit,
-        worker ?? now,
-      )
-      return rows.map((row) => liveOf(unpack(row.t)))
-    })
+    const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
+    const where = `l.worker is not null and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`
+    return this.read(() => livesPlan(where, [limit, worker ?? now], this.driver.dialect))
   }
 
   overdue(limit: number) {
     const now = this.now()
-    const { dialect } = this.driver
-    return this.read(function* () {
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`,
-        now,
-        limit,
-      )
-      return rows.map((row) => liveOf(unpack(row.t)))
-    })
+    const where = `l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`
+    return this.read(() => livesPlan(where, [now, limit], this.driver.dialect))
   }
 
   markLate(limit: number): Promise<number> {
     const { dialect } = this.driver
     return this.write(function* (now, changes) {
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.escalate_at <= ?1 limit ?2`,
-        now,
-        limit,
-      )
-      const late = rows.map((row) => liveOf(unpack(row.t)))
+      const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* run(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',

@@ -5,6 +5,7 @@
 import { type LiveJob, TIES } from '../../core/job.js'
 import type { Decision } from '../../core/lifecycle.js'
 import type { Change } from '../store.js'
+import { withdrawPlan } from './approvals.js'
 import { all, type Dialect, type Plan, run } from './plan.js'
 import { settleParent } from './waits.js'
 
@@ -15,12 +16,16 @@ export function* untie(
   dialect: Dialect,
 ): Plan<void> {
   // Once its end is decided it waits for nothing any more, also while its steps are undone first.
-  if (outcome || (live!.state === 'compensating' && from.why?.undo === undefined)) yield* letGo(from)
+  if (outcome || (live!.state === 'compensating' && from.why?.undo === undefined))
+    yield* letGo(from, now, outcome ? 'The job has ended.' : 'What the job did is being undone.')
   if (outcome) yield* settleParent(from, now, changes, dialect)
 }
 
-function* letGo({ id, ties }: LiveJob): Plan<void> {
-  if (ties & TIES.waits) yield* run('delete from waits where job_id = ?1', [[id]])
+function* letGo({ id, ties }: LiveJob, now: number, why: string): Plan<void> {
+  if (ties & TIES.waits) {
+    yield* withdrawPlan(id, why, now)
+    yield* run('delete from waits where job_id = ?1', [[id]])
+  }
   if ((ties & TIES.children) === 0) return
   const children = yield* all<{ id: string; options: string | null }>(
     'select j.id, j.options from jobs j join live l on l.id = j.id where j.parent_id = ?1',

@@ -5,6 +5,7 @@
 
 import type { Actor, LiveJob } from '../../core/job.js'
 import { TIES } from '../../core/job.js'
+import type { Json } from '../../core/json.js'
 import { transition } from '../../core/lifecycle.js'
 import type {
   AttemptRecord,
@@ -103,7 +104,7 @@ export function* endOfChild(childId: string): Plan<string | null> {
   })
 }
 
-const toWait = (row: Row): WaitRow => ({
+export const toWait = (row: Row): WaitRow => ({
   jobId: row.job_id,
   key: row.key,
   kind: row.kind,
@@ -167,6 +168,7 @@ export function* wakePlan(
   now: number,
   changes: Change[],
   dialect: Dialect,
+  details?: Json,
 ): Plan<number | null> {
   const [live] = yield* readLive([wait.jobId], dialect)
   if (!live || live.state !== 'waiting' || live.waitKind === 'review' || live.waitKind === 'pause') return null
@@ -183,11 +185,18 @@ export function* wakePlan(
       return null
     }
   }
-  return yield* wakeNow(live, actor, by, now, changes)
+  return yield* wakeNow(live, actor, by, now, changes, details)
 }
 
-export function* wakeNow(live: LiveJob, actor: Actor, by: string, now: number, changes: Change[]): Plan<number | null> {
-  const decision = transition(live, { type: 'woken', actor, by }, now)
+export function* wakeNow(
+  live: LiveJob,
+  actor: Actor,
+  by: string,
+  now: number,
+  changes: Change[],
+  details?: Json,
+): Plan<number | null> {
+  const decision = transition(live, { type: 'woken', actor, by, ...(details ? { details } : {}) }, now)
   if (!decision.ok) return null
   yield* run(UPDATE_LIVE, [[...liveValues(decision.live!), live.version, live.revision]])
   yield* run(INSERT_HISTORY, [historyValues(live.id, decision.history)])

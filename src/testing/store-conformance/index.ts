@@ -5,6 +5,7 @@
  */
 import { afterAll, afterEach, describe, it } from 'vitest'
 import type { StoreFactory } from '../../stores/store.js'
+import { approvalTests } from './approvals.js'
 import { Bench } from './bench.js'
 import { childTests } from './children.js'
 import { claimTests } from './claim.js'
@@ -49,6 +50,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   effects: effectTests,
   compensating: compensatingTests,
   ledger: ledgerTests,
+  approvals: approvalTests,
   history: historyTests,
   lists: listTests,
   files: fileTests,

@@ -2,6 +2,7 @@
  * Schema 1: record / live / outcome and what belongs to a job. `{{suffix}}` and `{{serial}}` are the dialect's words.
  * Never edit a released migration; add the next one.
  */
+import { APPROVAL_STATES } from '../../../core/approval.js'
 import { FINAL_STATES, LIVE_STATES } from '../../../core/job.js'
 
 /** A job that a worker may take once its time has come. Queries must say it in these very words, so that the index serves them. */
@@ -94,10 +95,12 @@ create index callbacks_job on callbacks (job_id);
 
 create table approvals (
   id text primary key, tenant text not null, job_id text not null, job_type text not null, key text not null, gate text not null, risk text not null,
-  state text not null, due_at bigint, requested_at bigint not null, requester text, version bigint not null, body text not null
+  state text not null check (state in (${quoted(APPROVAL_STATES)})), due_at bigint not null, requested_at bigint not null, assignees text not null,
+  version bigint not null, body text not null
 ) {{suffix}};
-create index approvals_job on approvals (job_id, key);
-create index approvals_open on approvals (tenant, state, due_at, id);
+create unique index approvals_job on approvals (job_id, key);
+create index approvals_due on approvals (tenant, state, due_at, id);
+create index approvals_requested on approvals (tenant, requested_at, id);
 
 create table resolutions (
   job_id text not null, at bigint not null, kind text not null, reason text not null, evidence text, actor text not null, other_id text,
