@@ -80,6 +80,7 @@ export class Steps {
       key,
       kind,
       attempt: attempt.number,
+      seq: attempt.nextSeq(),
       startedAt,
       endedAt: attempt.clock.now(),
       result: textOf(made.value, key),
@@ -105,7 +106,7 @@ export class Steps {
       if (options.before) await options.before()
       return fn(context, key)
     }
-    const known = await beginOnce(attempt, key, options.confirm, context)
+    const known = await beginOnce(attempt, key, options, context)
     if (known) return { ...known, with: happened(attempt, key, known.value) }
     await attempt.recheckPermissions()
     if (options.before) await options.before()

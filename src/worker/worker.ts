@@ -136,6 +136,7 @@ export class Worker {
         waiting?.delete(change.jobId)
         if (change.cancelling) this.cancel(change.jobId, change.cancelling)
         if (change.pausing) this.pause(change.jobId)
+        if (change.done) this.ended(change.jobId)
       }
     }
     if (waiting) for (const { lane, queuedAt } of waiting.values()) this.hint(lane, queuedAt!)
@@ -147,6 +148,14 @@ export class Worker {
       if (attempt.id !== jobId) continue
       const reason = new UntildoneError('lease-lost', 'The job was cancelled.')
       attempt.stop(force ? 'force-cancel' : 'cancel', reason, force ? FORCE_LEAVE_MS : null)
+    }
+  }
+
+  /** Somebody else has ended the job, by an override: its attempt can write nothing more, and its children are killed. */
+  private ended(jobId: string): void {
+    for (const attempt of this.attempts) {
+      if (attempt.id === jobId && !attempt.settling)
+        attempt.stop('lease-lost', new UntildoneError('lease-lost', 'The job was ended by somebody else.'), 0)
     }
   }
 

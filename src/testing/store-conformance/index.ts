@@ -12,11 +12,13 @@ import { expireTests } from './expire.js'
 import { fileTests } from './files.js'
 import { historyTests } from './history.js'
 import { keyTests } from './keys.js'
+import { linkTests } from './links.js'
 import { listTests } from './lists.js'
 import { moveTests } from './move.js'
 import { raceTests } from './races.js'
 import { recordTests } from './record.js'
 import { scheduleTests } from './schedules.js'
+import { signalTests } from './signals.js'
 import { submitTests } from './submit.js'
 import { workerTests } from './workers.js'
 
@@ -38,6 +40,8 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   races: raceTests,
   record: recordTests,
   history: historyTests,
+  signals: signalTests,
+  links: linkTests,
   lists: listTests,
   files: fileTests,
   keys: keyTests,
