@@ -4,6 +4,7 @@
  */
 import type { Actor, ErrorInfo, Origin, Person, Status } from './job.js'
 import type { Json } from './json.js'
+import type { Answer } from './question.js'
 import type { MissedRule, OverlapRule } from './schedule.js'
 
 export interface WireProgress {
@@ -60,6 +61,8 @@ export interface WireJob {
     since: string
     dueAt: string | null
     href: string | null
+    /** What a person is asked, and what may be answered: POST /v1/jobs/{id}/answer. */
+    question: { step: string; text: string; answers: Answer[] } | null
   }[]
   result: Json
   resultInfo: {

@@ -3,7 +3,7 @@
  * Types only. Every method checks the caller's rights and throws UntildoneError with a code of the registry.
  */
 import type { Clock } from '../core/clock.js'
-import type { Actor, Person, Status } from '../core/job.js'
+import type { Actor, Origin, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
 import type {
   WireApiKey,
@@ -19,6 +19,7 @@ import type {
 } from '../core/wire.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
+import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
 
 export const SCOPES = [
@@ -93,6 +94,12 @@ export interface ListQuery {
   updatedAfter?: number
   late?: boolean
   needsAttention?: boolean
+  /** With an attempt that failed for this origin. */
+  origin?: Origin
+  /** With a decision by this model (and version), or with this tool. */
+  model?: string
+  modelVersion?: string
+  tool?: string
   /** @default '-createdAt' */
   order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
   /** 1–200, larger is 200. @default 50 */
@@ -137,7 +144,7 @@ export interface KeyRequest {
   expiresAt?: string | null
 }
 
-export interface Engine {
+export interface Engine extends OperatorUses {
   readonly clock: Clock
   readonly store: StoreInfo
 

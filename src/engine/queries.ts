@@ -10,7 +10,7 @@ import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, Wire
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
 import type { EngineParts } from './parts.js'
-import { demand, holds, mayUseType } from './rights.js'
+import { demand, holds, visibleTo } from './rights.js'
 import { errorOf, iso } from './view.js'
 
 const PAGE = 50
@@ -120,7 +120,7 @@ export class Queries {
       order,
       limit: limit + 1,
       ...(query.status ? { statuses: query.status } : {}),
-      ...this.visible(caller, query.type),
+      ...visibleTo(caller, query.type),
       ...pick(query, [
         'groupId',
         'operationKey',
@@ -132,6 +132,10 @@ export class Queries {
         'updatedAfter',
         'late',
         'needsAttention',
+        'origin',
+        'model',
+        'modelVersion',
+        'tool',
       ]),
       ...(cursor ? { after: this.parts.cursors.open<{ value: number; id: string }>(cursor, belongs) } : {}),
     }
@@ -148,21 +152,6 @@ export class Queries {
       items,
       nextCursor: rows.length > limit && last ? this.parts.cursors.seal(positionOf(last, order), belongs) : null,
     }
-  }
-
-  /** Lists are filtered to what the key may see: its types, and its own jobs without jobs:read. */
-  private visible(caller: Caller, types: string[] | undefined): Pick<JobFilter, 'types' | 'createdBy'> {
-    const own = holds(caller, 'jobs:read') ? {} : { createdBy: `${caller.actor.kind}:${caller.actor.id}` }
-    if (caller.types === null) return types ? { types, ...own } : own
-    const { types: mine } = caller
-    // What was asked for and may be seen; of a wider pattern (`ocr*`) what may be seen of it (`ocr.*`).
-    const allowed = types?.length
-      ? types.flatMap((type) => {
-          if (mayUseType(caller, type)) return [type]
-          return type.endsWith('*') ? mine.filter((name) => name.startsWith(type.slice(0, -1))) : []
-        })
-      : [...mine]
-    return { types: allowed.length > 0 ? allowed : ['-'], ...own }
   }
 
   async group(caller: Caller, groupId: string): Promise<WireGroup> {

@@ -7,14 +7,20 @@ import {
   STATUSES,
   type WireApiKey,
   type WireAttempt,
+  type WireAuditCheck,
+  type WireAuditEntry,
+  type WireBulkPlan,
+  type WireDecision,
   type WireEvent,
   type WireFile,
   type WireGroup,
+  type WireGroupCancel,
   type WireHistoryEntry,
   type WireJob,
   type WireJobType,
   type WireLog,
   type WireProblem,
+  type WireReplayPlan,
   type WireSchedule,
   type WireStep,
 } from '../core/index.js'
@@ -77,7 +83,10 @@ describe('the document', () => {
       const open = operation.security?.length === 0
       expect('401' in operation.responses && '403' in operation.responses, name).toBe(!open)
       for (const [status, response] of Object.entries(operation.responses)) {
-        const examples = response.content?.['application/problem+json']?.examples ?? {}
+        const group = response.$ref?.slice('#/components/responses/'.length)
+        const refusal = group === undefined ? response : document.components.responses[group]
+        const examples = refusal.content?.['application/problem+json']?.examples ?? {}
+        if (group !== undefined) expect(Object.keys(examples).join('.'), name).toBe(group)
         for (const code of Object.keys(examples))
           expect(PROBLEMS[code as keyof typeof PROBLEMS].status).toBe(Number(status))
       }
@@ -148,6 +157,13 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.Step>>().toEqualTypeOf<WireStep>()
     expectTypeOf<Of<typeof components.LogLine>>().toEqualTypeOf<WireLog>()
     expectTypeOf<Of<typeof components.Group>>().toEqualTypeOf<WireGroup>()
+    expectTypeOf<Of<typeof components.ReplayPlan>>().toEqualTypeOf<WireReplayPlan>()
+    expectTypeOf<Of<typeof components.Decision>>().toEqualTypeOf<WireDecision>()
+    expectTypeOf<Of<typeof components.AuditCheck>>().toExtend<WireAuditCheck>()
+    expectTypeOf<WireAuditCheck>().toExtend<Of<typeof components.AuditCheck>>()
+    expectTypeOf<keyof Of<typeof components.AuditEntry>>().toEqualTypeOf<keyof WireAuditEntry>()
+    expectTypeOf<Of<typeof components.GroupCancelAnswer>>().toEqualTypeOf<WireGroupCancel>()
+    expectTypeOf<Of<typeof components.BulkPlan>>().toEqualTypeOf<WireBulkPlan>()
     expectTypeOf<Of<typeof components.JobType>>().toEqualTypeOf<WireJobType>()
     expectTypeOf<Of<typeof components.StoredFile>>().toEqualTypeOf<WireFile>()
     expectTypeOf<keyof Of<typeof components.ApiKey>>().toEqualTypeOf<keyof WireApiKey>()

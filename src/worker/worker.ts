@@ -7,6 +7,7 @@ import { UntildoneError } from '../core/errors.js'
 import { transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
+import { BUILT_IN_QUEUE } from '../engine/registry.js'
 import type { Change, Claimed } from '../stores/store.js'
 import { Attempt, LEAVE_AFTER_MS } from './attempt.js'
 import { ClaimLoop } from './claim-loop.js'
@@ -106,7 +107,7 @@ export class Worker {
       clock,
       worker: id,
       slots: options.slots,
-      serves: (queue) => options.serve === null || options.serve.includes(queue),
+      serves: (queue) => options.serve === null || options.serve.includes(queue) || queue === BUILT_IN_QUEUE,
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.

@@ -1,6 +1,7 @@
 /** Every named schema: the components of the OpenAPI document. */
 import type { z } from 'zod'
 import * as job from './job.js'
+import * as operate from './operate.js'
 import * as others from './others.js'
 import * as requests from './requests.js'
 import * as schedules from './schedules.js'
@@ -39,6 +40,26 @@ export const components = {
   Validation: requests.Validation,
   CancelRequest: requests.CancelRequest,
   RetryRequest: requests.RetryRequest,
+  ActionRequest: operate.ActionRequest,
+  AnswerRequest: operate.AnswerRequest,
+  ReplayRequest: operate.ReplayRequest,
+  ReplayPlan: operate.ReplayPlan,
+  CompensateRequest: operate.CompensateRequest,
+  OverrideRequest: operate.OverrideRequest,
+  ResolveRequest: operate.ResolveRequest,
+  SignalRequest: operate.SignalRequest,
+  SignalAnswer: operate.SignalAnswer,
+  CallbackRequest: operate.CallbackRequest,
+  CallbackAnswer: operate.CallbackAnswer,
+  GroupCancelRequest: operate.GroupCancelRequest,
+  GroupCancelAnswer: operate.GroupCancelAnswer,
+  Decision: operate.Decision,
+  DecisionList: operate.DecisionList,
+  AuditEntry: operate.AuditEntry,
+  AuditPage: operate.AuditPage,
+  AuditCheck: operate.AuditCheck,
+  BulkRequest: operate.BulkRequest,
+  BulkPlan: operate.BulkPlan,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
   Schedule: schedules.Schedule,

@@ -3,7 +3,7 @@
  * a test keeps the two equal. Answers are not validated with these.
  */
 import { z } from 'zod'
-import type { Json } from '../../core/index.js'
+import { ANSWERS, type Json } from '../../core/index.js'
 
 export const instant = z.string().meta({ format: 'date-time' })
 export const uuid = z.string().meta({ format: 'uuid' })
@@ -133,6 +133,10 @@ export const Job = z
           since: instant,
           dueAt: instant.nullable(),
           href: z.string().nullable(),
+          question: z
+            .object({ step: z.string(), text: z.string(), answers: z.array(z.enum(ANSWERS)) })
+            .nullable()
+            .describe('What a person is asked: POST /v1/jobs/{id}/answer.'),
         }),
       )
       .describe('Empty unless `status` is `blocked`.'),
