@@ -95,3 +95,17 @@ export async function jobId({ client, interrupted }: Context, text: string): Pro
 }
 
 export const REASON: CommandOption = { flags: '--reason <text>', text: 'kept in the history' }
+
+export const IF_VERSION: CommandOption = {
+  flags: '--if-version <n>',
+  text: 'only if the job still has this version',
+  parse: wholeNumber(1, 2 ** 31),
+}
+
+/** Said before anything is sent, so that nobody has to guess what is missing. */
+export function reasonOf(options: Record<string, any>): string {
+  if (typeof options.reason === 'string' && options.reason.trim() !== '') return options.reason
+  throw new CliError('usage', 'This needs a reason. Nothing was sent.', {
+    fix: 'Add --reason "…": it is kept in the history and in the audit trail.',
+  })
+}

@@ -100,6 +100,18 @@ const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string> =
   'unknown-job-type': () => 'See what there is: untildone types list',
   'job-not-found': () => 'List the jobs you can see: untildone jobs list',
   'result-expired': () => 'Submit the job again to get a new result.',
+  'version-mismatch': ({ version }) => `It changed meanwhile. Look at it again, then: --if-version ${version}`,
+  'precondition-required': ({ version }) => `Look at it first (untildone jobs get), then: --if-version ${version}`,
+  'job-already-done': ({ status }) =>
+    status === 'completed'
+      ? 'Undo it with untildone jobs compensate, or do it once more with untildone jobs replay.'
+      : 'Do it once more with untildone jobs replay, or note how it was dealt with: untildone jobs resolve.',
+  'nothing-to-answer': () => 'See what it waits for: untildone jobs get <id>',
+  'nothing-to-compensate': () => 'See which steps are due: untildone jobs steps <id>',
+  'step-not-replayable': ({ steps }) =>
+    Array.isArray(steps) && steps.length > 0
+      ? `Begin from one of: ${steps.join(', ')}; or from the step that failed, or leave --from out.`
+      : 'Leave --from out: nothing is recorded.',
   unauthenticated: () =>
     'Give a key: --api-key, or UNTILDONE_KEY. Make one on the server: untildone keys create --name me --role admin',
 }

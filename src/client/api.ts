@@ -17,6 +17,7 @@ import type {
 } from '../core/wire.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
 import type { JobHandle } from './handle.js'
+import type { OperatorCalls } from './operate.js'
 import type {
   CallOptions,
   CancelOptions,
@@ -49,7 +50,7 @@ export interface WhoAmI {
 
 export type Bytes = Blob | Uint8Array | ArrayBuffer | string | ReadableStream<Uint8Array>
 
-export interface UntildoneClient {
+export interface UntildoneClient extends OperatorCalls {
   /**
    * Submits a job and resolves once it is stored durably. Always sends an idempotency key and repeats with the same one,
    * so a lost answer never makes a second job. Input and output are typed by the definition.

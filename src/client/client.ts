@@ -20,6 +20,7 @@ import { realClock } from './clock.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
 import { keyHeader, newKey } from './key.js'
+import { operatorCalls } from './operate.js'
 import type { CancelOptions, ClientOptions, ListOptions, PageOptions, SubmitOptions } from './options.js'
 import { type Page, paged } from './paged.js'
 import { scheduleCalls } from './schedules.js'
@@ -89,6 +90,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
   }
 
   return {
+    ...operatorCalls(body),
     submit,
     get,
     cancel,

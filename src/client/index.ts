@@ -11,6 +11,20 @@ export {
 } from './errors.js'
 export type { Connection } from './follow.js'
 export type { JobHandle } from './handle.js'
+export type {
+  ActOptions,
+  AnswerOptions,
+  AuditOptions,
+  BulkFilter,
+  BulkOptions,
+  CompensateOptions,
+  GroupCancelOptions,
+  OperatorCalls,
+  OverrideOptions,
+  ReplayOptions,
+  ResolveOptions,
+  SignalOptions,
+} from './operate.js'
 export type * from './options.js'
 export type { Page, Paged } from './paged.js'
 export type { RetryOptions } from './retry.js'

@@ -2,7 +2,7 @@
  * What a caller may pass to the client. Types only. Instants are Dates or RFC 3339 texts, durations `'5m'` or milliseconds.
  */
 import type { Duration } from '../core/duration.js'
-import type { Status } from '../core/job.js'
+import type { Origin, Status } from '../core/job.js'
 import type { ClientClock } from './clock.js'
 import type { Connection } from './follow.js'
 import type { RetryOptions } from './retry.js'
@@ -95,6 +95,12 @@ export interface ListOptions extends CallOptions {
   late?: boolean
   /** Blocked, late, or failed without a resolution. */
   needsAttention?: boolean
+  /** With an attempt that failed for this origin. */
+  origin?: Origin
+  /** With a decision by this model (and version), or with this tool. */
+  model?: string
+  modelVersion?: string
+  tool?: string
   /** @default '-createdAt' */
   order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
   /** Jobs per page, 200 at most. @default 50 */

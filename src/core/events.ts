@@ -22,6 +22,8 @@ export interface Events {
     retryAfterMs: number
     /** The step or stage whose own budget this is; its errors are counted apart. */
     scope?: string | null
+    /** The step that was being undone. */
+    undoing?: string | null
   }
   /** The worker gives it back unharmed (shutdown). */
   released: Nothing

@@ -145,8 +145,11 @@ export interface JobLimits {
   rate?: { key: string; limit: number; perMs: number }
 }
 
-/** Bits of `LiveJob.ties`: which other rows hang on a job, so that most ends and claims look at none. */
-export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16 } as const
+/**
+ * Bits of `LiveJob.ties`: which other rows hang on a job, so that most ends and claims look at none. `origin`: the
+ * finished job that it replays or undoes gets a note when it completes.
+ */
+export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16, origin: 32 } as const
 
 /** The moving part of an unfinished job. All instants in milliseconds since the epoch. */
 export interface LiveJob {
@@ -269,6 +272,14 @@ export interface Attempt {
   verdict: string | null
   /** What happens next: the delay before the next try, in milliseconds, or null. */
   retryInMs: number | null
+}
+
+/** Records of an attempt are numbered from its number times this, which is more than any attempt makes. */
+export const SEQ_PER_ATTEMPT = 1_000_000
+
+/** The place of what is recorded between an attempt and the next: a wait that was settled, an answer. */
+export function seqAfter(attempt: number): number {
+  return (attempt + 1) * SEQ_PER_ATTEMPT - 1
 }
 
 /** Stored level of a wire priority (rulings 19): 0 (≥ 50), 1 (1…49), 2 (0), 3 (< 0). */

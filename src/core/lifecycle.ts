@@ -307,6 +307,17 @@ export function newLive(
   }
 }
 
+/** The live row of a job that does nothing but undo what a finished one did. */
+export function newUndoing(id: string, lane: string, level: number, now: number): LiveJob {
+  const live = newLive(id, lane, level, now, { runAt: null, deadlineAt: null, escalateAt: null })
+  return {
+    ...live,
+    state: 'compensating',
+    undo: 1,
+    why: { undo: { status: 'completed', phase: 'clean', error: null } },
+  }
+}
+
 /** The first history row of a job. */
 export function accepted(job: LiveJob, actor: Actor): HistoryEntry {
   return {

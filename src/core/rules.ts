@@ -292,12 +292,17 @@ export function undoErrored(job: LiveJob, event: EventOf<'errored'>, now: number
     return { state: 'compensating', ends: 'error', error, retryInMs: wait, set }
   }
   const { code, class: kind, message, rule } = error
+  const step = event.undoing ?? error.step
   const failed: ErrorInfo = {
     ...error,
     code: 'undo-failed',
     class: 'review',
-    message: `Undoing ${error.step ? `"${error.step}"` : 'its steps'} did not work: ${message}`,
-    details: { ...error.details, last: { code, class: kind, message, rule } },
+    message: `Undoing ${step ? `"${step}"` : 'its steps'} did not work: ${message}`,
+    details: {
+      ...error.details,
+      last: { code, class: kind, message, rule },
+      ...(step ? { question: { step, kind: 'undo', answers: ['undone'] } } : {}),
+    },
   }
   return review(counted, failed, 'error')
 }

@@ -46,7 +46,7 @@ export interface WireApprovalItem {
   links: { self: string; decision: string; job: string }
 }
 
-export interface WireDecision {
+export interface WireApprovalDecision {
   by: Person
   /** How they were authenticated. */
   actor: Actor
@@ -122,7 +122,7 @@ export interface WireApproval extends WireApprovalItem {
   data: Json
   allow: { edit: string[]; changes: boolean }
   maxRounds: number
-  decisions: WireDecision[]
+  decisions: WireApprovalDecision[]
   earlier: WireEarlier[]
   escalations: { at: string; to: string | null; doneAt: string | null }[]
   /** From then on nobody can decide. */

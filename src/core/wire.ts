@@ -4,6 +4,7 @@
  */
 import type { Actor, ErrorInfo, Origin, Person, Status } from './job.js'
 import type { Json } from './json.js'
+import type { Answer } from './question.js'
 import type { MissedRule, OverlapRule } from './schedule.js'
 import type { WireApprovalItem } from './wire-approval.js'
 
@@ -63,6 +64,8 @@ export interface WireJob {
     href: string | null
     /** Of an approval: how many are there and how many are needed. */
     quorum: { filled: number; needed: number } | null
+    /** What a person is asked, and what may be answered: POST /v1/jobs/{id}/answer. */
+    question: { step: string; text: string; answers: Answer[] } | null
   }[]
   result: Json
   resultInfo: {

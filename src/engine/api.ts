@@ -6,7 +6,7 @@ import type { ApprovalState, DecisionKind } from '../core/approval.js'
 import type { DecisionInput } from '../core/approval-input.js'
 import type { Clock } from '../core/clock.js'
 import type { UntildoneError } from '../core/errors.js'
-import type { Actor, Person, Status } from '../core/job.js'
+import type { Actor, Origin, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
 import type { Risk } from '../core/risk.js'
 import type {
@@ -24,6 +24,7 @@ import type {
 import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
+import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
 
 export const SCOPES = [
@@ -98,6 +99,12 @@ export interface ListQuery {
   updatedAfter?: number
   late?: boolean
   needsAttention?: boolean
+  /** With an attempt that failed for this origin. */
+  origin?: Origin
+  /** With a decision by this model (and version), or with this tool. */
+  model?: string
+  modelVersion?: string
+  tool?: string
   /** @default '-createdAt' */
   order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
   /** 1–200, larger is 200. @default 50 */
@@ -171,7 +178,7 @@ export interface KeyRequest {
   expiresAt?: string | null
 }
 
-export interface Engine {
+export interface Engine extends OperatorUses {
   readonly clock: Clock
   readonly store: StoreInfo
 

@@ -14,9 +14,10 @@ import { Cursors } from './cursor.js'
 import { Files } from './files.js'
 import { Firings } from './firing.js'
 import { Keys } from './keys.js'
+import { operatorUses } from './operator.js'
 import { EngineParts } from './parts.js'
 import { Queries } from './queries.js'
-import type { Registry } from './registry.js'
+import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
 import { Schedules } from './schedules.js'
 import { Submission } from './submit.js'
@@ -82,6 +83,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const schedules = new Schedules(parts, submission)
 
   return {
+    ...operatorUses(parts, submission, actions),
     parts,
     files,
     waiters,
@@ -118,7 +120,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
         .map((type) => registry.describe(type)),
     type(caller, name) {
       const type = registry.get(name)
-      if (!type || !mayUseType(caller, name))
+      if (!type || isBuiltIn(name) || !mayUseType(caller, name))
         throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
       return registry.describe(type)
     },

@@ -11,7 +11,7 @@ import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
 import type { Approvals } from './approvals.js'
 import type { EngineParts } from './parts.js'
-import { demand, holds, visibleTypes } from './rights.js'
+import { demand, holds, visibleTo } from './rights.js'
 import { errorOf, iso } from './view.js'
 
 const PAGE = 50
@@ -125,7 +125,7 @@ export class Queries {
       order,
       limit: limit + 1,
       ...(query.status ? { statuses: query.status } : {}),
-      ...this.visible(caller, query.type),
+      ...visibleTo(caller, query.type),
       ...pick(query, [
         'groupId',
         'operationKey',
@@ -137,6 +137,10 @@ export class Queries {
         'updatedAfter',
         'late',
         'needsAttention',
+        'origin',
+        'model',
+        'modelVersion',
+        'tool',
       ]),
       ...(cursor ? { after: this.parts.cursors.open<{ value: number; id: string }>(cursor, belongs) } : {}),
     }
@@ -153,13 +157,6 @@ export class Queries {
       items,
       nextCursor: rows.length > limit && last ? this.parts.cursors.seal(positionOf(last, order), belongs) : null,
     }
-  }
-
-  /** Lists are filtered to what the key may see: its types, and its own jobs without jobs:read. */
-  private visible(caller: Caller, types: string[] | undefined): Pick<JobFilter, 'types' | 'createdBy'> {
-    const own = holds(caller, 'jobs:read') ? {} : { createdBy: `${caller.actor.kind}:${caller.actor.id}` }
-    const visible = visibleTypes(caller, types)
-    return visible ? { types: visible, ...own } : own
   }
 
   async group(caller: Caller, groupId: string): Promise<WireGroup> {

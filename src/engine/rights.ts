@@ -3,7 +3,9 @@
  */
 import { UntildoneError } from '../core/errors.js'
 import type { JobRecord, Person } from '../core/job.js'
+import type { JobFilter } from '../stores/store.js'
 import type { Caller, Scope } from './api.js'
+import { isBuiltIn } from './registry.js'
 
 export function holds(caller: Caller, scope: Scope): boolean {
   return caller.scopes.includes(scope) || caller.scopes.includes('admin')
@@ -37,7 +39,9 @@ export function visibleTypes({ types: mine, ...caller }: Caller, asked?: readonl
 
 /** `jobs:read` sees the jobs of its types; a submit key without it sees its own. */
 export function maySee(caller: Caller, job: Pick<JobRecord, 'tenant' | 'type' | 'createdBy'>): boolean {
-  if (job.tenant !== caller.tenant || !mayUseType(caller, job.type)) return false
+  if (job.tenant !== caller.tenant) return false
+  // What the engine did for somebody is theirs to follow, whatever types their key is for.
+  if (!mayUseType(caller, job.type)) return isBuiltIn(job.type) && isOwn(caller, job)
   return holds(caller, 'jobs:read') || isOwn(caller, job)
 }
 
@@ -55,4 +59,14 @@ export function personOf({ actor, person }: Pick<Caller, 'actor' | 'person'>): P
 /** Who submitted a job, for approvals in which they do not count; null for a schedule, the process or this machine. */
 export function submitterOf({ createdBy, options }: Pick<JobRecord, 'createdBy' | 'options'>): Person | null {
   return options.submitter ?? (createdBy.kind === 'apiKey' ? personOf({ actor: createdBy }) : null)
+}
+
+/** Lists are filtered to what the key may see: its types, and its own jobs without jobs:read. */
+export function visibleTo(
+  caller: Caller,
+  types: readonly string[] | undefined,
+): Pick<JobFilter, 'types' | 'createdBy'> {
+  const own = holds(caller, 'jobs:read') ? {} : { createdBy: `${caller.actor.kind}:${caller.actor.id}` }
+  const visible = visibleTypes(caller, types)
+  return visible ? { types: visible, ...own } : own
 }

@@ -6,6 +6,7 @@ import type { ErrorInfo, LiveJob, Status } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { parseJson } from '../core/json.js'
 import { phaseOf, statusOf } from '../core/lifecycle.js'
+import { questionOf } from '../core/question.js'
 import type { WireError, WireJob, WireOps, WireProgress } from '../core/wire.js'
 import type { Stage } from '../define/define-job.js'
 import type { StoredJob } from '../stores/store.js'
@@ -140,6 +141,7 @@ function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
       : kind === 'pause'
         ? `Paused by ${pause?.by.name ?? pause?.by.id ?? 'an operator'}${pause?.reason ? `: ${pause.reason}` : '.'}`
         : (wait?.title ?? 'Waiting for somebody outside.')
+  const question = questionOf(live)
   return {
     kind,
     id: wait && kind !== 'review' && kind !== 'pause' ? wait.id : `${live.id}:${live.version}`,
@@ -148,6 +150,7 @@ function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
     dueAt: iso(wait?.dueAt ?? live.deadlineAt),
     href: kind === 'approval' && wait ? `/v1/approvals/${wait.id}` : `/v1/jobs/${live.id}`,
     quorum: (kind === 'approval' && wait?.quorum) || null,
+    question: question && { step: question.step, text: title, answers: question.answers },
   }
 }
 
@@ -190,6 +193,9 @@ function percentOf(completed: number | null, total: number | null): number | nul
 function sentence(job: WireJob, { live, outcome }: StoredJob, now: number, unservedSince: number | null): string {
   const clip = (text: string) => (text.length > 280 ? `${text.slice(0, 279)}…` : text)
   if (outcome) {
+    // Who decided stays on it for ever.
+    const byHand = outcome.phase === 'overridden' && job.warnings.find(({ code }) => code === 'overridden')
+    if (byHand) return clip(outcome.error ? `${byHand.message} ${outcome.error.message}` : byHand.message)
     if (outcome.status === 'completed')
       return outcome.phase === 'withWarnings' ? 'Completed, with notes.' : 'Completed.'
     if (outcome.status === 'cancelled') return clip(outcome.error?.message ?? 'Cancelled.')

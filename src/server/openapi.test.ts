@@ -7,17 +7,23 @@ import {
   STATUSES,
   type WireApiKey,
   type WireApproval,
+  type WireApprovalDecision,
   type WireApprovalItem,
   type WireAttempt,
+  type WireAuditCheck,
+  type WireAuditEntry,
+  type WireBulkPlan,
   type WireDecision,
   type WireEvent,
   type WireFile,
   type WireGroup,
+  type WireGroupCancel,
   type WireHistoryEntry,
   type WireJob,
   type WireJobType,
   type WireLog,
   type WireProblem,
+  type WireReplayPlan,
   type WireSchedule,
   type WireStep,
 } from '../core/index.js'
@@ -80,7 +86,10 @@ describe('the document', () => {
       const open = operation.security?.length === 0
       expect('401' in operation.responses && '403' in operation.responses, name).toBe(!open)
       for (const [status, response] of Object.entries(operation.responses)) {
-        const examples = response.content?.['application/problem+json']?.examples ?? {}
+        const group = response.$ref?.slice('#/components/responses/'.length)
+        const refusal = group === undefined ? response : document.components.responses[group]
+        const examples = refusal.content?.['application/problem+json']?.examples ?? {}
+        if (group !== undefined) expect(Object.keys(examples).join('.'), name).toBe(group)
         for (const code of Object.keys(examples))
           expect(PROBLEMS[code as keyof typeof PROBLEMS].status).toBe(Number(status))
       }
@@ -147,7 +156,7 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.Approval>>().toExtend<WireApproval>()
     expectTypeOf<WireApproval>().toExtend<Of<typeof components.Approval>>()
     expectTypeOf<keyof Of<typeof components.Approval>>().toEqualTypeOf<keyof WireApproval>()
-    expectTypeOf<Of<typeof components.ApprovalDecision>>().toEqualTypeOf<WireDecision>()
+    expectTypeOf<Of<typeof components.ApprovalDecision>>().toEqualTypeOf<WireApprovalDecision>()
     expectTypeOf<Of<typeof components.JobEvent>>().toExtend<WireEvent>()
     expectTypeOf<keyof Of<typeof components.JobEvent>['data']>().toEqualTypeOf<keyof WireEvent['data']>()
     expectTypeOf<Of<typeof components.HistoryEntry>>().toExtend<WireHistoryEntry>()
@@ -156,6 +165,13 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.Step>>().toEqualTypeOf<WireStep>()
     expectTypeOf<Of<typeof components.LogLine>>().toEqualTypeOf<WireLog>()
     expectTypeOf<Of<typeof components.Group>>().toEqualTypeOf<WireGroup>()
+    expectTypeOf<Of<typeof components.ReplayPlan>>().toEqualTypeOf<WireReplayPlan>()
+    expectTypeOf<Of<typeof components.Decision>>().toEqualTypeOf<WireDecision>()
+    expectTypeOf<Of<typeof components.AuditCheck>>().toExtend<WireAuditCheck>()
+    expectTypeOf<WireAuditCheck>().toExtend<Of<typeof components.AuditCheck>>()
+    expectTypeOf<keyof Of<typeof components.AuditEntry>>().toEqualTypeOf<keyof WireAuditEntry>()
+    expectTypeOf<Of<typeof components.GroupCancelAnswer>>().toEqualTypeOf<WireGroupCancel>()
+    expectTypeOf<Of<typeof components.BulkPlan>>().toEqualTypeOf<WireBulkPlan>()
     expectTypeOf<Of<typeof components.JobType>>().toEqualTypeOf<WireJobType>()
     expectTypeOf<Of<typeof components.StoredFile>>().toEqualTypeOf<WireFile>()
     expectTypeOf<keyof Of<typeof components.ApiKey>>().toEqualTypeOf<keyof WireApiKey>()

@@ -49,6 +49,8 @@ export interface Call<Q extends QueryDefs = QueryDefs, B = unknown> {
 
 export type Tag =
   | 'Jobs'
+  | 'Operating'
+  | 'Signals'
   | 'Events'
   | 'Files'
   | 'Groups'

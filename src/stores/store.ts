@@ -15,6 +15,9 @@ import type {
   ApprovalChange,
   ApprovalChanged,
   ApprovalFilter,
+  AuditFilter,
+  CallbackAnswer,
+  CallbackAnswered,
   CallbackRow,
   DecisionRow,
   DutyRow,
@@ -52,6 +55,10 @@ export interface NewJob {
   files: readonly string[]
   /** Steps it does not do again: the reused part of a replay, what a compensation undoes. */
   steps?: readonly StepRow[]
+  /** The finished job that it undoes; linked in the same transaction. A job has one compensation, ever. */
+  compensates?: string
+  /** Written in the same transaction, if the job is created. */
+  audit?: AuditDraft
 }
 
 export type Submitted =
@@ -71,6 +78,8 @@ export interface StepRow {
   key: string
   kind: StepKind
   attempt: number
+  /** Place in the order in which the job made its records; instants are too coarse for that. @default 0 */
+  seq?: number
   startedAt: number
   endedAt: number
   result: string | null
@@ -313,16 +322,16 @@ export interface Store {
   dutyDone(duty: DutyRow): Promise<void>
   /** The callback of a token's hash. */
   callback(hash: string): Promise<CallbackRow | null>
-  /** Uses it up; false when it was used before. */
-  useCallback(hash: string, answerHash: string): Promise<boolean>
+  /** Uses it up and hands its value to the wait for it, or keeps it until somebody waits. */
+  answerCallback(answer: CallbackAnswer): Promise<CallbackAnswered>
   /** What is known of an effect, in whichever job. */
   effect(tenant: string, key: string): Promise<EffectRow | null>
   /** Steps of this job whose effect was begun and is not accounted for. */
   begun(jobId: string): Promise<string[]>
   decisions(jobId: string): Promise<DecisionRow[]>
   waits(jobId: string): Promise<WaitRow[]>
-  /** A note on a finished job; raises its revision. False when the job is not finished. */
-  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft): Promise<boolean>
+  /** A note on a finished job; raises its revision. False when the job is not finished. A repeat with the same `operationId` within a day changes nothing. */
+  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft, operationId?: string): Promise<boolean>
 
   /** Jobs under way whose worker's lease has ended (or whose worker is `worker`, if given). */
   orphans(limit: number, worker?: string): Promise<LiveJob[]>
@@ -398,7 +407,8 @@ export interface Store {
     /** A job out of turn, with its audit entry, in one transaction; null when the schedule is gone. */
     run(run: { tenant: string; id: string; at: number; job: NewJob; audit: AuditDraft }): Promise<Submitted | null>
   }
-  audit(tenant: string, after: number, limit: number): Promise<AuditEntry[]>
+  /** Entries of the tenant's chain after (or, newest first, before) a seq; 0 is the beginning (or the end). */
+  audit(tenant: string, after: number, limit: number, filter?: AuditFilter): Promise<AuditEntry[]>
   /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */
   expire(limit: number): Promise<number>
   /** A random secret of this store, the same after a restart; seals cursors. */

@@ -56,8 +56,11 @@ export interface SignalRow {
   limit: number
 }
 export type SignalAnswer =
-  | { outcome: 'delivered' | 'buffered' | 'repeated' }
-  | { outcome: 'full' | 'not-found' }
+  | { outcome: 'delivered' | 'buffered' }
+  /** The same signal came before; `delivered`: a wait has taken it. */
+  | { outcome: 'repeated'; delivered: boolean }
+  /** `conflict`: another signal had this id. */
+  | { outcome: 'full' | 'conflict' | 'not-found' }
   | { outcome: 'finished'; status: FinalState }
 
 /** A change of one approval: the row is read, `apply` says what becomes of it, and that is written, in one transaction. */
@@ -117,6 +120,30 @@ export interface CallbackRow {
   expiresAt: number
   usedAt: number | null
   answerHash: string | null
+}
+
+/** What somebody outside posted to a callback. */
+export interface CallbackAnswer {
+  hash: string
+  /** Tells a repeat of the same answer from another one. */
+  answerHash: string
+  /** JSON text of a CallbackResult. */
+  payload: string
+}
+export type CallbackAnswered = 'answered' | 'repeated' | 'used' | 'expired' | 'finished' | 'not-found'
+
+/** Which entries of the audit chain are wanted. */
+export interface AuditFilter {
+  /** @default 'oldest' first */
+  order?: 'oldest' | 'newest'
+  /** `kind:id`, or an id of any kind. */
+  actor?: string
+  /** Exact, or a prefix that ends in `*`. */
+  action?: string
+  /** Exact, or a prefix that ends in `*`. */
+  target?: string
+  since?: number
+  until?: number
 }
 
 /** The ledger of effects that must happen once: written before the effect, and again when its outcome is known. */

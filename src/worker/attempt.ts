@@ -7,7 +7,8 @@ import type { RetryPolicy } from '../core/backoff.js'
 import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
-import { partsOf, TIES } from '../core/job.js'
+import { partsOf, SEQ_PER_ATTEMPT, TIES } from '../core/job.js'
+import { effectKeyOf } from '../core/operation.js'
 import type { RegisteredType } from '../engine/registry.js'
 import {
   type AttemptRecord,
@@ -52,6 +53,8 @@ export class Attempt {
   /** Waits of former attempts that are not over. */
   waiting: Map<string, WaitRow> | null = null
   draining = false
+  /** Its end is on its way to the store: whoever ends the job now, it was not somebody else against it. */
+  settling = false
   /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
   stopped: Stop | null = null
   /** Called when the attempt ends without waiting for its handler. */
@@ -266,12 +269,15 @@ export class Attempt {
     })
   }
 
-  /** Stable across attempts and submits of the same business operation; hashed, so that it tells the far side nothing. */
+  /** Stable across attempts and submits of the same business operation. */
   effectKey(step: string): string {
-    const { tenant, type, operationKey, id, options } = this.claimed.record
-    // A replay that was asked to act anew is an operation of its own.
-    const operation = options.replay?.newEffects ? `new:${id}` : (operationKey ?? options.operationRoot ?? id)
-    return this.sha256(`${tenant}\n${type}\n${operation}\n${step}`).slice(0, 40)
+    return effectKeyOf(this.claimed.record, step, this.sha256)
+  }
+
+  private recorded = 0
+  /** Place of the next record in the order in which the job made them. */
+  nextSeq(): number {
+    return this.number * SEQ_PER_ATTEMPT + this.recorded++
   }
 
   end(): void {

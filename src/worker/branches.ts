@@ -55,7 +55,8 @@ export async function first<T>(
 
 function rowOf(attempt: Attempt, kind: StepRow['kind'], key: string, startedAt: number, value: unknown): StepRow {
   const endedAt = attempt.clock.now()
-  return { key, kind, attempt: attempt.number, startedAt, endedAt, result: textOf(value, key), info: null }
+  const seq = attempt.nextSeq()
+  return { key, kind, attempt: attempt.number, seq, startedAt, endedAt, result: textOf(value, key), info: null }
 }
 
 /** A recovery boundary: its value is recorded as one, and it runs only where its queue is served. */

@@ -193,6 +193,7 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
     error: info,
     retry,
     scope,
+    undoing: attempt.undos?.at ?? null,
     jitter: env.random(),
     retryAfterMs: classified.retryAfterMs,
   }
@@ -228,6 +229,7 @@ async function commit(
   const { record = null, blockedOn } = ending
   const { live } = attempt.claimed
   let noted = attempt.notes.take()
+  attempt.settling = true
   for (let tries = 0; ; tries++) {
     try {
       const moving = attempt.store.move({

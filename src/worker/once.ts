@@ -4,7 +4,8 @@
  * person; it is never repeated on a guess.
  */
 import { neverReached, Review } from '../core/classify.js'
-import type { Confirmation, StepContext } from '../define/context.js'
+import type { Answer, Question } from '../core/question.js'
+import type { StepContext, StepOptions } from '../define/context.js'
 import type { AttemptRecord, EffectRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { textOf } from './memo.js'
@@ -17,7 +18,7 @@ import { textOf } from './memo.js'
 export async function beginOnce<T>(
   attempt: Attempt,
   step: string,
-  confirm: ((context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>) | undefined,
+  { confirm, undo }: Pick<StepOptions<T>, 'confirm' | 'undo'>,
   context: StepContext,
 ): Promise<{ value: T; info: unknown } | null> {
   const { tenant } = attempt.claimed.record
@@ -25,22 +26,24 @@ export async function beginOnce<T>(
   if (!known || known.state === 'absent') return null
   if (confirm) {
     const answer = await confirm(context)
-    if (answer === 'unknown') throw unknownEffect(step, known)
+    if (answer === 'unknown') throw unknownEffect(step, known, undo !== undefined)
     if (!answer.happened) return null
     return { value: answer.result, info: { confirmed: true, job: known.jobId } }
   }
-  if (known.state === 'started') throw unknownEffect(step, known)
+  if (known.state === 'started') throw unknownEffect(step, known, undo !== undefined)
   attempt.notes.log('info', `"${step}" had happened in job ${known.jobId}; its result is used again.`, { step })
   const value = (known.result === null ? undefined : JSON.parse(known.result)) as T
   return { value, info: { reused: known.jobId } }
 }
 
 /** The question that a person can answer: POST /v1/jobs/{id}/answer. */
-function unknownEffect(step: string, { at }: EffectRow): Review {
+function unknownEffect(step: string, { at }: EffectRow, undoable: boolean): Review {
+  const answers: Answer[] = ['happened', 'did-not-happen', 'stop']
+  const question: Question = { step, kind: 'effect', answers, ...(undoable ? { undoable } : {}) }
   return new Review(`Did "${step}" happen? It was begun ${new Date(at).toISOString()}, and its outcome is not known.`, {
     code: 'effect-unknown',
     origin: 'system',
-    details: { question: { step, kind: 'effect', answers: ['happened', 'did-not-happen', 'stop'] } },
+    details: { question },
   })
 }
 

@@ -86,6 +86,7 @@ export class Steps {
       key,
       kind,
       attempt: attempt.number,
+      seq: attempt.nextSeq(),
       startedAt,
       endedAt: attempt.clock.now(),
       result: textOf(made.value, key),
@@ -111,7 +112,7 @@ export class Steps {
       if (options.before) await options.before()
       return fn(context, key)
     }
-    const known = await beginOnce(attempt, key, options.confirm, context)
+    const known = await beginOnce(attempt, key, options, context)
     const { approvedBy } = options
     const about = (info: unknown) => (approvedBy ? { ...(info ?? {}), approvedBy: approvedBy.id } : info)
     if (known) return { ...known, info: about(known.info), with: happened(attempt, key, known.value) }

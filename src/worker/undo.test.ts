@@ -148,4 +148,42 @@ describe('compensation', () => {
       error: { code: 'undo-failed', details: { last: { code: 'undo-missing' } } },
     })
   })
+
+  it('between two tries goes on at once when told to', async () => {
+    const log: string[] = []
+    let down = true
+    const rig = await open(
+      trip.handler({ retry: until({ backoff: { from: '1h', to: '1h' } }) }, async (job) => {
+        await job.step('car', () => 'C1', {
+          undo: (value) => {
+            if (down) throw new Transient('rental is down', { retryAfterMs: 3_600_000 })
+            log.push(`undo ${value}`)
+          },
+        })
+        throw new Permanent('declined')
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.settle()
+    expect(await rig.get(id)).toMatchObject({ status: 'processing', ops: { phase: 'compensating', workerId: null } })
+    down = false
+    const before = rig.clock.now()
+    await rig.engine.retry(LOCAL, id, { reason: 'rental is back' })
+    await rig.settle()
+    expect(await rig.get(id)).toMatchObject({ status: 'failed', finishedAt: new Date(before).toISOString() })
+    expect(log).toEqual(['undo C1'])
+  })
+
+  it('keeps the order of steps that were recorded in one millisecond', async () => {
+    const log: string[] = []
+    const rig = await open(
+      trip.handler(async (job) => {
+        for (const name of ['z', 'a', 'm', 'b'])
+          await job.step(name, () => name, { undo: (value) => void log.push(value) })
+        throw new Permanent('declined')
+      }) as never,
+    )
+    await rig.untilDone((await rig.submit(trip, {})).id)
+    expect(log).toEqual(['b', 'm', 'a', 'z'])
+  })
 })

@@ -13,6 +13,8 @@ type Undo = (value: any, context: StepContext) => unknown
 
 export class Undos {
   private readonly known = new Map<string, { undo: Undo; context: StepContext }>()
+  /** The step that is being undone; a person can say that they have seen to it. */
+  at: string | null = null
 
   /** A recorded step was met on the way, with its undo. */
   offer(key: string, undo: Undo | undefined, context: StepContext): void {
@@ -23,7 +25,7 @@ export class Undos {
   due(attempt: Attempt): StepRow[] {
     return [...(attempt.memo?.values() ?? [])]
       .filter((row) => row.undo === 'due')
-      .sort((a, b) => b.endedAt - a.endedAt || (b.key < a.key ? -1 : 1))
+      .sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0) || (b.key < a.key ? -1 : 1))
   }
 
   /**
@@ -33,14 +35,13 @@ export class Undos {
    */
   async run(attempt: Attempt): Promise<{ steps: string[]; partial: string[] }> {
     for (const row of this.due(attempt)) {
+      this.at = row.key
       const found = this.known.get(row.key)
       if (!found)
         throw new UntildoneError(
           'undo-missing',
           `Step "${row.key}" must be undone, and the present code offers no undo for it.`,
-          {
-            params: { step: row.key },
-          },
+          { params: { step: row.key } },
         )
       try {
         await found.undo(recordedValue(row), found.context)

@@ -117,7 +117,7 @@ describe('waitFor', () => {
     const rig = await open(handler)
     const { id } = await rig.submit(ask, {}, { runAt: new Date(rig.clock.now() + 60_000) })
     expect(await send(rig, id, 'answered', { text: 'early' })).toEqual({ outcome: 'buffered' })
-    expect(await send(rig, id, 'answered', { text: 'early' })).toEqual({ outcome: 'repeated' })
+    expect(await send(rig, id, 'answered', { text: 'early' })).toEqual({ outcome: 'repeated', delivered: false })
     const job = await rig.untilDone(id)
     expect(job.result).toBe('early')
     expect(Date.parse(job.finishedAt!) - Date.parse(job.createdAt)).toBe(60_000)

@@ -101,6 +101,7 @@ export async function callback(
       key: madeKey,
       kind: 'callback',
       attempt: attempt.number,
+      seq: attempt.nextSeq(),
       startedAt: now,
       endedAt: now,
       result: JSON.stringify(expiresAt),

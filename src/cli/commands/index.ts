@@ -1,13 +1,18 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from '../command.js'
+import { auditList, auditVerify } from './audit.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
 import { filesGet, filesUpload } from './files.js'
 import { init } from './init.js'
 import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
+import { jobsCompensate, jobsReplay } from './jobs-again.js'
+import { groupsCancel, jobsBulk } from './jobs-bulk.js'
 import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
 import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
+import { jobsAnswer, jobsOverride, jobsPause, jobsResolve, jobsResume } from './jobs-operate.js'
+import { jobsDecisions, jobsSignal } from './jobs-signal.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
 import {
   schedulesCreate,
@@ -36,10 +41,21 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsResult,
   jobsCancel,
   jobsRetry,
+  jobsPause,
+  jobsResume,
+  jobsAnswer,
+  jobsReplay,
+  jobsCompensate,
+  jobsOverride,
+  jobsResolve,
+  jobsSignal,
+  jobsBulk,
   jobsTries,
   jobsSteps,
   jobsHistory,
   jobsLogs,
+  jobsDecisions,
+  groupsCancel,
   typesList,
   typesShow,
   schedulesList,
@@ -57,6 +73,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   keysList,
   keysRevoke,
   keysRotate,
+  auditList,
+  auditVerify,
   doctor,
   version,
 ]

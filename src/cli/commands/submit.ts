@@ -126,16 +126,25 @@ export async function inputOf(
       fix: 'Give one of them; name=value pairs may be added.',
     })
   }
-  let base: Json | undefined
-  if (options.input !== undefined) base = parseInput(options.input, '--input')
-  else if (options.file === '-') base = parseInput(await context.io.readInput(), 'standard input')
-  else if (options.file !== undefined) base = parseInput(readText(resolve(context.io.cwd, options.file)), options.file)
+  const base = await jsonOf(context, options.input, '--input', options.file)
   if (pairs.length === 0) return base ?? {}
   if (base !== undefined && (typeof base !== 'object' || base === null || Array.isArray(base))) {
     throw new CliError('usage', 'Pairs can be added only to an input that is an object.')
   }
   const members = await inputFromPairs(pairs, await schemaOf(context, type), (path) => upload(context, path))
   return { ...base, ...members }
+}
+
+/** JSON given on the command line, or in a file (`-`: standard input); undefined when neither was. */
+export async function jsonOf(
+  context: Context,
+  text: string | undefined,
+  where: string,
+  file: string | undefined,
+): Promise<Json | undefined> {
+  if (text !== undefined) return parseInput(text, where)
+  if (file === '-') return parseInput(await context.io.readInput(), 'standard input')
+  return file === undefined ? undefined : parseInput(readText(resolve(context.io.cwd, file)), file)
 }
 
 function parseInput(text: string, where: string): Json {

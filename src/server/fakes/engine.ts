@@ -18,6 +18,7 @@ import { noApprovals } from './approvals.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
+import { UnfakedOperator } from './operator.js'
 import { blankJob, jobType } from './samples.js'
 
 interface Kept {
@@ -29,7 +30,7 @@ interface Kept {
 
 const DONE: readonly Status[] = ['completed', 'failed', 'cancelled']
 
-export class FakeEngine implements Engine {
+export class FakeEngine extends UnfakedOperator implements Engine {
   readonly clock = new FakeClock()
   readonly store = {
     kind: 'sqlite' as const,

@@ -2,6 +2,8 @@
 import type { Route } from '../route.js'
 import { accessRoutes } from './access.js'
 import { actionRoutes } from './actions.js'
+import { auditRoutes } from './audit.js'
+import { bulkRoutes } from './bulk.js'
 import { eventRoutes } from './events.js'
 import { executionRoutes } from './execution.js'
 import { fileRoutes } from './files.js'
@@ -9,9 +11,11 @@ import { groupRoutes } from './groups.js'
 import { healthRoutes } from './health.js'
 import { jobTypeRoutes } from './job-types.js'
 import { jobRoutes } from './jobs.js'
+import { operatorRoutes } from './operator.js'
 import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
+import { signalRoutes } from './signals.js'
 import { submitRoutes } from './submit.js'
 
 export const routes: readonly Route[] = [
@@ -19,12 +23,16 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...eventRoutes,
   ...actionRoutes,
+  ...operatorRoutes,
+  ...signalRoutes,
   ...executionRoutes,
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,
   ...scheduleRoutes,
   ...accessRoutes,
+  ...auditRoutes,
+  ...bulkRoutes,
   ...rootRoutes,
   ...healthRoutes,
   ...referenceRoutes,

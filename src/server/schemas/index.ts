@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import * as approval from './approval.js'
 import * as job from './job.js'
+import * as operate from './operate.js'
 import * as others from './others.js'
 import * as requests from './requests.js'
 import * as schedules from './schedules.js'
@@ -46,6 +47,26 @@ export const components = {
   RetryRequest: requests.RetryRequest,
   DecisionRequest: approval.DecisionRequest,
   BatchDecisionRequest: approval.BatchDecisionRequest,
+  ActionRequest: operate.ActionRequest,
+  AnswerRequest: operate.AnswerRequest,
+  ReplayRequest: operate.ReplayRequest,
+  ReplayPlan: operate.ReplayPlan,
+  CompensateRequest: operate.CompensateRequest,
+  OverrideRequest: operate.OverrideRequest,
+  ResolveRequest: operate.ResolveRequest,
+  SignalRequest: operate.SignalRequest,
+  SignalAnswer: operate.SignalAnswer,
+  CallbackRequest: operate.CallbackRequest,
+  CallbackAnswer: operate.CallbackAnswer,
+  GroupCancelRequest: operate.GroupCancelRequest,
+  GroupCancelAnswer: operate.GroupCancelAnswer,
+  Decision: operate.Decision,
+  DecisionList: operate.DecisionList,
+  AuditEntry: operate.AuditEntry,
+  AuditPage: operate.AuditPage,
+  AuditCheck: operate.AuditCheck,
+  BulkRequest: operate.BulkRequest,
+  BulkPlan: operate.BulkPlan,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
   Schedule: schedules.Schedule,

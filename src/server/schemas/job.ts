@@ -3,6 +3,7 @@
  * a test keeps the two equal. Answers are not validated with these.
  */
 import { z } from 'zod'
+import { ANSWERS } from '../../core/index.js'
 import { ApprovalItem } from './approval.js'
 import { Actor, anyJson, count, instant, Person, Status, uuid } from './base.js'
 
@@ -115,6 +116,10 @@ export const Job = z
             .object({ filled: count, needed: count })
             .nullable()
             .describe('Of an approval: how many are there and how many are needed.'),
+          question: z
+            .object({ step: z.string(), text: z.string(), answers: z.array(z.enum(ANSWERS)) })
+            .nullable()
+            .describe('What a person is asked: POST /v1/jobs/{id}/answer.'),
         }),
       )
       .describe('Empty unless `status` is `blocked`.'),

@@ -7,6 +7,7 @@ import { utf8Length } from '../../core/json.js'
 import type { Decision } from '../../core/lifecycle.js'
 import type { AttemptRecord, Change, Move, Moved } from '../store.js'
 import { auditPlan } from './audit.js'
+import { operationDone, operationSeen } from './ledger.js'
 import { type Dialect, one, type Plan, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
 import {
@@ -163,11 +164,7 @@ function* writeDecisions(
   yield* pinFiles(done.flatMap(({ move }) => (move.files ?? []).map((file) => [file, move.jobId] as const)))
   for (const { move, decision } of done) {
     if (move.audit) yield* auditPlan(move.audit, now, sha256, { jobId: move.jobId, seq: decision.history.seq })
-    if (move.operationId !== undefined) {
-      yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [
-        [move.tenant ?? '', move.operationId, now],
-      ])
-    }
+    if (move.operationId !== undefined) yield* operationDone(move.tenant ?? '', move.operationId, now)
   }
 }
 
@@ -176,13 +173,6 @@ function lasting(record: AttemptRecord, { live }: Decision): AttemptRecord {
   if (live && live.state !== 'compensating') return record
   const { waits: _waits, children: _children, ...rest } = record
   return rest
-}
-
-const OPERATION_TTL_MS = 86_400_000
-
-function* operationSeen(tenant: string, id: string, now: number): Plan<boolean> {
-  yield* run('delete from operations where at < ?1', [[now - OPERATION_TTL_MS]])
-  return (yield* one('select 1 as found from operations where tenant = ?1 and op_id = ?2', tenant, id)) !== undefined
 }
 
 function* finishedOrMissing(move: Move): Plan<Moved> {

@@ -253,7 +253,7 @@ export function* livesPlan(rest: string, params: readonly Value[], dialect: Dial
 
 export function* stepsPlan(jobId: string): Plan<StepRow[]> {
   const rows = yield* all(
-    'select key, kind, attempt, started_at, ended_at, result, bytes, info, effect, undo from steps where job_id = ?1 order by ended_at, key',
+    'select key, kind, attempt, seq, started_at, ended_at, result, bytes, info, effect, undo from steps where job_id = ?1 order by seq, ended_at, key',
     jobId,
   )
   const steps: StepRow[] = []
@@ -263,6 +263,7 @@ export function* stepsPlan(jobId: string): Plan<StepRow[]> {
       key: row.key,
       kind: row.kind,
       attempt: row.attempt,
+      seq: row.seq,
       startedAt: row.started_at,
       endedAt: row.ended_at,
       result,

@@ -10,6 +10,9 @@ import type {
   ApprovalChanged,
   ApprovalFilter,
   AttemptRecord,
+  AuditFilter,
+  CallbackAnswer,
+  CallbackAnswered,
   Change,
   Claimed,
   ClaimRequest,
@@ -30,7 +33,7 @@ import type {
   WorkerRow,
 } from '../store.js'
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
-import { auditPlan } from './audit.js'
+import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
@@ -50,10 +53,10 @@ import {
   logsPlan,
   stepsPlan,
 } from './read.js'
-import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
+import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { schedulesOf } from './schedules.js'
 import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
-import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
+import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -217,14 +220,8 @@ export class SqlStore implements Store {
   callback(hash: string) {
     return this.read(() => callbackPlan(hash))
   }
-  useCallback(hash: string, answerHash: string): Promise<boolean> {
-    return this.write(function* (now) {
-      const used = yield* run(
-        'update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1 and used_at is null',
-        [[hash, now, answerHash]],
-      )
-      return used[0] === 1
-    })
+  answerCallback(answer: CallbackAnswer): Promise<CallbackAnswered> {
+    return this.write((now, changes) => answerCallbackPlan(answer, now, changes, this.driver.dialect))
   }
   effect(tenant: string, key: string) {
     return this.read(() => effectPlan(tenant, key))
@@ -238,9 +235,9 @@ export class SqlStore implements Store {
   waits(jobId: string) {
     return this.read(() => waitsPlan(jobId))
   }
-  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft): Promise<boolean> {
-    const { entropy } = this
-    return this.write((now, changes) => resolvePlan(row, tenant, audit, now, changes, entropy.sha256))
+  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft, operationId?: string): Promise<boolean> {
+    const { sha256 } = this.entropy
+    return this.write((now, changes) => resolvePlan(row, tenant, audit, operationId, now, changes, sha256))
   }
   readonly pauses: Store['pauses'] = {
     set: (row, on, audit) => this.write((now) => pausePlan(row, on, audit, now, this.entropy.sha256)),
@@ -421,27 +418,8 @@ export class SqlStore implements Store {
 
   readonly schedules: Store['schedules']
 
-  audit(tenant: string, after: number, limit: number) {
-    return this.read(function* () {
-      const rows = yield* all(
-        'select * from audit where tenant = ?1 and seq > ?2 order by seq limit ?3',
-        tenant,
-        after,
-        limit,
-      )
-      return rows.map((row) => ({
-        seq: row.seq,
-        at: row.at,
-        tenant: row.tenant,
-        actor: actorOf(row.actor),
-        action: row.action,
-        target: row.target,
-        reason: row.reason,
-        details: row.details === null ? null : JSON.parse(row.details),
-        prevHash: row.prev_hash,
-        hash: row.hash,
-      }))
-    })
+  audit(tenant: string, after: number, limit: number, filter: AuditFilter = {}) {
+    return this.read(() => auditListPlan(tenant, after, limit, filter))
   }
 
   async expire(limit: number): Promise<number> {

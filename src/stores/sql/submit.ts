@@ -6,9 +6,13 @@ import { partsOf } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
 import { statusOf } from '../../core/lifecycle.js'
 import type { Change, NewJob, Submitted } from '../store.js'
+import { auditPlan } from './audit.js'
+import { noted } from './ledger.js'
 import { each, one, type Plan, run, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 import { insertSteps } from './steps.js'
+
+type Sha256 = (text: string) => string
 
 /** Values up to this many bytes stay in their row; larger ones go to `blobs` (rulings 18). */
 export const INLINE_BYTES = 64 * 1024
@@ -28,7 +32,13 @@ export function* keyedPlan(tenant: string, operation: string, key: string) {
 /** One `submit` call: its jobs are stored together or not at all. */
 export type SubmitCall = readonly NewJob[]
 
-export function* submitPlan(calls: readonly SubmitCall[], now: number, changes: Change[]): Plan<Submitted[][]> {
+export function* submitPlan(
+  calls: readonly SubmitCall[],
+  now: number,
+  changes: Change[],
+  /** Needed for jobs with an audit entry: what people asked for. */
+  sha256: Sha256 | null = null,
+): Plan<Submitted[][]> {
   const keys = new KeyRing(yield* storedKeys(calls))
   const missing = yield* missingFiles(calls, now)
   const stored: NewJob[] = []
@@ -58,8 +68,21 @@ export function* submitPlan(calls: readonly SubmitCall[], now: number, changes: 
     return answer
   })
   yield* insertJobs(stored)
-  for (const { record, live } of stored) changes.push(changeOf(live, record.groupId))
+  for (const job of stored) {
+    changes.push(changeOf(job.live, job.record.groupId))
+    if (job.record.replayOf !== null || job.compensates !== undefined) yield* linkOrigin(job, changes)
+    if (job.audit && sha256) yield* auditPlan(job.audit, now, sha256, { jobId: job.record.id, seq: 1 })
+  }
   return answers
+}
+
+/** Readers of the job that it replays or undoes see the new one. */
+function* linkOrigin({ record, compensates }: NewJob, changes: Change[]): Plan<void> {
+  if (compensates !== undefined)
+    yield* run(`insert into links (job_id, kind, other_id) values (?1, 'compensated-by', ?2)`, [
+      [compensates, record.id],
+    ])
+  yield* noted(compensates ?? record.replayOf!, record.tenant, changes)
 }
 
 function* storedKeys(

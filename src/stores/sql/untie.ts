@@ -1,11 +1,12 @@
 /**
  * What an end means for rows that hang on the job: its parent is told, its children are to be cancelled, its waits are
- * over, its place in limits goes to the next. Most jobs have none of these and pay nothing.
+ * over, its place in limits goes to the next, the job that it replays or undoes is noted. Most jobs have none of these and pay nothing.
  */
 import { type LiveJob, TIES } from '../../core/job.js'
 import type { Decision } from '../../core/lifecycle.js'
 import type { Change } from '../store.js'
 import { withdrawPlan } from './approvals.js'
+import { noteOrigin } from './ledger.js'
 import { all, type Dialect, type Plan, run } from './plan.js'
 import { settleParent } from './waits.js'
 
@@ -18,7 +19,9 @@ export function* untie(
   // Once its end is decided it waits for nothing any more, also while its steps are undone first.
   if (outcome || (live!.state === 'compensating' && from.why?.undo === undefined))
     yield* letGo(from, now, outcome ? 'The job has ended.' : 'What the job did is being undone.')
-  if (outcome) yield* settleParent(from, now, changes, dialect)
+  if (!outcome) return
+  if (from.ties & TIES.origin && outcome.status === 'completed') yield* noteOrigin(from.id, now, changes)
+  yield* settleParent(from, now, changes, dialect)
 }
 
 function* letGo({ id, ties }: LiveJob, now: number, why: string): Plan<void> {

@@ -4,11 +4,13 @@
  */
 
 import type { Actor, LiveJob } from '../../core/job.js'
-import { TIES } from '../../core/job.js'
+import { seqAfter, TIES } from '../../core/job.js'
 import type { Json } from '../../core/json.js'
 import { transition } from '../../core/lifecycle.js'
 import type {
   AttemptRecord,
+  CallbackAnswer,
+  CallbackAnswered,
   CallbackRow,
   Change,
   Settle,
@@ -121,6 +123,7 @@ export function* recordValue(wait: WaitRow, value: string, now: number): Plan<vo
     key: wait.key,
     kind: wait.kind,
     attempt: live?.attempt ?? 0,
+    seq: seqAfter(live?.attempt ?? 0),
     startedAt: wait.createdAt,
     endedAt: now,
     result: value,
@@ -230,8 +233,13 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
     jobId,
   )
   if (!job || job.tenant !== signal.tenant) return { outcome: 'not-found' }
-  const before = yield* one('select taken_by from mailbox where job_id = ?1 and signal_id = ?2', jobId, signalId)
-  if (before) return { outcome: 'repeated' }
+  const before = yield* one(
+    'select name, payload, taken_by from mailbox where job_id = ?1 and signal_id = ?2',
+    jobId,
+    signalId,
+  )
+  if (before && (before.name !== name || before.payload !== payload)) return { outcome: 'conflict' }
+  if (before) return { outcome: 'repeated', delivered: before.taken_by !== null }
   if (job.live === null) return { outcome: 'finished', status: job.status }
   const row = name.startsWith('callback:')
     ? yield* one(`select * from waits where job_id = ?1 and kind = 'callback' and key = ?2`, jobId, name.slice(9))
@@ -262,6 +270,28 @@ function* unreadCount(jobId: string): Plan<number> {
     jobId,
   )
   return Number(row!.n)
+}
+
+/** One transaction uses the token up and delivers its value, so that neither is ever without the other. */
+export function* answerCallbackPlan(
+  { hash, answerHash, payload }: CallbackAnswer,
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<CallbackAnswered> {
+  const row = yield* callbackPlan(hash)
+  if (!row) return 'not-found'
+  if (row.usedAt !== null) return row.answerHash === answerHash ? 'repeated' : 'used'
+  if (row.expiresAt <= now) return 'expired'
+  const { jobId, tenant, key } = row
+  const name = `callback:${key}`
+  const actor: Actor = { kind: 'system', id: 'callback' }
+  const limit = Number.MAX_SAFE_INTEGER
+  const mail: SignalRow = { jobId, tenant, name, signalId: name, payload, actor, limit }
+  const { outcome } = yield* signalPlan(mail, now, changes, dialect)
+  if (outcome !== 'delivered' && outcome !== 'buffered') return outcome === 'finished' ? 'finished' : 'not-found'
+  yield* run('update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1', [[hash, now, answerHash]])
+  return 'answered'
 }
 
 /** The parent's wait ends with its child, in the same transaction. */

@@ -7,6 +7,7 @@ import { afterAll, afterEach, describe, it } from 'vitest'
 import type { StoreFactory } from '../../stores/store.js'
 import { approvalTests } from './approvals.js'
 import { Bench } from './bench.js'
+import { callbackTests } from './callbacks.js'
 import { childTests } from './children.js'
 import { claimTests } from './claim.js'
 import { commitTests } from './commit.js'
@@ -17,6 +18,7 @@ import { fileTests } from './files.js'
 import { historyTests } from './history.js'
 import { keyTests } from './keys.js'
 import { ledgerTests } from './ledger.js'
+import { linkTests } from './links.js'
 import { listTests } from './lists.js'
 import { moveTests } from './move.js'
 import { raceTests } from './races.js'
@@ -52,6 +54,8 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   ledger: ledgerTests,
   approvals: approvalTests,
   history: historyTests,
+  callbacks: callbackTests,
+  links: linkTests,
   lists: listTests,
   files: fileTests,
   keys: keyTests,

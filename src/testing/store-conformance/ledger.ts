@@ -172,22 +172,4 @@ export function ledgerTests({ test }: Suite): void {
     expect(await bench.store.callback('h1')).toEqual(row())
     expect(await bench.store.callback('h2')).toEqual(row({ hash: 'h2', key: 'scan#2' }))
   })
-
-  test('a callback is used once', async (bench) => {
-    const { live } = await bench.started()
-    const row = {
-      hash: 'h1',
-      tenant: 'default',
-      jobId: live.id,
-      key: 'scan',
-      expiresAt: 500,
-      usedAt: null,
-      answerHash: null,
-    }
-    await bench.store.record({ jobId: live.id, epoch: 1, callbacks: [row] })
-    expect(await bench.store.useCallback('nope', 'a')).toBe(false)
-    const answers = await Promise.all(['a', 'b', 'c'].map((answer) => bench.store.useCallback('h1', answer)))
-    expect(answers).toEqual([true, false, false])
-    expect(await bench.store.callback('h1')).toEqual({ ...row, usedAt: bench.clock.now(), answerHash: 'a' })
-  })
 }

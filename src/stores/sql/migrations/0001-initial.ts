@@ -59,7 +59,7 @@ create table history (
 ) {{suffix}};
 
 create table steps (
-  job_id text not null, key text not null, kind text not null, attempt bigint not null, started_at bigint not null, ended_at bigint not null,
+  job_id text not null, key text not null, kind text not null, attempt bigint not null, seq bigint not null, started_at bigint not null, ended_at bigint not null,
   result text, bytes bigint not null, info text, effect text, undo text, primary key (job_id, key)
 ) {{suffix}};
 
