@@ -187,7 +187,7 @@ export class SqlStore implements Store {
     const { dialect } = this.driver
     return this.read(function* () {
       const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.wake_at <= ?1 and l.wait_kind = 'child' order by l.wake_at limit ?2`,
+        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.wake_at <= ?1 and exists (select 1 from waits w where w.job_id = l.id and w.kind = 'child') order by l.wake_at limit ?2`,
         now,
         limit,
       )
