@@ -146,7 +146,8 @@ function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
     kind,
     id: wait && kind !== 'review' && kind !== 'pause' ? wait.id : `${live.id}:${live.version}`,
     title,
-    since: iso(live.changedAt),
+    // Readers see the row change meanwhile, when it becomes late; its wait began before.
+    since: iso((kind === 'review' ? undefined : live.why?.since) ?? live.changedAt),
     dueAt: iso(wait?.dueAt ?? live.deadlineAt),
     href: kind === 'approval' && wait ? `/v1/approvals/${wait.id}` : `/v1/jobs/${live.id}`,
     quorum: (kind === 'approval' && wait?.quorum) || null,

@@ -206,7 +206,8 @@ export class SqlStore implements Store {
   }
   dueWakes(limit: number) {
     const now = this.now()
-    const where = `l.wake_at <= ?1 and l.wait_kind = 'child' order by l.wake_at limit ?2`
+    const child = `exists (select 1 from waits w where w.job_id = l.id and w.kind = 'child')`
+    const where = `l.wake_at <= ?1 and ${child} order by l.wake_at limit ?2`
     return this.read(() => livesPlan(where, [now, limit], this.driver.dialect))
   }
   duties(limit: number) {

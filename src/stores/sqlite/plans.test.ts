@@ -69,7 +69,11 @@ describe('the index made for it', () => {
       ],
     ],
     ['waits that are over', (bench) => bench.store.dueWaits(5), ['SEARCH waits USING INDEX waits_due (due_at<?)']],
-    ['jobs to be woken', (bench) => bench.store.dueWakes(5), ['SEARCH l USING INDEX live_wake (wake_at<?)']],
+    [
+      'jobs to be woken',
+      (bench) => bench.store.dueWakes(5),
+      ['SEARCH l USING INDEX live_wake (wake_at<?)', 'SEARCH w EXISTS USING PRIMARY KEY (job_id=?)'],
+    ],
     // In the order of its primary key, up to the limit.
     ['what is left to do', (bench) => bench.store.duties(5), ['SCAN duties']],
     [

@@ -171,6 +171,17 @@ export function childTests({ test }: Suite): void {
     expect((await bench.store.steps(id)).map(({ key }) => key)).toEqual(['a', 'b', 'c'])
   })
 
+  test('it gathers as well while it waits for something else that counts more', async (bench) => {
+    const parent = await bench.started()
+    const { id } = parent.live
+    const children = ['a', 'b'].map((key) => bench.child(id, key, { type: 'c' }))
+    const waits = [bench.wait(id, 'go'), childWait(bench, id, 'a'), childWait(bench, id, 'b')]
+    await bench.suspend(parent, waits, { children, waitKind: 'signal' })
+    await end(bench, children[0]!.record.id)
+    await bench.clock.advance(1)
+    expect((await bench.store.dueWakes(5)).map((row) => row.id)).toEqual([id])
+  })
+
   test('a moment is a second at most, and never later than it would wake anyhow', async (bench) => {
     const wide = await family(bench, ['a'])
     const many = Array.from({ length: 1200 }, (_, i) => childWait(bench, wide.id, `n${i}`))

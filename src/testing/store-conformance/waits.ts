@@ -212,10 +212,17 @@ export function waitTests({ test }: Suite): void {
     const ids: string[] = []
     for (const wakeAt of [200, 100]) {
       const claimed = await bench.started()
-      ids.push(claimed.live.id)
-      await bench.suspend(claimed, [bench.wait(claimed.live.id, 'a')], { waitKind: 'child', wakeAt: now + wakeAt })
+      const { id } = claimed.live
+      ids.push(id)
+      const waits = [bench.wait(id, 'a'), bench.wait(id, 'c', { kind: 'child', name: 'c' })]
+      await bench.suspend(claimed, waits, { waitKind: wakeAt === 100 ? 'signal' : 'child', wakeAt: now + wakeAt })
     }
-    await bench.waiting('answer')
+    // Time alone ends other waits one by one (dueWaits): woken without its value, a job would only come to wait again.
+    for (const kind of ['signal', 'approval', 'timer'] as const) {
+      const claimed = await bench.started()
+      const wait = bench.wait(claimed.live.id, 'a', { kind, dueAt: now + 50 })
+      await bench.suspend(claimed, [wait], { waitKind: kind, wakeAt: now + 50 })
+    }
     const due = async (limit = 10) => (await bench.store.dueWakes(limit)).map(({ id }) => id)
     expect(await due()).toEqual([])
     await bench.clock.advance(100)
