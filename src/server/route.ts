@@ -53,6 +53,7 @@ export type Tag =
   | 'Files'
   | 'Groups'
   | 'Execution'
+  | 'Approvals'
   | 'Job types'
   | 'Schedules'
   | 'Access'

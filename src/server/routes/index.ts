@@ -2,6 +2,7 @@
 import type { Route } from '../route.js'
 import { accessRoutes } from './access.js'
 import { actionRoutes } from './actions.js'
+import { approvalRoutes } from './approvals.js'
 import { eventRoutes } from './events.js'
 import { executionRoutes } from './execution.js'
 import { fileRoutes } from './files.js'
@@ -19,6 +20,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...eventRoutes,
   ...actionRoutes,
+  ...approvalRoutes,
   ...executionRoutes,
   ...fileRoutes,
   ...groupRoutes,

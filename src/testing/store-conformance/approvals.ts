@@ -157,7 +157,10 @@ export function approvalTests({ test }: Suite): void {
     const { live } = await bench.stored(jobId)
     expect(live).toEqual({
       ...before,
-      ...{ revision: before.revision + 1, why: { ...before.why, wait: { ...before.why!.wait, quorum: { filled: 1, needed: 2 } } } },
+      ...{
+        revision: before.revision + 1,
+        why: { ...before.why, wait: { ...before.why!.wait, quorum: { filled: 1, needed: 2 } } },
+      },
     } as LiveJob)
     expect(bench.told.at(-1)).toMatchObject({ jobId, revision: before.revision + 1, status: 'blocked' })
     expect(await bench.store.waits(jobId)).toEqual([waitOf(row)])
