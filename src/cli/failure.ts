@@ -99,6 +99,12 @@ const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string> =
   'input-invalid': ({ type }) => `What it wants: untildone types show ${typeof type === 'string' ? type : '<type>'}`,
   'unknown-job-type': () => 'See what there is: untildone types list',
   'job-not-found': () => 'List the jobs you can see: untildone jobs list',
+  'evidence-changed': () => 'Look at it again: untildone inbox show <id>. It says what differs.',
+  'precondition-required': ({ missing }) =>
+    missing === 'evidenceDigest'
+      ? 'Give --hash with the hash that untildone inbox show <id> prints.'
+      : 'Give --if-version.',
+  'approval-already-decided': () => 'See how it ended: untildone inbox show <id>',
   'result-expired': () => 'Submit the job again to get a new result.',
   unauthenticated: () =>
     'Give a key: --api-key, or UNTILDONE_KEY. Make one on the server: untildone keys create --name me --role admin',
@@ -122,6 +128,8 @@ const BY_CODE: Record<string, Exit> = {
   'schema-not-describable': EXIT.usage,
   'host-not-allowed': EXIT.notAllowed,
   'idempotency-key-reused': EXIT.conflict,
+  // It existed and is over; there is nothing to look for.
+  'approval-expired': EXIT.conflict,
   'store-in-use': EXIT.conflict,
   'store-unavailable': EXIT.unreachable,
   overloaded: EXIT.unreachable,

@@ -3,6 +3,7 @@ import type { CommandSpec } from '../command.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
 import { filesGet, filesUpload } from './files.js'
+import { inboxApprove, inboxChanges, inboxList, inboxReject, inboxShow } from './inbox.js'
 import { init } from './init.js'
 import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
 import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
@@ -40,6 +41,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsSteps,
   jobsHistory,
   jobsLogs,
+  inboxList,
+  inboxShow,
+  inboxApprove,
+  inboxReject,
+  inboxChanges,
   typesList,
   typesShow,
   schedulesList,
