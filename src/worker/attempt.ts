@@ -25,7 +25,7 @@ import { Steps } from './steps.js'
 import { Undos } from './undo.js'
 
 /** Why an attempt was told to stop. */
-export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost'
+export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost' | 'left-behind'
 
 /** Grace after the signal: children get TERM, and KILL after 5 s; then the attempt ends without its handler. */
 export const LEAVE_AFTER_MS = 8_000
@@ -60,6 +60,11 @@ export class Attempt {
   /** Called when the attempt ends without waiting for its handler. */
   private whenLeft: (() => void) | null = null
   private hasLeft = false
+  /** The handler has ended by itself; what it left under way comes to its end, and nothing of it begins any more. */
+  private closed = false
+  /** It has returned: the error of a step that ends now reaches nobody. */
+  private returned = false
+  private failed: { step: string; message: string }[] | null = null
   /** Made when somebody asks: most short handlers never do. */
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
@@ -133,9 +138,32 @@ export class Attempt {
     if (this.hasLeft) fn()
   }
 
-  /** The attempt is over for the handler: nobody waits for it any more. */
+  /** The attempt is over for the handler: nobody waits for it any more, or it has ended by itself. */
   get over(): boolean {
-    return this.hasLeft
+    return this.hasLeft || this.closed
+  }
+
+  /**
+   * The handler has returned or thrown. An attempt ends when all that it began has ended: what one branch left under way is
+   * recorded, and never runs beside the next attempt. After a return nobody waits for it, so it is given little time.
+   */
+  close(returned: boolean): Promise<void> | undefined {
+    this.closed = true
+    this.returned = returned
+    // Caught, or never waited for: no attempt says what it was.
+    if (returned)
+      for (const { step, message } of this.failed ?? [])
+        this.notes.log('warn', `"${step}" failed, and the handler went on: ${message}`, { step })
+    const { parking } = this
+    if (parking.idle) return undefined
+    if (returned)
+      this.after(LEAVE_AFTER_MS, () =>
+        this.stop('left-behind', new UntildoneError('attempt-timeout', 'The handler has returned.'), LEAVE_AFTER_MS),
+      )
+    return new Promise((resolve) => {
+      parking.whenIdle = resolve
+      this.onLeave(resolve)
+    })
   }
 
   /** An error of ours, not of the handler's own code. */
@@ -172,8 +200,9 @@ export class Attempt {
     return NEVER
   }
 
-  /** Called before each step: a draining attempt goes no further, one without its lease must not. */
+  /** Called before anything begins: a draining attempt goes no further, one that is over or without its lease must not. */
   checkpoint(): Promise<void> | undefined {
+    if (this.closed) return NEVER
     if (this.undos) return this.parking.stop()
     if (this.draining) {
       this.stopped ??= 'drain'
@@ -181,7 +210,8 @@ export class Attempt {
     }
     if (this.stopped === 'lease-lost') return this.park()
     if (this.reason) throw this.reason
-    return undefined
+    // Suspended: code that comes here late, after an await of its own, would act beside the next attempt.
+    return this.hasLeft ? NEVER : undefined
   }
 
   /** A fenced write with everything noted so far. Resolves when it is on disk; never resolves once the lease is lost. */
@@ -226,6 +256,13 @@ export class Attempt {
     if (failed?.retry) return { retry: failed.retry, scope: failed.step }
     if (this.stage?.retry) return { retry: this.stage.retry, scope: this.stage.key }
     return { retry: this.type.handler.settings.retry, scope: null }
+  }
+
+  /** The error of a step is the handler's business; one that nobody waited for must show all the same. */
+  stepFailed(step: string, message: string): void {
+    if (!this.returned) (this.failed ??= []).push({ step, message })
+    else if (this.stopped === null)
+      this.notes.warn('step-failed-unseen', `The handler had returned when it failed: ${message}`, step)
   }
 
   /** The step in which this error surfaced, or null. */

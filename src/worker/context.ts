@@ -80,20 +80,22 @@ class Context implements JobContext<any, any> {
     return (this.#log ??= logOf(this.#attempt))
   }
 
-  step: JobContext<any>['step'] = (name, fn, options) => this.#attempt.steps.step(name, fn, options)
-  first: JobContext<any>['first'] = (name, engines, options) => first(this.#attempt, name, engines, options)
-  map: JobContext<any>['map'] = (name, items, fn, options) => map(this.#attempt, name, items, fn, options)
+  step: JobContext<any>['step'] = (name, fn, options) => seen(this.#attempt.steps.step(name, fn, options))
+  first: JobContext<any>['first'] = (name, engines, options) => seen(first(this.#attempt, name, engines, options))
+  map: JobContext<any>['map'] = (name, items, fn, options) => seen(map(this.#attempt, name, items, fn, options))
   stage: JobContext<any>['stage'] = (name: string, ...rest: any[]) =>
-    rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0])
-  sleep: JobContext<any>['sleep'] = (name, duration) => sleep(this.#attempt, name, duration)
-  waitFor: JobContext<any, any>['waitFor'] = (signal, options) => waitFor(this.#attempt, signal, options)
-  callback: JobContext<any>['callback'] = (name, options) => callback(this.#attempt, this.#tools.waiting, name, options)
+    seen(rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0]))
+  sleep: JobContext<any>['sleep'] = (name, duration) => seen(sleep(this.#attempt, name, duration))
+  waitFor: JobContext<any, any>['waitFor'] = (signal, options) => seen(waitFor(this.#attempt, signal, options))
+  callback: JobContext<any>['callback'] = (name, options) =>
+    seen(callback(this.#attempt, this.#tools.waiting, name, options))
   approve: JobContext<any, any>['approve'] = (gate, request) =>
-    approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>
+    seen(approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>)
   call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
-    call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>
+    seen(call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>)
   decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)
-  process: JobContext<any>['process'] = (name, options) => runChild(this.#attempt, this.#tools.worker, name, options)
+  process: JobContext<any>['process'] = (name, options) =>
+    seen(runChild(this.#attempt, this.#tools.worker, name, options))
   read: JobContext<any>['read'] = async (name, fn) => {
     const attempt = this.#attempt
     if (name === 'permissions') attempt.permissionsNow = fn
@@ -123,6 +125,12 @@ class Context implements JobContext<any, any> {
     const { files } = this.#tools
     return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
   }
+}
+
+/** A call that nobody waits for must not end the process, and other jobs with it, when it fails. */
+function seen<T>(called: Promise<T>): Promise<T> {
+  called.catch(() => undefined)
+  return called
 }
 
 /** @throws UntildoneError decision-incomplete: an entry without these members explains nothing later */

@@ -63,8 +63,16 @@ export class Parking {
       this.busy--
       this.moves++
       if (this.parked.size > 0 || this.nextStage || this.stopped) this.soon()
+      if (this.busy === 0) this.whenIdle?.()
     }
   }
+
+  /** Nothing is under way. */
+  get idle(): boolean {
+    return this.busy === 0
+  }
+  /** Called when nothing is under way any more. */
+  whenIdle: (() => void) | null = null
 
   /** This branch goes on when the wait is over, in another attempt. */
   park(parked: Parked): Promise<never> {

@@ -132,7 +132,9 @@ export class Steps {
 
   /** The value to record for a harmless error; everything else is thrown on, remembered with its verdict. */
   private failed<T>(error: unknown, key: string, options: StepOptions<T>): T {
-    const classified = this.attempt.classify(error, options.errors, key, options.retry)
+    const { attempt } = this
+    const classified = attempt.classify(error, options.errors, key, options.retry)
+    attempt.stepFailed(key, classified.message)
     if (classified.verdict === 'harmless' && 'onHarmless' in options) {
       this.attempt.notes.warn(classified.code, classified.message, key)
       return options.onHarmless as T
