@@ -35,7 +35,7 @@ export async function first<T>(
         }
         const context = contextOf(attempt, key)
         try {
-          const value = await scopes.run({ attempt, path: key, inStep: false }, async () => engines[engine]!(context))
+          const value = await scopes.run({ attempt, path: key, inside: null }, async () => engines[engine]!(context))
           return { value: { engine, value }, info: { engine, rejected } }
         } catch (error) {
           const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
@@ -69,7 +69,7 @@ export async function stage<T>(
   const around = attempt.stage
   const key = attempt.steps.names.next(name)
   const recorded = attempt.memo?.get(key)
-  const inside = () => scopes.run({ attempt, path: key, inStep: false }, async () => fn())
+  const inside = () => scopes.run({ attempt, path: key, inside: null }, async () => fn())
   if (recorded) {
     sameAsRecorded(recorded, 'stage', null)
     // While undoing, what is inside is walked through as well: that is where the undos are.
@@ -127,7 +127,7 @@ export async function map<In, Out>(
   let failed = 0
   let next = 0
   const one = async (i: number): Promise<void> => {
-    const made = await scopes.run({ attempt, path, inStep: false }, () =>
+    const made = await scopes.run({ attempt, path, inside: null }, () =>
       attempt.steps.step<Item<Out>>(names[i]!, async (context) => {
         try {
           return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }

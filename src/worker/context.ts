@@ -11,6 +11,7 @@ import { type ApprovalTools, approve } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { first, map, stage } from './branches.js'
 import { runChild } from './children.js'
+import { scopes } from './scope.js'
 import { call, callback, sleep, type WaitTools, waitFor } from './waiting.js'
 
 const FILE_MAX_BYTES = 64 * 1024 ** 3
@@ -96,17 +97,19 @@ class Context implements JobContext<any, any> {
   decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)
   process: JobContext<any>['process'] = (name, options) =>
     seen(runChild(this.#attempt, this.#tools.worker, name, options))
-  read: JobContext<any>['read'] = async (name, fn) => {
+  read: JobContext<any>['read'] = (name, fn) => seen(this.#read(name, fn))
+  async #read<T>(name: string, fn: () => T | Promise<T>): Promise<T> {
     const attempt = this.#attempt
     if (name === 'permissions') attempt.permissionsNow = fn
-    const value = await attempt.parking.during(async () => fn())
+    const { path } = attempt.steps.names
+    const value = await attempt.parking.during(() => scopes.run({ attempt, path, inside: 'a read' }, async () => fn()))
     const text = JSON.stringify(value)
     this.log.debug(`Read ${name}`, { bytes: text?.length ?? 0, sha256: this.#tools.sha256(text ?? '') })
     return value
   }
   progress: JobContext<any>['progress'] = (stage, update = {}) => this.#attempt.notes.setProgress(stage, update)
   warn: JobContext<any>['warn'] = (code, message) => this.#attempt.notes.warn(code, message, null)
-  open: JobContext<any>['open'] = (id) => this.#tools.files.openFor(this.tenant, id)
+  open: JobContext<any>['open'] = (id) => this.#attempt.parking.during(() => this.#tools.files.openFor(this.tenant, id))
   file: JobContext<any>['file'] = async (source, options = {}) => {
     const { record } = this.#attempt.claimed
     const bytes =
@@ -123,7 +126,8 @@ class Context implements JobContext<any, any> {
       maxBytes: FILE_MAX_BYTES,
     }
     const { files } = this.#tools
-    return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
+    const storing = () => files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)
+    return (await this.#attempt.parking.during(storing)).id
   }
 }
 
@@ -147,6 +151,11 @@ function decide(attempt: Attempt, entry: DecisionEntry): void {
       params: { missing },
     })
   if (attempt.undos) return
+  if (scopes.getStore()?.inside === 'a step')
+    throw new UntildoneError(
+      'nested-step',
+      'job.decision was called inside a step, which runs again when it fails: return what it needs from the step, and call it there.',
+    )
   attempt.notes.decide({
     jobId: attempt.id,
     key: attempt.steps.names.next('decision'),

@@ -1,5 +1,5 @@
 /**
- * Where in a handler a call is made: the path of stages and branches around it, and whether that is inside a step. Kept
+ * Where in a handler a call is made: the path of stages and branches around it, and whether anything may begin there. Kept
  * per async context, so that parallel branches have paths of their own.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -9,7 +9,8 @@ import type { Attempt } from './attempt.js'
 export interface Scope {
   attempt: Attempt
   path: string
-  inStep: boolean
+  /** In there nothing is recorded and nothing waits; null where it may. */
+  inside: 'a step' | 'a read' | 'an undo' | null
 }
 
 export const scopes = new AsyncLocalStorage<Scope>()
@@ -30,12 +31,20 @@ export class Names {
     return Number(n) <= (this.counters?.get(full) ?? 0)
   }
 
+  /** @throws UntildoneError nested-step */
+  outside(name: string): void {
+    const scope = scopes.getStore()
+    if (scope?.inside && scope.attempt === this.attempt)
+      throw new UntildoneError(
+        'nested-step',
+        `"${name}" was asked for inside ${scope.inside}, where nothing is recorded and nothing waits.`,
+      )
+  }
+
   /** @throws UntildoneError nested-step, bad-step-name */
   next(name: string): string {
     checkName(name)
-    const scope = scopes.getStore()
-    if (scope?.inStep && scope.attempt === this.attempt)
-      throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
+    this.outside(name)
     const { path } = this
     const full = path ? `${path}/${name}` : name
     this.counters ??= new Map()

@@ -72,7 +72,7 @@ export class Steps {
     let made: Made<T>
     try {
       const running = scopes.run(
-        { attempt, path: options.branches ? key : this.names.path, inStep: !options.branches },
+        { attempt, path: options.branches ? key : this.names.path, inside: options.branches ? null : 'a step' },
         () => (effect === null ? fn(context, key) : this.act(key, effect, fn, options, context)),
       )
       made = await (limit ? Promise.race([running, limit.passed]) : running)
