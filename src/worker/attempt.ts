@@ -48,6 +48,10 @@ export class Attempt {
   readonly undos: Undos | null
   /** The stage it is in. */
   stage: { key: string; retry: RetryPolicy | null } | null = null
+  /** The last stage that failed, and with what. */
+  failedStage: { error: unknown; key: string; retry: RetryPolicy | null } | null = null
+  /** The stage in which it was told to stop. */
+  private stoppedStage: Attempt['stage'] = null
   /** Recorded steps of former attempts; null while there can be none. */
   memo: Map<string, StepRow> | null = null
   /** Waits of former attempts that are not over. */
@@ -123,6 +127,7 @@ export class Attempt {
     if (this.stopped === 'lease-lost') return
     if (this.stopped === null || why === 'lease-lost' || why === 'force-cancel') this.stopped = why
     if (this.reason === null) {
+      this.stoppedStage = this.stage
       this.reason = Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {})
       this.controller?.abort(this.reason)
     } else if (why === 'force-cancel' || why === 'lease-lost') {
@@ -254,7 +259,9 @@ export class Attempt {
   budgetOf(error: unknown): { retry: RetryPolicy; scope: string | null } {
     const failed = typeof error === 'object' && error !== null ? this.failures?.get(error) : undefined
     if (failed?.retry) return { retry: failed.retry, scope: failed.step }
-    if (this.stage?.retry) return { retry: this.stage.retry, scope: this.stage.key }
+    const failedIn = this.failedStage?.error === error ? this.failedStage : null
+    const stage = error === this.reason ? this.stoppedStage : failedIn
+    if (stage?.retry) return { retry: stage.retry, scope: stage.key }
     return { retry: this.type.handler.settings.retry, scope: null }
   }
 

@@ -2,6 +2,7 @@
  * Calls with steps inside: fallback engines, stages, and one step per item. Their paths name what is recorded in them.
  */
 import type { ErrorRule } from '../core/classify.js'
+import type { Timer } from '../core/clock.js'
 import { parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { MapOptions, StageOptions, StepContext } from '../define/context.js'
@@ -66,7 +67,6 @@ export async function stage<T>(
   options: StageOptions,
   fn: () => T | Promise<T>,
 ): Promise<T> {
-  const around = attempt.stage
   const key = attempt.steps.names.next(name)
   const recorded = attempt.memo?.get(key)
   const inside = () => scopes.run({ attempt, path: key, inside: null }, async () => fn())
@@ -76,35 +76,38 @@ export async function stage<T>(
     if (attempt.undos) await inside()
     return recordedValue<T>(recorded)
   }
-  if (around)
+  if (attempt.stage)
     throw new UntildoneError(
       'nested-step',
-      `Stage "${name}" begins while stage "${around.key}" is under way; stages follow one another.`,
+      `Stage "${name}" begins while stage "${attempt.stage.key}" is under way; stages follow one another.`,
     )
-  const queue = options.queue ?? attempt.type.handler.settings.queue
-  if (!attempt.undos) {
-    await attempt.checkpoint()
-    attempt.notes.enterStage(name)
-    if (queue !== attempt.queue) return attempt.parking.moveTo(name, queue)
-  }
-  const startedAt = attempt.clock.now()
   attempt.stage = { key, retry: options.retry ?? null }
-  const limit = options.timeout === undefined ? null : parseDuration(options.timeout, `timeout of stage "${name}"`)
-  const timer =
-    limit === null
-      ? null
-      : attempt.clock.after(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
+  let timer: Timer | null = null
   try {
+    const queue = options.queue ?? attempt.type.handler.settings.queue
+    if (!attempt.undos) {
+      await attempt.checkpoint()
+      attempt.notes.enterStage(name)
+      if (queue !== attempt.queue) return await attempt.parking.moveTo(name, queue)
+    }
+    const startedAt = attempt.clock.now()
+    if (options.timeout !== undefined) {
+      const limit = parseDuration(options.timeout, `timeout of stage "${name}"`)
+      timer = attempt.clock.after(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
+    }
     const value = await inside()
     // Undoing never comes to an end of its own; a stage that was cut short has no value.
     if (attempt.undos) return await attempt.parking.stop()
     const row = rowOf(attempt, 'stage', key, startedAt, value)
     await attempt.parking.during(() => attempt.record({ steps: [row] }))
     attempt.memo?.set(key, row)
-    attempt.stage = null
     return recordedValue<T>(row)
+  } catch (error) {
+    attempt.failedStage = { error, ...attempt.stage }
+    throw error
   } finally {
     timer?.cancel()
+    attempt.stage = null
   }
 }
 

@@ -53,7 +53,9 @@ it('the answer of a callback is not waited for inside a step', async () => {
 
 it('a decision is not logged inside a step', async () => {
   const entry = { model: 'm', version: '1', tools: [], path: 'p' }
-  expect(await said((job) => job.step('ask', () => job.decision(entry)))).toContain('return what it needs from the step')
+  expect(await said((job) => job.step('ask', () => job.decision(entry)))).toContain(
+    'return what it needs from the step',
+  )
 })
 
 it('a signal with the name of something every object has is not declared', async () => {

@@ -91,6 +91,54 @@ describe('stage', () => {
     const job = await rig.untilDone(id)
     expect(job.error!.message).toContain('Stage "execution" begins while stage "intake" is under way')
   })
+
+  it('beside another one is refused as well', async () => {
+    const rig = await open(
+      three.handler({ retry: until({ attempts: 1 }) }, async (job) =>
+        Promise.all([
+          job.stage('intake', { queue: 'default' }, () => job.step('a', () => 1)),
+          job.stage('execution', { queue: 'agents' }, () => job.step('b', () => 2)),
+        ]),
+      ) as never,
+    )
+    const { id } = await rig.submit(three, {})
+    const job = await rig.untilDone(id)
+    expect(job.error!.message).toContain('Stage "execution" begins while stage "intake" is under way')
+  })
+
+  it('that failed is over: a handler that has a way around it goes on to the next', async () => {
+    const rig = await open(
+      three.handler({ retry: quick }, async (job) => {
+        const text = await job
+          .stage('intake', () => {
+            throw new Permanent('unreadable')
+          })
+          .catch(() => 'no text')
+        return job.stage('execution', () => `${text}!`)
+      }) as never,
+    )
+    const { id } = await rig.submit(three, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'no text!' })
+  })
+
+  it('has its budget for its time limit and for an error of its own code, and for no other', async () => {
+    const budget = until({ attempts: 3, backoff: { from: '1s', to: '1s' } })
+    let tries = 0
+    const rig = await open(
+      three.handler({ retry: until({ attempts: 1 }) }, async (job) => {
+        await job.stage('intake', { retry: budget, timeout: '5s' }, () => {
+          tries++
+          if (tries === 1) throw new Transient('busy')
+          if (tries === 2) return new Promise<void>(() => {})
+          return undefined
+        })
+        throw new Transient('beside it')
+      }) as never,
+    )
+    const { id } = await rig.submit(three, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { code: 'exhausted', attempts: 3 } })
+    expect(tries).toBe(3)
+  })
 })
 
 describe('map', () => {
