@@ -82,7 +82,7 @@ export class Attempt {
     readonly type: RegisteredType,
     readonly store: Store,
     readonly clock: Clock,
-    private readonly sha256: (text: string) => string,
+    readonly sha256: (text: string) => string,
     /** Told when the end of the attempt is in the next commit. */
     readonly onSettling: () => void,
   ) {

@@ -123,11 +123,17 @@ export async function map<In, Out>(
 ): Promise<(Out | null)[]> {
   if (!Number.isInteger(concurrency) || concurrency < 1)
     throw new UntildoneError('bad-definition', `map("${name}"): concurrency must be a whole number of 1 or more.`)
+  if (!(tolerate >= 0) || (tolerate >= 1 && !Number.isInteger(tolerate)))
+    throw new UntildoneError(
+      'bad-definition',
+      `map("${name}"): tolerate must be a whole number of items, or a share of them below 1.`,
+    )
   const path = attempt.steps.names.next(name)
   const allowed = tolerate < 1 ? Math.floor(tolerate * items.length) : tolerate
-  const names = items.map((item, i) => nameOf(keyOf ? keyOf(item, i) : String(i)))
+  const names = items.map((item, i) => nameOf(attempt, String(keyOf ? keyOf(item, i) : i)))
   const results = new Array<Out | null>(items.length)
-  let failed = 0
+  // Those of former attempts count from the start, wherever they are in the list.
+  let failed = failuresIn(attempt, path)
   let next = 0
   const one = async (i: number): Promise<void> => {
     const made = await scopes.run({ attempt, path, inside: null }, () =>
@@ -136,29 +142,45 @@ export async function map<In, Out>(
           return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }
         } catch (error) {
           const { verdict, code, message } = attempt.classify(error, undefined, `${path}/${names[i]}`)
-          if (verdict !== 'permanent' || failed >= allowed) throw error
+          // Counted here and not when it is recorded: others fail meanwhile.
+          if (verdict !== 'permanent' || failed++ >= allowed) throw error
           return { failed: { code, message } }
         }
       }),
     )
     if ('ok' in made) results[i] = made.ok
     else {
-      failed++
       results[i] = null
       attempt.notes.warn(made.failed.code, made.failed.message, `${path}/${names[i]}`)
     }
   }
+  const errors: unknown[] = []
   const lane = async () => {
-    while (next < items.length) await one(next++)
+    while (next < items.length && errors.length === 0)
+      await one(next++).catch((error: unknown) => {
+        errors.push(error)
+      })
   }
+  // The items that are under way come to their end; no further one begins.
   await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, lane))
+  if (errors.length > 0) throw errors[0]
   return results
 }
 
-/** Keys come from data: what no name may hold is written as its code. */
-function nameOf(key: string): string {
+const FAILED = '{"failed":'
+function failuresIn(attempt: Attempt, path: string): number {
+  let count = 0
+  for (const [key, { result }] of attempt.memo ?? [])
+    if (result?.startsWith(FAILED) && key.startsWith(`${path}/`)) count++
+  return count
+}
+
+/** Keys come from data: what no name may hold is written as its code; what is too long, or no text, ends in a hash. */
+function nameOf(attempt: Attempt, key: string): string {
   const name = key.replace(/[/#%\0]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
-  return name.length <= 100 && name.length > 0 ? name : `${name.slice(0, 80)}~${key.length}`
+  const whole = name.replace(/\p{Surrogate}/gu, '')
+  if (whole === name && name.length > 0 && name.length <= 100) return name
+  return `${whole.slice(0, 80).replace(/\p{Surrogate}/u, '')}~${attempt.sha256(key).slice(0, 16)}`
 }
 
 function itemContext(context: StepContext, index: number): StepContext & { index: number } {

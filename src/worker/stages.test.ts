@@ -173,6 +173,91 @@ describe('map', () => {
     expect((await rig.store.steps(id)).map(({ key }) => key)).toContain('page/nr%2f1')
   })
 
+  it.each([
+    ['all at once', 4],
+    ['one after the other', 1],
+  ])('tolerates no more than it says, %s and over attempts', async (_, concurrency) => {
+    const late = (n: number, job: { attempt: number }) => {
+      if (job.attempt === 1 && n === 1) throw new Transient('busy')
+      if (n !== 3) throw new Permanent(`bad ${n}`)
+      return n
+    }
+    const rig = await open(
+      pages.handler({ retry: quick }, async (job) =>
+        job.map('page', [1, 2, 3, 4], (n) => late(n, job), { concurrency, tolerate: 2 }),
+      ) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect(await rig.untilDone(id)).toMatchObject({
+      status: 'failed',
+      error: { message: expect.stringMatching(/^bad/) },
+    })
+    const failed = (await rig.store.steps(id)).filter(({ result }) => result?.includes('failed'))
+    expect(failed).toHaveLength(2)
+  })
+
+  it('begins no further item once one has failed, also when the handler goes on', async () => {
+    const ran: number[] = []
+    const rig = await open(
+      pages.handler({ retry: until({ attempts: 1 }) }, async (job) => {
+        const each = async (n: number) => {
+          if (n === 1) throw new Permanent('bad')
+          await job.read('look', () => new Promise((resolve) => setImmediate(resolve)))
+          ran.push(n)
+        }
+        const error = await job.map('page', [1, 2, 3, 4, 5, 6], each, { concurrency: 2 }).catch((error) => error)
+        return [error.message, ...ran]
+      }) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).result).toEqual(['bad', 2])
+    await rig.settle()
+    expect(ran).toEqual([2])
+  })
+
+  it('knows items with long keys from each other, in any order', async () => {
+    const urls = ['a', 'b', 'c'].map((page) => `https://example.com/${'folder/'.repeat(30)}${page}`)
+    urls.push(`${'x'.repeat(79)}😀😀😀😀😀😀😀😀😀😀😀 d`, '\ud83de')
+    const rig = await open(
+      pages.handler({ retry: quick }, async (job) => {
+        const items = job.attempt === 1 ? urls : [...urls].reverse()
+        const texts = await job.map('page', items, (url) => url.at(-1), { key: (url) => url })
+        if (job.attempt === 1) throw new Transient('busy')
+        return texts
+      }) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).result).toEqual(['e', 'd', 'c', 'b', 'a'])
+  })
+
+  it.each([
+    [{ tolerate: -1 }, 'tolerate must be'],
+    [{ tolerate: 1.5 }, 'tolerate must be'],
+    [{ tolerate: Number.NaN }, 'tolerate must be'],
+    [{ concurrency: 0 }, 'concurrency must be'],
+  ])('refuses %o', async (options, words) => {
+    const rig = await open(
+      pages.handler({ retry: until({ attempts: 1 }) }, async (job) => job.map('page', [1], () => 1, options)) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).error!.message).toContain(words)
+  })
+
+  it('takes ten thousand items, and repeats none of them', async () => {
+    let ran = 0
+    const rig = await open(
+      pages.handler({ retry: quick }, async (job) => {
+        const items = Array.from({ length: 10_000 }, (_, i) => i)
+        const done = await job.map('page', items, () => void ran++, { concurrency: 500 })
+        if (job.attempt === 1) throw new Transient('busy')
+        return done.length
+      }) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).result).toBe(10_000)
+    expect(ran).toBe(10_000)
+  })
+
   it('fails when more fail than are tolerated', async () => {
     const rig = await open(
       pages.handler({ retry: quick }, async (job) =>
