@@ -9,7 +9,7 @@ import type { MapOptions, StageOptions, StepContext } from '../define/context.js
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
-import { checkName, scopes } from './scope.js'
+import { checkName, enter } from './scope.js'
 import { contextOf } from './steps.js'
 
 /** Fallback: the next engine on `permanent`; `transient` and `review` end the attempt. A rejection is recorded, so that a later attempt does not ask that engine again. */
@@ -36,7 +36,9 @@ export async function first<T>(
         }
         const context = contextOf(attempt, key)
         try {
-          const value = await scopes.run({ attempt, path: key, inside: null }, async () => engines[engine]!(context))
+          const value = await attempt.parking.duringBranch((onPark) =>
+            enter({ attempt, path: key, inside: null, onPark }, async () => engines[engine]!(context)),
+          )
           return { value: { engine, value }, info: { engine, rejected } }
         } catch (error) {
           const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
@@ -45,7 +47,8 @@ export async function first<T>(
           rejected.push(rejection)
           attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
           if (engine === names.at(-1)) throw error
-          await attempt.record({ steps: [rowOf(attempt, 'first', key, attempt.clock.now(), rejection)] })
+          const row = rowOf(attempt, 'first', key, attempt.clock.now(), rejection)
+          await attempt.parking.during(() => attempt.record({ steps: [row] }))
         }
       }
       throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
@@ -69,7 +72,7 @@ export async function stage<T>(
 ): Promise<T> {
   const key = attempt.steps.names.next(name)
   const recorded = attempt.memo?.get(key)
-  const inside = () => scopes.run({ attempt, path: key, inside: null }, async () => fn())
+  const inside = () => enter({ attempt, path: key, inside: null }, async () => fn())
   if (recorded) {
     sameAsRecorded(recorded, 'stage', null)
     // While undoing, what is inside is walked through as well: that is where the undos are.
@@ -136,7 +139,7 @@ export async function map<In, Out>(
   let failed = failuresIn(attempt, path)
   let next = 0
   const one = async (i: number): Promise<void> => {
-    const made = await scopes.run({ attempt, path, inside: null }, () =>
+    const made = await enter({ attempt, path, inside: null }, () =>
       attempt.steps.step<Item<Out>>(names[i]!, async (context) => {
         try {
           return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }

@@ -9,6 +9,7 @@ import { laneOf, partsOf } from '../core/job.js'
 import type { Event } from '../core/lifecycle.js'
 import type { AttemptRecord, NewJob, WaitRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
+import { scopes } from './scope.js'
 
 const NEVER = new Promise<never>(() => {})
 
@@ -67,6 +68,24 @@ export class Parking {
     }
   }
 
+  /**
+   * The same for code that may wait in there: from then on it does not move by itself any more.
+   * @param work gets what its scope must hold
+   */
+  duringBranch<T>(work: (onPark: () => void) => Promise<T>): Promise<T> {
+    const around = scopes.getStore()?.onPark
+    let release = () => {}
+    const parked = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const working = work(() => {
+      release()
+      around?.()
+    })
+    void this.during(() => Promise.race([working.then(noop, noop), parked]))
+    return working
+  }
+
   /** Nothing is under way. */
   get idle(): boolean {
     return this.busy === 0
@@ -76,7 +95,7 @@ export class Parking {
 
   /** This branch goes on when the wait is over, in another attempt. */
   park(parked: Parked): Promise<never> {
-    this.moves++
+    this.still()
     this.parked.set(parked.wait.key, parked)
     if (!parked.stored) this.fresh.push(parked)
     this.soon()
@@ -85,7 +104,7 @@ export class Parking {
 
   /** The stage belongs to another queue: the job goes there as soon as nothing here is under way. */
   moveTo(name: string, queue: string): Promise<never> {
-    this.moves++
+    this.still()
     this.nextStage = { name, queue }
     this.soon()
     return NEVER
@@ -93,10 +112,16 @@ export class Parking {
 
   /** While undoing, nothing new begins: whatever would, ends the handler's part. */
   stop(): Promise<never> {
-    this.moves++
+    this.still()
     this.stopped = true
     this.soon()
     return NEVER
+  }
+
+  /** This branch does not go on by itself. */
+  private still(): void {
+    this.moves++
+    scopes.getStore()?.onPark?.()
   }
 
   private soon(): void {
@@ -182,4 +207,5 @@ export class Parking {
   }
 }
 
+const noop = () => {}
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -11,9 +11,18 @@ export interface Scope {
   path: string
   /** In there nothing is recorded and nothing waits; null where it may. */
   inside: 'a step' | 'a read' | 'an undo' | null
+  /** Called when something in there waits for the outside. */
+  onPark?: () => void
 }
 
 export const scopes = new AsyncLocalStorage<Scope>()
+
+/** Runs `fn` at this place of the handler; what is around it hears of waits in there as well. */
+export function enter<T>(scope: Scope, fn: () => T): T {
+  const around = scopes.getStore()
+  const onPark = scope.onPark ?? (around?.attempt === scope.attempt ? around.onPark : undefined)
+  return scopes.run(onPark ? { ...scope, onPark } : scope, fn)
+}
 
 /** Names of what one attempt records: path and name, with a counter from the second use on. */
 export class Names {

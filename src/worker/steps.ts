@@ -10,7 +10,7 @@ import { Reopened, reopened, stillApproved } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { beginOnce, happened, notHappened } from './once.js'
-import { Names, scopes } from './scope.js'
+import { enter, Names } from './scope.js'
 
 type Effect = NonNullable<StepRow['effect']>
 
@@ -71,7 +71,7 @@ export class Steps {
     const context = contextOf(attempt, key, limit?.signal)
     let made: Made<T>
     try {
-      const running = scopes.run(
+      const running = enter(
         { attempt, path: options.branches ? key : this.names.path, inside: options.branches ? null : 'a step' },
         () => (effect === null ? fn(context, key) : this.act(key, effect, fn, options, context)),
       )
@@ -94,7 +94,8 @@ export class Steps {
       effect,
       undo: options.undo ? 'due' : null,
     }
-    await attempt.record({ ...made.with, steps: [row] })
+    const record = () => attempt.record({ ...made.with, steps: [row] })
+    await (options.branches ? attempt.parking.during(record) : record())
     attempt.memo?.set(key, row)
     return recordedValue<T>(row)
   }

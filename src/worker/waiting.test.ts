@@ -16,6 +16,8 @@ const send = (rig: TestRig, jobId: string, name: string, payload: unknown, signa
     ...{ actor: { kind: 'user', id: 'u-1' } as const, limit: 100 },
   })
 
+const rest = defineJob('rest', { input })
+
 describe('sleep', () => {
   const nap = defineJob('nap', { input })
 
@@ -89,6 +91,78 @@ describe('sleep', () => {
     const { id } = await rig.submit(nap, {})
     expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'ok' })
     expect(caught).toBe(0)
+  })
+})
+
+describe('first beside a wait', () => {
+  it('an engine is at work until it waits itself, and what follows it comes before the wait is over', async () => {
+    const ran: string[] = []
+    const rig = await open(
+      rest.handler(async (job) => {
+        const engines = {
+          fast: async () => {
+            for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+            ran.push(`fast ${job.attempt}`)
+            throw new Permanent('not for me')
+          },
+          slow: async () => {
+            await job.stage('slow', async () => job.step('render', () => void ran.push(`slow ${job.attempt}`)))
+            return 'slow'
+          },
+        }
+        const branch = async () => {
+          const { value } = await job.first('read', engines)
+          await job.step('after', () => void ran.push(`after ${job.attempt}`))
+          return value
+        }
+        const [value] = await Promise.all([branch(), job.sleep('a day', '1d')])
+        return value
+      }) as never,
+    )
+    const { id } = await rig.submit(rest, {})
+    await rig.settle()
+    await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'waiting', 'the wait', '1h')
+    expect(ran).toEqual(['fast 1', 'slow 1', 'after 1'])
+    expect((await rig.untilDone(id, '2d')).result).toBe('slow')
+    expect(ran).toHaveLength(3)
+    expect(await eventsOf(rig, id)).toEqual(['submitted', 'claimed', 'suspended', 'woken', 'claimed', 'succeeded'])
+  })
+
+  it('an engine that waits, at any depth, holds no worker', async () => {
+    const rig = await open(
+      rest.handler(async (job) =>
+        job.first('outer', {
+          one: async () =>
+            (await job.first('inner', { two: () => job.stage('deep', () => job.sleep('nap', '1h')) })).engine,
+        }),
+      ) as never,
+    )
+    const { id } = await rig.submit(rest, {})
+    await rig.settle()
+    expect((await rig.get(id)).ops).toMatchObject({ phase: 'waiting', workerId: null })
+    expect((await rig.untilDone(id)).result).toEqual({ engine: 'one', value: 'two' })
+  })
+})
+
+describe('a file beside a wait', () => {
+  it('is stored once, and the step that takes it comes before the wait is over', async () => {
+    let stored = 0
+    const rig = await open(
+      rest.handler(async (job) => {
+        const branch = async () => {
+          const file = await job.file(Buffer.from('a letter'))
+          stored++
+          const { bytes } = await job.open(file)
+          return job.step('size', () => bytes)
+        }
+        const [bytes] = await Promise.all([branch(), job.sleep('a day', '1d')])
+        return bytes
+      }) as never,
+    )
+    const { id } = await rig.submit(rest, {})
+    await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'waiting', 'the wait', '1h')
+    expect([stored, (await rig.store.steps(id)).map(({ key }) => key)]).toEqual([1, ['size']])
+    expect((await rig.untilDone(id, '2d')).result).toBe(8)
   })
 })
 
