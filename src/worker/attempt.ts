@@ -21,6 +21,7 @@ import {
 } from '../stores/store.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
+import { scopes } from './scope.js'
 import { Steps } from './steps.js'
 import { Undos } from './undo.js'
 
@@ -183,6 +184,14 @@ export class Attempt {
     this.stop('timeout', new UntildoneError('attempt-timeout', message), LEAVE_AFTER_MS)
   }
 
+  /** Its handler has been left or is through, and the attempt goes on without it. @returns rejects when it must end */
+  goOn(): Promise<never> {
+    this.hasLeft = false
+    const stopped = new Promise<never>((_, reject) => this.onLeave(() => reject(this.reason)))
+    stopped.catch(() => undefined)
+    return stopped
+  }
+
   leave(): void {
     this.hasLeft = true
     this.whenLeft?.()
@@ -199,6 +208,12 @@ export class Attempt {
     this.timers.push(this.clock.after(ms, fn))
   }
 
+  /** It stops between two things because the worker wants to: it is given back, uncounted. */
+  drained(): UntildoneError {
+    this.stopped ??= 'drain'
+    return new UntildoneError('draining', 'The worker is shutting down.')
+  }
+
   /** Ends the attempt here: the handler's code after this point never runs, and no `catch` of it sees anything. */
   park(): Promise<never> {
     this.leave()
@@ -208,7 +223,7 @@ export class Attempt {
   /** Called before anything begins: a draining attempt goes no further, one that is over or without its lease must not. */
   checkpoint(): Promise<void> | undefined {
     if (this.closed) return NEVER
-    if (this.undos) return this.parking.stop()
+    if (this.undos) return scopes.getStore()?.aside ? NEVER : this.parking.stop()
     if (this.draining) {
       this.stopped ??= 'drain'
       return this.park()

@@ -53,8 +53,26 @@ export async function first<T>(
       }
       throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
     },
-    { branches: true },
+    { branches: true, walk: (path, { engine }) => walk(attempt, path, engines, engine) },
   )
+}
+
+/** While undoing: the engines in which something is due are run over their records, those before the one that did it as well. */
+async function walk(
+  attempt: Attempt,
+  path: string,
+  engines: Record<string, (context: StepContext) => unknown>,
+  chosen: string,
+): Promise<void> {
+  for (const engine of Object.keys(engines)) {
+    const key = `${path}/${engine}`
+    if (attempt.undos?.within(attempt, key)) {
+      const scope = { attempt, path: key, inside: null, ...(engine === chosen ? {} : { aside: true as const }) }
+      const walking = enter(scope, async () => engines[engine]!(contextOf(attempt, key))).catch(() => undefined)
+      if (engine === chosen) await walking
+    }
+    if (engine === chosen) return
+  }
 }
 
 function rowOf(attempt: Attempt, kind: StepRow['kind'], key: string, startedAt: number, value: unknown): StepRow {
@@ -75,8 +93,8 @@ export async function stage<T>(
   const inside = () => enter({ attempt, path: key, inside: null }, async () => fn())
   if (recorded) {
     sameAsRecorded(recorded, 'stage', null)
-    // While undoing, what is inside is walked through as well: that is where the undos are.
-    if (attempt.undos) await inside()
+    // While undoing, what is inside is walked through as well if something in it is due: that is where its undo is.
+    if (attempt.undos?.within(attempt, key)) await inside()
     return recordedValue<T>(recorded)
   }
   if (attempt.stage)

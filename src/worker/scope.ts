@@ -13,15 +13,18 @@ export interface Scope {
   inside: 'a step' | 'a read' | 'an undo' | null
   /** Called when something in there waits for the outside. */
   onPark?: () => void
+  /** Walked through for its undos beside the handler: what would begin there stays undone, and ends nothing. */
+  aside?: true
 }
 
 export const scopes = new AsyncLocalStorage<Scope>()
 
-/** Runs `fn` at this place of the handler; what is around it hears of waits in there as well. */
+/** Runs `fn` at this place of the handler; what holds for the place around it holds in there as well. */
 export function enter<T>(scope: Scope, fn: () => T): T {
   const around = scopes.getStore()
-  const onPark = scope.onPark ?? (around?.attempt === scope.attempt ? around.onPark : undefined)
-  return scopes.run(onPark ? { ...scope, onPark } : scope, fn)
+  if (around?.attempt !== scope.attempt || !(around.onPark || around.aside)) return scopes.run(scope, fn)
+  const { onPark, aside } = around
+  return scopes.run({ ...(onPark && { onPark }), ...(aside && { aside }), ...scope }, fn)
 }
 
 /** Names of what one attempt records: path and name, with a counter from the second use on. */

@@ -22,6 +22,13 @@ interface Made<T> {
   with?: Omit<AttemptRecord, 'jobId' | 'epoch' | 'steps'>
 }
 
+/** Of a call that has steps inside. */
+interface Branches<T> {
+  branches?: boolean
+  /** While undoing: runs what is inside over its records. */
+  walk?: (key: string, value: T) => Promise<void>
+}
+
 export class Steps {
   readonly names: Names
   constructor(private readonly attempt: Attempt) {
@@ -37,7 +44,7 @@ export class Steps {
     kind: StepRow['kind'],
     name: string,
     fn: (context: StepContext, key: string) => Promise<Made<T>>,
-    options: StepOptions<T> & { branches?: boolean } = {},
+    options: StepOptions<T> & Branches<T> = {},
   ): Promise<T> {
     const key = this.names.next(name)
     const { attempt } = this
@@ -47,8 +54,12 @@ export class Steps {
     const recorded = attempt.memo?.get(key)
     if (recorded) {
       sameAsRecorded(recorded, kind, effect)
-      attempt.undos?.offer(key, options.undo, contextOf(attempt, key))
-      return recordedValue<T>(recorded)
+      const value = recordedValue<T>(recorded)
+      if (attempt.undos) {
+        attempt.undos.offer(key, options.undo, contextOf(attempt, key))
+        await options.walk?.(key, value)
+      }
+      return value
     }
     await attempt.checkpoint()
     const work = () => this.make(kind, key, effect, fn, options)
@@ -63,7 +74,7 @@ export class Steps {
     key: string,
     effect: Effect | null,
     fn: (context: StepContext, key: string) => Promise<Made<T>>,
-    options: StepOptions<T> & { branches?: boolean },
+    options: StepOptions<T> & Branches<T>,
   ): Promise<T> {
     const { attempt } = this
     const startedAt = attempt.clock.now()
