@@ -19,6 +19,7 @@ import {
   type Store,
   type WaitRow,
 } from '../stores/store.js'
+import { Arrivals } from './arrivals.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
 import { scopes } from './scope.js'
@@ -45,6 +46,7 @@ export class Attempt {
   readonly notes: Notes
   readonly steps: Steps
   readonly parking: Parking
+  readonly arrivals = new Arrivals()
   /** Set while it undoes what a job did: then nothing new begins. */
   readonly undos: Undos | null
   /** The stage it is in. */

@@ -218,6 +218,81 @@ describe('waitFor', () => {
   })
 })
 
+describe('a race between waits', () => {
+  const race = defineJob('race', { input, signals: { reply: z.object({ text: z.string() }) } })
+
+  it('keeps its winner when the loser arrives later, in whatever order they are written', async () => {
+    const won: string[] = []
+    const rig = await open(
+      race.handler({ retry: quick }, async (job) => {
+        const winner = await Promise.race([
+          job.waitFor('reply').then(() => 'reply'),
+          job.sleep('limit', '1h').then(() => 'limit'),
+        ])
+        won.push(winner)
+        await job.step(`after ${winner}`, () => 1)
+        await job.sleep('more', '1h')
+        return winner
+      }) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    await rig.advance('90m')
+    expect(await send(rig, id, 'reply', { text: 'too late' })).toEqual({ outcome: 'delivered' })
+    expect((await rig.untilDone(id)).result).toBe('limit')
+    expect(won).toEqual(['limit', 'limit', 'limit'])
+    expect((await rig.store.steps(id)).map(({ key }) => key).sort()).toEqual(['after limit', 'limit', 'more', 'reply'])
+  })
+
+  it('is won by what came first when nobody was there to see either', async () => {
+    const rig = await open(
+      race.handler(async (job) =>
+        Promise.race([job.sleep('limit', '1h').then(() => 'limit'), job.waitFor('reply').then(() => 'reply')]),
+      ) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    await rig.settle()
+    await rig.restart(undefined, { worker: false })
+    await rig.advance('30m')
+    await send(rig, id, 'reply', { text: 'in time' })
+    await rig.advance('1h')
+    await rig.restart(undefined, {})
+    expect((await rig.untilDone(id)).result).toBe('reply')
+  })
+
+  it('its loser still waits: whoever wants it after all awaits the same promise', async () => {
+    const rig = await open(
+      race.handler({ retry: quick }, async (job) => {
+        const reply = job.waitFor('reply')
+        const early = await Promise.race([reply.then(() => true), job.sleep('patience', '1d').then(() => false)])
+        if (!early) await job.step('remind', () => 'sent')
+        const { payload } = await reply
+        return [early, payload?.text]
+      }) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    await rig.advance('2d')
+    await send(rig, id, 'reply', { text: 'sorry' })
+    expect((await rig.untilDone(id)).result).toEqual([false, 'sorry'])
+  })
+
+  it('of branches is decided by what they wait for, however many recorded steps follow', async () => {
+    const rig = await open(
+      race.handler({ retry: quick }, async (job) => {
+        const branch = async () => {
+          await job.sleep('first', '1h')
+          for (let i = 0; i < 50; i++) await job.step('part', () => i)
+          return 'branch'
+        }
+        const winner = await Promise.race([job.sleep('later', '2h').then(() => 'limit'), branch()])
+        await job.sleep('more', '2h')
+        return winner
+      }) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    expect((await rig.untilDone(id)).result).toBe('branch')
+  })
+})
+
 describe('callback', () => {
   const vendor = defineJob('vendor', { input })
 

@@ -30,6 +30,7 @@ async function settled(
   const recorded = attempt.memo?.get(key)
   if (recorded) {
     sameAsRecorded(recorded, kind, null)
+    await attempt.parking.during(() => attempt.arrivals.turnOf(recorded))
     return recordedValue<WaitValue>(recorded)
   }
   await attempt.checkpoint()
