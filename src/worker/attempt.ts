@@ -19,7 +19,6 @@ import {
   type Store,
   type WaitRow,
 } from '../stores/store.js'
-import { Arrivals } from './arrivals.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
 import { scopes } from './scope.js'
@@ -46,7 +45,6 @@ export class Attempt {
   readonly notes: Notes
   readonly steps: Steps
   readonly parking: Parking
-  readonly arrivals = new Arrivals()
   /** Set while it undoes what a job did: then nothing new begins. */
   readonly undos: Undos | null
   /** The stage it is in. */
@@ -76,6 +74,7 @@ export class Attempt {
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
+  private limits: Set<Timer> | null = null
   private killers: Set<() => void> | null = null
   /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
   private failures: WeakMap<object, { step: string; classified: Classified; retry: RetryPolicy | null }> | null = null
@@ -208,6 +207,19 @@ export class Attempt {
 
   after(ms: number, fn: () => void): void {
     this.timers.push(this.clock.after(ms, fn))
+  }
+
+  /** The time limit of a part of it; over with the attempt, which may end without that part. */
+  limit(ms: number, fn: () => void): Timer {
+    const limits = (this.limits ??= new Set())
+    const timer = this.clock.after(ms, fn)
+    limits.add(timer)
+    return {
+      cancel: () => {
+        limits.delete(timer)
+        timer.cancel()
+      },
+    }
   }
 
   /** It stops between two things because the worker wants to: it is given back, uncounted. */
@@ -343,6 +355,7 @@ export class Attempt {
 
   end(): void {
     for (const timer of this.timers) timer.cancel()
+    for (const timer of this.limits ?? []) timer.cancel()
     this.notes.stop()
   }
 }

@@ -36,8 +36,8 @@ export async function first<T>(
         }
         const context = contextOf(attempt, key)
         try {
-          const value = await attempt.parking.duringBranch((onPark) =>
-            enter({ attempt, path: key, inside: null, onPark }, async () => engines[engine]!(context)),
+          const value = await attempt.parking.duringBranch((hold) =>
+            enter({ attempt, path: key, inside: null, hold }, async () => engines[engine]!(context)),
           )
           return { value: { engine, value }, info: { engine, rejected } }
         } catch (error) {
@@ -114,7 +114,7 @@ export async function stage<T>(
     const startedAt = attempt.clock.now()
     if (options.timeout !== undefined) {
       const limit = parseDuration(options.timeout, `timeout of stage "${name}"`)
-      timer = attempt.clock.after(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
+      timer = attempt.limit(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
     }
     const value = await inside()
     // Undoing never comes to an end of its own; a stage that was cut short has no value.

@@ -7,7 +7,8 @@ import type { ApprovalRow } from '../core/approval.js'
 import type { LiveJob, Wait } from '../core/job.js'
 import { laneOf, partsOf } from '../core/job.js'
 import type { Event } from '../core/lifecycle.js'
-import type { AttemptRecord, NewJob, WaitRow } from '../stores/store.js'
+import type { AttemptRecord, NewJob, StepRow, WaitRow } from '../stores/store.js'
+import { Arrivals } from './arrivals.js'
 import type { Attempt } from './attempt.js'
 import { scopes } from './scope.js'
 
@@ -48,6 +49,7 @@ export class Parking {
   private fresh: Parked[] = []
   private nextStage: { name: string; queue: string } | null = null
   private checking = false
+  private readonly arrivals = new Arrivals()
   /** Set once the attempt leaves this way. */
   leaving: Leaving | null = null
   private stopped = false
@@ -61,29 +63,31 @@ export class Parking {
     try {
       return await work()
     } finally {
-      this.busy--
-      this.moves++
-      if (this.parked.size > 0 || this.nextStage || this.stopped) this.soon()
-      if (this.busy === 0) this.whenIdle?.()
+      this.ended()
     }
   }
 
-  /**
-   * The same for code that may wait in there: from then on it does not move by itself any more.
-   * @param work gets what its scope must hold
-   */
-  duringBranch<T>(work: (onPark: () => void) => Promise<T>): Promise<T> {
-    const around = scopes.getStore()?.onPark
-    let release = () => {}
-    const parked = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    const working = work(() => {
-      release()
-      around?.()
-    })
-    void this.during(() => Promise.race([working.then(noop, noop), parked]))
-    return working
+  /** The same for code that may wait in there: meanwhile it does not move by itself. */
+  async duringBranch<T>(work: (hold: Hold) => Promise<T>): Promise<T> {
+    const hold = new Hold(this, scopes.getStore()?.hold)
+    this.begun()
+    try {
+      return await work(hold)
+    } finally {
+      hold.over()
+    }
+  }
+
+  begun(): void {
+    this.busy++
+    this.moves++
+  }
+
+  ended(): void {
+    this.busy--
+    this.moves++
+    if (this.parked.size > 0 || this.nextStage || this.stopped || this.arrivals.size > 0) this.soon()
+    if (this.busy === 0) this.whenIdle?.()
   }
 
   /** Nothing is under way. */
@@ -92,6 +96,43 @@ export class Parking {
   }
   /** Called when nothing is under way any more. */
   whenIdle: (() => void) | null = null
+
+  /**
+   * Resolves when it is the turn of this recorded value: the attempt that saw it first had come to a stop before, so now
+   * as well everything that is under way comes before it.
+   */
+  arrival(row: StepRow): Promise<void> {
+    return new Promise((resolve) => {
+      const hold = scopes.getStore()?.hold
+      hold?.pause()
+      this.arrivals.add(row, () => {
+        hold?.resume()
+        resolve()
+      })
+      this.moves++
+      if (this.alone) void this.giveIfAlone()
+      else this.soon()
+    })
+  }
+
+  /** Nothing but this one value can let the handler go on: then there is no order to be kept. */
+  private get alone(): boolean {
+    return this.arrivals.size === 1 && this.busy === 0 && this.parked.size === 0
+  }
+
+  /** A handler with one wait after the other would take long over its records, if each took turns of the loop. */
+  private async giveIfAlone(): Promise<void> {
+    const seen = this.moves
+    for (let i = 0; i < HOPS && seen === this.moves; i++) await null
+    if (seen === this.moves && !this.attempt.over) this.giveNext()
+    else this.soon()
+  }
+
+  private giveNext(): void {
+    this.moves++
+    this.arrivals.giveNext()
+    this.soon()
+  }
 
   /** This branch goes on when the wait is over, in another attempt. */
   park(parked: Parked): Promise<never> {
@@ -121,7 +162,7 @@ export class Parking {
   /** This branch does not go on by itself. */
   private still(): void {
     this.moves++
-    scopes.getStore()?.onPark?.()
+    scopes.getStore()?.hold?.pause()
   }
 
   private soon(): void {
@@ -140,7 +181,8 @@ export class Parking {
     this.checking = false
     if (this.leaving || this.attempt.over) return
     if (this.busy > 0) return this.store()
-    if (this.stopped) this.attempt.leave()
+    if (this.arrivals.size > 0) this.giveNext()
+    else if (this.stopped) this.attempt.leave()
     else if (this.nextStage) this.leave(this.toStage(this.nextStage))
     else if (this.parked.size > 0) this.leave(this.suspended())
   }
@@ -207,5 +249,37 @@ export class Parking {
   }
 }
 
-const noop = () => {}
+/** More than what leads from one recorded value to the next wait of a branch that has begun. */
+const HOPS = 32
+
+/** Code that counts as work except while something in it waits. */
+export class Hold {
+  private waits = 0
+  private done = false
+
+  constructor(
+    private readonly parking: Pick<Parking, 'begun' | 'ended'>,
+    private readonly around: Hold | undefined,
+  ) {}
+
+  pause(): void {
+    if (this.done) return
+    if (++this.waits === 1) this.parking.ended()
+    this.around?.pause()
+  }
+
+  resume(): void {
+    if (this.done) return
+    if (--this.waits === 0) this.parking.begun()
+    this.around?.resume()
+  }
+
+  /** Whatever still waits in there, nobody waits for it. */
+  over(): void {
+    if (this.waits === 0) this.parking.ended()
+    for (; this.waits > 0; this.waits--) this.around?.resume()
+    this.done = true
+  }
+}
+
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -5,14 +5,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { UntildoneError } from '../core/errors.js'
 import type { Attempt } from './attempt.js'
+import type { Hold } from './parking.js'
 
 export interface Scope {
   attempt: Attempt
   path: string
   /** In there nothing is recorded and nothing waits; null where it may. */
   inside: 'a step' | 'a read' | 'an undo' | null
-  /** Called when something in there waits for the outside. */
-  onPark?: () => void
+  /** Of the code around it that counts as work while nothing in it waits. */
+  hold?: Hold
   /** Walked through for its undos beside the handler: what would begin there stays undone, and ends nothing. */
   aside?: true
 }
@@ -22,9 +23,9 @@ export const scopes = new AsyncLocalStorage<Scope>()
 /** Runs `fn` at this place of the handler; what holds for the place around it holds in there as well. */
 export function enter<T>(scope: Scope, fn: () => T): T {
   const around = scopes.getStore()
-  if (around?.attempt !== scope.attempt || !(around.onPark || around.aside)) return scopes.run(scope, fn)
-  const { onPark, aside } = around
-  return scopes.run({ ...(onPark && { onPark }), ...(aside && { aside }), ...scope }, fn)
+  if (around?.attempt !== scope.attempt || !(around.hold || around.aside)) return scopes.run(scope, fn)
+  const { hold, aside } = around
+  return scopes.run({ ...(hold && { hold }), ...(aside && { aside }), ...scope }, fn)
 }
 
 /** Names of what one attempt records: path and name, with a counter from the second use on. */

@@ -81,6 +81,24 @@ describe('stage', () => {
     })
   })
 
+  it('that waits leaves no timer of its limits behind', async () => {
+    const rig = await open(
+      three.handler(async (job) =>
+        job.stage('intake', { timeout: '9d' }, async () => {
+          await Promise.race([
+            job.step('slow', () => new Promise(() => {}), { timeout: '8d' }),
+            job.step('quick', () => 1),
+          ])
+          await job.sleep('a day', '1d')
+        }),
+      ) as never,
+    )
+    await rig.submit(three, {})
+    await rig.advance('1h')
+    await rig.stop()
+    expect(rig.leftBehind).toBe(0)
+  })
+
   it('inside another stage is refused by name', async () => {
     const rig = await open(
       three.handler({ retry: until({ attempts: 1 }) }, async (job) =>

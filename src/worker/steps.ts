@@ -175,7 +175,7 @@ function timeLimit(attempt: Attempt, key: string, timeout: Duration) {
   attempt.signal.addEventListener('abort', forward, { once: true })
   let stop = () => {}
   const passed = new Promise<never>((_, reject) => {
-    const timer = attempt.clock.after(ms, () => {
+    const timer = attempt.limit(ms, () => {
       const error = new UntildoneError('step-timeout', `Step "${key}" took longer than ${ms} ms.`)
       controller.abort(error)
       reject(error)

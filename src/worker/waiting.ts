@@ -30,7 +30,7 @@ async function settled(
   const recorded = attempt.memo?.get(key)
   if (recorded) {
     sameAsRecorded(recorded, kind, null)
-    await attempt.parking.during(() => attempt.arrivals.turnOf(recorded))
+    await attempt.parking.arrival(recorded)
     return recordedValue<WaitValue>(recorded)
   }
   await attempt.checkpoint()
