@@ -320,6 +320,9 @@ export class Attempt {
   /** By id of an approval that was given: makes sure that it still holds for what is about to be done. */
   readonly approved = new Map<string, (step: string) => Promise<void>>()
 
+  /** Effects that may have happened, and that nobody will look after when the job ends now. */
+  readonly unknownEffects = new Set<string>()
+
   /** Set by a read named `permissions`. */
   permissionsNow: (() => unknown) | null = null
 

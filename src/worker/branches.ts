@@ -53,7 +53,7 @@ export async function first<T>(
       }
       throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
     },
-    { branches: true, walk: (path, { engine }) => walk(attempt, path, engines, engine) },
+    { branches: true, walk: (path, made) => walk(attempt, path, engines, made?.engine ?? null) },
   )
 }
 
@@ -62,7 +62,7 @@ async function walk(
   attempt: Attempt,
   path: string,
   engines: Record<string, (context: StepContext) => unknown>,
-  chosen: string,
+  chosen: string | null,
 ): Promise<void> {
   for (const engine of Object.keys(engines)) {
     const key = `${path}/${engine}`

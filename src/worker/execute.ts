@@ -119,6 +119,9 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
       errored(attempt, env, actor, error, { ...classified, verdict: 'transient', rule: 'harmless-without-result' }),
     )
   }
+  if (classified.verdict === 'permanent' || stopped === 'cancel' || stopped === 'force-cancel')
+    for (const step of attempt.unknownEffects)
+      attempt.notes.warn('effect-unknown', `It is not known whether "${step}" has happened.`, step)
   return commit(attempt, env, errored(attempt, env, actor, error, classified))
 }
 

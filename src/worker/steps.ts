@@ -25,8 +25,8 @@ interface Made<T> {
 /** Of a call that has steps inside. */
 interface Branches<T> {
   branches?: boolean
-  /** While undoing: runs what is inside over its records. */
-  walk?: (key: string, value: T) => Promise<void>
+  /** While undoing: runs what is inside over its records; null when it was not recorded as a whole. */
+  walk?: (key: string, value: T | null) => Promise<void>
 }
 
 export class Steps {
@@ -61,6 +61,11 @@ export class Steps {
       }
       return value
     }
+    if (attempt.undos) await options.walk?.(key, null)
+    if (attempt.undos && effect === 'once' && options.undo) {
+      const made = await attempt.parking.during(() => this.lookBack(key, options))
+      if (made) return made.value
+    }
     await attempt.checkpoint()
     const work = () => this.make(kind, key, effect, fn, options)
     // A branch is as busy as the steps in it.
@@ -93,7 +98,23 @@ export class Steps {
     } finally {
       limit?.stop()
     }
-    const row: StepRow = {
+    const row = this.rowOf(kind, key, effect, startedAt, made, options)
+    const record = () => attempt.record({ ...made.with, steps: [row] })
+    await (options.branches ? attempt.parking.during(record) : record())
+    attempt.memo?.set(key, row)
+    return recordedValue<T>(row)
+  }
+
+  private rowOf<T>(
+    kind: StepRow['kind'],
+    key: string,
+    effect: Effect | null,
+    startedAt: number,
+    made: Made<T>,
+    options: StepOptions<T>,
+  ): StepRow {
+    const { attempt } = this
+    return {
       key,
       kind,
       attempt: attempt.number,
@@ -105,10 +126,6 @@ export class Steps {
       effect,
       undo: options.undo ? 'due' : null,
     }
-    const record = () => attempt.record({ ...made.with, steps: [row] })
-    await (options.branches ? attempt.parking.during(record) : record())
-    attempt.memo?.set(key, row)
-    return recordedValue<T>(row)
   }
 
   /** Guard, then effect; a `once` effect is announced before it and accounted for after it. */
@@ -131,14 +148,43 @@ export class Steps {
     await attempt.recheckPermissions()
     if (options.before) await options.before()
     if (approvedBy) await stillApproved(attempt, approvedBy.id, key)
-    await attempt.record({ effects: [{ ...attempt.effect(key), state: 'started', result: null }] })
+    const started = { ...attempt.effect(key), state: 'started' as const, result: null }
+    await attempt.record({ effects: [started], ...(options.undo ? { mayUndo: true } : {}) })
     try {
       const made = await fn(context, key)
       return { ...made, info: about(made.info), with: happened(attempt, key, made.value) }
     } catch (error) {
       if (notHappened(error))
         await attempt.record({ effects: [{ ...attempt.effect(key), state: 'absent', result: null }] })
+      else if (!options.undo) attempt.unknownEffects.add(key)
       throw error
+    }
+  }
+
+  /**
+   * While undoing: an effect that was begun and has no record may have happened. What the far side says of it is recorded,
+   * to be undone with the rest. Who cannot tell keeps everything from being undone, because it would be the first.
+   */
+  private async lookBack<T>(key: string, options: StepOptions<T>): Promise<{ value: T } | null> {
+    const { attempt } = this
+    const context = contextOf(attempt, key)
+    const known = await attempt.store.effect(attempt.claimed.record.tenant, context.key)
+    if (known?.jobId !== attempt.id || known.state === 'absent') return null
+    try {
+      const scope = { attempt, path: this.names.path, inside: 'a step' } as const
+      const made = await enter(scope, () => beginOnce(attempt, key, options, context))
+      if (!made) {
+        await attempt.record({ effects: [{ ...attempt.effect(key), state: 'absent', result: null }] })
+        return null
+      }
+      const row = this.rowOf('step', key, 'once', attempt.clock.now(), made, options)
+      await attempt.record({ ...happened(attempt, key, made.value), steps: [row] })
+      attempt.memo?.set(key, row)
+      attempt.undos?.offer(key, options.undo, context)
+      return { value: recordedValue<T>(row) }
+    } catch (error) {
+      attempt.undos?.cannotTell(error)
+      return null
     }
   }
 

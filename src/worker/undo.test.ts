@@ -216,6 +216,23 @@ describe('compensation', () => {
     expect(log.slice(3).sort()).toEqual(['release C1', 'release free', 'release full'])
   })
 
+  it('finds the undos inside engines of which none was chosen', async () => {
+    const log: string[] = []
+    const rig = await open(
+      trip.handler({ retry: quick }, async (job) => {
+        const engine = (name: string) => async () => {
+          await job.step('hold', () => name, { undo: (value) => void log.push(`release ${value}`) })
+          log.push(`check ${name}`)
+          throw new Permanent('no room')
+        }
+        await job.first('hotel', { a: engine('a'), b: engine('b') })
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { message: 'no room' } })
+    expect(log.filter((line) => line.startsWith('release')).sort()).toEqual(['release a', 'release b'])
+  })
+
   it('an undo that does not end is tried again after the time limit, and then waits for a person', async () => {
     let begun = 0
     const rig = await open(

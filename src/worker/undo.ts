@@ -22,6 +22,13 @@ export class Undos {
     if (undo) this.known.set(key, { undo, context })
   }
 
+  private unknown: { error: unknown } | null = null
+
+  /** Whether an effect has happened that would have to be undone is not known. */
+  cannotTell(error: unknown): void {
+    this.unknown ??= { error }
+  }
+
   /** Something that was recorded inside this path must be undone. */
   within(attempt: Attempt, path: string): boolean {
     return this.due(attempt).some(({ key }) => key.startsWith(`${path}/`))
@@ -41,6 +48,7 @@ export class Undos {
    */
   async run(attempt: Attempt): Promise<{ steps: string[]; partial: string[] }> {
     const stopped = attempt.goOn()
+    if (this.unknown) throw this.unknown.error
     for (const row of this.due(attempt)) {
       this.at = row.key
       const found = this.known.get(row.key)
