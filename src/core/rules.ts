@@ -291,6 +291,8 @@ export function undoErrored(job: LiveJob, event: EventOf<'errored'>, now: number
     const set = { errors: counted.errors, runAt, why: { ...counted.why, error } }
     return { state: 'compensating', ends: 'error', error, retryInMs: wait, set }
   }
+  // Not the undo, but whether there is something to undo: the question stands as it was asked.
+  if (error.code === 'effect-unknown') return review(counted, error, 'error')
   const { code, class: kind, message, rule } = error
   const step = event.undoing ?? error.step
   const failed: ErrorInfo = {
@@ -316,7 +318,10 @@ export function undone(job: LiveJob, { steps, partial }: EventOf<'undone'>): Nex
   const plan = job.why?.undo
   if (!plan) return null
   const compensation = { state: partial.length > 0 ? 'partial' : 'rolled-back', undone: steps, notUndone: partial }
-  const error = plan.error && { ...plan.error, details: { ...plan.error.details, compensation } }
+  // An effect with an undo was begun and has not happened: there was nothing to undo.
+  const nothing = steps.length + partial.length === 0
+  const error =
+    plan.error && !nothing ? { ...plan.error, details: { ...plan.error.details, compensation } } : plan.error
   return { state: plan.status, phase: plan.phase, error, ends: 'ok' }
 }
 

@@ -138,6 +138,8 @@ export interface AttemptRecord {
   approvals?: ApprovalRow[]
   audit?: AuditDraft[]
   effects?: EffectRow[]
+  /** One of the effects has an undo: no end of the job is told before it is known whether it happened. */
+  mayUndo?: boolean
   decisions?: DecisionRow[]
   /** Keys of steps that have been undone, or are a person's to undo. */
   undone?: { key: string; undo: 'undone' | 'by-hand' }[]

@@ -145,10 +145,10 @@ export class TestRig {
     })
   }
 
-  /** Lets everything that can happen now happen: until six turns of the loop bring no transaction. */
+  /** Lets everything that can happen now happen: until some turns of the loop bring no transaction. */
   async settle(): Promise<void> {
-    // A suspended attempt takes two turns to find that nothing of it moves any more.
-    for (let quiet = 0, seen = -1; quiet < 6; ) {
+    // An attempt takes two turns to find that nothing of it moves any more, after each value that it waited for.
+    for (let quiet = 0, seen = -1; quiet < (this.app?.running > 0 ? 16 : 6); ) {
       quiet = this.counter.transactions === seen ? quiet + 1 : 0
       seen = this.counter.transactions
       await new Promise((resolve) => setImmediate(resolve))
@@ -309,14 +309,14 @@ function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id
 }
 
-/** The next instant after ?1 at which the store has something to do by itself; what waits to be swept is due now. */
+/** The next instant after ?1 at which the store has something to do by itself; what waits to be swept or woken is due now. */
 const NEXT_DUE = `select min(at) as at from (
   select min(run_at) as at from live where run_at > ?1 and worker is null
   union all select 0 from live where worker is not null
-  union all select min(wake_at) from live where wake_at > ?1
+  union all select min(wake_at) from live
   union all select min(deadline_at) from live where deadline_at > ?1
   union all select min(escalate_at) from live where escalate_at > ?1
-  union all select min(due_at) from waits where due_at > ?1
+  union all select min(due_at) from waits
   union all select min(next_at) from schedules where next_at > ?1
   union all select min(expires_at) from outcomes
   union all select min(expires_at) from files

@@ -8,6 +8,7 @@ import type { StepContext } from '../define/context.js'
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { recordedValue } from './memo.js'
+import { enter } from './scope.js'
 
 type Undo = (value: any, context: StepContext) => unknown
 
@@ -19,6 +20,18 @@ export class Undos {
   /** A recorded step was met on the way, with its undo. */
   offer(key: string, undo: Undo | undefined, context: StepContext): void {
     if (undo) this.known.set(key, { undo, context })
+  }
+
+  private unknown: { error: unknown } | null = null
+
+  /** Whether an effect has happened that would have to be undone is not known. */
+  cannotTell(error: unknown): void {
+    this.unknown ??= { error }
+  }
+
+  /** Something that was recorded inside this path must be undone. */
+  within(attempt: Attempt, path: string): boolean {
+    return this.due(attempt).some(({ key }) => key.startsWith(`${path}/`))
   }
 
   /** Steps that must be undone, latest first. */
@@ -34,6 +47,8 @@ export class Undos {
    * @throws what an undo threw; UntildoneError `undo-missing` when the present code has none for a step
    */
   async run(attempt: Attempt): Promise<{ steps: string[]; partial: string[] }> {
+    const stopped = attempt.goOn()
+    if (this.unknown) throw this.unknown.error
     for (const row of this.due(attempt)) {
       this.at = row.key
       const found = this.known.get(row.key)
@@ -43,8 +58,12 @@ export class Undos {
           `Step "${row.key}" must be undone, and the present code offers no undo for it.`,
           { params: { step: row.key } },
         )
+      if (attempt.draining) throw attempt.drained()
       try {
-        await found.undo(recordedValue(row), found.context)
+        const scope = { attempt, path: '', inside: 'an undo' } as const
+        const undoing = enter(scope, async () => found.undo(recordedValue(row), found.context))
+        // One that does not end is left at the time limit, like a step.
+        await Promise.race([undoing, stopped])
       } catch (error) {
         attempt.classify(error, undefined, row.key)
         throw error

@@ -8,7 +8,7 @@ import { addApprovals } from './approvals.js'
 import { auditPlan } from './audit.js'
 import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
-import { insertSteps } from './steps.js'
+import { insertSteps, markUndo } from './steps.js'
 import { changeOf } from './submit.js'
 import { addWaits } from './waits.js'
 
@@ -102,6 +102,7 @@ function* writeMore(record: AttemptRecord, now: number, changes: Change[], sha25
      on conflict (tenant, key) do update set job_id = excluded.job_id, step = excluded.step, state = excluded.state, result = excluded.result, at = excluded.at`,
     effects.map((e) => [e.tenant, e.key, e.jobId, e.step, e.state, e.result, e.at]),
   )
+  if (record.mayUndo) yield* markUndo([jobId])
   yield* run(
     'insert into decisions (job_id, key, at, attempt, path, model, model_version, tools, fields) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict do nothing',
     decisions.map((d) => [

@@ -33,10 +33,14 @@ export function* insertSteps(rows: readonly { jobId: string; row: StepRow }[]): 
     steps,
   )
   yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
-  const undoable = [...new Set(rows.filter(({ row }) => row.undo === 'due').map(({ jobId }) => jobId))]
+  yield* markUndo([...new Set(rows.filter(({ row }) => row.undo === 'due').map(({ jobId }) => jobId))])
+}
+
+/** From now on the job does not end as failed or cancelled before what it did is undone. */
+export function* markUndo(jobIds: readonly string[]): Plan<void> {
   // The revision moves so that nobody writes the row as it was before.
   yield* run(
     'update live set undo = 1, revision = revision + 1 where id = ?1 and undo = 0',
-    undoable.map((id) => [id]),
+    jobIds.map((id) => [id]),
   )
 }
