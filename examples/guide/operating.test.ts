@@ -63,7 +63,7 @@ it('asks a person about money, and takes a signal', async () => {
   expect(log).toEqual(['charge 4242'])
 })
 
-it('is replayed from a step, and charges once', async () => {
+it('is replayed from a step, and charges again what was refunded', async () => {
   const { rig, client, log } = await shop()
   const { id } = await client.submit(order, input)
   await rig.advance('8d')
@@ -72,19 +72,28 @@ it('is replayed from a step, and charges once', async () => {
   log.length = 0
 
   // #region replay
-  const plan = await client.planReplay(id, { fromStep: 'charge', reason: 'packed after all' })
-  const again = await client.replay(id, {
-    fromStep: 'charge',
-    reason: 'packed after all',
-    newEffects: { reason: 'the first charge was refunded' },
-  })
+  const { reused, again } = await client.planReplay(id, { fromStep: 'charge', reason: 'packed after all' })
+  const job = await client.replay(id, { fromStep: 'charge', reason: 'packed after all' })
   // #endregion
-  expect(plan.reused.map(({ step }) => step)).toEqual(['reserve'])
+  expect(reused).toEqual([])
+  expect(again.map(({ step, protectedByKey }) => [step, protectedByKey])).toEqual([
+    ['reserve', null],
+    ['charge', null],
+    ['packed', null],
+  ])
   await rig.settle()
-  await client.signal(again.id, 'packed', { tracking: 'TR-2' })
-  expect((await rig.untilDone(again.id)).result).toEqual({ receipt: 'R-17', tracking: 'TR-2' })
+  await client.signal(job.id, 'packed', { tracking: 'TR-2' })
+  expect((await rig.untilDone(job.id)).result).toEqual({ receipt: 'R-17', tracking: 'TR-2' })
   expect(log).toEqual(['charge 4242'])
-  expect((await client.get(id)).resolution).toMatchObject({ kind: 'superseded', jobId: again.id })
+  expect((await client.get(id)).resolution).toMatchObject({ kind: 'superseded', jobId: job.id })
+  log.length = 0
+
+  // Nothing was undone of this one, so nothing is paid twice.
+  const once = await client.replay(job.id, { reason: 'tracking was lost' })
+  await rig.settle()
+  await client.signal(once.id, 'packed', { tracking: 'TR-3' })
+  await rig.untilDone(once.id)
+  expect(log).toEqual([])
 })
 
 it('is undone, overridden and dealt with in bulk', async () => {
