@@ -33,6 +33,15 @@ describe('reuse', () => {
     expect(keysOf('ask', 'read', 'ask#url', 'ask')).toEqual(['read'])
   })
 
+  it('does again what was undone, and what is around it', () => {
+    const { reused } = reuse(
+      rows('read', 'book/flight', 'book/hotel', 'book', 'mail', 'pay'),
+      'pay',
+      new Set(['book/flight']),
+    )
+    expect(reused.map(({ key }) => key)).toEqual(['read', 'book/hotel', 'mail'])
+  })
+
   it('parts the records in two, nothing of the step among what is kept, and nothing that came after it', () => {
     const name = fc.constantFrom('a', 'b', 'a/x', 'a/y', 'b/x', 'a/x/p', 'c#url', 'c')
     fc.assert(

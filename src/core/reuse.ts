@@ -20,11 +20,19 @@ export function isInside(key: string, step: string): boolean {
   return key === step || key.startsWith(`${step}/`) || key === `${step}${ADDRESS}`
 }
 
-/** @param rows in any order */
-export function reuse<R extends Recorded>(rows: readonly R[], fromStep: string): { reused: R[]; again: R[] } {
+/**
+ * @param rows in any order
+ * @param gone steps that were undone: neither they nor what is around them can be taken over
+ */
+export function reuse<R extends Recorded>(
+  rows: readonly R[],
+  fromStep: string,
+  gone: ReadonlySet<string> = new Set(),
+): { reused: R[]; again: R[] } {
   const ordered = [...rows].sort(inOrder)
   const first = ordered.find(({ key }) => isInside(key, fromStep))
-  const before = ordered.filter((row) => first === undefined || inOrder(row, first) < 0)
+  const lasting = ({ key }: R) => ![...gone].some((undone) => isInside(undone, key))
+  const before = ordered.filter((row) => (first === undefined || inOrder(row, first) < 0) && lasting(row))
   // An address that was handed out works for the job that made it; without an answer, a replay needs its own.
   const kept = new Set(before.map(({ key }) => key))
   const reused = before.filter(({ key }) => !isAddress(key) || kept.has(key.slice(0, -ADDRESS.length)))

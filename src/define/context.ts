@@ -18,7 +18,7 @@ export interface StepContext {
   attempt: number
   /**
    * Stable idempotency key of this step, the same in every attempt, in replays, and in other jobs of the same business
-   * operation (`operationKey`). Hand it to the far side.
+   * operation (`operationKey`); another one after the step was undone. Hand it to the far side.
    */
   key: string
 }

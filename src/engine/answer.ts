@@ -15,6 +15,7 @@ import type { Caller } from './api.js'
 import type { AnswerRequest } from './operator-api.js'
 import type { EngineParts } from './parts.js'
 import { demand } from './rights.js'
+import { undoneOf, undoneOnceMore } from './undone.js'
 
 /** A job may change while its question is read; more than a few times means that somebody else is at it. */
 const TRIES = 5
@@ -37,7 +38,7 @@ export class Answers {
         event: question ? this.eventOf(caller, question, request) : () => null,
         details: { answer: request.answer, ...(question ? { step: question.step } : {}) },
         ...(live ? { version: request.ifVersion ?? live.version } : {}),
-        ...(question ? { more: { record: this.recordOf(caller, record, live, question, request) } } : {}),
+        ...(question ? { more: { record: await this.recordOf(caller, record, live, question, request) } } : {}),
       })
       if (moved.outcome === 'moved' || moved.outcome === 'repeated') return parts.get(caller, id)
       if (moved.outcome === 'finished') throw alreadyDone(await parts.get(caller, id))
@@ -78,21 +79,26 @@ export class Answers {
     return { type: 'stopped', status: 'cancelled', phase: 'byOperator', code: 'stopped-by-operator', message, ...who }
   }
 
-  private recordOf(
+  private async recordOf(
     caller: Caller,
     record: JobRecord,
     live: LiveJob,
     { step, undoable }: Question,
     { answer, result, reason }: AnswerRequest,
-  ): AttemptRecord {
+  ): Promise<AttemptRecord> {
     const { entropy, store } = this.parts
+    const { sha256 } = entropy
     const at = store.now()
+    const undone = await undoneOf(store, record, sha256)
     const whole: AttemptRecord = { jobId: live.id, epoch: live.epoch }
     const effect: Omit<EffectRow, 'state'> = {
-      ...{ tenant: record.tenant, key: effectKeyOf(record, step, entropy.sha256) },
+      ...{ tenant: record.tenant, key: effectKeyOf(record, step, sha256, undone) },
       ...{ jobId: live.id, step, result: null, at },
     }
-    if (answer === 'undone') whole.undone = [{ key: step, undo: 'by-hand' }]
+    if (answer === 'undone') {
+      whole.undone = [{ key: step, undo: 'by-hand' }]
+      whole.effects = [undoneOnceMore(record, undone, step, at, sha256).row]
+    }
     if (answer === 'did-not-happen') whole.effects = [{ ...effect, state: 'absent' }]
     if (answer === 'happened') {
       const text = result === undefined ? null : JSON.stringify(result)

@@ -400,3 +400,90 @@ describe('compensation of a finished job', () => {
     })
   })
 })
+
+describe('what was undone', () => {
+  /** Books, tells and pays; paying fails while `broken`. What is booked is undone, what was told is not. */
+  function ordering(log: string[], state: { broken: boolean }): JobHandler {
+    const keyed = (what: string) => (context: { key: string }) => {
+      log.push(`${what} ${context.key}`)
+      return what
+    }
+    return trip.handler({ retry: quick }, async (job) => {
+      await job.step('price', keyed('price'))
+      await job.step('book', keyed('book'), { effect: 'once', undo: (_, { key }) => void log.push(`undo ${key}`) })
+      await job.step('tell', keyed('tell'), { effect: 'once' })
+      await job.step('pay', () => {
+        if (state.broken) throw new Permanent('declined')
+      })
+      return 'ordered'
+    }) as never
+  }
+  const doings = (log: string[]) => log.map((line) => line.split(' ')[0])
+
+  it('by the job itself is done again by a replay, under another key; what was not undone is not', async () => {
+    const log: string[] = []
+    const state = { broken: true }
+    const rig = await open(ordering(log, state))
+    const { id } = await rig.submit(trip, {})
+    expect((await rig.untilDone(id)).status).toBe('failed')
+    expect(doings(log)).toEqual(['price', 'book', 'tell', 'undo'])
+    const [, booked, , undone] = log.map((line) => line.split(' ')[1])
+    expect(undone).toBe(booked)
+    state.broken = false
+    log.length = 0
+    const { job } = await rig.engine.replay(LOCAL, id, { fromStep: 'pay', ...why })
+    expect(job.replay.reused.map(({ step }) => step)).toEqual(['price', 'tell'])
+    expect(job.replay.again).toEqual([
+      { step: 'book', effect: 'once', protectedByKey: null },
+      { step: 'pay', effect: null, protectedByKey: expect.any(String) },
+    ])
+    expect((await rig.untilDone(job.id)).status).toBe('completed')
+    expect(doings(log)).toEqual(['book'])
+    expect(log[0]!.split(' ')[1]).not.toBe(booked)
+    // From the start as well: told once, and booked once more only after it was undone.
+    log.length = 0
+    const again = await rig.engine.replay(LOCAL, job.id, why)
+    await rig.untilDone(again.job.id)
+    expect(doings(log)).toEqual(['price'])
+  })
+
+  it('by a compensation counts for replays and for other jobs of the operation', async () => {
+    const log: string[] = []
+    const rig = await open(ordering(log, { broken: false }))
+    const { id } = await rig.submit(trip, {}, { operationKey: 'trip:7' })
+    await rig.untilDone(id)
+    const { job } = await rig.engine.compensate(LOCAL, id, { reason: 'sent back' })
+    await expect(rig.engine.replay(LOCAL, id, why)).rejects.toMatchObject({ code: 'invalid-transition' })
+    await rig.untilDone(job.id)
+    log.length = 0
+    const replay = await rig.engine.replay(LOCAL, id, { fromStep: 'pay', ...why })
+    expect(replay.job.replay.reused.map(({ step }) => step)).toEqual(['price', 'tell'])
+    await rig.untilDone(replay.job.id)
+    expect(doings(log)).toEqual(['book'])
+    log.length = 0
+    await rig.untilDone((await rig.submit(trip, {}, { operationKey: 'trip:7' })).id)
+    expect(doings(log)).toEqual(['price'])
+  })
+
+  it('by hand counts as well', async () => {
+    let tries = 0
+    const rig = await open(
+      trip.handler({ retry: quick }, async (job) => {
+        await job.step('book', () => ++tries, {
+          effect: 'once',
+          undo: () => {
+            throw new Permanent('no such booking')
+          },
+        })
+        if (tries === 1) throw new Permanent('declined')
+        return tries
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.advance('1s')
+    await rig.engine.answer(LOCAL, id, { step: 'book', answer: 'undone', reason: 'by phone' })
+    await rig.untilDone(id)
+    const { job } = await rig.engine.replay(LOCAL, id, why)
+    expect((await rig.untilDone(job.id)).result).toBe(2)
+  })
+})

@@ -20,6 +20,7 @@ import type { EngineParts } from './parts.js'
 import { isBuiltIn } from './registry.js'
 import { demand, holds, isOwn } from './rights.js'
 import type { Submission } from './submit.js'
+import { undoneOf } from './undone.js'
 
 export class Replays {
   constructor(
@@ -79,6 +80,7 @@ export class Replays {
       )
     const fromStep = request.fromStep ?? null
     const rows = await parts.store.steps(id)
+    const gone = await this.undoneIn(source, rows)
     if (
       fromStep !== null &&
       !rows.some(({ key }) => isInside(key, fromStep)) &&
@@ -88,18 +90,19 @@ export class Replays {
         params: { fromStep, steps: rows.map(({ key }) => key).filter((key) => !isAddress(key)) },
       })
     const parted =
-      fromStep === null || request.reuseSteps === false ? { reused: [], again: rows } : reuse(rows, fromStep)
+      fromStep === null || request.reuseSteps === false ? { reused: [], again: rows } : reuse(rows, fromStep, gone)
     const newEffects = Boolean(request.newEffects)
     const now = parts.store.now()
-    const key = (step: string) => effectKeyOf(record, step, parts.entropy.sha256)
+    const { sha256 } = parts.entropy
+    const undone = await undoneOf(parts.store, record, sha256)
+    const protectedByKey = (step: string, effect: StepRow['effect']) =>
+      newEffects || gone.has(step) || effect === 'read' ? null : effectKeyOf(record, step, sha256, undone)
     const shown = (list: StepRow[]) => list.filter(({ key }) => !isAddress(key))
-    const again = shown(parted.again).map((row) => ({
-      step: row.key,
-      effect: row.effect ?? null,
-      protectedByKey: newEffects || !row.effect || row.effect === 'read' ? null : key(row.key),
+    const again = shown(parted.again).map(({ key: step, effect = null }) => ({
+      ...{ step, effect, protectedByKey: effect === null ? null : protectedByKey(step, effect) },
     }))
     if (fromStep !== null && !rows.some((row) => row.key === fromStep))
-      again.push({ step: fromStep, effect: null, protectedByKey: newEffects ? null : key(fromStep) })
+      again.push({ step: fromStep, effect: null, protectedByKey: protectedByKey(fromStep, null) })
     const plan: WireReplayPlan = {
       fromStep,
       input: request.input === undefined || request.input === null ? 'same' : 'changed',
@@ -110,6 +113,26 @@ export class Replays {
       newEffects,
     }
     return { source, plan, reused: parted.reused }
+  }
+
+  /**
+   * Steps whose effects are no more, undone by the job itself or by its compensation.
+   * @throws UntildoneError `invalid-transition` while they are being undone
+   */
+  private async undoneIn(source: StoredJob, rows: readonly StepRow[]): Promise<Set<string>> {
+    const undone = [...rows]
+    if (source.compensatedBy !== null) {
+      if ((await this.parts.store.ended(source.compensatedBy)) === null)
+        throw new UntildoneError(
+          'invalid-transition',
+          'What this job did is being undone; replay it when that has ended.',
+          {
+            params: { compensatedBy: source.compensatedBy },
+          },
+        )
+      undone.push(...(await this.parts.store.steps(source.compensatedBy)))
+    }
+    return new Set(undone.flatMap(({ key, undo }) => (undo === 'undone' || undo === 'by-hand' ? [key] : [])))
   }
 
   /** A step that never came to its end is not recorded, but its errors are. */

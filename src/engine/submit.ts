@@ -317,6 +317,8 @@ export class Submission {
     }
     const job = await this.prepare(caller, body, keyed, '', { judged })
     job.record.createdBy = record.createdBy
+    // Whoever asks for it does not count among those who approve it.
+    if (caller.actor.kind === 'apiKey') job.record.options.submitter ??= personOf(caller)
     return job
   }
 

@@ -8,8 +8,9 @@ import { type Classified, classify, type ErrorRule, Review } from '../core/class
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import { partsOf, SEQ_PER_ATTEMPT, TIES } from '../core/job.js'
-import { effectKeyOf } from '../core/operation.js'
+import { effectKeyOf, sharesOperation, type Undone } from '../core/operation.js'
 import type { RegisteredType } from '../engine/registry.js'
+import { undoneOf, undoneOnceMore } from '../engine/undone.js'
 import {
   type AttemptRecord,
   type Claimed,
@@ -115,7 +116,9 @@ export class Attempt {
 
   /** Reads what former attempts recorded; their warnings count, because the job keeps them. */
   async loadMemo(): Promise<void> {
-    const { replay, compensates } = this.claimed.record.options
+    const { record } = this.claimed
+    const { replay, compensates } = record.options
+    if (this.undos || sharesOperation(record)) this.undone = await undoneOf(this.store, record, this.sha256)
     if (this.number === 1 && !replay && !compensates) return
     this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
     if (this.claimed.live.ties & TIES.waits)
@@ -347,7 +350,18 @@ export class Attempt {
 
   /** Stable across attempts and submits of the same business operation. */
   effectKey(step: string): string {
-    return effectKeyOf(this.claimed.record, step, this.sha256)
+    return effectKeyOf(this.claimed.record, step, this.sha256, this.undone)
+  }
+
+  /** How often steps of its operation were undone, by whichever job. */
+  private undone: Undone = {}
+
+  /** A step was undone: what it did may happen again, under another key. */
+  async recordUndone(step: string): Promise<void> {
+    const { record } = this.claimed
+    const { undone, row } = undoneOnceMore(record, this.undone, step, this.clock.now(), this.sha256)
+    await this.record({ undone: [{ key: step, undo: 'undone' }], effects: [row] })
+    this.undone = undone
   }
 
   private recorded = 0

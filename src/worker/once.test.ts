@@ -128,6 +128,45 @@ describe('a once step', () => {
     expect([...paid.values()]).toEqual([1, 1])
   })
 
+  it('that another job has done is not undone by this one', async () => {
+    const refunds: string[] = []
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        await job.step('pay', async () => 'receipt', { effect: 'once', undo: () => void refunds.push(job.id) })
+        if (job.metadata.fail) throw new Permanent('the rest did not work')
+      }) as never,
+    )
+    await rig.untilDone((await rig.submit(pay, {}, { operationKey: 'invoice:1' })).id)
+    const second = await rig.submit(pay, {}, { operationKey: 'invoice:1', metadata: { fail: 'yes' } })
+    expect((await rig.untilDone(second.id)).status).toBe('failed')
+    expect(refunds).toEqual([])
+    expect((await rig.engine.steps(LOCAL, second.id))[0]!.undo).toBe('reused')
+  })
+
+  it('that was undone is an effect of its own in the next job of the operation', async () => {
+    const { paid, pay: charge } = bank()
+    const refunds: string[] = []
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        const receipt = await job.step('pay', async ({ key }) => charge(key), {
+          effect: 'once',
+          undo: (_, { key }) => void refunds.push(key),
+        })
+        if (job.metadata.fail) throw new Permanent('the rest did not work')
+        return receipt
+      }) as never,
+    )
+    const failing = { operationKey: 'invoice:1', metadata: { fail: 'yes' } }
+    for (let n = 1; n <= 2; n++) {
+      expect((await rig.untilDone((await rig.submit(pay, {}, failing)).id)).status).toBe('failed')
+      expect([...paid.keys()]).toEqual(refunds)
+    }
+    const last = await rig.submit(pay, {}, { operationKey: 'invoice:1' })
+    expect(await rig.untilDone(last.id)).toMatchObject({ status: 'completed', result: 'receipt' })
+    expect(refunds).toHaveLength(2)
+    expect([...paid.values()]).toEqual([1, 1, 1])
+  })
+
   it('is guarded in every attempt right before it', async () => {
     let refundable = true
     let paid = 0

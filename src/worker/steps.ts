@@ -18,6 +18,8 @@ type Effect = NonNullable<StepRow['effect']>
 interface Made<T> {
   value: T
   info: unknown
+  /** The effect is another job's, which this one never undoes. */
+  another?: boolean
   /** Written in the transaction of the record. */
   with?: Omit<AttemptRecord, 'jobId' | 'epoch' | 'steps'>
 }
@@ -124,7 +126,7 @@ export class Steps {
       result: textOf(made.value, key),
       info: made.info === null ? null : JSON.stringify(made.info),
       effect,
-      undo: options.undo ? 'due' : null,
+      undo: options.undo ? (made.another ? 'reused' : 'due') : null,
     }
   }
 

@@ -68,7 +68,7 @@ export class Undos {
         attempt.classify(error, undefined, row.key)
         throw error
       }
-      await attempt.record({ undone: [{ key: row.key, undo: 'undone' }] })
+      await attempt.recordUndone(row.key)
       row.undo = 'undone'
       attempt.notes.log('info', `Undone: ${row.key}`, { step: row.key })
     }
