@@ -15,6 +15,7 @@ import type {
   WireLog,
   WireStep,
 } from '../core/wire.js'
+import type { WireStory } from '../core/wire-story.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
 import type { JobHandle } from './handle.js'
 import type { OperatorCalls } from './operate.js'
@@ -27,6 +28,7 @@ import type {
   ReadOptions,
   ResultOptions,
   RetryJobOptions,
+  StoryOptions,
   SubmitOptions,
   UploadOptions,
   WatchOptions,
@@ -83,6 +85,8 @@ export interface UntildoneClient extends OperatorCalls {
   logs(id: string, options?: PageOptions): Paged<WireLog>
   attempts(id: string, options?: CallOptions): Promise<WireAttempt[]>
   steps(id: string, options?: CallOptions): Promise<WireStep[]>
+  /** What happened, why, what happens next, who must act. @throws UntildoneApiError `forbidden` for a voice this key may not hear */
+  story(id: string, options?: StoryOptions): Promise<WireStory>
 
   types(options?: CallOptions): Promise<WireJobType[]>
   type(name: string, options?: CallOptions): Promise<WireJobType>

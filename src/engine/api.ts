@@ -22,6 +22,7 @@ import type {
   WireStep,
 } from '../core/wire.js'
 import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
+import type { Voice, WireStory } from '../core/wire-story.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { OperatorUses } from './operator-api.js'
@@ -218,6 +219,11 @@ export interface Engine extends OperatorUses {
   attempts(caller: Caller, id: string): Promise<WireAttempt[]>
   steps(caller: Caller, id: string): Promise<WireStep[]>
   logs(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireLog>>
+  /**
+   * What happened, why, what happens next, who must act. `support` needs jobs:read, `operator` jobs:operate.
+   * @param voice @default the one that hears most of those this caller may hear
+   */
+  story(caller: Caller, id: string, voice?: Voice): Promise<WireStory>
   /** Events of one job after a cursor (an event id, or null for the beginning). An unknown cursor gives `reset: true`. */
   events(
     caller: Caller,

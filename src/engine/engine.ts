@@ -20,6 +20,7 @@ import { Queries } from './queries.js'
 import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
 import { Schedules } from './schedules.js'
+import { Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Waiters } from './waiters.js'
 
@@ -81,6 +82,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
   const schedules = new Schedules(parts, submission)
+  const stories = new Stories(parts)
 
   return {
     ...operatorUses(parts, submission, actions),
@@ -108,6 +110,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     attempts: (caller, id) => queries.attempts(caller, id),
     steps: (caller, id) => queries.steps(caller, id),
     logs: (caller, id, page) => queries.logs(caller, id, page),
+    story: (caller, id, voice) => stories.story(caller, id, voice),
     events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),

@@ -9,6 +9,7 @@ import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
 import { jobsCompensate, jobsReplay } from './jobs-again.js'
 import { groupsCancel, jobsBulk } from './jobs-bulk.js'
 import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
+import { jobsExplain } from './jobs-explain.js'
 import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
 import { jobsAnswer, jobsOverride, jobsPause, jobsResolve, jobsResume } from './jobs-operate.js'
@@ -50,6 +51,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsResolve,
   jobsSignal,
   jobsBulk,
+  jobsExplain,
   jobsTries,
   jobsSteps,
   jobsHistory,

@@ -8,6 +8,7 @@ import {
   type Json,
   type Status,
   UntildoneError,
+  type Voice,
   type WireEvent,
   type WireJob,
   type WireJobType,
@@ -19,7 +20,7 @@ import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
 import { UnfakedOperator } from './operator.js'
-import { blankJob, jobType } from './samples.js'
+import { blankJob, blankStory, jobType } from './samples.js'
 
 interface Kept {
   job: WireJob
@@ -221,6 +222,13 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   async steps(caller: Caller, id: string) {
     this.#visible(caller, id)
     return []
+  }
+
+  async story(caller: Caller, id: string, voice?: Voice) {
+    const { job } = this.#visible(caller, id)
+    if (voice === 'operator' && !caller.scopes.some((scope) => scope === 'admin' || scope === 'jobs:operate'))
+      throw new UntildoneError('forbidden')
+    return blankStory(job, voice ?? 'caller', this.#at())
   }
 
   async logs(caller: Caller, id: string) {

@@ -1,5 +1,5 @@
 /** A whole job and a whole job type for tests, in the shape of the wire. Never in the package. */
-import type { WireJob, WireJobType } from '../../core/index.js'
+import type { Voice, WireJob, WireJobType, WireStory } from '../../core/index.js'
 
 export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJob {
   return {
@@ -52,6 +52,20 @@ export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJo
       history: `/v1/jobs/${id}/history`,
     },
     ...more,
+  }
+}
+
+export function blankStory(job: WireJob, voice: Voice, asOf: string): WireStory {
+  const { id: jobId, type, status, done, statusText: headline } = job
+  return {
+    ...{ jobId, type, status, done, voice, asOf, headline },
+    happened: [{ at: job.createdAt, text: 'Accepted.', seq: 1, kind: 'accepted' }],
+    why: null,
+    next: { text: 'A worker takes it.', at: null, giveUpAt: null },
+    act: { who: 'operator', text: 'Start a worker.', href: `/v1/jobs/${jobId}` },
+    effects: [{ step: 'pay', state: 'happened', text: '"pay" happened.' }],
+    resume: { from: 'At its beginning.', reusedSteps: [], stage: null, queue: 'default' },
+    voices: { caller: headline, endUser: 'Received.', support: null, operator: null },
   }
 }
 

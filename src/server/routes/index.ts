@@ -16,6 +16,7 @@ import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
 import { signalRoutes } from './signals.js'
+import { storyRoutes } from './story.js'
 import { submitRoutes } from './submit.js'
 
 export const routes: readonly Route[] = [
@@ -26,6 +27,7 @@ export const routes: readonly Route[] = [
   ...operatorRoutes,
   ...signalRoutes,
   ...executionRoutes,
+  ...storyRoutes,
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,
