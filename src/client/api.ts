@@ -16,6 +16,7 @@ import type {
   WireStep,
 } from '../core/wire.js'
 import type { WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
 import type { JobHandle } from './handle.js'
 import type { OperatorCalls } from './operate.js'
@@ -90,6 +91,8 @@ export interface UntildoneClient extends OperatorCalls {
 
   types(options?: CallOptions): Promise<WireJobType[]>
   type(name: string, options?: CallOptions): Promise<WireJobType>
+  /** The whole way of a type, from intake to visible end, told from a job that ran. @throws UntildoneApiError `not-found` */
+  typeStory(name: string, options?: CallOptions & { from?: string }): Promise<WireTypeStory>
 
   /** Uploads bytes; the `file` of the answer goes into an input. A stream is sent once, anything else is repeated. */
   uploadFile(source: Bytes, options?: UploadOptions): Promise<WireFile>

@@ -15,6 +15,7 @@ import type {
   WireStep,
 } from '../core/wire.js'
 import type { WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
 import { realClock } from './clock.js'
@@ -112,6 +113,8 @@ export function createClient(options: ClientOptions): UntildoneClient {
     story: (id, { voice, signal } = {}) => body<WireStory>({ path: at(id, '/story'), query: { voice }, signal }),
     types: ({ signal } = {}) => items<WireJobType>({ path: '/v1/job-types', signal }),
     type: (name, { signal } = {}) => body<WireJobType>({ path: `/v1/job-types/${encodeURIComponent(name)}`, signal }),
+    typeStory: (name, { from, signal } = {}) =>
+      body<WireTypeStory>({ path: `/v1/job-types/${encodeURIComponent(name)}/story`, query: { from }, signal }),
     uploadFile: upload,
     files: {
       upload,

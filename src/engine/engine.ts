@@ -2,7 +2,6 @@
  * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
  */
 import type { Clock, Entropy } from '../core/clock.js'
-import { UntildoneError } from '../core/errors.js'
 import { partsOf, type Status } from '../core/job.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
@@ -20,7 +19,7 @@ import { Queries } from './queries.js'
 import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
 import { Schedules } from './schedules.js'
-import { Stories } from './stories.js'
+import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Waiters } from './waiters.js'
 
@@ -123,10 +122,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
         .map((type) => registry.describe(type)),
     type(caller, name) {
       const type = registry.get(name)
-      if (!type || isBuiltIn(name) || !mayUseType(caller, name))
-        throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
+      if (!type || isBuiltIn(name) || !mayUseType(caller, name)) throw noType(name)
       return registry.describe(type)
     },
+
+    typeStory: (caller, name, from) => stories.typeStory(caller, name, from),
 
     addFile: (caller, source, meta) => files.add(caller, source, meta),
     openFile: (caller, id) => files.open(caller, id),

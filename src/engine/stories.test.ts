@@ -120,6 +120,29 @@ describe('the story of a job', () => {
     expect(happened[100]!.text).toBe(`${version - 500} changes are left out here; the history has them all.`)
   })
 
+  it('of a type needs a job that the caller may see, and says what it does not know', async () => {
+    const other = defineJob('other', { input: z.object({}) })
+    const handlers = [order.handler(() => 1 as never), other.handler(() => 1 as never)] as unknown as JobHandler[]
+    const rig = await open(handlers)
+    const { typeStory } = rig.engine
+    expect((await typeStory(LOCAL, 'order')).source).toMatchObject({ kind: 'declaration', jobId: null })
+    const { id } = await rig.submit(order, {})
+    const { id: strange } = await rig.submit(other, {})
+    await rig.untilDone(id)
+    expect((await typeStory(LOCAL, 'order')).source).toMatchObject({ kind: 'job', jobId: id })
+    expect((await typeStory(LOCAL, 'order', id)).source.jobId).toBe(id)
+    await expect(typeStory(LOCAL, 'order', strange)).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringContaining('"other"'),
+    })
+    await expect(typeStory(LOCAL, 'none')).rejects.toMatchObject({ code: 'not-found' })
+    const shop = key('shop', ['jobs:submit'])
+    expect((await typeStory(shop, 'order')).source.kind).toBe('declaration')
+    await expect(typeStory(shop, 'order', id)).rejects.toMatchObject({ code: 'job-not-found' })
+    const foreign = { ...key('mail', ['jobs:read']), types: ['mail'] }
+    await expect(typeStory(foreign, 'order')).rejects.toMatchObject({ code: 'not-found' })
+  })
+
   it('knows the pause of a type', async () => {
     const rig = await open(order.handler(() => 1 as never) as unknown as JobHandler, { worker: false })
     const { id } = await rig.submit(order, {})

@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { harness } from './fakes/harness.js'
 
+test('the story of a type is JSON, or a page', async () => {
+  const { get } = harness()
+  expect(await (await get('/v1/job-types/greet/story?from=job-1')).json()).toMatchObject({ source: { jobId: 'job-1' } })
+  const page = await get('/v1/job-types/greet/story', { accept: 'text/markdown' })
+  expect(page.headers.get('content-type')).toBe('text/markdown; charset=utf-8')
+  expect(await page.text()).toMatch(
+    /^# Greeting\n[\s\S]*```mermaid[\s\S]*## To mend\n\n- It has no target\. Give it one\.\n$/,
+  )
+  expect((await get('/v1/job-types/none/story')).status).toBe(404)
+})
+
 describe('GET /v1/jobs/{id}/story', () => {
   test('is JSON unless a text is asked for', async () => {
     const { get, job } = harness()

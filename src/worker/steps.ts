@@ -8,6 +8,7 @@ import type { StepContext, StepOptions } from '../define/context.js'
 import type { AttemptRecord, StepRow } from '../stores/store.js'
 import { Reopened, reopened, stillApproved } from './approve.js'
 import type { Attempt } from './attempt.js'
+import { declaredIn, infoText } from './declared.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { beginOnce, happened, notHappened } from './once.js'
 import { Names, scopes } from './scope.js'
@@ -90,7 +91,7 @@ export class Steps {
       startedAt,
       endedAt: attempt.clock.now(),
       result: textOf(made.value, key),
-      info: made.info === null ? null : JSON.stringify(made.info),
+      info: infoText(made.info, declaredIn(options)),
       effect,
       undo: options.undo ? 'due' : null,
     }

@@ -29,6 +29,7 @@ import {
 import { serve } from './serve.js'
 import { submit } from './submit.js'
 import { typesList, typesShow } from './types.js'
+import { typesStory } from './types-story.js'
 import { version } from './version.js'
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -60,6 +61,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   groupsCancel,
   typesList,
   typesShow,
+  typesStory,
   schedulesList,
   schedulesShow,
   schedulesCreate,

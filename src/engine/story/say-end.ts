@@ -130,7 +130,7 @@ export const END: Record<EndMoment, Lines> = {
     endUser: (f) => saidOf(f, errorOf(f)) ?? (neverBegan(f) ? 'Cancelled before work began.' : PLAIN.cancelled),
     support: stoppedBy,
     operator: (f) =>
-      `${stoppedBy(f)} (${errorOf(f)?.code ?? 'cancelled'}${neverBegan(f) ? ', before it began' : afterTries(f)})`,
+      `${stoppedBy(f).replace(/\.$/, '')} (${errorOf(f)?.code ?? 'cancelled'}${neverBegan(f) ? ', before it began' : afterTries(f)})`,
   },
   rejected: {
     caller: (f) => saidOf(f, errorOf(f)) ?? messageOf(errorOf(f), 'Not approved.'),

@@ -20,7 +20,7 @@ import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
 import { UnfakedOperator } from './operator.js'
-import { blankJob, blankStory, jobType } from './samples.js'
+import { blankJob, blankStory, blankTypeStory, jobType } from './samples.js'
 
 interface Kept {
   job: WireJob
@@ -257,6 +257,11 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   type(_caller: Caller, name: string): WireJobType {
     if (name !== 'greet') throw new UntildoneError('not-found')
     return jobType(this.completion)
+  }
+
+  async typeStory(caller: Caller, name: string, from?: string) {
+    this.type(caller, name)
+    return blankTypeStory(name, from ?? null)
   }
 
   addFile(_caller: Caller, source: ByteSource, meta: FileMeta) {

@@ -32,6 +32,7 @@ export const components = {
   LogLine: others.LogLine,
   LogPage: others.LogPage,
   Story: story.Story,
+  TypeStory: story.TypeStory,
   Group: others.Group,
   JobType: others.JobType,
   JobTypeList: others.JobTypeList,
