@@ -11,6 +11,8 @@ import { clean, cleanLines, type Style } from './text.js'
 export const EXIT = {
   ok: 0,
   unexpected: 1,
+  /** A check found something. */
+  found: 1,
   usage: 2,
   unreachable: 3,
   notAllowed: 4,

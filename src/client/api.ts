@@ -15,6 +15,8 @@ import type {
   WireLog,
   WireStep,
 } from '../core/wire.js'
+import type { WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
 import type { ApprovalCalls } from './approvals.js'
 import type { JobHandle } from './handle.js'
@@ -28,6 +30,7 @@ import type {
   ReadOptions,
   ResultOptions,
   RetryJobOptions,
+  StoryOptions,
   SubmitOptions,
   UploadOptions,
   WatchOptions,
@@ -84,9 +87,13 @@ export interface UntildoneClient extends OperatorCalls {
   logs(id: string, options?: PageOptions): Paged<WireLog>
   attempts(id: string, options?: CallOptions): Promise<WireAttempt[]>
   steps(id: string, options?: CallOptions): Promise<WireStep[]>
+  /** What happened, why, what happens next, who must act. @throws UntildoneApiError `forbidden` for a voice this key may not hear */
+  story(id: string, options?: StoryOptions): Promise<WireStory>
 
   types(options?: CallOptions): Promise<WireJobType[]>
   type(name: string, options?: CallOptions): Promise<WireJobType>
+  /** The whole way of a type, from intake to visible end, told from a job that ran. @throws UntildoneApiError `not-found` */
+  typeStory(name: string, options?: CallOptions & { from?: string }): Promise<WireTypeStory>
 
   /** Uploads bytes; the `file` of the answer goes into an input. A stream is sent once, anything else is repeated. */
   uploadFile(source: Bytes, options?: UploadOptions): Promise<WireFile>

@@ -14,6 +14,8 @@ import type {
   WireLog,
   WireStep,
 } from '../core/wire.js'
+import type { WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
 import { approvalCalls } from './approvals.js'
@@ -109,8 +111,11 @@ export function createClient(options: ClientOptions): UntildoneClient {
     logs: (id, options) => pageOf<WireLog>(at(id, '/logs'), options),
     attempts: (id, { signal } = {}) => items<WireAttempt>({ path: at(id, '/attempts'), signal }),
     steps: (id, { signal } = {}) => items<WireStep>({ path: at(id, '/steps'), signal }),
+    story: (id, { voice, signal } = {}) => body<WireStory>({ path: at(id, '/story'), query: { voice }, signal }),
     types: ({ signal } = {}) => items<WireJobType>({ path: '/v1/job-types', signal }),
     type: (name, { signal } = {}) => body<WireJobType>({ path: `/v1/job-types/${encodeURIComponent(name)}`, signal }),
+    typeStory: (name, { from, signal } = {}) =>
+      body<WireTypeStory>({ path: `/v1/job-types/${encodeURIComponent(name)}/story`, query: { from }, signal }),
     uploadFile: upload,
     files: {
       upload,

@@ -3,6 +3,7 @@
  */
 import type { Duration } from '../core/duration.js'
 import type { Origin, Person, Status } from '../core/job.js'
+import type { Voice } from '../core/wire-story.js'
 import type { ClientClock } from './clock.js'
 import type { Connection } from './follow.js'
 import type { RetryOptions } from './retry.js'
@@ -119,6 +120,11 @@ export interface ListOptions extends CallOptions {
 export interface PageOptions extends CallOptions {
   limit?: number
   cursor?: string
+}
+
+export interface StoryOptions extends CallOptions {
+  /** In whose words. @default the one that hears most of those this key may hear */
+  voice?: Voice
 }
 
 export interface UploadOptions extends CallOptions {

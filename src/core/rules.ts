@@ -56,7 +56,7 @@ export function byVerdict(job: LiveJob, event: EventOf<'errored'>, now: number):
     )
   if (retry.onExhausted === 'review' && !pastDeadline) return review(counted, { ...error, class: 'review' }, 'error')
   const why = spent
-    ? givenUp(error, 'exhausted', `Gave up after ${job.attempt} attempts. Last error: ${error.message}`)
+    ? givenUp(error, 'exhausted', `Gave up after ${times(job.attempt, 'attempt')}. Last error: ${error.message}`)
     : givenUp(error, 'deadline-passed', `The deadline leaves no time for another attempt. Last error: ${error.message}`)
   return end(job, { state: 'failed', phase: spent ? 'exhausted' : 'deadline', ends: 'error', error: why }, now)
 }
@@ -91,6 +91,10 @@ function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
     message,
     details: { last: { code: lastCode, class: lastClass, message: lastMessage, rule } },
   }
+}
+
+function times(n: number, one: string): string {
+  return `${n} ${one}${n === 1 ? '' : 's'}`
 }
 
 /** Back into its lane; or, if a pause was asked for meanwhile, there. */
@@ -153,7 +157,7 @@ export function moveStage(job: LiveJob, event: EventOf<'staged'>, now: number): 
 export function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now: number): Next {
   const losses = job.losses + 1
   if (losses >= event.maxLost) {
-    const said = `Its worker was lost ${losses} times in a row of attempts; a human should look before it runs again.`
+    const said = `Its worker was lost ${times(losses, 'time')} in a row of attempts; a human should look before it runs again.`
     return review({ ...job, losses }, engineError(job, 'poison', 'review', said, 'built-in poison', now), 'lost')
   }
   const said = 'The worker died or fell silent; its attempt is void.'

@@ -23,6 +23,8 @@ import type {
   WireStep,
 } from '../core/wire.js'
 import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
+import type { Voice, WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { OpenFile } from '../define/context.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { OperatorUses } from './operator-api.js'
@@ -224,6 +226,11 @@ export interface Engine extends OperatorUses {
   attempts(caller: Caller, id: string): Promise<WireAttempt[]>
   steps(caller: Caller, id: string): Promise<WireStep[]>
   logs(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireLog>>
+  /**
+   * What happened, why, what happens next, who must act. `support` needs jobs:read, `operator` jobs:operate.
+   * @param voice @default the one that hears most of those this caller may hear
+   */
+  story(caller: Caller, id: string, voice?: Voice): Promise<WireStory>
   /** Events of one job after a cursor (an event id, or null for the beginning). An unknown cursor gives `reset: true`. */
   events(
     caller: Caller,
@@ -251,6 +258,11 @@ export interface Engine extends OperatorUses {
   types(caller: Caller): WireJobType[]
   /** @throws not-found */
   type(caller: Caller, name: string): WireJobType
+  /**
+   * From intake to visible end, told from the declaration and from a job that ran: `from`, or the latest that completed.
+   * @throws not-found, job-not-found; forbidden when `from` is given without jobs:read
+   */
+  typeStory(caller: Caller, name: string, from?: string): Promise<WireTypeStory>
 
   /** Streams to disk, hashes, syncs, then stores the row. @throws payload-too-large; nothing is left behind then */
   addFile(

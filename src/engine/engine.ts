@@ -2,7 +2,6 @@
  * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
  */
 import type { Clock, Entropy } from '../core/clock.js'
-import { UntildoneError } from '../core/errors.js'
 import { partsOf, type Status } from '../core/job.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
@@ -20,6 +19,7 @@ import { Queries } from './queries.js'
 import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
 import { Schedules } from './schedules.js'
+import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Waiters } from './waiters.js'
 
@@ -81,6 +81,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
   const schedules = new Schedules(parts, submission)
+  const stories = new Stories(parts)
 
   return {
     ...operatorUses(parts, submission, actions),
@@ -108,6 +109,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     attempts: (caller, id) => queries.attempts(caller, id),
     steps: (caller, id) => queries.steps(caller, id),
     logs: (caller, id, page) => queries.logs(caller, id, page),
+    story: (caller, id, voice) => stories.story(caller, id, voice),
     events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
@@ -120,10 +122,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
         .map((type) => registry.describe(type)),
     type(caller, name) {
       const type = registry.get(name)
-      if (!type || isBuiltIn(name) || !mayUseType(caller, name))
-        throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
+      if (!type || isBuiltIn(name) || !mayUseType(caller, name)) throw noType(name)
       return registry.describe(type)
     },
+
+    typeStory: (caller, name, from) => stories.typeStory(caller, name, from),
 
     addFile: (caller, source, meta) => files.add(caller, source, meta),
     openFile: (caller, id) => files.open(caller, id),

@@ -12,6 +12,7 @@ import type { Caller, Include } from './api.js'
 import type { Cursors } from './cursor.js'
 import type { Registry } from './registry.js'
 import { maySee } from './rights.js'
+import type { TypeView } from './story/facts.js'
 import { INLINE_RESULT_BYTES, iso, viewOf } from './view.js'
 import type { Waiters } from './waiters.js'
 
@@ -93,9 +94,13 @@ export class EngineParts {
   }
 
   view(stored: StoredJob, include: readonly Include[] = []): WireJob {
-    const type = this.registry.viewOf(stored.record.type)
-    const unservedSince = stored.live ? (this.unserved.get(stored.live.lane) ?? null) : null
-    return viewOf(stored, this.store.now(), { ...type, unservedSince }, include)
+    return viewOf(stored, this.store.now(), this.typeView(stored), include)
+  }
+
+  /** What its type says, and whether anybody serves the lane it waits in. */
+  typeView({ record, live }: StoredJob): TypeView {
+    const unservedSince = live ? (this.unserved.get(live.lane) ?? null) : null
+    return { ...this.registry.viewOf(record.type), unservedSince }
   }
 }
 

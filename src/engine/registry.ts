@@ -8,8 +8,8 @@ import { isJobHandler, type JobHandler } from '../define/define-job.js'
 import { filesIn } from '../define/file.js'
 import { type AnySchema, describeSchema } from '../define/schema.js'
 import { Expectations } from './expectations.js'
+import type { TypeView } from './story/facts.js'
 import { type Validator, validatorOf } from './validate.js'
-import type { TypeView } from './view.js'
 
 export interface RegisteredType {
   name: string
@@ -79,10 +79,14 @@ export class Registry {
   /** What the view of a job needs; for types this process does not have, nothing is assumed. */
   viewOf(name: string): TypeView {
     const type = this.get(name)
+    const settings = type?.handler.settings
     return {
       stages: type?.handler.definition.stages ?? [],
-      maxAttempts: type?.handler.settings.retry.attempts ?? null,
+      maxAttempts: settings?.retry.attempts ?? null,
       expected: this.expectations.of(name),
+      retry: settings?.retry ?? null,
+      targetMs: settings?.targetMs ?? null,
+      say: settings?.say ?? null,
     }
   }
 

@@ -5,22 +5,13 @@
 import type { ErrorInfo, LiveJob, Status } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { parseJson } from '../core/json.js'
-import { phaseOf, statusOf } from '../core/lifecycle.js'
+import { phaseOf } from '../core/lifecycle.js'
 import { questionOf } from '../core/question.js'
 import type { WireError, WireJob, WireOps, WireProgress } from '../core/wire.js'
-import type { Stage } from '../define/define-job.js'
 import type { StoredJob } from '../stores/store.js'
 import type { Include } from './api.js'
-import type { Expected } from './expectations.js'
-
-/** What the view needs to know of a type; absent for types that this process does not have. */
-export interface TypeView {
-  stages: readonly Stage[]
-  maxAttempts: number | null
-  expected: Expected
-  /** Since when no living worker serves the lane it waits in; null when one does. */
-  unservedSince?: number | null
-}
+import { factsOf, type TypeView } from './story/facts.js'
+import { say } from './story/voices.js'
 
 /** Results up to this many bytes are shown inside the job (rulings 18). */
 export const INLINE_RESULT_BYTES = 256 * 1024
@@ -33,7 +24,8 @@ export function iso(at: number | null): string | null {
 
 export function viewOf(stored: StoredJob, now: number, type: TypeView, include: readonly Include[] = []): WireJob {
   const { record, live, outcome } = stored
-  const status: Status = outcome ? outcome.status : statusOf(live!)
+  const facts = factsOf(stored, now, type)
+  const { status, late } = facts
   const done = outcome !== null
   const startedAt = outcome ? outcome.startedAt : live!.startedAt
   const expectedDoneAt =
@@ -43,7 +35,6 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     : live!.state === 'waiting' && live!.waitKind === 'review'
       ? (live!.why?.error ?? null)
       : null
-  const late = live !== null && (live.lateAt !== null || (live.escalateAt !== null && live.escalateAt <= now))
   const self = `/v1/jobs/${record.id}`
   const progress = progressOf(stored, status, type)
   const job: WireJob = {
@@ -53,7 +44,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     tenant: record.tenant,
     status,
     done,
-    statusText: '',
+    statusText: say(facts, 'caller'),
     progress,
     blockedOn: live && status === 'blocked' ? [blockedOn(live)] : [],
     result: outcome?.result != null ? parseJson(outcome.result) : null,
@@ -97,7 +88,6 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     traceparent: record.options.traceparent ?? null,
     links: { self, result: `${self}/result`, stream: `${self}/events/stream`, history: `${self}/history` },
   }
-  job.statusText = sentence(job, stored, now, type.unservedSince ?? null)
   if (include.includes('input')) job.input = parseJson(record.input)
   if (include.includes('ops')) job.ops = opsOf(stored, type, now)
   return job
@@ -188,52 +178,6 @@ function progressOf({ progress, live, outcome }: StoredJob, status: Status, type
 
 function percentOf(completed: number | null, total: number | null): number | null {
   return total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null
-}
-
-/** One sentence for people: what is happening, and what is needed of them. */
-function sentence(job: WireJob, { live, outcome }: StoredJob, now: number, unservedSince: number | null): string {
-  const clip = (text: string) => (text.length > 280 ? `${text.slice(0, 279)}…` : text)
-  if (outcome) {
-    // Who decided stays on it for ever.
-    const byHand = outcome.phase === 'overridden' && job.warnings.find(({ code }) => code === 'overridden')
-    if (byHand) return clip(outcome.error ? `${byHand.message} ${outcome.error.message}` : byHand.message)
-    if (outcome.status === 'completed')
-      return outcome.phase === 'withWarnings' ? 'Completed, with notes.' : 'Completed.'
-    if (outcome.status === 'cancelled') return clip(outcome.error?.message ?? 'Cancelled.')
-    return clip(`Could not be completed: ${outcome.error?.message ?? 'no reason is known.'}`)
-  }
-  const tail = job.late ? ' It is taking longer than usual; nothing is needed from you.' : ''
-  if (live!.state === 'cancelling') return 'Stopping on request.'
-  if (job.status === 'blocked') return clip(`Action required: ${job.blockedOn[0]!.title}`)
-  if (job.status === 'accepted' && live!.waitKind === 'pause') return clip(`Accepted. ${blockedOn(live!).title}`)
-  if (unservedSince !== null && live!.worker === null && live!.runAt <= now) {
-    const begun = job.status === 'accepted' ? 'Accepted' : 'Goes on later'
-    return `${begun}; no worker for ${whichWorker(live!)} since ${spoken(now - unservedSince)}.`
-  }
-  if (job.status === 'accepted')
-    return live!.runAt > now ? `Accepted; starts ${iso(live!.runAt)}.` : `Accepted; waiting for a worker.${tail}`
-  return clip(
-    (job.progress?.message
-      ? job.progress.message
-      : job.progress?.stageLabel
-        ? `Working: ${job.progress.stageLabel}.`
-        : 'Being worked on.') + tail,
-  )
-}
-
-/** What a worker would need to have, in words. */
-function whichWorker({ lane }: LiveJob): string {
-  const { queue, type, pin } = partsOf(lane)
-  return pin === null ? `"${type}" in queue "${queue}"` : `version ${pin} of "${type}" in queue "${queue}"`
-}
-
-function spoken(ms: number): string {
-  const seconds = Math.max(1, Math.round(ms / 1000))
-  if (seconds < 60) return `${seconds} s`
-  const minutes = Math.round(seconds / 60)
-  if (minutes < 60) return `${minutes} m`
-  const hours = Math.round(minutes / 60)
-  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`
 }
 
 function opsOf({ record, live, outcome }: StoredJob, type: TypeView, now: number): WireOps {

@@ -26,6 +26,8 @@ import {
   type WireReplayPlan,
   type WireSchedule,
   type WireStep,
+  type WireStory,
+  type WireTypeStory,
 } from '../core/index.js'
 import { GREET, harness } from './fakes/harness.js'
 import { buildOpenapi } from './openapi.js'
@@ -136,6 +138,8 @@ describe('the schemas', () => {
     expect(valid('JobTypeList', await (await get('/v1/job-types')).json())).toBeNull()
     expect(valid('WhoAmI', await (await get('/v1/whoami')).json())).toBeNull()
     expect(valid('Problem', await (await get('/v1/jobs/none')).json())).toBeNull()
+    expect(valid('TypeStory', await (await get('/v1/job-types/greet/story')).json())).toBeNull()
+    expect(valid('Story', await (await get(`/v1/jobs/${id}/story`)).json())).toBeNull()
     expect(valid('BatchAnswer', await (await post('/v1/jobs/batch', { items: [GREET] })).json())).toBeNull()
     expect(valid('ApiKey', await (await post('/v1/api-keys', { name: 'k', scopes: ['admin'] })).json())).toBeNull()
   })
@@ -163,6 +167,8 @@ describe('the schemas', () => {
     expectTypeOf<keyof Of<typeof components.HistoryEntry>>().toEqualTypeOf<keyof WireHistoryEntry>()
     expectTypeOf<Of<typeof components.Attempt>>().toEqualTypeOf<WireAttempt>()
     expectTypeOf<Of<typeof components.Step>>().toEqualTypeOf<WireStep>()
+    expectTypeOf<Of<typeof components.Story>>().toEqualTypeOf<WireStory>()
+    expectTypeOf<Of<typeof components.TypeStory>>().toEqualTypeOf<WireTypeStory>()
     expectTypeOf<Of<typeof components.LogLine>>().toEqualTypeOf<WireLog>()
     expectTypeOf<Of<typeof components.Group>>().toEqualTypeOf<WireGroup>()
     expectTypeOf<Of<typeof components.ReplayPlan>>().toEqualTypeOf<WireReplayPlan>()

@@ -330,6 +330,8 @@ export interface Store {
   effect(tenant: string, key: string): Promise<EffectRow | null>
   /** Steps of this job whose effect was begun and is not accounted for. */
   begun(jobId: string): Promise<string[]>
+  /** The entries that this job wrote last, oldest first. */
+  effects(jobId: string): Promise<EffectRow[]>
   decisions(jobId: string): Promise<DecisionRow[]>
   waits(jobId: string): Promise<WaitRow[]>
   /** A note on a finished job; raises its revision. False when the job is not finished. A repeat with the same `operationId` within a day changes nothing. */

@@ -19,7 +19,7 @@ import type { StepRow, WaitRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { sameAsRecorded } from './memo.js'
 import type { Parked } from './parking.js'
-import { scopes } from './scope.js'
+import { enter } from './scope.js'
 
 export interface ApprovalTools {
   rules: ApprovalRules
@@ -220,7 +220,7 @@ class Gate {
     const path = attempt.steps.names.path
     const given =
       typeof request === 'function'
-        ? await scopes.run({ attempt, path, inStep: true }, async () => (request as () => unknown)())
+        ? await enter({ attempt, path, inside: 'a read' }, async () => (request as () => unknown)())
         : request
     const checked = checkRequest(given)
     const data = (given as { data?: unknown } | null | undefined)?.data ?? null

@@ -8,6 +8,7 @@ import { UntildoneError } from '../core/errors.js'
 import type { MapOptions, StageOptions, StepContext } from '../define/context.js'
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
+import { declaredIn, infoText } from './declared.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { checkName, enter } from './scope.js'
 import { contextOf } from './steps.js'
@@ -75,10 +76,17 @@ async function walk(
   }
 }
 
-function rowOf(attempt: Attempt, kind: StepRow['kind'], key: string, startedAt: number, value: unknown): StepRow {
+function rowOf(
+  attempt: Attempt,
+  kind: StepRow['kind'],
+  key: string,
+  startedAt: number,
+  value: unknown,
+  info: string | null = null,
+): StepRow {
   const endedAt = attempt.clock.now()
   const seq = attempt.nextSeq()
-  return { key, kind, attempt: attempt.number, seq, startedAt, endedAt, result: textOf(value, key), info: null }
+  return { key, kind, attempt: attempt.number, seq, startedAt, endedAt, result: textOf(value, key), info }
 }
 
 /** A recovery boundary: its value is recorded as one, and it runs only where its queue is served. */
@@ -119,7 +127,7 @@ export async function stage<T>(
     const value = await inside()
     // Undoing never comes to an end of its own; a stage that was cut short has no value.
     if (attempt.undos) return await attempt.parking.stop()
-    const row = rowOf(attempt, 'stage', key, startedAt, value)
+    const row = rowOf(attempt, 'stage', key, startedAt, value, infoText(null, declaredIn({ ...options, queue })))
     await attempt.parking.during(() => attempt.record({ steps: [row] }))
     attempt.memo?.set(key, row)
     return recordedValue<T>(row)

@@ -8,6 +8,7 @@ import type { StepContext, StepOptions } from '../define/context.js'
 import type { AttemptRecord, StepRow } from '../stores/store.js'
 import { Reopened, reopened, stillApproved } from './approve.js'
 import type { Attempt } from './attempt.js'
+import { declaredIn, infoText } from './declared.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { beginOnce, happened, notHappened } from './once.js'
 import { enter, Names } from './scope.js'
@@ -124,7 +125,7 @@ export class Steps {
       startedAt,
       endedAt: attempt.clock.now(),
       result: textOf(made.value, key),
-      info: made.info === null ? null : JSON.stringify(made.info),
+      info: infoText(made.info, declaredIn(options)),
       effect,
       undo: options.undo ? (made.another ? 'reused' : 'due') : null,
     }

@@ -10,6 +10,7 @@ import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
 import { jobsCompensate, jobsReplay } from './jobs-again.js'
 import { groupsCancel, jobsBulk } from './jobs-bulk.js'
 import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
+import { jobsExplain } from './jobs-explain.js'
 import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
 import { jobsAnswer, jobsOverride, jobsPause, jobsResolve, jobsResume } from './jobs-operate.js'
@@ -29,6 +30,7 @@ import {
 import { serve } from './serve.js'
 import { submit } from './submit.js'
 import { typesList, typesShow } from './types.js'
+import { typesStory } from './types-story.js'
 import { version } from './version.js'
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -51,6 +53,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsResolve,
   jobsSignal,
   jobsBulk,
+  jobsExplain,
   jobsTries,
   jobsSteps,
   jobsHistory,
@@ -64,6 +67,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   inboxChanges,
   typesList,
   typesShow,
+  typesStory,
   schedulesList,
   schedulesShow,
   schedulesCreate,

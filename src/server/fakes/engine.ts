@@ -8,6 +8,7 @@ import {
   type Json,
   type Status,
   UntildoneError,
+  type Voice,
   type WireEvent,
   type WireJob,
   type WireJobType,
@@ -19,7 +20,7 @@ import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
 import { UnfakedOperator } from './operator.js'
-import { blankJob, jobType } from './samples.js'
+import { blankJob, blankStory, blankTypeStory, jobType } from './samples.js'
 
 interface Kept {
   job: WireJob
@@ -223,6 +224,13 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     return []
   }
 
+  async story(caller: Caller, id: string, voice?: Voice) {
+    const { job } = this.#visible(caller, id)
+    if (voice === 'operator' && !caller.scopes.some((scope) => scope === 'admin' || scope === 'jobs:operate'))
+      throw new UntildoneError('forbidden')
+    return blankStory(job, voice ?? 'caller', this.#at())
+  }
+
   async logs(caller: Caller, id: string) {
     this.#visible(caller, id)
     return { items: [], nextCursor: null }
@@ -249,6 +257,11 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   type(_caller: Caller, name: string): WireJobType {
     if (name !== 'greet') throw new UntildoneError('not-found')
     return jobType(this.completion)
+  }
+
+  async typeStory(caller: Caller, name: string, from?: string) {
+    this.type(caller, name)
+    return blankTypeStory(name, from ?? null)
   }
 
   addFile(_caller: Caller, source: ByteSource, meta: FileMeta) {

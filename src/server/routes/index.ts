@@ -17,6 +17,7 @@ import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
 import { signalRoutes } from './signals.js'
+import { storyRoutes } from './story.js'
 import { submitRoutes } from './submit.js'
 
 export const routes: readonly Route[] = [
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   ...signalRoutes,
   ...approvalRoutes,
   ...executionRoutes,
+  ...storyRoutes,
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,

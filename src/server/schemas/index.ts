@@ -6,6 +6,7 @@ import * as operate from './operate.js'
 import * as others from './others.js'
 import * as requests from './requests.js'
 import * as schedules from './schedules.js'
+import * as story from './story.js'
 
 export const components = {
   Job: job.Job,
@@ -35,6 +36,8 @@ export const components = {
   StepList: others.StepList,
   LogLine: others.LogLine,
   LogPage: others.LogPage,
+  Story: story.Story,
+  TypeStory: story.TypeStory,
   Group: others.Group,
   JobType: others.JobType,
   JobTypeList: others.JobTypeList,

@@ -12,8 +12,14 @@ type Sha256 = (text: string) => string
 
 export function* effectPlan(tenant: string, key: string): Plan<EffectRow | null> {
   const row = yield* one('select * from effects where tenant = ?1 and key = ?2', tenant, key)
-  if (!row) return null
-  const { job_id: jobId, step, state, result, at } = row
+  return row ? toEffect(row) : null
+}
+
+export function* effectsPlan(jobId: string): Plan<EffectRow[]> {
+  return (yield* all('select * from effects where job_id = ?1 order by at, key', jobId)).map(toEffect)
+}
+
+function toEffect({ tenant, key, job_id: jobId, step, state, result, at }: Row): EffectRow {
   return { tenant, key, jobId, step, state, result, at }
 }
 

@@ -37,7 +37,16 @@ import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
-import { begunPlan, decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
+import {
+  begunPlan,
+  decisionsPlan,
+  dutiesPlan,
+  effectPlan,
+  effectsPlan,
+  pausePlan,
+  pausesPlan,
+  resolvePlan,
+} from './ledger.js'
 import { all, type Driver, one, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
@@ -229,6 +238,9 @@ export class SqlStore implements Store {
   }
   begun(jobId: string) {
     return this.read(() => begunPlan(jobId))
+  }
+  effects(jobId: string) {
+    return this.read(() => effectsPlan(jobId))
   }
   decisions(jobId: string) {
     return this.read(() => decisionsPlan(jobId))

@@ -34,6 +34,16 @@ export function effectTests({ test }: Suite): void {
     expect(await bench.store.effect('default', 'k2')).toBeNull()
   })
 
+  test('the effects of a job are those that it wrote last', async (bench) => {
+    const [a, b] = [await bench.started(), await bench.started()]
+    const rows = [effect(a.live.id), effect(a.live.id, { key: 'k0', at: 9 }), effect(a.live.id, { key: 'k3', at: 4 })]
+    await bench.store.record({ jobId: a.live.id, epoch: 1, effects: rows })
+    expect(await bench.store.effects(a.live.id)).toEqual([rows[2], rows[0], rows[1]])
+    await bench.store.record({ jobId: b.live.id, epoch: 1, effects: [effect(b.live.id)] })
+    expect(await bench.store.effects(a.live.id)).toEqual([rows[2], rows[1]])
+    expect(await bench.store.effects(b.live.id)).toEqual([effect(b.live.id)])
+  })
+
   test('one key is one effect, whichever job it is done in; the latest word counts', async (bench) => {
     const [a, b] = [await bench.started(), await bench.started()]
     await bench.store.record({ jobId: a.live.id, epoch: 1, effects: [effect(a.live.id)] })
