@@ -80,7 +80,7 @@ describe('override', () => {
     expect(await engine.override(BOSS, id, { status: 'failed', reason: why, ifVersion: version })).toMatchObject({
       status: 'failed',
       error: { code: 'overridden', class: 'permanent', message: why },
-      statusText: `Set to failed by hand by M. Kern. ${why}`,
+      statusText: `Set to failed by hand by M. Kern. ${why}.`,
     })
     const second = await begun('review')
     const error = { code: 'lost-in-post', message: 'The letter never came.' }

@@ -133,7 +133,7 @@ describe('createTestRig', () => {
     rig = await createTestRig([handler, add.handler(async () => ({ sum: 0 }))] as never)
     const job = await rig.submit(ask, {}, { onBehalfOf: { id: 'sam' } })
     const seven = rig.approve(job, { by: 'mara' })
-    await expect(seven).rejects.toThrow('waits for no approval: Action required: Waiting for the signal "ready".')
+    await expect(seven).rejects.toThrow('waits for no approval: Action required: waiting for the signal "ready".')
     await expect(rig.signal(job, 'other', {})).rejects.toThrow('declares no signal "other"')
     await expect(rig.signal(job, 'ready', { n: 'x' })).rejects.toThrow('does not fit the signal "ready"')
     await rig.signal(job, 'ready', {})

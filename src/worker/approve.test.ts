@@ -109,7 +109,7 @@ describe('job.approve', () => {
     expect(new Map(steps.map(({ name, kind, info }) => [name, [kind, info]]))).toEqual(
       new Map([
         ['payout', ['approval', { name: 'payout' }]],
-        ['pay', ['step', { approvedBy: card.id }]],
+        ['pay', ['step', { approvedBy: card.id, declared: { confirm: true } }]],
         ['tell', ['step', null]],
       ]),
     )

@@ -35,7 +35,7 @@ const name = (call: string) => (call === 'waitFor' ? 'go' : 'x')
 describe.each(CALLS)('%s', (call, inside) => {
   it('inside a step or a read is refused', async () => {
     expect(await said((job) => job.step('outer', () => inside(job)))).toBe(
-      `exhausted: Gave up after 1 attempts. Last error: "${name(call)}" was asked for inside a step, where nothing is recorded and nothing waits.`,
+      `exhausted: Gave up after 1 attempt. Last error: "${name(call)}" was asked for inside a step, where nothing is recorded and nothing waits.`,
     )
     expect(await said((job) => job.read('outer', () => inside(job)))).toContain('was asked for inside a read')
     expect(await said((job) => job.map('outer', [1], () => inside(job)))).toContain('was asked for inside a step')
