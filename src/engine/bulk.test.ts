@@ -209,6 +209,24 @@ describe('a bulk operation', () => {
     expect(await statuses(rig, ids)).toEqual({ completed: 10, blocked: 15 })
   })
 
+  it('is done by workers that serve other queues only, and waits for a slot like any job', async () => {
+    let release = () => {}
+    const handler = work.handler(async (job) => {
+      if (job.input.how === 'review' && job.attempt === 1) throw new Review('look')
+      if (job.input.how === 'ok') await new Promise<void>((resolve) => (release = resolve))
+    }) as unknown as JobHandler
+    const rig = await open(handler, { worker: { slots: 1, queues: ['default'] } })
+    await rig.submit(work, { how: 'review' })
+    await rig.settle()
+    await rig.submit(work, { how: 'ok' })
+    await rig.settle()
+    const { job } = await rig.engine.bulk(OPS, retryAll, null)
+    await rig.advance('10m')
+    expect(await rig.get(job.id)).toMatchObject({ status: 'accepted', statusText: 'Accepted; waiting for a worker.' })
+    release()
+    expect((await rig.untilDone(job.id)).result).toMatchObject({ done: 1 })
+  })
+
   it('asked twice with one key is one operation', async () => {
     const { rig, engine } = await shop([{ how: 'review', n: 2 }])
     const both = await Promise.all([engine.bulk(OPS, retryAll, 'k'), engine.bulk(OPS, retryAll, 'k')])
