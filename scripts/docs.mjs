@@ -45,8 +45,6 @@ const PARTS = {
 const RESERVED = new Set([
   ...['not-acceptable', 'duplicate-operation', 'idempotency-key-in-use', 'result-expired', 'upgrade-required'],
   ...['rate-limited', 'overloaded'],
-  ...['self-approval-forbidden', 'risk-above-limit', 'approval-already-decided', 'approval-expired'],
-  ...['evidence-changed', 'approval-incomplete'],
 ])
 
 const problems = raisedThoughReserved()

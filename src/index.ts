@@ -32,6 +32,7 @@ export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.
 export type { GroupNeed, Risk, RiskFacts, RiskPolicy, RiskRule, RiskVerdict } from './core/risk.js'
 export { type RiskWords, wordPolicy } from './core/risk-policy.js'
 export type { WireJob as Job, WireSchedule as Schedule } from './core/wire.js'
+export type { WireApproval as Approval, WireApprovalItem as ApprovalItem } from './core/wire-approval.js'
 export * from './define/index.js'
 export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
 export type { ApprovalSettings, TierSettings } from './engine/approval-rules.js'
