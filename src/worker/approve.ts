@@ -54,7 +54,9 @@ export async function approve(
   if (step) sameAsRecorded(step, 'approval', null)
   const waiting = attempt.waiting?.get(key)
   if (waiting) sameAsRecorded({ key, kind: waiting.kind, effect: null }, 'approval', null)
-  return new Gate(attempt, tools, gate, key, request).pass()
+  const answer = await new Gate(attempt, tools, gate, key, request).pass()
+  if (step) await attempt.parking.arrival(step)
+  return answer
 }
 
 /**
@@ -220,7 +222,7 @@ class Gate {
     const path = attempt.steps.names.path
     const given =
       typeof request === 'function'
-        ? await enter({ attempt, path, inside: 'a read' }, async () => (request as () => unknown)())
+        ? await enter({ attempt, path, inside: 'a request' }, async () => (request as () => unknown)())
         : request
     const checked = checkRequest(given)
     const data = (given as { data?: unknown } | null | undefined)?.data ?? null

@@ -17,7 +17,19 @@ const all = defineJob('all', {
   input: z.object({ fails: z.boolean() }),
   stages: ['gather', 'pay', 'close'],
   signals: { replied: z.object({ text: z.string() }) },
+  approvals: { payout: z.object({}) },
 })
+
+/** A request that is complete. */
+const please = {
+  summary: 'Go on?',
+  because: 'It is time.',
+  writes: [{ target: 'world', operation: 'go', object: 'on', change: { on: { now: false, after: true } } }],
+  evidence: [{ label: 'Clock', quote: 'Noon', version: '1' }],
+  impact: 'It goes on',
+  rollback: 'None is needed',
+  data: {},
+}
 
 /** A far side that takes idempotency keys, and keeps what it did in order. */
 function farSide() {
@@ -61,8 +73,11 @@ function handlers({ log, act, find }: ReturnType<typeof farSide>, urls: Set<stri
       await job.stage('pay', { queue: 'payments', timeout: '5d' }, async () => {
         await job.read('stock', () => 1)
         await job.step('reserve', ({ key }) => act('reserve', key), { undo: takeBack('reserve') })
+        const approved = await job.approve('payout', () => please)
+        if (approved.outcome !== 'approved') throw new Permanent('nobody said yes')
         await job.step('pay', ({ key }) => act('pay', key), {
           effect: 'once',
+          approvedBy: approved,
           confirm: ({ key }) => find(key),
           undo: takeBack('pay'),
         })
@@ -124,7 +139,11 @@ async function run(fails: boolean, point: DeathPoint | null): Promise<Run> {
       await dying
       died = true
       await rig.restart()
-    } else if ((await rig.get(id)).done) return { rig, id, log: side.log, urls, counts, died }
+      continue
+    }
+    const { done, blockedOn } = await rig.get(id)
+    if (done) return { rig, id, log: side.log, urls, counts, died }
+    if (blockedOn[0]?.kind === 'approval') await rig.approve(id, { by: 'mara' })
     else await answer(rig, id)
   }
 }

@@ -6,8 +6,9 @@ import { rigs } from '../testing/fixtures/rigs.js'
 
 const open = rigs()
 const child = defineJob('child', { input: z.object({}) })
-const nest = defineJob('nest', { input: z.object({}), signals: { go: z.object({}) } })
-type Job = JobContext<any, { stages: string; approvals: {}; signals: { go: z.ZodObject<{}> } }>
+const gates = { ok: z.object({}) }
+const nest = defineJob('nest', { input: z.object({}), signals: { go: z.object({}) }, approvals: gates })
+type Job = JobContext<any, { stages: string; approvals: typeof gates; signals: { go: z.ZodObject<{}> } }>
 
 /** The message with which a handler that does this fails at once. */
 async function said(run: (job: Job) => unknown): Promise<string | null> {
@@ -29,8 +30,9 @@ const CALLS: [string, (job: Job) => unknown][] = [
   ['waitFor', (job) => job.waitFor('go')],
   ['callback', (job) => job.callback('x')],
   ['call', (job) => job.call(child, {}, { name: 'x' })],
+  ['approve', (job) => job.approve('ok', {} as never)],
 ]
-const name = (call: string) => (call === 'waitFor' ? 'go' : 'x')
+const name = (call: string) => ({ waitFor: 'go', approve: 'ok' })[call] ?? 'x'
 
 describe.each(CALLS)('%s', (call, inside) => {
   it('inside a step or a read is refused', async () => {

@@ -11,7 +11,7 @@ export interface Scope {
   attempt: Attempt
   path: string
   /** In there nothing is recorded and nothing waits; null where it may. */
-  inside: 'a step' | 'a read' | 'an undo' | null
+  inside: 'a step' | 'a read' | 'a request' | 'an undo' | null
   /** Of the code around it that counts as work while nothing in it waits. */
   hold?: Hold
   /** Walked through for its undos beside the handler: what would begin there stays undone, and ends nothing. */

@@ -194,12 +194,12 @@ export class Steps {
   /** The value to record for a harmless error; everything else is thrown on, remembered with its verdict. */
   private failed<T>(error: unknown, key: string, options: StepOptions<T>): T {
     const { attempt } = this
-    const classified = attempt.classify(error, options.errors, key, options.retry)
-    attempt.stepFailed(key, classified.message)
+    const classified = this.attempt.classify(error, options.errors, key, options.retry)
     if (classified.verdict === 'harmless' && 'onHarmless' in options) {
-      this.attempt.notes.warn(classified.code, classified.message, key)
+      attempt.notes.warn(classified.code, classified.message, key)
       return options.onHarmless as T
     }
+    attempt.stepFailed(key, classified.message)
     throw error
   }
 }

@@ -218,6 +218,17 @@ describe('waitFor', () => {
   })
 })
 
+/** A request that is complete. */
+const please = {
+  summary: 'Go on?',
+  because: 'It is time.',
+  writes: [{ target: 'world', operation: 'go', object: 'on', change: { on: { now: false, after: true } } }],
+  evidence: [{ label: 'Clock', quote: 'Noon', version: '1' }],
+  impact: 'It goes on',
+  rollback: 'None is needed',
+  data: {},
+}
+
 describe('a race between waits', () => {
   const race = defineJob('race', { input, signals: { reply: z.object({ text: z.string() }) } })
 
@@ -257,6 +268,27 @@ describe('a race between waits', () => {
     await rig.advance('1h')
     await rig.restart(undefined, {})
     expect((await rig.untilDone(id)).result).toBe('reply')
+  })
+
+  it('with an approval keeps its winner as well', async () => {
+    const asked = defineJob('asked', { input, approvals: { go: z.object({}) } })
+    const won: string[] = []
+    const rig = await open(
+      asked.handler(async (job) => {
+        const winner = await Promise.race([
+          job.approve('go', please).then(() => 'answer'),
+          job.sleep('limit', '1h').then(() => 'limit'),
+        ])
+        won.push(winner)
+        await job.sleep('more', '2h')
+        return winner
+      }) as never,
+    )
+    const { id } = await rig.submit(asked, {})
+    await rig.advance('90m')
+    await rig.approve(id, { by: 'mara' })
+    expect((await rig.untilDone(id)).result).toBe('limit')
+    expect(new Set(won)).toEqual(new Set(['limit']))
   })
 
   it('its loser still waits: whoever wants it after all awaits the same promise', async () => {
