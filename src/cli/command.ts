@@ -52,6 +52,18 @@ export function list(value: string): string[] {
     .filter(Boolean)
 }
 
+/** `u-77` or `u-77:Mara`. */
+export function person(value: string): { id: string; name?: string } {
+  const [id, name] = /^([^:]+)(?::(.*))?$/s.exec(value)?.slice(1) ?? []
+  if (!id) throw new InvalidArgumentError('Write the id of the person, or id:name.')
+  return name ? { id, name } : { id }
+}
+
+export function risk(value: string): 'low' | 'medium' | 'high' {
+  if (value === 'low' || value === 'medium' || value === 'high') return value
+  throw new InvalidArgumentError('Choose from low, medium, high.')
+}
+
 /** An instant: RFC 3339, `10m` from now, or `14:30` (the next one, local time). */
 export function instant(value: string, now: number): Date {
   const time = /^(\d{1,2}):(\d{2})$/.exec(value)

@@ -99,9 +99,14 @@ const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string> =
   'input-invalid': ({ type }) => `What it wants: untildone types show ${typeof type === 'string' ? type : '<type>'}`,
   'unknown-job-type': () => 'See what there is: untildone types list',
   'job-not-found': () => 'List the jobs you can see: untildone jobs list',
+  'evidence-changed': () => 'Look at it again: untildone inbox show <id>. It says what differs.',
+  'precondition-required': ({ missing, version }) =>
+    missing === 'evidenceDigest'
+      ? 'Give --hash with the hash that untildone inbox show <id> prints.'
+      : `Look at it first (untildone jobs get), then: --if-version ${version}`,
+  'approval-already-decided': () => 'See how it ended: untildone inbox show <id>',
   'result-expired': () => 'Submit the job again to get a new result.',
   'version-mismatch': ({ version }) => `It changed meanwhile. Look at it again, then: --if-version ${version}`,
-  'precondition-required': ({ version }) => `Look at it first (untildone jobs get), then: --if-version ${version}`,
   'job-already-done': ({ status }) =>
     status === 'completed'
       ? 'Undo it with untildone jobs compensate, or do it once more with untildone jobs replay.'
@@ -134,6 +139,8 @@ const BY_CODE: Record<string, Exit> = {
   'schema-not-describable': EXIT.usage,
   'host-not-allowed': EXIT.notAllowed,
   'idempotency-key-reused': EXIT.conflict,
+  // It existed and is over; there is nothing to look for.
+  'approval-expired': EXIT.conflict,
   'store-in-use': EXIT.conflict,
   'store-unavailable': EXIT.unreachable,
   overloaded: EXIT.unreachable,

@@ -16,6 +16,7 @@ import type {
   WireStep,
 } from '../core/wire.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
+import type { ApprovalCalls } from './approvals.js'
 import type { JobHandle } from './handle.js'
 import type { OperatorCalls } from './operate.js'
 import type {
@@ -104,6 +105,8 @@ export interface UntildoneClient extends OperatorCalls {
     revoke(id: string, options?: CallOptions & { reason?: string }): Promise<void>
   }
   readonly schedules: ScheduleCalls
+  /** What waits for people, and their decisions. */
+  readonly approvals: ApprovalCalls
   whoami(options?: CallOptions): Promise<WhoAmI>
   root(options?: CallOptions): Promise<Root>
 }

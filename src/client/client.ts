@@ -16,6 +16,7 @@ import type {
 } from '../core/wire.js'
 import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
+import { approvalCalls } from './approvals.js'
 import { realClock } from './clock.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
@@ -143,6 +144,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
       },
     },
     schedules: scheduleCalls(body),
+    approvals: approvalCalls(body),
     whoami: ({ signal } = {}) => body({ path: '/v1/whoami', signal }),
     root: ({ signal } = {}) => body<Root>({ path: '/v1', signal }),
   }
@@ -168,10 +170,13 @@ function submission(job: JobDefinition | string, input: unknown, options: Submit
   const headers = keyHeader(key)
   if (options.wait !== undefined)
     headers.prefer = `wait=${Math.min(60, Math.ceil(parseDuration(options.wait, 'wait') / 1000))}`
-  const { group, operationKey, priority, tags, metadata, signal } = options
+  const { group, operationKey, priority, tags, metadata, onBehalfOf, permissions, typeVersion, signal } = options
   const type = typeof job === 'string' ? job : job.name
   const [runAt, deadlineAt] = [instant(options.runAt), instant(options.deadlineAt)]
-  const json = { type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata }
+  const json = {
+    ...{ type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata },
+    ...{ onBehalfOf, permissions, typeVersion },
+  }
   return { method: 'POST', path: '/v1/jobs', json, headers, signal }
 }
 

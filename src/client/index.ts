@@ -1,5 +1,12 @@
 /** `untildone/client`: the typed client for any JavaScript runtime. No Node imports, no server code. */
 export type { Bytes, Root, UntildoneClient, WhoAmI } from './api.js'
+export type {
+  ApprovalCalls,
+  DecidedApproval,
+  DecideManyOptions,
+  DecideOptions,
+  ListApprovalsOptions,
+} from './approvals.js'
 export { createClient } from './client.js'
 export { type ClientClock, realClock } from './clock.js'
 export {

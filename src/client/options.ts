@@ -2,7 +2,7 @@
  * What a caller may pass to the client. Types only. Instants are Dates or RFC 3339 texts, durations `'5m'` or milliseconds.
  */
 import type { Duration } from '../core/duration.js'
-import type { Origin, Status } from '../core/job.js'
+import type { Origin, Person, Status } from '../core/job.js'
 import type { ClientClock } from './clock.js'
 import type { Connection } from './follow.js'
 import type { RetryOptions } from './retry.js'
@@ -40,6 +40,12 @@ export interface SubmitOptions {
   deadlineAt?: Instant
   tags?: string[]
   metadata?: Record<string, string>
+  /** The person it is done for: shown to approvers, and not counted as another person. */
+  onBehalfOf?: Person
+  /** What that person may do now; checked again before effects that happen once. */
+  permissions?: string[]
+  /** Version of the definition the input was made for; older input is upgraded. */
+  typeVersion?: string
   /** The server holds the answer this long for the end of the job, 60 s at most. @default what the job type says */
   wait?: Duration
   signal?: AbortSignal
@@ -50,8 +56,8 @@ export interface CallOptions {
 }
 
 export interface ReadOptions extends CallOptions {
-  /** Members that are left out otherwise. `ops` needs the right to operate. */
-  include?: readonly ('input' | 'ops' | 'steps')[]
+  /** Members that are left out otherwise. `ops` needs the right to operate, `approvals` that to read approvals. */
+  include?: readonly ('input' | 'ops' | 'steps' | 'approvals')[]
 }
 
 export interface WatchOptions extends ReadOptions {
@@ -127,6 +133,12 @@ export interface KeyOptions extends CallOptions {
   scopes: readonly string[]
   /** Job types it may use (`ocr.*`). @default all */
   types?: readonly string[]
+  /** Whose key it is; where two people must differ, persons are compared. @default the key stands for itself */
+  person?: Person
+  /** Groups of that person, for approvals that need one of them. */
+  groups?: readonly string[]
+  /** Highest risk it may decide. @default any */
+  maxRisk?: 'low' | 'medium' | 'high'
   /** @default never */
   expiresAt?: Instant
 }

@@ -213,6 +213,13 @@ export interface WireGroup {
   latestByType: Record<string, string>
 }
 
+/** Where people decide. The tier is computed for each request, so it is not known before. */
+export interface WireGate {
+  gate: string
+  /** JSON Schema 2020-12 of the data that goes with a request; null when its library cannot say. */
+  dataSchema: Json
+}
+
 export interface WireJobType {
   type: string
   version: string | null
@@ -221,6 +228,7 @@ export interface WireJobType {
   inputSchema: Json
   resultSchema: Json
   stages: { name: string; label: string }[]
+  gates: WireGate[]
   completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
   retry: {
     withinMs: number

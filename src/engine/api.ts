@@ -14,6 +14,7 @@ import type {
   WireAttempt,
   WireEvent,
   WireFile,
+  WireGate,
   WireGroup,
   WireHistoryEntry,
   WireJob,
@@ -194,7 +195,12 @@ export interface Engine extends OperatorUses {
     caller: Caller,
     body: SubmitBody,
     key: string | null,
-  ): Promise<{ valid: true; type: string; gates: []; estimates: { p50Ms: number | null; p95Ms: number | null } }>
+  ): Promise<{
+    valid: true
+    type: string
+    gates: WireGate[]
+    estimates: { p50Ms: number | null; p95Ms: number | null }
+  }>
   /** How the server should answer a submit of this type when the client sends no Prefer. */
   completionOf(type: string): WireJobType['completion']
 

@@ -3,10 +3,10 @@
  */
 import { UntildoneError } from '../core/errors.js'
 import { canonicalJson, type Json } from '../core/json.js'
-import type { WireJobType } from '../core/wire.js'
+import type { WireGate, WireJobType } from '../core/wire.js'
 import { isJobHandler, type JobHandler } from '../define/define-job.js'
 import { filesIn } from '../define/file.js'
-import type { AnySchema } from '../define/schema.js'
+import { type AnySchema, describeSchema } from '../define/schema.js'
 import { Expectations } from './expectations.js'
 import { type Validator, validatorOf } from './validate.js'
 import type { TypeView } from './view.js'
@@ -97,6 +97,7 @@ export class Registry {
       inputSchema: definition.inputSchema as Json,
       resultSchema: definition.outputSchema as Json,
       stages: [...definition.stages],
+      gates: gatesOf(definition.approvals),
       completion: settings.completion,
       retry: { withinMs, maxAttempts: attempts, backoff: { fromMs, toMs, factor }, onExhausted },
       errorClasses: settings.errors.map((rule) => ({
@@ -134,5 +135,18 @@ function registered(handler: JobHandler): RegisteredType {
     filesIn: (side, value) =>
       marked[side] ? filesIn(side === 'input' ? definition.inputSchema : definition.outputSchema, value) : [],
     schema: (sha256) => (hash ??= sha256(canonicalJson(definition.inputSchema as Json)).slice(0, 16)),
+  }
+}
+
+export function gatesOf(approvals: Readonly<Record<string, AnySchema>>): WireGate[] {
+  return Object.entries(approvals).map(([gate, schema]) => ({ gate, dataSchema: describedIfPossible(schema, gate) }))
+}
+
+/** A gate needs no description: what does not fit is refused by the schema itself. */
+function describedIfPossible(schema: AnySchema, gate: string): Json {
+  try {
+    return describeSchema(schema, 'input', undefined, `Data of gate "${gate}"`) as Json
+  } catch {
+    return null
   }
 }

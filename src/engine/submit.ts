@@ -11,7 +11,7 @@ import type { CallOptions } from '../define/context.js'
 import { isTombstone, type NewJob, type StoredJob } from '../stores/store.js'
 import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
 import type { EngineParts } from './parts.js'
-import { isBuiltIn, type RegisteredType } from './registry.js'
+import { gatesOf, isBuiltIn, type RegisteredType } from './registry.js'
 import { demand, maySee, mayUseType, personOf } from './rights.js'
 import { viewOf } from './view.js'
 
@@ -143,8 +143,10 @@ export class Submission {
       key === null ? null : { operation: 'submit', key, fingerprint: '' },
       '',
     )
-    const { p50Ms, p95Ms } = this.parts.registry.expectations.of(job.record.type)
-    return { valid: true as const, type: job.record.type, gates: [] as [], estimates: { p50Ms, p95Ms } }
+    const { registry } = this.parts
+    const { p50Ms, p95Ms } = registry.expectations.of(job.record.type)
+    const gates = gatesOf(registry.get(job.record.type)!.handler.definition.approvals)
+    return { valid: true as const, type: job.record.type, gates, estimates: { p50Ms, p95Ms } }
   }
 
   /** The job that took this key first. @throws UntildoneError idempotency-key-reused */

@@ -57,6 +57,7 @@ export const TAGS: { name: Tag; description: string }[] = [
   { name: 'Files', description: 'Inputs and results that are too large for JSON.' },
   { name: 'Groups', description: 'Jobs that share a `groupId`, e.g. a session.' },
   { name: 'Execution', description: 'What happened inside, for operators: history, attempts, steps, logs.' },
+  { name: 'Approvals', description: 'What waits for people: the inbox, the card, decisions.' },
   { name: 'Job types', description: 'What can be submitted.' },
   { name: 'Schedules', description: 'Timetables that make jobs.' },
   { name: 'Access', description: 'API keys, and who you are.' },

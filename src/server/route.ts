@@ -55,6 +55,7 @@ export type Tag =
   | 'Files'
   | 'Groups'
   | 'Execution'
+  | 'Approvals'
   | 'Job types'
   | 'Schedules'
   | 'Access'

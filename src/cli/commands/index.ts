@@ -4,6 +4,7 @@ import { auditList, auditVerify } from './audit.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
 import { filesGet, filesUpload } from './files.js'
+import { inboxApprove, inboxChanges, inboxList, inboxReject, inboxShow } from './inbox.js'
 import { init } from './init.js'
 import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
 import { jobsCompensate, jobsReplay } from './jobs-again.js'
@@ -56,6 +57,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsLogs,
   jobsDecisions,
   groupsCancel,
+  inboxList,
+  inboxShow,
+  inboxApprove,
+  inboxReject,
+  inboxChanges,
   typesList,
   typesShow,
   schedulesList,

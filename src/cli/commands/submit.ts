@@ -6,7 +6,7 @@ import { basename, extname, resolve } from 'node:path'
 import { type JobHandle, UntildoneApiError } from '../../client/index.js'
 import type { Json } from '../../core/json.js'
 import type { WireJob } from '../../core/wire.js'
-import { type CommandSpec, duration, instant, wholeNumber } from '../command.js'
+import { type CommandSpec, duration, instant, person, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, type Exit } from '../failure.js'
 import { followJob } from '../follow-job.js'
@@ -37,6 +37,11 @@ export const submit: CommandSpec = {
     { flags: '--deadline <time>', text: 'stop trying at this time' },
     { flags: '--group <id>', text: 'session or batch it belongs to' },
     { flags: '--operation <key>', text: 'the business operation behind it, e.g. invoice:9917' },
+    {
+      flags: '--for <id[:name]>',
+      text: 'the person it is done for, who then is no "other person" in approvals',
+      parse: person,
+    },
     { flags: '--priority <n>', text: '-100 to 100, higher is sooner', parse: wholeNumber(-100, 100) },
     { flags: '--tag <tag>', text: 'may be given several times', parse: collect as (value: string) => unknown },
     { flags: '--meta <name=value>', text: 'may be given several times', parse: collect as (value: string) => unknown },
@@ -95,6 +100,7 @@ async function send(context: Context, type: string, input: Json, options: Record
     group: options.group,
     operationKey: options.operation,
     priority: options.priority,
+    onBehalfOf: options.for,
     runAt: options.at && instant(options.at, now),
     deadlineAt: options.deadline && instant(options.deadline, now),
     tags: options.tag,

@@ -99,7 +99,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
 
   async validate(_caller: Caller, body: SubmitBody) {
     this.#check(body)
-    return { valid: true as const, type: body.type, gates: [] as [], estimates: { p50Ms: null, p95Ms: null } }
+    return { valid: true as const, type: body.type, gates: [], estimates: { p50Ms: null, p95Ms: null } }
   }
 
   completionOf() {

@@ -64,6 +64,7 @@ export function jobType(completion: WireJobType['completion']): WireJobType {
     inputSchema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] },
     resultSchema: {},
     stages: [],
+    gates: [],
     completion,
     retry: {
       withinMs: 86_400_000,

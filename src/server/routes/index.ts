@@ -2,6 +2,7 @@
 import type { Route } from '../route.js'
 import { accessRoutes } from './access.js'
 import { actionRoutes } from './actions.js'
+import { approvalRoutes } from './approvals.js'
 import { auditRoutes } from './audit.js'
 import { bulkRoutes } from './bulk.js'
 import { eventRoutes } from './events.js'
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...eventRoutes,
   ...actionRoutes,
+  ...approvalRoutes,
   ...operatorRoutes,
   ...signalRoutes,
   ...executionRoutes,

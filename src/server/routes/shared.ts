@@ -6,7 +6,7 @@ import { int } from '../query.js'
 import { json, jsonText, NO_STORE, type Reply } from '../reply.js'
 import type { Call } from '../route.js'
 
-export const INCLUDES = ['input', 'ops', 'steps'] as const satisfies readonly Include[]
+export const INCLUDES = ['input', 'ops', 'steps', 'approvals'] as const satisfies readonly Include[]
 export const JOB_ID = { id: { description: 'Id of the job.', example: '019a7c31-5b0e-7c44-9d0a-2f6c1b7e4a10' } }
 /** Reading one's own jobs comes with the right to submit; the engine shows no others. */
 export const READERS = ['jobs:read', 'jobs:submit'] as const
@@ -15,6 +15,7 @@ export const LIMIT = int('Items per page. Larger than 200 counts as 200. Default
 /** @throws UntildoneError forbidden */
 export function checkInclude(caller: Caller, include: readonly Include[] = []): void {
   if (include.includes('ops')) requireScope(caller, ['jobs:operate'])
+  if (include.includes('approvals')) requireScope(caller, ['approvals:read'])
   if (include.includes('input') || include.includes('steps')) requireScope(caller, ['jobs:read', 'jobs:operate'])
 }
 

@@ -20,7 +20,10 @@ const approvalId = z.string().meta({ example: 'apr_7Qm2VxkT9hTz4nWc1pLs' })
 const digest = z.string().describe('`sha256-…` of what is shown; a decision names it as `evidenceDigest`.')
 const outcome = z.enum(['approved', 'rejected', 'changes-requested', 'expired'])
 const need = z.object({ group: z.string(), n: count })
-const may = z.object({ may: z.boolean(), why: z.string().nullable().describe('Why not, in one sentence.') })
+export const MayDecide = z.object({
+  may: z.boolean(),
+  why: z.string().nullable().describe('Why not, in one sentence.'),
+})
 
 const itemMembers = {
   id: approvalId,
@@ -42,13 +45,15 @@ const itemMembers = {
   dueAt: instant,
   decidedAt: instant.nullable(),
   outcome: outcome.nullable(),
-  mayDecide: z.object({ approve: may, reject: may, requestChanges: may }).describe('What you may do now.'),
+  mayDecide: z
+    .object({ approve: MayDecide, reject: MayDecide, requestChanges: MayDecide })
+    .describe('What you may do now.'),
   links: z.object({ self: z.string(), decision: z.string(), job: z.string() }),
 }
 
 export const ApprovalItem = z.object(itemMembers).describe('A line of the inbox.')
 
-const feedback = z.object({
+export const Feedback = z.object({
   about: z.string().nullable().describe('JSON Pointer into the request, e.g. `/data/amount`; null = the whole.'),
   text: z.string(),
 })
@@ -65,11 +70,11 @@ export const Decision = z
     digest: z.string().nullable().describe('Of what they saw.'),
     proposal: count.describe('The version of the proposal that it counts for.'),
     data: z.record(z.string(), anyJson).nullable().describe('Members of `data` as edited.'),
-    changes: z.array(feedback),
+    changes: z.array(Feedback),
   })
   .describe('What one person decided.')
 
-const diffRow = z.object({
+export const DiffRow = z.object({
   target: z.string(),
   operation: z.string(),
   object: z.string().nullable(),
@@ -109,8 +114,8 @@ const earlier = z.object({
   at: instant,
   by: Person.nullable(),
   reason: z.string().nullable(),
-  changes: z.array(feedback),
-  diff: z.array(diffRow),
+  changes: z.array(Feedback),
+  diff: z.array(DiffRow),
   data: anyJson,
   changed: z.array(changed).describe('What differs between it and what is shown now.'),
 })
@@ -128,7 +133,7 @@ export const Approval = z
     rule: z.string().describe('What the tier asks for, in a sentence.'),
     policyVersion: z.string(),
     writes: z.array(write),
-    diff: z.array(diffRow).describe('The writes as rows: what is, what will be.'),
+    diff: z.array(DiffRow).describe('The writes as rows: what is, what will be.'),
     evidence: z
       .array(
         z.object({
@@ -179,6 +184,18 @@ const reason = z
   .nullable()
   .optional()
   .describe('Needed to reject, to ask for changes, and to approve at high risk.')
+
+/** @param problem the schema of a problem, which stands elsewhere */
+export const batchDecisionAnswer = <P extends z.ZodType>(problem: P) =>
+  z.object({
+    items: z.array(
+      z.object({
+        id: z.string(),
+        approval: Approval.nullable().describe('As it is now; null when it was not decided.'),
+        problem: problem.nullable().describe('Why it was not decided.'),
+      }),
+    ),
+  })
 
 export const DecisionRequest: z.ZodType<DecisionInput> = z
   .strictObject({
