@@ -3,7 +3,7 @@
  * about what they did not see: at a terminal the person confirms, a script names the hash.
  */
 import type { DecideOptions } from '../../client/index.js'
-import type { DecisionKind } from '../../core/approval.js'
+import type { ApprovalState, DecisionKind } from '../../core/approval.js'
 import type { WireApproval, WireApprovalItem } from '../../core/wire-approval.js'
 import { approvalCard, riskTag, whenDue } from '../approval-card.js'
 import { type CommandOption, type CommandSpec, list } from '../command.js'
@@ -28,7 +28,7 @@ export const inboxList: CommandSpec = {
   summary: 'what waits for people, what is due first',
   options: [
     { flags: '--mine', text: 'only what your groups are asked, of risks you may decide' },
-    { flags: '--state <states>', text: 'pending, approved, rejected, … or all (default: pending)', parse: list },
+    { flags: '--state <states>', text: 'waiting, approved, rejected, … or all (default: waiting)', parse: list },
     { flags: '--risk <risks>', text: 'low, medium, high', parse: list },
     { flags: '--type <types>', text: 'job types; a trailing * is a prefix', parse: list },
     { flags: '--job <id>', text: 'only of this job' },
@@ -39,10 +39,10 @@ export const inboxList: CommandSpec = {
     ['untildone inbox list --state all --newest', 'what was decided lately'],
   ],
   async run(context, _args, options) {
-    const state = options.state ?? ['pending']
+    const state = ((options.state ?? ['waiting']) as string[]).map((word) => (word === 'waiting' ? 'pending' : word))
     const items: WireApprovalItem[] = []
     for await (const item of context.client.approvals.list({
-      ...(state.includes('all') ? {} : { state }),
+      ...(state.includes('all') ? {} : { state: state as ApprovalState[] }),
       ...{ risk: options.risk, type: options.type, jobId: options.job, limit: RECENT, signal: context.interrupted },
       ...(options.mine ? { assignee: 'me' } : {}),
       ...(options.newest ? { order: '-requestedAt' } : {}),
@@ -177,7 +177,9 @@ async function decide(
   const decided = await client.approvals.decide(card.id, request)
   if (context.options.json) return context.printJson(decided)
   const { quorum, state } = decided
-  context.print(`${state}  ${decided.id}  ${quorum.filled} of ${quorum.needed}  ${urlOf(context, decided.links.self)}`)
+  context.print(
+    `${state === 'pending' ? 'waiting' : state}  ${decided.id}  ${quorum.filled} of ${quorum.needed}  ${urlOf(context, decided.links.self)}`,
+  )
   if (state === 'pending')
     context.say(`Counted. Still open: ${quorum.open.map(({ group, n }) => `${n} of ${clean(group)}`).join(', ')}.`)
   else context.say(`The job goes on by itself: untildone jobs watch ${decided.jobId}`)
