@@ -49,7 +49,7 @@ export interface StepOptions<T = unknown> {
    */
   approvedBy?: Pick<ApprovalAnswer<unknown>, 'id'>
   /** Asks the far side whether the effect of a `once` step has happened. Without it, or on 'unknown', a person is asked. */
-  confirm?: (context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>
+  confirm?: (context: StepContext) => Confirmation<NoInfer<T>> | Promise<Confirmation<NoInfer<T>>>
   /** Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. */
   undo?: (value: T, context: StepContext) => unknown
   /** Budget and backoff for errors of this step. @default the stage's, then the type's */
