@@ -50,7 +50,10 @@ export interface StepOptions<T = unknown> {
   approvedBy?: Pick<ApprovalAnswer<unknown>, 'id'>
   /** Asks the far side whether the effect of a `once` step has happened. Without it, or on 'unknown', a person is asked. */
   confirm?: (context: StepContext) => Confirmation<NoInfer<T>> | Promise<Confirmation<NoInfer<T>>>
-  /** Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. */
+  /**
+   * Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. Its `key` is
+   * one of its own, because the far side may take the key of the step for a repeat of the step.
+   */
   undo?: (value: T, context: StepContext) => unknown
   /** Budget and backoff for errors of this step. @default the stage's, then the type's */
   retry?: RetryPolicy

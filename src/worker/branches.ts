@@ -72,8 +72,8 @@ export async function stage<T>(
   const inside = () => scopes.run({ attempt, path: key, inStep: false }, async () => fn())
   if (recorded) {
     sameAsRecorded(recorded, 'stage', null)
-    // While undoing, what is inside is walked through as well: that is where the undos are.
-    if (attempt.undos) await inside()
+    // While undoing, what is inside is walked through as well if something in it is due: that is where its undo is.
+    if (attempt.undos?.within(attempt, key)) await inside()
     return recordedValue<T>(recorded)
   }
   if (around)

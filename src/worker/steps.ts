@@ -47,7 +47,7 @@ export class Steps {
     const recorded = attempt.memo?.get(key)
     if (recorded) {
       sameAsRecorded(recorded, kind, effect)
-      attempt.undos?.offer(key, options.undo, contextOf(attempt, key))
+      attempt.undos?.offer(key, options.undo, contextOf(attempt, `${key}#undo`))
       return recordedValue<T>(recorded)
     }
     await attempt.checkpoint()

@@ -21,6 +21,11 @@ export class Undos {
     if (undo) this.known.set(key, { undo, context })
   }
 
+  /** Something that was recorded inside this path must be undone. */
+  within(attempt: Attempt, path: string): boolean {
+    return this.due(attempt).some(({ key }) => key.startsWith(`${path}/`))
+  }
+
   /** Steps that must be undone, latest first. */
   due(attempt: Attempt): StepRow[] {
     return [...(attempt.memo?.values() ?? [])]
