@@ -287,7 +287,7 @@ export interface JobContext<Input, C extends Contract = Contract> {
     fn: (item: Item, context: StepContext & { index: number }) => T | Promise<T>,
     options?: MapOptions<Item>,
   ): Promise<(T | null)[]>
-  /** Puts an entry into the decision log; the same call in a later attempt is the same entry. @throws UntildoneError decision-incomplete */
+  /** Puts an entry into the decision log; the same call in a later attempt is the same entry, unless it says something else. @throws UntildoneError decision-incomplete */
   decision(entry: DecisionEntry): void
   /** What people see. Stored at most once a second; the last value always is. */
   progress(stage: C['stages'] | null, update?: ProgressUpdate): void

@@ -92,7 +92,7 @@ class Context implements JobContext<any, any> {
     approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>
   call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
     call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>
-  decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)
+  decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry, this.#tools.sha256)
   process: JobContext<any>['process'] = (name, options) => runChild(this.#attempt, this.#tools.worker, name, options)
   read: JobContext<any>['read'] = async (name, fn) => {
     const attempt = this.#attempt
@@ -126,7 +126,7 @@ class Context implements JobContext<any, any> {
 }
 
 /** @throws UntildoneError decision-incomplete: an entry without these members explains nothing later */
-function decide(attempt: Attempt, entry: DecisionEntry): void {
+function decide(attempt: Attempt, entry: DecisionEntry, sha256: (text: string) => string): void {
   const { model, version, tools, path, ...more } = entry ?? {}
   const missing = [
     ...Object.entries({ model, version, path }).flatMap(([name, value]) =>
@@ -139,17 +139,14 @@ function decide(attempt: Attempt, entry: DecisionEntry): void {
       params: { missing },
     })
   if (attempt.undos) return
-  attempt.notes.decide({
-    jobId: attempt.id,
-    key: attempt.steps.names.next('decision'),
-    at: attempt.clock.now(),
-    attempt: attempt.number,
-    path,
-    model,
-    modelVersion: version,
-    tools: tools.map(String),
+  const said = {
+    ...{ path, model, modelVersion: version, tools: tools.map(String) },
     fields: Object.keys(more).length === 0 ? null : JSON.stringify(more),
-  })
+  }
+  // The same call in a later attempt is the same entry only while it says the same.
+  const key = `${attempt.steps.names.next('decision')}~${sha256(JSON.stringify(said)).slice(0, 12)}`
+  const { id: jobId, number, clock } = attempt
+  attempt.notes.decide({ jobId, key, at: clock.now(), attempt: number, seq: attempt.nextSeq(), ...said })
 }
 
 function logOf({ notes }: Attempt): JobLog {
