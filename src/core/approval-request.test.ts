@@ -112,6 +112,7 @@ describe('a request', () => {
 
   it.each([
     ['/writes/0/change size', { writes: [{ target: 'a', change: {} }] }],
+    ['/writes/0/change size', { writes: [{ target: 'a', change: { gone: undefined } }] }],
     ['/writes/0/change/a~1b type', { writes: [{ target: 'a', change: { 'a/b': 5 } }] }],
     ['/writes/0/change/x unknown', undefined],
     ['/writes/0/touches/0 not-allowed', { writes: [{ target: 'a', touches: ['cash'], change: { x: [1, 2] } }] }],

@@ -113,7 +113,8 @@ function writesOf(read: Reader, value: unknown, data: Json): ProposedWrite[] {
 function fieldsOf(read: Reader, pointer: string, value: unknown, data: Json): ProposedWrite['fields'] {
   const fix = 'Give every field that changes: { field: [now, after] }; null means that it is not there.'
   const change = read.object(pointer, value, null, fix)
-  const names = Object.keys(change ?? {})
+  // JSON would leave them out as well.
+  const names = Object.keys(change ?? {}).filter((name) => change![name] !== undefined)
   if (change && (names.length === 0 || names.length > LIMITS.fields))
     read.fail(pointer, 'size', `${fix} At least 1, at most ${LIMITS.fields}.`)
   return names.map((field) => {

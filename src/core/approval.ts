@@ -33,7 +33,8 @@ export interface ApprovalRequest<Data = unknown> {
     irreversible?: boolean
     /** What it touches; can only raise the risk. @default [] */
     touches?: readonly Touch[]
-    change: Readonly<Record<string, FieldRequest>>
+    /** A member that is undefined is not there. */
+    change: Readonly<Record<string, FieldRequest | undefined>>
   }[]
   /** What the request rests on, or `'none'`, which raises the risk. Each entry has a quote or a link. */
   evidence:

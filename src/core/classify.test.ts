@@ -105,6 +105,14 @@ describe('what it keeps', () => {
     expect(classify(new Permanent('x', { code: 'bad-input' })).code).toBe('bad-input')
   })
 
+  it('evidence of a Review is among its details, for whoever must look', () => {
+    const details = { page: 3 }
+    expect(classify(new Review('x', { evidence: ['a'] })).details).toEqual({ evidence: ['a'] })
+    expect(classify(new Review('x', { evidence: 'a', details })).details).toEqual({ page: 3, evidence: 'a' })
+    expect(classify(new Review('x', { evidence: 'a', details: { evidence: 'b' } })).details).toEqual({ evidence: 'b' })
+    expect(classify(new Review('x')).details).toBeNull()
+  })
+
   it('details, Retry-After and the result of a Harmless', () => {
     expect(classify(new Permanent('x', { details: { page: 3 } })).details).toEqual({ page: 3 })
     expect(classify(Object.assign(new Error('x'), { details: [1] })).details).toBeNull()

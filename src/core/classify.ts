@@ -104,6 +104,7 @@ export class Harmless extends VerdictError {
 
 /** Throw it when a human must look: the job is blocked until somebody decides. */
 export class Review extends VerdictError {
+  /** What they should look at; shown as `error.details.evidence`. */
   readonly evidence: unknown
   constructor(message: string, options: VerdictOptions & { evidence?: unknown } = {}) {
     super('review', 'Review', message, options)
@@ -299,6 +300,7 @@ function look(error: unknown): Seen {
   const verdict = at(BRAND)
   const retryAfter = number('retryAfterMs')
   const details = at('details')
+  const evidence = verdict === 'review' ? (at('evidence') ?? null) : null
   return {
     name: text('name') ?? typeof error,
     message: text('message') ?? describe(error),
@@ -309,16 +311,23 @@ function look(error: unknown): Seen {
     output: text('output') ?? '',
     retryAfterMs: retryAfter !== null && retryAfter > 0 && Number.isFinite(retryAfter) ? retryAfter : 0,
     verdict: (VERDICTS as readonly unknown[]).includes(verdict) ? (verdict as Verdict) : null,
-    details:
+    details: withEvidence(
       typeof details === 'object' && details !== null && !Array.isArray(details)
         ? (details as Record<string, unknown>)
         : null,
+      evidence,
+    ),
     result: at('result'),
     schemaIssue: Array.isArray(at('issues')),
     origin: (ORIGINS as readonly unknown[]).includes(at('origin')) ? (at('origin') as Origin) : null,
     happened: at('happened'),
     cause: at('cause'),
   }
+}
+
+/** What a Review shows to whoever must look. A member of the same name was put there on purpose, and stays. */
+function withEvidence(details: Record<string, unknown> | null, evidence: unknown): Record<string, unknown> | null {
+  return evidence === null ? details : { evidence, ...details }
 }
 
 function describe(error: unknown): string {

@@ -49,8 +49,11 @@ export interface StepOptions<T = unknown> {
    */
   approvedBy?: Pick<ApprovalAnswer<unknown>, 'id'>
   /** Asks the far side whether the effect of a `once` step has happened. Without it, or on 'unknown', a person is asked. */
-  confirm?: (context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>
-  /** Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. */
+  confirm?: (context: StepContext) => Confirmation<NoInfer<T>> | Promise<Confirmation<NoInfer<T>>>
+  /**
+   * Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. Its `key` is
+   * one of its own, because the far side may take the key of the step for a repeat of the step.
+   */
   undo?: (value: T, context: StepContext) => unknown
   /** Budget and backoff for errors of this step. @default the stage's, then the type's */
   retry?: RetryPolicy
@@ -284,7 +287,7 @@ export interface JobContext<Input, C extends Contract = Contract> {
     fn: (item: Item, context: StepContext & { index: number }) => T | Promise<T>,
     options?: MapOptions<Item>,
   ): Promise<(T | null)[]>
-  /** Puts an entry into the decision log; the same call in a later attempt is the same entry. @throws UntildoneError decision-incomplete */
+  /** Puts an entry into the decision log; the same call in a later attempt is the same entry, unless it says something else. @throws UntildoneError decision-incomplete */
   decision(entry: DecisionEntry): void
   /** What people see. Stored at most once a second; the last value always is. */
   progress(stage: C['stages'] | null, update?: ProgressUpdate): void

@@ -166,6 +166,8 @@ export interface DecisionRow {
   key: string
   at: number
   attempt: number
+  /** Place in the order in which the job recorded things. @default 0 */
+  seq?: number
   path: string | null
   model: string
   modelVersion: string | null

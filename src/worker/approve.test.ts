@@ -128,6 +128,24 @@ describe('job.approve', () => {
       // @ts-expect-error: data is missing
       await job.approve('payout', noData)
       await job.approve('note', noData)
+      // Writes that change different things; what is undefined is not there.
+      await job.approve('note', async () => {
+        const { data: _, ...request } = await Promise.resolve(new Shop().request())
+        return {
+          ...request,
+          writes: [
+            { target: 'crm', change: { note: { now: null, after: 'paid' } } },
+            { target: 'tickets', change: { state: { now: 'open', after: 'closed' } } },
+          ],
+        }
+      })
+      const found: string | null = 'r1'
+      const receipt = await job.step('pay', () => ({ receipt: 'r1' }), {
+        effect: 'once',
+        // What a step gives is what its function gives, whatever the other options say.
+        confirm: () => (found ? { happened: true, result: { receipt: found } } : { happened: false }),
+      })
+      expectTypeOf(receipt).toEqualTypeOf<{ receipt: string }>()
       const answer = await job.approve('payout', new Shop().request())
       if (answer.outcome === 'approved') expectTypeOf(answer.data).toEqualTypeOf<{ amount: number }>()
       else expectTypeOf(answer.data).toEqualTypeOf<null>()

@@ -94,7 +94,7 @@ class Context implements JobContext<any, any> {
     seen(approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>)
   call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
     seen(call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>)
-  decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)
+  decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry, this.#tools.sha256)
   process: JobContext<any>['process'] = (name, options) =>
     seen(runChild(this.#attempt, this.#tools.worker, name, options))
   read: JobContext<any>['read'] = (name, fn) => seen(this.#read(name, fn))
@@ -138,7 +138,7 @@ function seen<T>(called: Promise<T>): Promise<T> {
 }
 
 /** @throws UntildoneError decision-incomplete: an entry without these members explains nothing later */
-function decide(attempt: Attempt, entry: DecisionEntry): void {
+function decide(attempt: Attempt, entry: DecisionEntry, sha256: (text: string) => string): void {
   const { model, version, tools, path, ...more } = entry ?? {}
   const missing = [
     ...Object.entries({ model, version, path }).flatMap(([name, value]) =>
@@ -156,17 +156,14 @@ function decide(attempt: Attempt, entry: DecisionEntry): void {
       'nested-step',
       'job.decision was called inside a step, which runs again when it fails: return what it needs from the step, and call it there.',
     )
-  attempt.notes.decide({
-    jobId: attempt.id,
-    key: attempt.steps.names.next('decision'),
-    at: attempt.clock.now(),
-    attempt: attempt.number,
-    path,
-    model,
-    modelVersion: version,
-    tools: tools.map(String),
+  const said = {
+    ...{ path, model, modelVersion: version, tools: tools.map(String) },
     fields: Object.keys(more).length === 0 ? null : JSON.stringify(more),
-  })
+  }
+  // The same call in a later attempt is the same entry only while it says the same.
+  const key = `${attempt.steps.names.next('decision')}~${sha256(JSON.stringify(said)).slice(0, 12)}`
+  const { id: jobId, number, clock } = attempt
+  attempt.notes.decide({ jobId, key, at: clock.now(), attempt: number, seq: attempt.nextSeq(), ...said })
 }
 
 function logOf({ notes }: Attempt): JobLog {

@@ -308,13 +308,45 @@ describe('decision', () => {
     )
     const { id } = await rig.submit(think, {})
     await rig.untilDone(id)
-    expect((await rig.store.decisions(id)).map(({ key, path, fields }) => [key, path, fields])).toEqual([
-      ['decision', 'propose', '{"score":0.7}'],
-      ['decision#2', 'check', null],
+    expect((await rig.store.decisions(id)).map(({ attempt, path, fields }) => [attempt, path, fields])).toEqual([
+      [1, 'propose', '{"score":0.7}'],
+      [1, 'check', null],
     ])
     const filter = { tenant: 'default', order: 'createdAt' as const, limit: 10 }
     expect(await rig.store.list({ ...filter, model: 'm', tool: 'crm.lookup' })).toHaveLength(1)
     expect(await rig.store.list({ ...filter, tool: 'crm' })).toHaveLength(0)
+  })
+
+  it('that comes out differently in a later attempt is another entry, after the first', async () => {
+    const rig = await open(
+      think.handler({ retry: quick }, async (job) => {
+        const evidence = job.attempt > 1
+        job.decision({ model: 'z', version: '1', tools: [], path: evidence ? 'enough' : 'no-evidence' })
+        job.decision({ model: 'a', version: '1', tools: [], path: 'noted' })
+        if (!evidence) throw new Transient('busy')
+      }) as never,
+    )
+    const { id } = await rig.submit(think, {})
+    await rig.untilDone(id)
+    expect((await rig.store.decisions(id)).map(({ attempt, path }) => [attempt, path])).toEqual([
+      [1, 'no-evidence'],
+      [1, 'noted'],
+      [2, 'enough'],
+    ])
+  })
+
+  it('keeps the order in which it was decided, also within one instant', async () => {
+    const rig = await open(
+      think.handler(async (job) => {
+        await job.stage('z', () => job.decision({ model: 'm', version: '1', tools: [], path: 'first' }))
+        await job.stage('a', () => job.decision({ model: 'm', version: '1', tools: [], path: 'second' }))
+        for (let i = 3; i <= 12; i++) job.decision({ model: 'm', version: '1', tools: [], path: `${i}` })
+      }) as never,
+    )
+    const { id } = await rig.submit(think, {})
+    await rig.untilDone(id)
+    const paths = (await rig.store.decisions(id)).map(({ path }) => path)
+    expect(paths).toEqual(['first', 'second', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'])
   })
 
   it('without version or tools is refused', async () => {

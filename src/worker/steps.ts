@@ -59,7 +59,8 @@ export class Steps {
       sameAsRecorded(recorded, kind, effect)
       const value = recordedValue<T>(recorded)
       if (attempt.undos) {
-        attempt.undos.offer(key, options.undo, contextOf(attempt, key))
+        // Keys of its own: the far side must not take the undoing for the effect.
+        attempt.undos.offer(key, options.undo, contextOf(attempt, `${key}#undo`))
         await options.walk?.(key, value)
       }
       return value
@@ -183,7 +184,7 @@ export class Steps {
       const row = this.rowOf('step', key, 'once', attempt.clock.now(), made, options)
       await attempt.record({ ...happened(attempt, key, made.value), steps: [row] })
       attempt.memo?.set(key, row)
-      attempt.undos?.offer(key, options.undo, context)
+      attempt.undos?.offer(key, options.undo, contextOf(attempt, `${key}#undo`))
       return { value: recordedValue<T>(row) }
     } catch (error) {
       attempt.undos?.cannotTell(error)

@@ -56,6 +56,45 @@ describe('compensation', () => {
     expect(await eventsOf(rig, id)).toEqual(['submitted', 'claimed', 'errored', 'claimed', 'undone'])
   })
 
+  it('walks through no stage in which nothing is due: what stands there would judge the world as it is now', async () => {
+    const log: string[] = []
+    let refunded = false
+    const rig = await open(
+      trip.handler({ retry: quick }, async (job) => {
+        await job.stage('book', () => {
+          if (refunded) throw new Permanent('refunded already')
+          return log.push('checked')
+        })
+        await job.stage('pay', async () => {
+          await job.step('pay', () => (refunded = true), { undo: () => log.push('void') })
+          await job.step('last', refuse)
+        })
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { code: 'card-declined' } })
+    expect(log).toEqual(['checked', 'void'])
+  })
+
+  it('hands an undo a key of its own, the same each time: for the far side it is another request', async () => {
+    const keys: string[] = []
+    const rig = await open(
+      trip.handler({ retry: quick }, async (job) => {
+        await job.step('pay', ({ key }) => keys.push(key), {
+          undo: (_, { key }) => {
+            if (keys.push(key) < 3) throw new Transient('busy')
+          },
+        })
+        refuse()
+      }) as never,
+    )
+    await rig.untilDone((await rig.submit(trip, {})).id)
+    const [pay, first, second] = keys
+    expect(first).not.toBe(pay)
+    expect(second).toBe(first)
+    expect(first).toMatch(/^[0-9a-f]{40}$/)
+  })
+
   it('does nothing for a job that completes', async () => {
     const log: string[] = []
     const rig = await open(booking(log, () => 'ok'))

@@ -30,12 +30,13 @@ export function* begunPlan(jobId: string): Plan<string[]> {
 }
 
 export function* decisionsPlan(jobId: string): Plan<DecisionRow[]> {
-  const rows = yield* all('select * from decisions where job_id = ?1 order by at, key', jobId)
+  const rows = yield* all('select * from decisions where job_id = ?1 order by seq, at, key', jobId)
   return rows.map((row) => ({
     jobId,
     key: row.key,
     at: row.at,
     attempt: row.attempt,
+    seq: row.seq,
     path: row.path,
     model: row.model,
     modelVersion: row.model_version,

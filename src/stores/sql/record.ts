@@ -104,12 +104,13 @@ function* writeMore(record: AttemptRecord, now: number, changes: Change[], sha25
   )
   if (record.mayUndo) yield* markUndo([jobId])
   yield* run(
-    'insert into decisions (job_id, key, at, attempt, path, model, model_version, tools, fields) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict do nothing',
+    'insert into decisions (job_id, key, at, attempt, seq, path, model, model_version, tools, fields) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) on conflict do nothing',
     decisions.map((d) => [
       d.jobId,
       d.key,
       d.at,
       d.attempt,
+      d.seq ?? 0,
       d.path,
       d.model,
       d.modelVersion,

@@ -20,11 +20,12 @@ export function ledgerTests({ test }: Suite): void {
     const rows = [
       decision(live.id, 'route', {
         at: 5,
+        seq: 1,
         path: 'triage/route',
         tools: ['search', 'say "hi"'],
         fields: '{"score":0.5}',
       }),
-      decision(live.id, 'answer', { at: 7, attempt: 2, modelVersion: '4.1' }),
+      decision(live.id, 'answer', { at: 5, seq: 2, attempt: 2, modelVersion: '4.1' }),
     ]
     await bench.store.record({ jobId: live.id, epoch: 1, decisions: [rows[1]!] })
     await bench.store.record({

@@ -70,7 +70,7 @@ create table effects (
 create index effects_job on effects (job_id);
 
 create table decisions (
-  job_id text not null, key text not null, at bigint not null, attempt bigint not null, path text, model text, model_version text, tools text, fields text,
+  job_id text not null, key text not null, at bigint not null, attempt bigint not null, seq bigint not null, path text, model text, model_version text, tools text, fields text,
   primary key (job_id, key)
 ) {{suffix}};
 create index decisions_model on decisions (model, model_version, job_id);
