@@ -313,7 +313,7 @@ function idOf(job: JobRef): string {
 const NEXT_DUE = `select min(at) as at from (
   select min(run_at) as at from live where run_at > ?1 and worker is null
   union all select 0 from live where worker is not null
-  union all select min(wake_at) from live
+  union all select min(wake_at) from live l where exists (select 1 from waits w where w.job_id = l.id and w.kind = 'child')
   union all select min(deadline_at) from live where deadline_at > ?1
   union all select min(escalate_at) from live where escalate_at > ?1
   union all select min(due_at) from waits

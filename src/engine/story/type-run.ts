@@ -66,7 +66,7 @@ export function runOfJob({ jobId, version, complete, steps, decisions, history, 
   const due = waitsIn(history)
   const found = [
     ...steps.filter(tells).map((row) => ({ at: row.startedAt, step: stepOf(row, due) })),
-    ...decisions.map(({ at, key, model }) => ({ at, step: { ...plain(key, 'decision'), of: model } })),
+    ...decisions.map(({ at, key, model }) => ({ at, step: { ...plain(key.replace(/~[0-9a-f]{12}$/, ''), 'decision'), of: model } })),
     ...readsIn(logs).map(({ at, name }) => ({ at, step: plain(name, 'read') })),
   ]
   found.sort(
