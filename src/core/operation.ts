@@ -22,9 +22,14 @@ export function operationOf({ id, operationKey, options }: Operator): string {
   return operationKey ?? options.operationRoot ?? id
 }
 
-/** The idempotency key of a step, handed to the far side; hashed, so that it tells the far side nothing. */
+/**
+ * The idempotency key of a step, handed to the far side; hashed, so that it tells the far side nothing. A step that was
+ * undone acts under another key, and is undone again under another one.
+ * @param step its key; with `#undo` at its end for the undoing, which must not be taken for a repeat of the effect
+ */
 export function effectKeyOf(job: Operator, step: string, sha256: Sha256, undone: Undone = {}): string {
-  const times = Object.hasOwn(undone, step) ? undone[step]! : 0
+  const own = step.endsWith('#undo') ? step.slice(0, -5) : step
+  const times = Object.hasOwn(undone, own) ? undone[own]! : 0
   // No name of a step holds a NUL.
   return hashed(job, times === 0 ? step : `${step}\0${times}`, sha256)
 }
