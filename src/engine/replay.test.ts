@@ -315,7 +315,7 @@ describe('compensation of a finished job', () => {
       status: 'completed',
       result: { undone: ['flight', 'car'], notUndone: [] },
     })
-    const key = systemEntropy.sha256('default\ntrip\ntrip:1\nflight').slice(0, 40)
+    const key = systemEntropy.sha256('default\ntrip\ntrip:1\nflight#undo').slice(0, 40)
     expect(log).toEqual(['undo C1', `undo F1 ${key}`])
     expect(await rig.get(id)).toMatchObject({
       status: 'completed',
@@ -428,7 +428,7 @@ describe('what was undone', () => {
     expect((await rig.untilDone(id)).status).toBe('failed')
     expect(doings(log)).toEqual(['price', 'book', 'tell', 'undo'])
     const [, booked, , undone] = log.map((line) => line.split(' ')[1])
-    expect(undone).toBe(booked)
+    expect(undone).not.toBe(booked)
     state.broken = false
     log.length = 0
     const { job } = await rig.engine.replay(LOCAL, id, { fromStep: 'pay', ...why })

@@ -159,7 +159,8 @@ describe('a once step', () => {
     const failing = { operationKey: 'invoice:1', metadata: { fail: 'yes' } }
     for (let n = 1; n <= 2; n++) {
       expect((await rig.untilDone((await rig.submit(pay, {}, failing)).id)).status).toBe('failed')
-      expect([...paid.keys()]).toEqual(refunds)
+      // Each charge and each refund has a key of its own: the far side must take none for a repeat of another.
+      expect(new Set([...paid.keys(), ...refunds]).size).toBe(2 * n)
     }
     const last = await rig.submit(pay, {}, { operationKey: 'invoice:1' })
     expect(await rig.untilDone(last.id)).toMatchObject({ status: 'completed', result: 'receipt' })
