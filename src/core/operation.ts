@@ -22,14 +22,15 @@ export function operationOf({ id, operationKey, options }: Operator): string {
   return operationKey ?? options.operationRoot ?? id
 }
 
+const UNDO = '#undo'
+
 /**
- * The idempotency key of a step, handed to the far side; hashed, so that it tells the far side nothing. A step that was
- * undone acts under another key, and is undone again under another one.
- * @param step its key; with `#undo` at its end for the undoing, which must not be taken for a repeat of the effect
+ * The idempotency key of a step, or of its undo (`<step>#undo`), handed to the far side; hashed, so that it tells the far
+ * side nothing.
  */
 export function effectKeyOf(job: Operator, step: string, sha256: Sha256, undone: Undone = {}): string {
-  const own = step.endsWith('#undo') ? step.slice(0, -5) : step
-  const times = Object.hasOwn(undone, own) ? undone[own]! : 0
+  const counted = step.endsWith(UNDO) ? step.slice(0, -UNDO.length) : step
+  const times = Object.hasOwn(undone, counted) ? undone[counted]! : 0
   // No name of a step holds a NUL.
   return hashed(job, times === 0 ? step : `${step}\0${times}`, sha256)
 }

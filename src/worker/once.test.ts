@@ -159,7 +159,7 @@ describe('a once step', () => {
     const failing = { operationKey: 'invoice:1', metadata: { fail: 'yes' } }
     for (let n = 1; n <= 2; n++) {
       expect((await rig.untilDone((await rig.submit(pay, {}, failing)).id)).status).toBe('failed')
-      // The far side must not take the undoing for a repeat of what it undoes.
+      // Each charge and each refund has a key of its own: the far side must take none for a repeat of another.
       expect(new Set([...paid.keys(), ...refunds]).size).toBe(2 * n)
     }
     const last = await rig.submit(pay, {}, { operationKey: 'invoice:1' })

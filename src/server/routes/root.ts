@@ -47,7 +47,10 @@ export const rootRoutes: Route[] = [
           streamsPerKey: limits.streamsPerKey,
           streamMs: limits.streamMs,
         },
-        features: { batch: true, files: true, longPoll: true, serverSentEvents: true, schedules: true, apiKeys: true },
+        features: {
+          ...{ batch: true, files: true, longPoll: true, serverSentEvents: true, schedules: true, apiKeys: true },
+          ...{ answers: true, replay: true, compensate: true, override: true, bulk: true, signals: true, audit: true },
+        },
         facades,
         links: {
           self: `${base}/v1`,
@@ -55,6 +58,8 @@ export const rootRoutes: Route[] = [
           files: `${base}/v1/files`,
           jobTypes: `${base}/v1/job-types`,
           schedules: `${base}/v1/schedules`,
+          bulk: `${base}/v1/operations/bulk`,
+          audit: `${base}/v1/audit`,
           whoami: `${base}/v1/whoami`,
           openapi: `${base}/openapi.json`,
           docs: `${base}/docs`,
