@@ -137,6 +137,17 @@ describe('the story of a job', () => {
     expect((await rig.engine.story(LOCAL, id)).voices.caller).toBe(job.statusText)
   })
 
+  it('takes sentences for declared stages only, and no empty or endless ones', () => {
+    const bad = (say: object) => () => order.handler({ say: say as never }, () => 1 as never)
+    expect(() => order.handler({ say: { stage: { pay: 'We are paying.' } } }, () => 1 as never)).not.toThrow()
+    // @ts-expect-error: no such stage
+    expect(() => order.handler({ say: { stage: { ship: 'We are shipping.' } } }, () => 1 as never)).toThrow(
+      'Job "order": say.stage["ship"] names no stage; there are: prepare, pay.',
+    )
+    expect(bad({ error: { x: ' ' } })).toThrow('say.error["x"] must be a sentence of 1 to 280 characters.')
+    expect(bad({ wait: { x: 'x'.repeat(281) } })).toThrow('say.wait["x"]')
+  })
+
   it('gives each key the voices that it may hear, and refuses the others by scope', async () => {
     const rig = await open(order.handler(() => 1 as never) as unknown as JobHandler)
     const shop = key('shop', ['jobs:submit'])

@@ -22,6 +22,14 @@ export interface StoryExample {
    * looked into if there is a value below it. What has none gets a stand-in.
    */
   values?: Record<string, Json>
+  /** What else the handler finds on its job. @default none */
+  job?: {
+    groupId?: string
+    operationKey?: string
+    tags?: string[]
+    metadata?: Record<string, string>
+    permissions?: string[]
+  }
 }
 
 /** A handler that waits for something the recorder does not give would wait for ever. */
@@ -50,7 +58,7 @@ export async function dryRun(handler: JobHandler, example: StoryExample): Promis
       },
     )
   }
-  const recorder = new Recorder(handler, checked.value, example.values ?? {})
+  const recorder = new Recorder(handler, checked.value, example)
   return recorder.run()
 }
 
@@ -60,13 +68,16 @@ class Recorder {
   private readonly madeUp: string[] = []
   private readonly counters = new Map<string, number>()
   private readonly scopes = new AsyncLocalStorage<Scope>()
+  private readonly values: Record<string, Json>
   private readonly patterns: [RegExp, Json][]
 
   constructor(
     private readonly handler: JobHandler,
     private readonly input: unknown,
-    private readonly values: Record<string, Json>,
+    private readonly example: StoryExample,
   ) {
+    this.values = example.values ?? {}
+    const { values } = this
     this.patterns = Object.entries(values)
       .filter(([key]) => key.includes('*'))
       .map(([key, value]) => [new RegExp(`^${key.split('*').map(literal).join('.*')}$`), value])
@@ -89,7 +100,7 @@ class Recorder {
       clearTimeout(timer)
     }
     const { steps, shown, madeUp } = this
-    return { source: { kind: 'dry-run' }, steps, shown, stoppedBy, madeUp }
+    return { source: { kind: 'dry-run', madeUp: false }, steps, shown, stoppedBy, madeUp }
   }
 
   /** As the worker names what it records: path, name, and a number from the second on. */
@@ -130,7 +141,8 @@ class Recorder {
     return {
       ...{ id: '00000000-0000-7000-8000-000000000000', type: this.handler.definition.name, tenant: 'default' },
       ...{ input: this.input, attempt: 1, groupId: null, operationKey: null, onBehalfOf: null },
-      ...{ permissions: [], tags: [], metadata: {}, signal: new AbortController().signal, draining: false, log },
+      ...{ permissions: [], tags: [], metadata: {}, ...this.example.job },
+      ...{ signal: new AbortController().signal, draining: false, log },
 
       step: async (name: string, _fn: unknown, options: any = {}) => {
         const approved = options.approvedBy ? ({ approved: true } as const) : {}

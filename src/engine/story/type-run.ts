@@ -45,7 +45,10 @@ export interface RunApproval {
 }
 
 export interface RecordedRun {
-  source: { kind: 'dry-run' } | { kind: 'job'; jobId: string; version: string | null; complete: boolean }
+  /** `madeUp`: over an input that nobody has committed. */
+  source:
+    | { kind: 'dry-run'; madeUp: boolean }
+    | { kind: 'job'; jobId: string; version: string | null; complete: boolean }
   steps: readonly RunStep[]
   /** Stages that progress was shown under, with the first words of each. */
   shown: ReadonlyMap<string, string | null>

@@ -31,6 +31,11 @@ export function sectionsOf(told: Told): WireTypeSection[] {
 }
 
 function fields(schema: Record<string, any>): string[] {
+  const either = [schema.anyOf, schema.oneOf].find(Array.isArray)
+  if (either)
+    return [
+      `Either ${either.map((one: any) => quotedList(Object.keys(one?.properties ?? {})) || 'something else').join(', or ')}.`,
+    ]
   const required: string[] = Array.isArray(schema.required) ? schema.required : []
   return Object.entries((schema.properties ?? {}) as Record<string, any>).map(([name, node]) => {
     const what =

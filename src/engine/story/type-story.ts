@@ -41,7 +41,10 @@ function sourceOf(run: RecordedRun | null): WireTypeStory['source'] {
     }
   const { source } = run
   if (source.kind === 'dry-run')
-    return { kind: 'dry-run', jobId: null, text: 'Made from the declaration and a dry run over the committed example.' }
+    return {
+      ...{ kind: 'dry-run', jobId: null },
+      text: `Made from the declaration and a dry run over ${source.madeUp ? 'an input that was made up' : 'the committed example'}.`,
+    }
   const version = source.version === null ? '' : `, version ${source.version}`
   return { kind: 'job', jobId: source.jobId, text: `Made from the declaration and from job ${source.jobId}${version}.` }
 }
