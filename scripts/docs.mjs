@@ -1,10 +1,13 @@
-// Fills the generated parts of the written pages: tables made from the code, and snippets taken from examples/.
+// Fills the generated parts of the written pages: tables made from the code, and snippets taken from examples/. Writes the
+// stories of the examples' job types.
 //   node scripts/docs.mjs           writes them
 //   node scripts/docs.mjs --check   writes nothing; fails when a page differs, a link leads nowhere or a word is not ours
 //
 // A generated part stands between `<!-- generated: <what> -->` and `<!-- end -->`. A snippet is a fence that follows
 // `<!-- from: <file> -->` or `<!-- from: <file>#<region> -->`.
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { ensureReady, root } from './lib/ensure.mjs'
 
@@ -58,6 +61,15 @@ for (const page of PAGES.filter((page) => existsSync(join(root, page)))) {
   problems.push(...brokenLinks(page, after), ...missingPaths(page, after), ...unknownCommands(page, after))
   problems.push(...foreignWords(page, withoutGenerated(after)))
 }
+for (const folder of storyFolders()) {
+  const page = join(folder, 'STORY.md')
+  const story = storiesOf(folder)
+  if (!existsSync(join(root, page)) || readFileSync(join(root, page), 'utf8') !== story) {
+    if (check) problems.push(`${page} is not what its job types are now; run: node scripts/docs.mjs`)
+    else writeFileSync(join(root, page), story)
+  }
+  problems.push(...brokenLinks(page, story), ...foreignWords(page, story))
+}
 for (const line of problems) console.log(line)
 console.log(`${PAGES.length} pages, ${problems.length} problems`)
 process.exitCode = problems.length > 0 ? 1 : 0
@@ -68,6 +80,35 @@ function pagesIn(folder) {
     .map((file) => join(folder, file))
     .filter((file) => file.endsWith('.md'))
     .sort()
+}
+
+// ── stories of the examples ──
+
+/** Examples that say by what their handlers are to be run dry: `jobs/<type>.example.json`. */
+function storyFolders() {
+  return readdirSync(join(root, 'examples'))
+    .map((name) => join('examples', name))
+    .filter((folder) => existsSync(join(root, folder, 'jobs')))
+    .filter((folder) => readdirSync(join(root, folder, 'jobs')).some((file) => file.endsWith('.example.json')))
+    .sort()
+}
+
+/** What `untildone types story` prints, over settings that are the same on every machine. */
+function storiesOf(folder) {
+  const data = mkdtempSync(join(tmpdir(), 'untildone-story-'))
+  try {
+    const env = {
+      ...process.env,
+      CONNECTOR_DATA: data,
+      CONNECTOR_HOSTS: 'docs.example',
+      CONNECTOR_SEEDS: '',
+      OPENAI_MODEL: '',
+    }
+    const args = [join(root, 'bin/untildone.js'), 'types', 'story', '--jobs', join(folder, 'jobs')]
+    return execFileSync(process.execPath, args, { cwd: root, env, encoding: 'utf8' })
+  } finally {
+    rmSync(data, { recursive: true, force: true })
+  }
 }
 
 // ── filling ──

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PDFiumLibrary } from '@hyzyla/pdfium'
 import { PDFDocument } from 'pdf-lib'
-import { createUntildone, LOCAL, sqlite, type Untildone } from 'untildone'
-import { assertReplaySafe, type TestRig } from 'untildone/testing'
+import { createUntildone, type JobHandler, LOCAL, sqlite, type Untildone } from 'untildone'
+import { assertReplaySafe, dryRun, type TestRig } from 'untildone/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findEngines, type RunningEngine } from './demo/find-engines.mjs'
 import { convert, convertHandler, verify } from './jobs/convert.js'
@@ -107,6 +107,15 @@ describe('one job with a crash, a fallback and a warning', () => {
     victim = await killEngineAtWork(3)
     await handle.result()
   }, 90_000)
+
+  test('the committed story tells what the job really did', async () => {
+    const example = JSON.parse(readFileSync(new URL('jobs/ocr.convert.example.json', import.meta.url), 'utf8'))
+    const told = await dryRun(convertHandler as unknown as JobHandler, example)
+    const steps = (keys: string[]) => [...new Set(keys.map((key) => key.replace(/\d+/g, '*')))].sort()
+    const real = await app.engine.typeStory(LOCAL, 'ocr.convert', id)
+    expect(steps(real.steps.map(({ key }) => key))).toEqual(steps(told.steps.map(({ key }) => key)))
+    expect([told.stoppedBy, told.madeUp, real.findings]).toEqual([null, [], []])
+  })
 
   test('try 1 shows the real signal, try 2 completes', async () => {
     const [first, second, ...more] = await app.engine.attempts(LOCAL, id)

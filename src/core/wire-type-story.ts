@@ -13,6 +13,8 @@ export interface WireTypeStep {
   before: boolean | null
   confirm: boolean | null
   undo: boolean | null
+  /** It acts on an approval, which is asked again right before. */
+  approved: boolean | null
   ownRetry: boolean | null
   timeoutMs: number | null
   engines: string[] | null

@@ -23,6 +23,7 @@ const doors = (rig: TestRig, caller: Caller, id: string) => {
     () => engine.wait(caller, id, { timeoutMs: 0, until: 'done' }),
     () => engine.result(caller, id),
     () => engine.history(caller, id, {}),
+    () => engine.story(caller, id),
     () => engine.steps(caller, id),
     () => engine.events(caller, id, null, 10),
     () => engine.attempts(caller, id),

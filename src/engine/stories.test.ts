@@ -69,6 +69,60 @@ describe('the story of a job', () => {
     expect(headline).toBe(happened.at(-1)!.text)
   })
 
+  it('tells an approval by the people who decided, and a rejection as no failure', async () => {
+    const refund = defineJob('refund', { input: z.object({}), approvals: { payout: z.object({ amount: z.number() }) } })
+    const rig = await open(
+      refund.handler({ say: { wait: { payout: 'A colleague is checking your refund.' } } }, async (job) => {
+        await job.approve('payout', {
+          ...{
+            summary: 'Refund 1 EUR',
+            because: 'It came back.',
+            evidence: 'none',
+            impact: 'Money',
+            rollback: 'Void it',
+          },
+          ...{ writes: [{ target: 'payments', change: { amount: [0, 1] } }], data: { amount: 1 }, due: '2d' },
+        })
+        return 1 as never
+      }) as unknown as JobHandler,
+      { approvals: { policy: () => ({ risk: 'low', rule: 'always', why: 'Always low.' }), policyVersion: 'p1' } },
+    )
+    const asked = async () => {
+      const { id } = await rig.submit(refund, {})
+      await rig.settle()
+      return id
+    }
+    const id = await asked()
+    const waiting = await rig.engine.story(LOCAL, id)
+    expect(waiting).toMatchObject({
+      ...{ status: 'blocked', voices: { endUser: 'A colleague is checking your refund.' } },
+      act: {
+        who: 'approver',
+        text: 'Approve or reject "payout".',
+        href: `/v1/approvals/${(await rig.approval(id)).id}`,
+      },
+      next: { text: expect.stringMatching(/^It goes on when it is approved; without that, it is cancelled at /) },
+    })
+    expect(waiting.headline).toMatch(/^Blocked for 1 s on the approval "payout", 0 of 1 given, risk low; due /)
+    await rig.approve(id, { by: { id: 'kern', name: 'M. Kern' } })
+    await rig.untilDone(id)
+    const texts = (await rig.engine.story(LOCAL, id, 'caller')).happened.map(({ text }) => text)
+    expect(texts).toEqual([
+      ...['Accepted.', 'Work began.', 'Approval asked for: Refund 1 EUR.', 'Approved ("payout") by M. Kern.'],
+      ...['Went on: "payout" was approved.', 'Completed.'],
+    ])
+    const other = await asked()
+    await rig.reject(other, { by: { id: 'kern', name: 'M. Kern' }, reason: 'wrong order' })
+    expect(await rig.engine.story(LOCAL, other)).toMatchObject({
+      ...{ status: 'cancelled', act: { who: 'nobody' } },
+      voices: {
+        endUser: 'Not approved.',
+        caller: 'Rejected by M. Kern: wrong order',
+        support: 'Rejected by M. Kern: wrong order',
+      },
+    })
+  })
+
   it('has the sentence of the caller as statusText, in the job and in lists', async () => {
     const say = { error: { 'no-postcode': 'The address has no postcode.' } }
     const rig = await open(
@@ -81,6 +135,17 @@ describe('the story of a job', () => {
     expect(job).toMatchObject({ status: 'failed', statusText: 'The address has no postcode.' })
     expect((await rig.engine.list(LOCAL, {})).items[0]!.statusText).toBe(job.statusText)
     expect((await rig.engine.story(LOCAL, id)).voices.caller).toBe(job.statusText)
+  })
+
+  it('takes sentences for declared stages only, and no empty or endless ones', () => {
+    const bad = (say: object) => () => order.handler({ say: say as never }, () => 1 as never)
+    expect(() => order.handler({ say: { stage: { pay: 'We are paying.' } } }, () => 1 as never)).not.toThrow()
+    // @ts-expect-error: no such stage
+    expect(() => order.handler({ say: { stage: { ship: 'We are shipping.' } } }, () => 1 as never)).toThrow(
+      'Job "order": say.stage["ship"] names no stage; there are: prepare, pay.',
+    )
+    expect(bad({ error: { x: ' ' } })).toThrow('say.error["x"] must be a sentence of 1 to 280 characters.')
+    expect(bad({ wait: { x: 'x'.repeat(281) } })).toThrow('say.wait["x"]')
   })
 
   it('gives each key the voices that it may hear, and refuses the others by scope', async () => {

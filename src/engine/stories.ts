@@ -2,14 +2,14 @@
  * The explanation of a job and of a type: reads everything that its story is told from, and decides which voices the caller may hear.
  * Changes nothing.
  */
-import type { ApprovalRow } from '../core/approval.js'
 import { UntildoneError } from '../core/errors.js'
 import { partsOf } from '../core/job.js'
 import type { Voice, WireStory } from '../core/wire-story.js'
 import type { WireTypeStory } from '../core/wire-type-story.js'
-import type { StepRow, StoredHistory, StoredJob } from '../stores/store.js'
+import type { StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller } from './api.js'
 import type { EngineParts } from './parts.js'
+import { isBuiltIn } from './registry.js'
 import { demand, holds, mayUseType } from './rights.js'
 import { type Detail, factsOf } from './story/facts.js'
 import { storyOf } from './story/story.js'
@@ -23,11 +23,7 @@ const LAST = 400
 const LOGS = 2000
 
 export class Stories {
-  constructor(
-    private readonly parts: EngineParts,
-    /** The approvals of a job, where there are any. */
-    private readonly approvalsOf: (jobId: string) => Promise<readonly ApprovalRow[]> = async () => [],
-  ) {}
+  constructor(private readonly parts: EngineParts) {}
 
   /** @param voice @default the one that hears most of those this caller may hear */
   async story(caller: Caller, id: string, voice?: Voice): Promise<WireStory> {
@@ -49,7 +45,7 @@ export class Stories {
    */
   async typeStory(caller: Caller, name: string, from?: string): Promise<WireTypeStory> {
     const type = this.parts.registry.get(name)
-    if (!type || !mayUseType(caller, name)) throw noType(name)
+    if (!type || isBuiltIn(name) || !mayUseType(caller, name)) throw noType(name)
     const job = from === undefined ? await this.latest(caller, name) : await this.parts.load(caller, from, 0)
     if (from !== undefined) demand(caller, 'jobs:read')
     if (job && job.record.type !== name)
@@ -71,14 +67,15 @@ export class Stories {
   private async runOf({ record, outcome }: StoredJob): Promise<RecordedRun> {
     const { store } = this.parts
     const { id, typeVersion } = record
-    const [steps, decisions, { entries }, logs] = await Promise.all([
+    const [steps, decisions, approvals, { entries }, logs] = await Promise.all([
       store.steps(id),
       store.decisions(id),
+      store.approvalsOf(id),
       store.history(id, 0, FIRST + LAST),
       store.logs(id, 0, LOGS),
     ])
     return runOfJob({
-      ...{ jobId: id, version: typeVersion, complete: outcome?.status === 'completed', steps, decisions },
+      ...{ jobId: id, version: typeVersion, complete: outcome?.status === 'completed', steps, decisions, approvals },
       ...{ history: entries, logs: logs.map(({ row }) => row) },
     })
   }
@@ -94,9 +91,9 @@ export class Stories {
       store.waits(id),
       store.decisions(id),
       store.effects(id),
-      this.approvalsOf(id),
+      store.approvalsOf(id),
     ])
-    return { ...history, attempts, steps: inOrder(steps), waits, decisions, effects, approvals }
+    return { ...history, attempts, steps, waits, decisions, effects, approvals }
   }
 
   private async historyOf(id: string, version: number): Promise<Pick<Detail, 'history' | 'leftOut'>> {
@@ -123,10 +120,4 @@ export class Stories {
 /** The same words whether it does not exist or may not be used. */
 export function noType(name: string): UntildoneError {
   return new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
-}
-
-/** A stage is recorded after what is inside it, also within one millisecond. */
-function inOrder(steps: StepRow[]): StepRow[] {
-  const within = (a: StepRow, b: StepRow) => a.key.startsWith(`${b.key}/`)
-  return steps.sort((a, b) => a.endedAt - b.endedAt || (within(a, b) ? -1 : within(b, a) ? 1 : 0))
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { defineJob, type JobHandler, until } from '../define/index.js'
+import { type ApprovalRequest, defineJob, type JobHandler, until } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
 import { typeStoryOf } from '../engine/story/type-story.js'
 import { typeStoryMarkdown } from '../engine/story/type-text.js'
@@ -15,7 +15,19 @@ const refund = defineJob('refund', {
   output: z.object({ receipt: z.string() }),
   stages: ['intake', { name: 'payment', label: 'Payment' }],
   signals: { customerReplied: z.object({ text: z.string() }) },
+  approvals: { payout: z.object({ amount: z.number() }) },
 })
+const REQUEST: ApprovalRequest<{ amount: number }> & { data: { amount: number } } = {
+  ...{
+    summary: 'Refund 1 EUR',
+    because: 'It came back.',
+    evidence: 'none',
+    impact: 'Money leaves',
+    rollback: 'Void it',
+  },
+  writes: [{ target: 'payments', change: { amount: [0, 1] as const } }],
+  ...{ data: { amount: 1 }, due: '2d', onExpire: 'fail', risk: 'low' },
+}
 const acted: string[] = []
 const refundHandler = refund.handler(
   {
@@ -37,9 +49,16 @@ const refundHandler = refund.handler(
     const reply = await job.waitFor('customerReplied', { timeout: '2d' })
     await job.sleep('cool down', '1h')
     await job.call(mail, { to: String(reply.payload?.text) })
+    const approved = await job.approve('payout', () => REQUEST)
     return job.stage('payment', { queue: 'payments', retry: until({ attempts: 3 }), timeout: '5m' }, async () => {
       const receipt = await job.step('pay', () => void acted.push('pay') as never as string, {
-        ...{ effect: 'once', timeout: '30s', before: () => undefined, confirm: () => 'unknown' as const },
+        ...{
+          effect: 'once',
+          approvedBy: approved,
+          timeout: '30s',
+          before: () => undefined,
+          confirm: () => 'unknown' as const,
+        },
         undo: () => undefined,
       })
       await job.step('note', () => 1, { retry: until({ attempts: 2 }) })
@@ -57,6 +76,13 @@ const EXAMPLE = {
     'propose/slow/ask': 'asked',
     customerReplied: { text: 'yes' },
     mail: { id: 'm-1' },
+    'payout#request': {
+      due: '2d',
+      risk: 'low',
+      onExpire: 'fail',
+      onReject: 'cancel',
+      writes: [{ target: 'payments' }],
+    },
     'payment/pay': 'r-1',
     'payment/note': 1,
   },
@@ -72,13 +98,17 @@ describe('a dry run', () => {
       ['intake', 'Looking at the order'],
       ['payment', null],
     ])
-    const rig = await open([refundHandler, mailHandler])
+    const rig = await open([refundHandler, mailHandler], {
+      approvals: { policy: () => ({ risk: 'low', rule: 'always', why: 'Always low.' }), policyVersion: 'p1' },
+    })
     const { id } = await rig.submit('refund', EXAMPLE.input)
     await rig.advanceUntil(async () => (await rig.get(id)).status === 'blocked', 'the wait')
     await rig.store.signal({
       ...{ jobId: id, tenant: 'default', name: 'customerReplied', signalId: 's', payload: '{"text":"yes"}', limit: 9 },
       actor: { kind: 'user', id: 'u-1' },
     })
+    await rig.advanceUntil(async () => (await rig.get(id)).ops?.phase === 'approval', 'the gate')
+    await rig.approve(id, { by: 'boss' })
     await rig.untilDone(id)
     expect(acted).toEqual(['pay'])
     const real = await rig.engine.typeStory(LOCAL, 'refund')
@@ -102,6 +132,8 @@ describe('a dry run', () => {
     const byKey = (story: typeof told) =>
       Object.fromEntries(known(story).map((step) => [`${step.kind} ${step.key}`, step]))
     expect(byKey(real)).toEqual(byKey(told))
+    const gate = ({ sections }: typeof told) => sections.find(({ id }) => id === 'approvals')!.lines
+    expect(gate(real)).toEqual(gate(told))
     expect(real.findings).toEqual([])
   })
 
@@ -109,7 +141,7 @@ describe('a dry run', () => {
     const run = await dryRun(refundHandler, { input: { order: 'o-1' } })
     expect(run.steps.map(({ key }) => key)).toEqual([
       ...['intake', 'order', 'intake/check/*', 'propose', 'decision', 'customerReplied', 'cool down', 'mail'],
-      ...['payment', 'payment/pay', 'payment/note'],
+      ...['payout', 'payment', 'payment/pay', 'payment/note'],
     ])
     expect(run.madeUp).toEqual(expect.arrayContaining(['order', 'customerReplied', 'mail', 'payment/pay']))
     expect(typeStoryOf(refundHandler, run).unknown[0]).toMatch(/^What depends on "order", .+: a value was made up\.$/)

@@ -3,10 +3,12 @@
  * what it calls, in order. Nothing outside is touched but by what the handler does between its calls.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { Json } from '../core/json.js'
 import type { JobHandler } from '../define/define-job.js'
 import type { RecordedRun, RunApproval, RunStep } from '../engine/story/type-run.js'
+import { span } from '../engine/story/words.js'
 import { validatorOf } from '../engine/validate.js'
 import { declaredIn } from '../worker/declared.js'
 import { standIn } from './stand-in.js'
@@ -15,10 +17,19 @@ import { standIn } from './stand-in.js'
 export interface StoryExample {
   input: Json
   /**
-   * Values by the key of what gives them: steps, reads, engines, waits, children. `*` stands for any part of a key. An
-   * engine of `job.first` is looked into if there is a value below it. What has none gets a stand-in.
+   * Values by the key of what gives them: steps, reads, engines, waits, children; of a gate, members of its answer, and
+   * under `<gate>#request` what a function asks there. `*` stands for any part of a key. An engine of `job.first` is
+   * looked into if there is a value below it. What has none gets a stand-in.
    */
   values?: Record<string, Json>
+  /** What else the handler finds on its job. @default none */
+  job?: {
+    groupId?: string
+    operationKey?: string
+    tags?: string[]
+    metadata?: Record<string, string>
+    permissions?: string[]
+  }
 }
 
 /** A handler that waits for something the recorder does not give would wait for ever. */
@@ -47,7 +58,7 @@ export async function dryRun(handler: JobHandler, example: StoryExample): Promis
       },
     )
   }
-  const recorder = new Recorder(handler, checked.value, example.values ?? {})
+  const recorder = new Recorder(handler, checked.value, example)
   return recorder.run()
 }
 
@@ -57,13 +68,16 @@ class Recorder {
   private readonly madeUp: string[] = []
   private readonly counters = new Map<string, number>()
   private readonly scopes = new AsyncLocalStorage<Scope>()
+  private readonly values: Record<string, Json>
   private readonly patterns: [RegExp, Json][]
 
   constructor(
     private readonly handler: JobHandler,
     private readonly input: unknown,
-    private readonly values: Record<string, Json>,
+    private readonly example: StoryExample,
   ) {
+    this.values = example.values ?? {}
+    const { values } = this
     this.patterns = Object.entries(values)
       .filter(([key]) => key.includes('*'))
       .map(([key, value]) => [new RegExp(`^${key.split('*').map(literal).join('.*')}$`), value])
@@ -86,7 +100,7 @@ class Recorder {
       clearTimeout(timer)
     }
     const { steps, shown, madeUp } = this
-    return { source: { kind: 'dry-run' }, steps, shown, stoppedBy, madeUp }
+    return { source: { kind: 'dry-run', madeUp: false }, steps, shown, stoppedBy, madeUp }
   }
 
   /** As the worker names what it records: path, name, and a number from the second on. */
@@ -127,10 +141,13 @@ class Recorder {
     return {
       ...{ id: '00000000-0000-7000-8000-000000000000', type: this.handler.definition.name, tenant: 'default' },
       ...{ input: this.input, attempt: 1, groupId: null, operationKey: null, onBehalfOf: null },
-      ...{ permissions: [], tags: [], metadata: {}, signal: new AbortController().signal, draining: false, log },
+      ...{ permissions: [], tags: [], metadata: {}, ...this.example.job },
+      ...{ signal: new AbortController().signal, draining: false, log },
 
       step: async (name: string, _fn: unknown, options: any = {}) => {
-        const more = { effect: options.effect ?? 'idempotent', declared: declaredIn(options) ?? {} } as const
+        const approved = options.approvedBy ? ({ approved: true } as const) : {}
+        const declared = { ...declaredIn(options), ...approved }
+        const more = { effect: options.effect ?? 'idempotent', declared }
         return this.value(this.push(name, 'step', more))
       },
       read: async (name: string) => this.value(this.push(name, 'read')),
@@ -160,15 +177,24 @@ class Recorder {
         const result = this.value(key)
         return onFailure === 'return' ? { status: 'completed', id: key, result, error: null } : result
       },
-      approve: async (gate: string, request: any = {}) => {
-        const key = this.push(gate, 'approval', {
+      approve: async (gate: string, request: any) => {
+        const key = this.key(gate)
+        // A request that is made when it is asked may read the world; only the example may stand for it.
+        const given = typeof request === 'function' ? this.known(`${key}#request`) : request
+        const approval = given === undefined ? undefined : approvalOf(given)
+        const bounded = given === undefined ? null : (given as any).due !== undefined
+        this.steps.push({
+          key,
+          kind: 'approval',
+          effect: null,
+          declared: {},
           of: gate,
-          bounded: request.due !== undefined,
-          approval: approvalOf(request),
+          bounded,
+          ...(approval ? { approval } : {}),
         })
-        const known = this.known(key) as Record<string, Json> | undefined
         const none = { edited: false, feedback: null, decisions: [], reason: null, by: [] }
-        return { outcome: 'approved', data: request.data ?? null, ...none, ...known }
+        const answer = this.known(key) as Record<string, Json> | undefined
+        return { id: key, outcome: 'approved', data: (given as any)?.data ?? null, ...none, ...answer }
       },
       decision: (entry: any) => void this.push('decision', 'decision', { of: String(entry?.model ?? '') }),
       progress: (stage: string | null, update: any = {}) => {
@@ -238,7 +264,8 @@ class Recorder {
 function approvalOf({ risk, due, onExpire, onReject, writes }: any): RunApproval {
   const text = (value: unknown) => (value === undefined ? null : String(value))
   return {
-    ...{ risk: text(risk), due: text(due), onExpire: text(onExpire), onReject: text(onReject) },
+    ...{ risk: text(risk), due: due === undefined ? null : span(parseDuration(due)), onExpire: text(onExpire) },
+    onReject: text(onReject),
     writes: Array.isArray(writes) ? writes.map((write) => String(write?.target ?? '')) : [],
   }
 }

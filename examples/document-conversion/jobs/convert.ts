@@ -74,6 +74,7 @@ export const convertHandler = convert.handler(
     retry: until({ within: '2h', backoff: { from: '1s', to: '1m' } }),
     timeout: { attempt: '2h' },
     target: { p95: '5m' },
+    // #region say
     say: {
       stage: {
         inspect: 'We are looking at your document.',
@@ -86,6 +87,7 @@ export const convertHandler = convert.handler(
         'no-pages': 'The PDF has no pages.',
       },
     },
+    // #endregion
     // An engine keeps one core busy: more of them at once would only make every page late.
     concurrency: Math.max(1, Math.floor(availableParallelism() / LANES)),
   },

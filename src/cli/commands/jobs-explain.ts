@@ -44,12 +44,15 @@ function lines(context: Context, story: WireStory): string[] {
   section('Why', [why])
   const giveUp = next.giveUpAt === null ? '' : `, gives up ${next.giveUpAt}`
   section('What happens next', [next.text, next.at !== null && `at ${next.at}${giveUp}`])
-  section('Who must act', [act.who === 'nobody' ? act.text : `${act.who}: ${act.text}`, act.href])
+  // Whoever asks for the words of one voice gets no others.
+  const inside = story.voice === 'support' || story.voice === 'operator'
+  section('Who must act', inside && act.who !== 'nobody' ? [`${act.who}: ${act.text}`, act.href] : [act.text])
   section(
     'What must happen once',
     effects.map((effect) => effect.text),
   )
   section('Where it would go on', resume ? [resume.from, place(resume)] : [])
+  if (!inside) return out
   out.push('', style.bold('In other words'))
   for (const [voice, text] of Object.entries(voices))
     if (text !== null && voice !== story.voice) out.push(...wrapped(clean(text), width, padTo(voice, 10)))

@@ -96,7 +96,7 @@ async function runOf(handler: JobHandler, dir: string, cwd: string): Promise<Rec
   const made = sampleInput(definition.inputSchema as Json)
   if (made === null) return null
   try {
-    return await dryRun(handler, { input: made.value })
+    return { ...(await dryRun(handler, { input: made.value })), source: { kind: 'dry-run', madeUp: true } }
   } catch {
     // An input that was made up and does not fit says nothing about the type.
     return null

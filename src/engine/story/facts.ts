@@ -141,7 +141,7 @@ export function lane({ lane }: LiveJob): string {
 /** The approval it waits for. */
 export function approvalOf({ job: { live }, detail }: Facts): ApprovalRow | null {
   const id = live?.why?.wait?.id
-  return detail?.approvals.find((row) => row.state === 'pending' && (row.id === id || row.key === id)) ?? null
+  return detail?.approvals.find((row) => row.id === id) ?? null
 }
 
 /** What became of the undoing, as the end tells it. */
@@ -160,5 +160,6 @@ export function undoes({ job: { record } }: Facts): string | null {
 /** What is waited for, as its own name: the signal, the gate, the step. */
 export function waitName({ job: { live }, detail }: Facts): string {
   const id = live?.why?.wait?.id ?? ''
-  return detail?.waits.find((row) => row.key === id)?.name ?? id.replace(/#\d+$/, '').split('/').at(-1)!
+  const gate = detail?.approvals.find((row) => row.id === id)?.gate
+  return gate ?? detail?.waits.find((row) => row.key === id)?.name ?? id.replace(/#\d+$/, '').split('/').at(-1)!
 }

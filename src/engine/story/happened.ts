@@ -18,6 +18,9 @@ interface Extra {
   step?: string
 }
 
+/** Of what happens while no attempt runs: after the one that asked, and before what it leads to. */
+const BETWEEN = Number.POSITIVE_INFINITY
+
 export function happened(facts: Facts, voice: Voice): WireStoryEntry[] {
   const { detail } = facts
   if (!detail) return []
@@ -48,7 +51,9 @@ export function happened(facts: Facts, voice: Voice): WireStoryEntry[] {
   for (const entry of detail.history) {
     // What an attempt recorded belongs before what ended it, and never before its claim, also within one millisecond.
     const opens = entry.event === 'claimed' || entry.event === 'submitted'
-    flush(({ at, attempt }) => at < entry.at || (!opens && at === entry.at && attempt <= entry.attempt))
+    const answers = entry.event === 'woken' || entry.event === 'stopped'
+    const fits = (attempt: number) => !opens && (attempt <= entry.attempt || (answers && attempt === BETWEEN))
+    flush(({ at, attempt }) => at < entry.at || (at === entry.at && fits(attempt)))
     add(entry.at, told(entry, previous, facts), entry.seq)
     if (detail.leftOut?.after === entry.seq) add(entry.at, leftOut(detail.leftOut.entries), null)
     previous = entry
@@ -72,7 +77,11 @@ function extrasOf({ job }: Facts, detail: Detail): Extra[] {
     ...detail.approvals.flatMap(({ gate, decisions }) =>
       decisions.map((decision): Extra => {
         const said = decisionWords(decision, gate)
-        return { at: decision.at, attempt: 0, telling: { ...inside('person', said), caller: said } }
+        return {
+          at: decision.at,
+          attempt: BETWEEN,
+          telling: { ...inside('person', said), caller: said },
+        }
       }),
     ),
     ...job.warnings.map(({ at, code, message }): Extra => {

@@ -38,14 +38,15 @@ export function momentOf(facts: Facts): Moment {
 }
 
 function endOf(facts: Facts): EndMoment {
-  const { status, phase } = facts.job.outcome!
+  const { status, phase, error } = facts.job.outcome!
   if (phase === 'overridden') return 'overridden'
   if (status === 'completed') {
     if (undoes(facts)) return 'undidOther'
     return phase === 'withWarnings' ? 'completedWithNotes' : 'completed'
   }
-  if (phase === 'rejected') return 'rejected'
-  if (phase === 'approvalExpired') return 'approvalExpired'
+  // A request may want a failure instead of a cancel; what happened is the same.
+  if (phase === 'rejected' || error?.code === 'approval-rejected') return 'rejected'
+  if (phase === 'approvalExpired' || error?.code === 'approval-expired') return 'approvalExpired'
   if (status === 'failed') return phase === 'exhausted' || phase === 'deadline' ? phase : 'failed'
   return phase === 'parentCancelled' ? 'parentEnded' : 'cancelled'
 }

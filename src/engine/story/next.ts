@@ -181,8 +181,10 @@ function actOn(facts: Facts, moment: Moment): Act {
       return { who: 'operator', text: `Resume the ${facts.type.pause!.kind} ${quoted(facts.type.pause!.name)}.` }
     case 'paused':
       return { who: 'operator', text: 'Resume it, or cancel it.' }
-    case 'approval':
-      return { who: 'approver', text: `Approve or reject ${quoted(approvalOf(facts)?.gate ?? waitName(facts))}.` }
+    case 'approval': {
+      const gate = approvalOf(facts)?.gate
+      return { who: 'approver', text: `Approve or reject ${gate === undefined ? 'it' : quoted(gate)}.` }
+    }
     case 'signal': {
       const wait = facts.detail?.waits.find(({ key }) => key === live!.why?.wait?.id)
       const name = quoted(waitName(facts))
@@ -206,7 +208,7 @@ function actOn(facts: Facts, moment: Moment): Act {
       if (error?.origin === 'input') return { who: 'submitter', text: 'Correct the input and submit it as a new job.' }
       return {
         who: 'operator',
-        text: `Find the cause of ${error ? innerCode(error) : 'it'}; then have it submitted again.`,
+        text: `Find the cause of ${error ? innerCode(error) : 'it'}; then replay it.`,
       }
     case 'approvalExpired':
       return supersededBy ? nobody : again
@@ -218,8 +220,8 @@ function actOn(facts: Facts, moment: Moment): Act {
 export function actOf(facts: Facts, moment: Moment, voice: Voice): WireStory['act'] {
   const { who, text } = actOn(facts, moment)
   const self = `/v1/jobs/${facts.job.record.id}`
-  const row = moment === 'approval' ? approvalOf(facts) : null
-  const href = who === 'nobody' ? null : row ? `/v1/approvals/${row.id}` : self
+  const asked = moment === 'approval' ? facts.job.live!.why?.wait?.id : undefined
+  const href = who === 'nobody' ? null : asked ? `/v1/approvals/${asked}` : self
   // What others must do is no news for those who wait; what they themselves may do is.
   const concerned = !plainVoice(voice) || who === 'submitter' || who === 'outside'
   return { who, text: concerned ? text : 'Nothing is needed from you.', href }

@@ -56,7 +56,10 @@ export function resumeOf(facts: Facts, voice: Voice): WireStory['resume'] {
   if (outcome) {
     const step = outcome.status === 'completed' ? null : errorOf(facts)?.step
     const where = step ? `It ended in step ${quoted(step)}` : 'It has ended'
-    const kept = steps.length > 0 ? `; ${count(steps.length, 'step is', 'steps are')} on record` : ''
+    const kept =
+      steps.length > 0 && outcome.status !== 'completed'
+        ? `; ${count(steps.length, 'step is', 'steps are')} on record for a replay`
+        : ''
     return { from: `${where} and does not go on${kept}.`, reusedSteps: steps.slice(0, SHOWN), stage, queue: null }
   }
   return { from: fromWhere(facts, steps), reusedSteps: steps.slice(0, SHOWN), stage, queue: live && queueOf(facts) }

@@ -24,13 +24,24 @@ function due({ job: { live }, now }: Facts): string {
   return at === null ? '' : `; due ${clock(at, now)}`
 }
 
-/** `1 of 2`, and whose are missing. */
-function votes(facts: Facts): { have: string; open: string } | null {
+/** `1 of 2`, as the job itself knows it. */
+function votes({ job: { live } }: Facts): string | null {
+  const quorum = live!.why?.wait?.quorum
+  return quorum ? `${quorum.filled} of ${quorum.needed}` : null
+}
+
+/** Whose approvals are missing. */
+function missing(facts: Facts): string {
   const row = approvalOf(facts)
-  if (!row) return null
-  const { filled, needed, open } = quorumOf(row.rule.need, countedApprovals(row))
+  const open = row ? quorumOf(row.rule.need, countedApprovals(row)).open : []
   const groups = open.map(({ group, n }) => (group === ANY ? `${n} of anybody` : `${n} of ${group}`))
-  return { have: `${filled} of ${needed}`, open: list(groups) }
+  return groups.length > 0 ? `, needs ${list(groups)}` : ''
+}
+
+/** By its name where that was read, else without one. */
+function gate(facts: Facts): string {
+  const name = approvalOf(facts)?.gate
+  return name === undefined ? 'an approval' : `the approval ${quoted(name)}`
 }
 
 const ON_EXPIRY = {
@@ -66,17 +77,15 @@ export const BLOCKED: Record<BlockedMoment, Lines> = {
     caller: (f) => REQUIRED + lowered(titleOf(f)),
     endUser: (f) => said(f) ?? sentence(`${REQUIRED}a colleague must confirm${due(f).replace('; due', ' by')}`),
     support: (f) => {
-      const known = votes(f)
-      const gate = quoted(approvalOf(f)?.gate ?? waitName(f))
-      if (!known) return sentence(`Waiting for the approval ${gate}${due(f)}`)
-      return sentence(`Waiting for the approval ${gate}: ${known.have} given, needs ${known.open}${due(f)}`)
+      const have = votes(f)
+      return sentence(`Waiting for ${gate(f)}${have ? `: ${have} given${missing(f)}` : ''}${due(f)}`)
     },
     operator: (f) => {
       const row = approvalOf(f)
-      const gate = quoted(row?.gate ?? waitName(f))
-      const more = row ? `, ${votes(f)!.have} given, risk ${row.risk}` : ''
-      const then = row ? `, ${ON_EXPIRY[row.onExpire]}` : ''
-      return sentence(`Blocked for ${since(f)} on the approval ${gate}${more}${due(f)}${due(f) && then}`)
+      const have = votes(f)
+      const more = `${have ? `, ${have} given` : ''}${row ? `, risk ${row.risk}` : ''}`
+      const then = row && due(f) ? `, ${ON_EXPIRY[row.onExpire]}` : ''
+      return sentence(`Blocked for ${since(f)} on ${gate(f)}${more}${due(f)}${then}`)
     },
   },
   review: {

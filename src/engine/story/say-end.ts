@@ -61,7 +61,7 @@ function byHand({ job: { warnings, outcome }, detail }: Facts): string {
   if (!said) return sentence(message || `Set to ${outcome!.status} by hand`)
   // The state machine's own words name nobody; whoever gave an error of their own meant that to be read.
   const why = message === '' || outcome!.error?.rule === 'override' ? entry?.reason : message
-  return join(said, why && sentence(why))
+  return join(said, why)
 }
 
 const PLAIN: Record<FinalState, string> = {
@@ -141,7 +141,7 @@ export const END: Record<EndMoment, Lines> = {
   approvalExpired: {
     caller: (f) => saidOf(f, errorOf(f)) ?? messageOf(errorOf(f), 'Not approved in time.'),
     endUser: (f) => saidOf(f, errorOf(f)) ?? 'Not approved in time.',
-    support: (f) => `Nobody decided in time. ${sentence(message(f))}`,
+    support: (f) => sentence(message(f)),
     operator: (f) => `${endedAs(f)} at the expiry of an approval. ${sentence(message(f))}`,
   },
   parentEnded: {
@@ -154,7 +154,7 @@ export const END: Record<EndMoment, Lines> = {
     caller: byHand,
     endUser: (f) => saidOf(f, errorOf(f)) ?? PLAIN[f.job.outcome!.status],
     support: byHand,
-    operator: (f) => join(byHand(f), triesOf(f) > 0 && `It had had ${tries(triesOf(f))}.`),
+    operator: (f) => join(sentence(byHand(f)), triesOf(f) > 0 && `It had had ${tries(triesOf(f))}.`),
   },
 }
 

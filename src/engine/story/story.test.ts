@@ -254,7 +254,7 @@ describe('a story', () => {
       .after(MINUTE)
       .claim()
       .fail(problem('x', 'no', { step: 'convert' }), 'permanent')
-    expect(resume()?.from).toBe('It ended in step "convert" and does not go on; 2 steps are on record.')
+    expect(resume()?.from).toBe('It ended in step "convert" and does not go on; 2 steps are on record for a replay.')
     expect(storyOf(life.facts(), 'caller', VOICES).resume).toBeNull()
   })
 
@@ -293,16 +293,17 @@ describe('a story', () => {
       'no worker': 'operator: Start a worker for "ocr.convert" in queue "default".',
       'type paused': 'operator: Resume the type "ocr.convert".',
       approval: 'approver: Approve or reject "payout".',
+      'approval, from the job alone': 'approver: Approve or reject it.',
       'needs review': 'operator: Find out at the far side whether "pay" happened, and say so.',
       signal: 'outside: Send the signal "customerReplied".',
       paused: 'operator: Resume it, or cancel it.',
       'failed: input': 'submitter: Correct the input and submit it as a new job.',
       'failed: said by the type': 'submitter: Correct the input and submit it as a new job.',
-      'failed: inside': 'operator: Find the cause of boom; then have it submitted again.',
-      exhausted: 'operator: Find the cause of engine-crashed; then have it submitted again.',
+      'failed: inside': 'operator: Find the cause of boom; then replay it.',
+      exhausted: 'operator: Find the cause of engine-crashed; then replay it.',
       deadline: 'submitter: Submit it again if it is still wanted.',
-      undone: 'operator: Find the cause of card-refused; then have it submitted again.',
-      'undone, one by hand': 'operator: Find the cause of card-refused; then have it submitted again.',
+      undone: 'operator: Find the cause of card-refused; then replay it.',
+      'undone, one by hand': 'operator: Find the cause of card-refused; then replay it.',
       'approval expired': 'submitter: Submit it again if it is still wanted.',
     })
   })

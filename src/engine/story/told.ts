@@ -145,11 +145,13 @@ const TELLERS: Record<string, Teller> = {
     )
   },
 
-  suspended: ({ details, state, ...entry }, _, { type: { say } }) => {
+  suspended: ({ details, state, ...entry }, _, { type: { say }, detail }) => {
     if (state === 'compensating') return undoFirst({ ...entry, details, state })
     const { waitKind, title, id } = (details ?? {}) as { waitKind?: string; title?: string; id?: string }
-    const said = sentence(waitKind === 'approval' ? `Approval asked for: ${title || 'no summary'}` : title || 'Waiting')
-    const own = id === undefined ? undefined : say?.wait?.[id.replace(/#\d+$/, '').split('/').at(-1)!]
+    const asks = waitKind === 'approval' ? `Approval asked for: ${title || 'no summary'}` : title || 'Waiting'
+    const said = sentence(asks)
+    const name = detail?.approvals.find((row) => row.id === id)?.gate ?? id?.replace(/#\d+$/, '').split('/').at(-1)
+    const own = name === undefined ? undefined : say?.wait?.[name]
     if (waitKind === 'approval')
       return {
         kind: 'wait',
@@ -166,8 +168,10 @@ const TELLERS: Record<string, Teller> = {
   },
 
   woken: ({ details, actor, phase }, previous) => {
-    const { by: what } = (details ?? {}) as { by?: string }
-    const said = join(`Went on: ${wokenBy(what ?? '', nameOf(actor))}`, phase === 'paused' && 'Now the pause holds.')
+    const { by: what, gate, outcome } = (details ?? {}) as { by?: string; gate?: string; outcome?: string }
+    const why =
+      gate && outcome ? `${quoted(gate)} was ${OUTCOMES[outcome] ?? outcome}.` : wokenBy(what ?? '', nameOf(actor))
+    const said = join(`Went on: ${why}`, phase === 'paused' && 'Now the pause holds.')
     const waited = (previous?.details as { waitKind?: string } | null)?.waitKind
     const silent = waited === 'timer' || waited === 'child' || phase === 'paused'
     return silent ? inside('wait', said) : goesOn('wait', said, said)
@@ -220,6 +224,11 @@ const TELLERS: Record<string, Teller> = {
 
 /** After these the next claim is a new try. */
 const TRIED: ReadonlySet<string> = new Set(['errored', 'leaseExpired', 'retryRequested'])
+
+const OUTCOMES: Record<string, string> = {
+  expired: 'not decided in time',
+  'changes-requested': 'sent back with wishes',
+}
 
 const ANSWERS: Record<string, (step: string) => string> = {
   happened: (step) => `${step} has happened`,

@@ -9,7 +9,12 @@ const whole = { retry: until({ within: '1h' }), target: { p95: '1m' } }
 const type = (options: object = whole, stages?: string[]) =>
   defineJob('pay', { input, ...(stages ? { stages } : {}) }).handler(options, () => 1 as never)
 const run = (steps: Partial<RunStep>[], shown: string[] = []): RecordedRun => ({
-  ...{ source: { kind: 'dry-run' }, stoppedBy: null, madeUp: [], shown: new Map(shown.map((name) => [name, null])) },
+  ...{
+    source: { kind: 'dry-run', madeUp: false },
+    stoppedBy: null,
+    madeUp: [],
+    shown: new Map(shown.map((name) => [name, null])),
+  },
   steps: steps.map((step) => ({ key: 'x', kind: 'step', effect: 'idempotent', declared: {}, ...step })),
 })
 const rules = (steps: Partial<RunStep>[], shown?: string[], stages?: string[]) =>
@@ -29,6 +34,14 @@ describe('what a type must say', () => {
         { key: 'p-2/pay#2', effect: 'once' },
       ]),
       ['once-without-confirm p-*/pay'],
+    ],
+    [
+      'names with hashes',
+      rules([
+        { key: 'doc-9f86d081884c7d65', effect: 'once' },
+        { key: 'doc-0a', effect: 'once' },
+      ]),
+      ['once-without-confirm doc-*', 'once-without-confirm doc-*a'],
     ],
     ['one with confirm', rules([{ effect: 'once', declared: { confirm: true } }]), []],
     ['one of which nothing is known', rules([{ effect: 'once', declared: null }]), []],

@@ -72,9 +72,12 @@ function ofStep({ key, kind, effect, declared, bounded, approval }: RunStep): Wi
   return null
 }
 
-/** `page-1/fast` and `page-2/fast` are one. */
+/** `page-1/fast` and `page-2/fast` are one, and so are names that end in a hash. */
 export function patternOf(key: string): string {
-  return key.replace(/#\d+$/, '').replace(/\d+/g, '*')
+  return key
+    .replace(/#\d+$/, '')
+    .replace(/(?=[0-9a-f]*\d)[0-9a-f]{8,}/g, '*')
+    .replace(/\d+/g, '*')
 }
 
 /** A stage that is entered again is the same stage. */

@@ -2,7 +2,9 @@
  * What a handler does, in order: made from the records of a job that ran, or by a dry run of the testing kit. The story
  * of a type is told from it; what a record cannot say is null and told as unknown.
  */
+import type { ApprovalRow } from '../../core/approval.js'
 import type { DecisionRow, LogRow, StepKind, StepRow, StoredHistory } from '../../stores/store.js'
+import { span } from './words.js'
 
 /** What a call declares besides its name; what is absent was not declared. */
 export interface Declared {
@@ -10,6 +12,8 @@ export interface Declared {
   confirm?: true
   undo?: true
   retry?: true
+  /** It acts on what people approved, which is asked again right before. */
+  approved?: true
   timeoutMs?: number
   /** Of a stage: the queue that does it. */
   queue?: string
@@ -41,7 +45,10 @@ export interface RunApproval {
 }
 
 export interface RecordedRun {
-  source: { kind: 'dry-run' } | { kind: 'job'; jobId: string; version: string | null; complete: boolean }
+  /** `madeUp`: over an input that nobody has committed. */
+  source:
+    | { kind: 'dry-run'; madeUp: boolean }
+    | { kind: 'job'; jobId: string; version: string | null; complete: boolean }
   steps: readonly RunStep[]
   /** Stages that progress was shown under, with the first words of each. */
   shown: ReadonlyMap<string, string | null>
@@ -58,14 +65,24 @@ export interface JobRecords {
   complete: boolean
   steps: readonly StepRow[]
   decisions: readonly DecisionRow[]
+  approvals: readonly ApprovalRow[]
   history: readonly StoredHistory[]
   logs: readonly LogRow[]
 }
 
-export function runOfJob({ jobId, version, complete, steps, decisions, history, logs }: JobRecords): RecordedRun {
+export function runOfJob({
+  jobId,
+  version,
+  complete,
+  steps,
+  decisions,
+  approvals,
+  history,
+  logs,
+}: JobRecords): RecordedRun {
   const due = waitsIn(history)
   const found = [
-    ...steps.filter(tells).map((row) => ({ at: row.startedAt, step: stepOf(row, due) })),
+    ...steps.filter(tells).map((row) => ({ at: row.startedAt, step: stepOf(row, due, approvals) })),
     ...decisions.map(({ at, key, model }) => ({ at, step: { ...plain(key.replace(/~[0-9a-f]{12}$/, ''), 'decision'), of: model } })),
     ...readsIn(logs).map(({ at, name }) => ({ at, step: plain(name, 'read') })),
   ]
@@ -91,25 +108,41 @@ function plain(key: string, kind: RunStep['kind']): RunStep {
   return { key, kind, effect: null, declared: {} }
 }
 
-const WAITS: ReadonlySet<string> = new Set(['signal', 'callback', 'child', 'approval', 'timer'])
+const WAITS: ReadonlySet<string> = new Set(['signal', 'callback', 'child', 'timer'])
 
-function stepOf({ key, kind, effect, undo, info }: StepRow, due: Map<string, boolean>): RunStep {
-  const { declared, engine } = infoOf(info)
-  const step: RunStep = {
-    key,
-    kind,
-    effect: effect ?? null,
-    declared: { ...(undo && undo !== 'reused' ? { undo: true } : {}), ...declared },
-  }
+function stepOf(
+  { key, kind, effect, undo, info }: StepRow,
+  due: ReadonlyMap<string, boolean>,
+  approvals: readonly ApprovalRow[],
+): RunStep {
+  const { declared, engine, approvedBy } = infoOf(info)
+  const approved = approvedBy ? ({ approved: true } as const) : {}
+  const undone = undo && undo !== 'reused' ? ({ undo: true } as const) : {}
+  const step: RunStep = { key, kind, effect: effect ?? null, declared: { ...undone, ...approved, ...declared } }
   if (kind === 'first') step.engines = engine === undefined ? null : [engine]
+  if (kind === 'approval') return { ...step, ...asked(approvals.find((row) => row.key === key)) }
   // A callback and a child always have a limit; a sleep is one.
-  if (WAITS.has(kind)) step.bounded = kind === 'signal' || kind === 'approval' ? (due.get(key) ?? null) : true
+  if (WAITS.has(kind)) step.bounded = kind === 'signal' ? (due.get(key) ?? null) : true
   return step
 }
 
-function infoOf(info: string | null): { declared?: Declared; engine?: string } {
+function asked(row: ApprovalRow | undefined): Partial<RunStep> {
+  if (!row) return { bounded: null }
+  const { dueMs, onExpire, onReject, risk, writes } = row.request
+  const due = dueMs === null ? null : span(dueMs)
+  const approval = { risk, due, onExpire, onReject, writes: writes.map(({ target }) => target) }
+  return { of: row.gate, bounded: dueMs !== null, approval }
+}
+
+interface Info {
+  declared?: Declared
+  engine?: string
+  approvedBy?: string
+}
+
+function infoOf(info: string | null): Info {
   try {
-    return info === null ? {} : (JSON.parse(info) as { declared?: Declared; engine?: string })
+    return info === null ? {} : (JSON.parse(info) as Info)
   } catch {
     return {}
   }

@@ -31,6 +31,11 @@ export function sectionsOf(told: Told): WireTypeSection[] {
 }
 
 function fields(schema: Record<string, any>): string[] {
+  const either = [schema.anyOf, schema.oneOf].find(Array.isArray)
+  if (either)
+    return [
+      `Either ${either.map((one: any) => quotedList(Object.keys(one?.properties ?? {})) || 'something else').join(', or ')}.`,
+    ]
   const required: string[] = Array.isArray(schema.required) ? schema.required : []
   return Object.entries((schema.properties ?? {}) as Record<string, any>).map(([name, node]) => {
     const what =
@@ -143,6 +148,11 @@ function guards({ settings, steps, run }: Told): string[] {
       .filter(({ before }) => before)
       .map(({ key }) => `Right before ${quoted(key)} its guard looks again; what it reads is unknown.`),
   ]
+  for (const { key, approved } of steps)
+    if (approved)
+      lines.push(
+        `Right before ${quoted(key)} what was approved is asked again; if it has changed, people decide again.`,
+      )
   if (!run) return [...lines, `Reads and guards: ${UNKNOWN}.`]
   return lines.length > 0 ? lines : ['Nothing is read again, and no step has a guard.']
 }
@@ -192,11 +202,12 @@ function approvals({ definition, run }: Told): string[] {
   const gates = Object.keys(definition.approvals)
   if (gates.length === 0) return ['Nobody has to approve anything.']
   return gates.map((gate) => {
-    const request = run?.steps.find((step) => step.kind === 'approval' && step.of === gate)?.approval
-    if (!request) return `${quoted(gate)}: ${run ? 'not reached in this run' : UNKNOWN}.`
-    const { risk, due, onExpire, onReject, writes } = request
+    const step = run?.steps.find((one) => one.kind === 'approval' && one.of === gate)
+    if (!step) return `${quoted(gate)}: ${run ? 'not reached in this run' : UNKNOWN}.`
+    if (!step.approval) return `${quoted(gate)}: what is asked is read when it is asked, and unknown.`
+    const { risk, due, onExpire, onReject, writes } = step.approval
     const what = writes.length > 0 ? ` before writing to ${list(writes)}` : ''
-    const tier = risk === null ? 'the risk is computed by policy' : `the risk is at least ${risk}`
+    const tier = risk === null ? 'its risk is computed by policy' : `its risk is at least ${risk}`
     const time = due === null ? 'the time to decide is that of its tier' : `to be decided within ${due}`
     return `${quoted(gate)}${what}: ${tier}; ${time}, then ${onExpire ?? 'as its tier says'}; a rejection means ${onReject ?? 'cancel'}.`
   })

@@ -41,7 +41,10 @@ function sourceOf(run: RecordedRun | null): WireTypeStory['source'] {
     }
   const { source } = run
   if (source.kind === 'dry-run')
-    return { kind: 'dry-run', jobId: null, text: 'Made from the declaration and a dry run over the committed example.' }
+    return {
+      ...{ kind: 'dry-run', jobId: null },
+      text: `Made from the declaration and a dry run over ${source.madeUp ? 'an input that was made up' : 'the committed example'}.`,
+    }
   const version = source.version === null ? '' : `, version ${source.version}`
   return { kind: 'job', jobId: source.jobId, text: `Made from the declaration and from job ${source.jobId}${version}.` }
 }
@@ -50,7 +53,7 @@ function unknownOf({ definition }: StoryType, run: RecordedRun | null): string[]
   if (!run) return ['The steps, their effects, reads, guards and waits: no run was recorded.']
   const { stoppedBy, madeUp, steps } = run
   const gates = Object.keys(definition.approvals).filter(
-    (gate) => !steps.some(({ kind, of }) => kind === 'approval' && of === gate),
+    (gate) => !steps.some((step) => step.kind === 'approval' && step.of === gate && step.approval),
   )
   const guarded = steps.filter(({ declared }) => declared?.before).map(({ key }) => patternOf(key))
   return [
@@ -58,7 +61,7 @@ function unknownOf({ definition }: StoryType, run: RecordedRun | null): string[]
     ...(madeUp.length > 0
       ? [`What depends on ${quotedList([...new Set(madeUp.map(patternOf))], 12)}: a value was made up.`]
       : []),
-    ...(gates.length > 0 ? [`What is asked at ${quotedList(gates)}: this run did not come there.`] : []),
+    ...(gates.length > 0 ? [`What is asked at ${quotedList(gates)}: this run does not say.`] : []),
     ...(guarded.length > 0 ? [`What the guards of ${quotedList([...new Set(guarded)])} read.`] : []),
     ...(steps.some(({ declared }) => declared === null)
       ? ['What some steps declare: the run was recorded by an older version.']
@@ -84,12 +87,14 @@ function stepsOf(run: readonly RunStep[], queue: string): WireTypeStep[] {
 function wireStep(step: RunStep, pattern: string, stages: readonly RunStep[], queue: string): WireTypeStep {
   const { key, kind, effect, declared, engines, of } = step
   const around = kind === 'stage' ? step : stages.find((stage) => key.startsWith(`${stage.key}/`))
-  const says = (name: 'before' | 'confirm' | 'undo' | 'retry') => (declared === null ? null : declared[name] === true)
+  const says = (name: 'before' | 'confirm' | 'undo' | 'retry' | 'approved') =>
+    declared === null ? null : declared[name] === true
   return {
     // Once a number stands for many, the pattern is its name; a name with a number that comes once keeps it.
     ...{ key: pattern.includes('*') ? pattern : key.replace(/#\d+$/, ''), kind, times: 1 },
     ...{ stage: around ? stageName(around) : null, queue: around?.declared?.queue ?? queue, effect },
-    ...{ before: says('before'), confirm: says('confirm'), undo: says('undo'), ownRetry: says('retry') },
+    ...{ before: says('before'), confirm: says('confirm'), undo: says('undo'), approved: says('approved') },
+    ownRetry: says('retry'),
     ...{ timeoutMs: declared?.timeoutMs ?? null, engines: engines ? [...engines] : null, of: of ?? null },
   }
 }

@@ -30,6 +30,10 @@ export function endLine(facts: Facts, voice: Voice, moment: Moment = momentOf(fa
   return joined(SAID[moment][voice](facts), UNDONE[voice](facts))
 }
 
+/** Messages of errors have lines; a sentence has none. */
+const MESSY = /[\r\n\t]| {2}/
+
 function joined(line: string, more: string): string {
-  return clip((more === '' ? line : `${sentence(line)} ${more}`).replace(/\s+/g, ' '), CLIP)
+  const said = more === '' ? line : `${sentence(line)} ${more}`
+  return clip(MESSY.test(said) ? said.replace(/\s+/g, ' ') : said, CLIP)
 }

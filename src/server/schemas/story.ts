@@ -90,6 +90,7 @@ export const TypeStory = z
         before: flag,
         confirm: flag,
         undo: flag,
+        approved: flag,
         ownRetry: flag,
         timeoutMs: z.number().nullable(),
         engines: z.array(z.string()).nullable(),
