@@ -278,6 +278,18 @@ describe('an end that comes while the outcome of an effect is not known', () => 
   })
 
   it.each([
+    ['happened', ['told']],
+    ['did-not-happen', []],
+  ] as const)('goes on as the person says: %s', async (answer, taken) => {
+    const { rig, id, job } = await cancelled(true, false)
+    expect(job.error!.details!.question).toMatchObject({ answers: ['happened', 'did-not-happen'], undoable: true })
+    const told = answer === 'happened' ? { result: 'told' } : {}
+    await rig.engine.answer(LOCAL, id, { answer, step: 'pay', reason: 'asked the bank', ...told })
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'cancelled' })
+    expect(undone).toEqual(taken)
+  })
+
+  it.each([
     ['fails', false],
     ['is cancelled', true],
   ])('says so on a job that %s and has no undo', async (_, cancels) => {

@@ -28,19 +28,20 @@ export async function beginOnce<T>(
   const another = known.state === 'happened' && known.jobId !== attempt.id
   if (confirm) {
     const answer = await confirm(context)
-    if (answer === 'unknown') throw unknownEffect(step, known, undo !== undefined)
+    if (answer === 'unknown') throw unknownEffect(attempt, step, known, undo !== undefined)
     if (!answer.happened) return null
     return { value: answer.result, info: { confirmed: true, job: known.jobId }, another }
   }
-  if (known.state === 'started') throw unknownEffect(step, known, undo !== undefined)
+  if (known.state === 'started') throw unknownEffect(attempt, step, known, undo !== undefined)
   attempt.notes.log('info', `"${step}" had happened in job ${known.jobId}; its result is used again.`, { step })
   const value = (known.result === null ? undefined : JSON.parse(known.result)) as T
   return { value, info: { reused: known.jobId }, another }
 }
 
 /** The question that a person can answer: POST /v1/jobs/{id}/answer. */
-function unknownEffect(step: string, { at }: EffectRow, undoable: boolean): Review {
-  const answers: Answer[] = ['happened', 'did-not-happen', 'stop']
+function unknownEffect(attempt: Attempt, step: string, { at }: EffectRow, undoable: boolean): Review {
+  // What is being undone has stopped already.
+  const answers: Answer[] = ['happened', 'did-not-happen', ...(attempt.undos ? [] : (['stop'] as const))]
   const question: Question = { step, kind: 'effect', answers, ...(undoable ? { undoable } : {}) }
   return new Review(`Did "${step}" happen? It was begun ${new Date(at).toISOString()}, and its outcome is not known.`, {
     code: 'effect-unknown',
