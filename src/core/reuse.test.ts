@@ -33,6 +33,20 @@ describe('reuse', () => {
     expect(keysOf('ask', 'read', 'ask#url', 'ask')).toEqual(['read'])
   })
 
+  it('takes an approval over with what it allowed, and asks again for what is done again', () => {
+    const job = [
+      { key: 'read', seq: 1, kind: 'step', effect: 'read' },
+      { key: 'payout', seq: 2, kind: 'approval' },
+      { key: 'look', seq: 3, kind: 'step', effect: 'read' },
+      { key: 'pay', seq: 4, kind: 'step', effect: 'once' },
+      { key: 'tell', seq: 5, kind: 'step', effect: 'idempotent' },
+    ]
+    const keys = (fromStep: string) => reuse(job, fromStep).reused.map(({ key }) => key)
+    expect(keys('tell')).toEqual(['read', 'payout', 'look', 'pay'])
+    expect(keys('pay')).toEqual(['read', 'look'])
+    expect(keys('look')).toEqual(['read'])
+  })
+
   it('does again what was undone, and what is around it', () => {
     const { reused } = reuse(
       rows('read', 'book/flight', 'book/hotel', 'book', 'mail', 'pay'),

@@ -6,6 +6,8 @@
 interface Recorded {
   key: string
   seq?: number
+  kind?: string
+  effect?: string | null
 }
 
 /** What belongs to the address of a callback; it is no step of its own. */
@@ -35,7 +37,12 @@ export function reuse<R extends Recorded>(
   const before = ordered.filter((row) => (first === undefined || inOrder(row, first) < 0) && lasting(row))
   // An address that was handed out works for the job that made it; without an answer, a replay needs its own.
   const kept = new Set(before.map(({ key }) => key))
-  const reused = before.filter(({ key }) => !isAddress(key) || kept.has(key.slice(0, -ADDRESS.length)))
+  // An approval is taken over with what it allowed. Whoever does that again asks again.
+  const acted = before.findLastIndex(({ effect }) => effect != null && effect !== 'read')
+  const reused = before.filter(
+    ({ key, kind }, i) =>
+      (!isAddress(key) || kept.has(key.slice(0, -ADDRESS.length))) && (kind !== 'approval' || i < acted),
+  )
   const taken = new Set(reused.map(({ key }) => key))
   return { reused, again: ordered.filter(({ key }) => !taken.has(key)) }
 }

@@ -328,8 +328,6 @@ export interface Store {
   answerCallback(answer: CallbackAnswer): Promise<CallbackAnswered>
   /** What is known of an effect, in whichever job. */
   effect(tenant: string, key: string): Promise<EffectRow | null>
-  /** Steps of this job whose effect was begun and is not accounted for. */
-  begun(jobId: string): Promise<string[]>
   /** The entries that this job wrote last, oldest first. */
   effects(jobId: string): Promise<EffectRow[]>
   decisions(jobId: string): Promise<DecisionRow[]>

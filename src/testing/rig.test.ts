@@ -134,8 +134,8 @@ describe('createTestRig', () => {
     const job = await rig.submit(ask, {}, { onBehalfOf: { id: 'sam' } })
     const seven = rig.approve(job, { by: 'mara' })
     await expect(seven).rejects.toThrow('waits for no approval: Action required: waiting for the signal "ready".')
-    await expect(rig.signal(job, 'other', {})).rejects.toThrow('declares no signal "other"')
-    await expect(rig.signal(job, 'ready', { n: 'x' })).rejects.toThrow('does not fit the signal "ready"')
+    await expect(rig.signal(job, 'other', {})).rejects.toMatchObject({ code: 'unknown-signal' })
+    await expect(rig.signal(job, 'ready', { n: 'x' })).rejects.toMatchObject({ code: 'payload-invalid' })
     await rig.signal(job, 'ready', {})
     expect(await rig.approval(job)).toMatchObject({ summary: 'Pay 5', quorum: { needed: 2 } })
     await expect(rig.approve(job, { by: 'sam', reason: 'me' })).rejects.toMatchObject({

@@ -14,7 +14,6 @@ import type { WireJob } from '../core/wire.js'
 import type { WireApproval } from '../core/wire-approval.js'
 import type { JobHandler } from '../define/define-job.js'
 import { type Caller, type Engine, LOCAL } from '../engine/api.js'
-import { validatorOf } from '../engine/validate.js'
 import { createUntildone, type Untildone, type UntildoneOptions } from '../index.js'
 import { one } from '../stores/sql/plan.js'
 import { SqliteDriver } from '../stores/sqlite/driver.js'
@@ -131,18 +130,9 @@ export class TestRig {
     )
   }
 
-  /** Sends a signal that the job's definition declares; it may come before the job waits for it. */
+  /** Sends a signal that the job's definition declares; it may come before the job waits for it. @throws UntildoneError */
   async signal(job: JobRef, name: string, payload: unknown): Promise<void> {
-    const { type } = await this.get(job)
-    const handler = this.handlers.find(({ definition }) => definition.name === type)
-    const schema = handler?.definition.signals[name]
-    if (!schema) throw new Error(`Job type "${type}" declares no signal "${name}".`)
-    const fits = await validatorOf(schema)(payload)
-    if (!fits.ok) throw new Error(`The payload does not fit the signal "${name}": ${JSON.stringify(fits.errors)}`)
-    await this.store.signal({
-      ...{ jobId: idOf(job), tenant: LOCAL.tenant, name, signalId: this.entropy.token(12) },
-      ...{ payload: JSON.stringify(fits.value ?? null), actor: LOCAL.actor, limit: 100 },
-    })
+    await this.engine.signal(LOCAL, idOf(job), name, { payload: payload as Json })
   }
 
   /** Lets everything that can happen now happen: until some turns of the loop bring no transaction. */

@@ -17,7 +17,7 @@ import { changedSince } from '../core/proposal.js'
 import { submitterOf } from '../engine/rights.js'
 import type { StepRow, WaitRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
-import { sameAsRecorded } from './memo.js'
+import { recordedValue, sameAsRecorded } from './memo.js'
 import type { Parked } from './parking.js'
 import { enter } from './scope.js'
 
@@ -90,49 +90,54 @@ class Gate {
     const rows = attempt.memo === null ? [] : await parking.during(() => attempt.store.approvalsOf(attempt.id))
     const row = rows.find(({ key }) => key === this.key)
     if (!row) {
+      const taken = await parking.during(() => this.takenOver())
+      if (taken) return this.given(taken)
       await attempt.checkpoint()
-      return this.ask(rows.filter(({ gate }) => gate === this.gate).at(-1) ?? null)
+      const asked = await parking.during(() => this.ask(rows.filter(({ gate }) => gate === this.gate).at(-1) ?? null))
+      return asked.state === 'pending' ? parking.park(this.parked(asked, true)) : this.given(asked)
     }
     const answer = answerOf(row)
     // What is being undone has been approved; and a no stays a no, whatever would be asked now.
     if (answer && (attempt.undos || answer.outcome !== 'approved')) return this.given(row)
     await attempt.checkpoint()
     if (answer && (await parking.during(() => this.actedOn(row)))) return this.given(row)
-    return parking.during(() => this.unlessChanged(row)).then((now) => this.goOn(now))
+    const now = await parking.during(() => this.unlessChanged(row))
+    return now.state === 'pending' ? parking.park(this.parked(now)) : this.given(now)
   }
 
-  /** Puts a new request before people. */
-  private async ask(previous: ApprovalRow | null): Promise<ApprovalAnswer<unknown>> {
+  /**
+   * The answer that the job had which this one repeats or undoes, if what it allowed is taken over as well. What is done
+   * again is asked again.
+   */
+  private async takenOver(): Promise<ApprovalRow | null> {
+    const { attempt } = this
+    const step = attempt.memo?.get(this.key)
+    if (!step) return null
+    const { value } = recordedValue<{ value: { approval: string } }>(step)
+    const row = await attempt.store.approval(value.approval)
+    if (row?.tenant !== attempt.claimed.record.tenant) return null
+    return attempt.undos || (await this.actedOn(row)) ? row : null
+  }
+
+  /** A new request: stored if nobody has to decide, else to be stored with its wait. */
+  private async ask(previous: ApprovalRow | null): Promise<ApprovalRow> {
     const { attempt, tools } = this
     const { record } = attempt.claimed
-    const row = await attempt.parking.during(async () => {
-      const body = await this.body()
-      const place = {
-        ...{ id: tools.newId(), tenant: record.tenant, jobId: attempt.id, jobType: record.type },
-        ...{ key: this.key, gate: this.gate, submitter: submitterOf(record), previous },
-      }
-      const onBehalfOf = record.options.onBehalfOf ?? null
-      const opened = openApproval(
-        { ...body, requester: body.requester ?? onBehalfOf },
-        place,
-        tools.rules,
-        attempt.store.now(),
-      )
-      if (!opened.ok) throw incomplete(this.gate, opened.errors)
-      const { row } = opened
-      if (row.state !== 'pending')
-        await attempt.record({
-          ...{ approvals: [row], audit: [this.audit('approval.automatic', row, null)] },
-          ...(attempt.memo?.has(this.key) ? {} : { steps: [this.closed(row)] }),
-        })
-      return row
-    })
-    if (row.state !== 'pending') return this.given(row)
-    return attempt.parking.park({ ...this.parked(row), approval: row, stored: false })
-  }
-
-  private goOn(row: ApprovalRow): Promise<ApprovalAnswer<unknown>> {
-    return row.state === 'pending' ? this.attempt.parking.park(this.parked(row)) : this.given(row)
+    const body = await this.body()
+    const place = {
+      ...{ id: tools.newId(), tenant: record.tenant, jobId: attempt.id, jobType: record.type },
+      ...{ key: this.key, gate: this.gate, submitter: submitterOf(record), previous },
+    }
+    const requester = body.requester ?? record.options.onBehalfOf ?? null
+    const opened = openApproval({ ...body, requester }, place, tools.rules, attempt.store.now())
+    if (!opened.ok) throw incomplete(this.gate, opened.errors)
+    const { row } = opened
+    if (row.state !== 'pending')
+      await attempt.record({
+        ...{ approvals: [row], audit: [this.audit('approval.automatic', row, null)] },
+        ...(attempt.memo?.has(this.key) ? {} : { steps: [this.closed(row)] }),
+      })
+    return row
   }
 
   /** The row as it is if the request is still the same; else as it is after asking again. */
@@ -195,9 +200,11 @@ class Gate {
         'bad-definition',
         `Step "${step}" is approvedBy "${this.gate}", which was asked for with an object: give job.approve a function, so that the request can be made anew right before the effect.`,
       )
-    const now = await this.unlessChanged(row)
+    // Another job's approval covers what that one did; for more, this one has to ask for itself.
+    const own = row.jobId === this.attempt.id
+    const now = own ? await this.unlessChanged(row) : await this.ask(null)
     // Also when the new one needs nobody: the handler must go on with its data.
-    if (now !== row) throw new Reopened(this.parked(now))
+    if (now !== row) throw new Reopened(this.parked(now, !own && now.state === 'pending'))
   }
 
   /**
@@ -213,7 +220,8 @@ class Gate {
     const first = row.decisions.length === 0 ? closed.attempt : closed.attempt + 1
     for (const step of attempt.memo!.values())
       if (step.effect && step.effect !== 'read' && step.attempt >= first && later(step.key)) return true
-    return (await attempt.store.begun(attempt.id)).some(later)
+    const effects = await attempt.store.effects(attempt.id)
+    return effects.some(({ step, state }) => state === 'started' && later(step))
   }
 
   /** The request as it is now, checked as a whole. */
@@ -247,12 +255,14 @@ class Gate {
     return last ? { model: last.model, version: last.modelVersion, tools: [...last.tools] } : said
   }
 
-  private parked(row: ApprovalRow): Parked {
+  /** @param fresh it is stored when the branch leaves */
+  private parked(row: ApprovalRow, fresh = false): Parked {
     const wait: WaitRow = {
       ...{ jobId: row.jobId, key: row.key, kind: 'approval' as const, name: row.gate, childId: null },
       ...{ dueAt: wakeOf(row), createdAt: row.requestedAt },
     }
-    return { wait, title: row.request.summary, shown: shownOf(row), stored: true }
+    const more = fresh ? { approval: row } : { stored: true }
+    return { wait, title: row.request.summary, shown: shownOf(row), ...more }
   }
 
   private closed({ id, key, gate, state, requestedAt }: ApprovalRow): StepRow {

@@ -214,7 +214,8 @@ export class Parking {
   private suspended(): Leaving {
     const all = [...this.parked.values()].sort((a, b) => RANK.indexOf(a.wait.kind) - RANK.indexOf(b.wait.kind))
     const first = all[0]!
-    const due = all.flatMap(({ wait }) => (wait.dueAt === null ? [] : [wait.dueAt]))
+    // Time does something to an approval, and by that to the job; the job itself has nothing to do then.
+    const due = all.flatMap(({ wait }) => (wait.dueAt === null || wait.kind === 'approval' ? [] : [wait.dueAt]))
     const { kind, key, dueAt } = first.wait
     const title = all.length > 1 && kind === 'child' ? `Waiting for ${all.length} jobs.` : first.title
     return {

@@ -64,7 +64,7 @@ function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<nu
   yield* run('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
     [jobId, live.ties | TIES.waits, why && JSON.stringify(why)],
   ])
-  changes.push(changeOf({ ...live, why, revision: live.revision + 1, wakeAt: wakeOf(row) }))
+  changes.push(changeOf({ ...live, why, revision: live.revision + 1 }))
   return null
 }
 

@@ -23,12 +23,6 @@ function toEffect({ tenant, key, job_id: jobId, step, state, result, at }: Row):
   return { tenant, key, jobId, step, state, result, at }
 }
 
-/** Steps of this job whose effect may or may not have happened. */
-export function* begunPlan(jobId: string): Plan<string[]> {
-  const rows = yield* all<{ step: string }>(`select step from effects where job_id = ?1 and state = 'started'`, jobId)
-  return rows.map(({ step }) => step)
-}
-
 export function* decisionsPlan(jobId: string): Plan<DecisionRow[]> {
   const rows = yield* all('select * from decisions where job_id = ?1 order by seq, at, key', jobId)
   return rows.map((row) => ({

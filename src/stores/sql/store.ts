@@ -37,16 +37,7 @@ import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
-import {
-  begunPlan,
-  decisionsPlan,
-  dutiesPlan,
-  effectPlan,
-  effectsPlan,
-  pausePlan,
-  pausesPlan,
-  resolvePlan,
-} from './ledger.js'
+import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { all, type Driver, one, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
@@ -235,9 +226,6 @@ export class SqlStore implements Store {
   }
   effect(tenant: string, key: string) {
     return this.read(() => effectPlan(tenant, key))
-  }
-  begun(jobId: string) {
-    return this.read(() => begunPlan(jobId))
   }
   effects(jobId: string) {
     return this.read(() => effectsPlan(jobId))
