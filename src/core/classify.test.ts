@@ -113,6 +113,25 @@ describe('what it keeps', () => {
     expect(classify(new Review('x')).details).toBeNull()
   })
 
+  it('of what fetch throws, the reason: it says so only in its cause', () => {
+    const fetchFailed = (cause: unknown) => classify(Object.assign(new TypeError('fetch failed'), { cause }))
+    const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9'), { code: 'ECONNREFUSED' })
+    expect(fetchFailed(refused)).toMatchObject({
+      ...{ verdict: 'transient', rule: 'built-in code ECONNREFUSED', code: 'econnrefused' },
+      message: 'fetch failed: connect ECONNREFUSED 127.0.0.1:9',
+    })
+    // Of several addresses tried, none has a sentence for all.
+    expect(fetchFailed(Object.assign(new AggregateError([refused]), { code: 'ECONNREFUSED' })).message).toBe(
+      'fetch failed: ECONNREFUSED',
+    )
+    expect(fetchFailed(undefined)).toMatchObject({ rule: 'default transient', message: 'fetch failed' })
+    const itself: Error = new TypeError('fetch failed')
+    itself.cause = itself
+    expect(classify(itself).verdict).toBe('transient')
+    const other = Object.assign(new TypeError('other'), { cause: refused })
+    expect(classify(other)).toMatchObject({ rule: 'default transient', message: 'other' })
+  })
+
   it('details, Retry-After and the result of a Harmless', () => {
     expect(classify(new Permanent('x', { details: { page: 3 } })).details).toEqual({ page: 3 })
     expect(classify(Object.assign(new Error('x'), { details: [1] })).details).toBeNull()

@@ -154,7 +154,6 @@ interface Seen {
   schemaIssue: boolean
   origin: Origin | null
   happened: unknown
-  cause: unknown
 }
 
 export function classify(
@@ -258,10 +257,8 @@ function originOf(seen: Seen, verdict: Verdict): Origin {
 
 /** Nobody was reached, or whoever threw it knows: its effect cannot have happened. */
 export function neverReached(error: unknown): boolean {
-  const seen = look(error)
-  // What fetch throws says why only in its cause. No other error is looked into: it may tell of a later call.
-  const code = seen.name === 'TypeError' && seen.message === 'fetch failed' ? look(seen.cause).code : seen.code
-  return seen.happened === false || (code !== null && UNREACHED.has(code))
+  const { code, happened } = look(error)
+  return happened === false || (code !== null && UNREACHED.has(code))
 }
 const UNREACHED = new Set([
   'ECONNREFUSED',
@@ -286,7 +283,7 @@ function builtIn(seen: Seen): { verdict: Verdict; rule: string; as?: string; ori
   return { verdict: 'transient', rule: 'default transient' }
 }
 
-function look(error: unknown): Seen {
+function look(error: unknown, isCause = false): Seen {
   const object = typeof error === 'object' && error !== null ? error : null
   const at = (key: string | symbol): unknown => {
     try {
@@ -301,10 +298,15 @@ function look(error: unknown): Seen {
   const retryAfter = number('retryAfterMs')
   const details = at('details')
   const evidence = verdict === 'review' ? (at('evidence') ?? null) : null
+  const name = text('name') ?? typeof error
+  const said = text('message') ?? describe(error)
+  // What fetch throws says why only in its cause. No other error is looked into: it may tell of a later call.
+  const isFetch = !isCause && name === 'TypeError' && said === 'fetch failed'
+  const why = isFetch && at('cause') ? look(at('cause'), true) : null
   return {
-    name: text('name') ?? typeof error,
-    message: text('message') ?? describe(error),
-    code: text('code'),
+    name,
+    message: why ? [said, why.message || why.code].filter(Boolean).join(': ') : said,
+    code: text('code') ?? why?.code ?? null,
     status: number('status') ?? number('statusCode'),
     exit: number('exitCode'),
     signal: text('signal'),
@@ -321,7 +323,6 @@ function look(error: unknown): Seen {
     schemaIssue: Array.isArray(at('issues')),
     origin: (ORIGINS as readonly unknown[]).includes(at('origin')) ? (at('origin') as Origin) : null,
     happened: at('happened'),
-    cause: at('cause'),
   }
 }
 

@@ -318,6 +318,85 @@ describe('assertReplaySafe', () => {
     expect(second).toMatchObject([{ kind: 'effect-outside-step' }])
   })
 
+  const asking = defineJob('asking', { input: z.object({}), approvals: { go: z.object({ left: z.number() }) } })
+  const goes: ReplayOptions['answer'] = async (job, rig) => {
+    // Without evidence it is of high risk: two people.
+    await rig.approve(job.id, { by: job.blockedOn[0]!.quorum!.filled === 0 ? 'mara' : 'otto', reason: 'fine' })
+  }
+  const requestOf = (left: number) => ({
+    ...{ summary: 'Take one', because: 'It is needed.', impact: 'one less', rollback: 'put it back' },
+    ...{ writes: [{ target: 'stock', change: { left: [left, left - 1] as const } }], evidence: 'none' as const },
+    data: { left },
+  })
+
+  it('a request that is made again reads the world, which is as it should be', async () => {
+    const handler = asking.handler(async (job) => {
+      const answer = await job.approve('go', async () => requestOf(await shop.inStock('lamp')))
+      if (answer.outcome !== 'approved') return null
+      return job.step('reserve', ({ key }) => shop.reserve('lamp', { key }), {
+        ...{ effect: 'once', approvedBy: answer },
+        confirm: () => (shop.stock < 3 ? { happened: true, result: shop.stock } : { happened: false }),
+      })
+    })
+    const reset = () => {
+      shop.reset()
+      shop.stock = 3
+    }
+    await assertReplaySafe(handler, {}, { reset, answer: goes })
+  })
+
+  it('one that writes is found', async () => {
+    const handler = asking.handler(async (job) => {
+      const { outcome } = await job.approve('go', async () => {
+        await fetch(url, { method: 'POST' })
+        return requestOf(3)
+      })
+      return outcome
+    })
+    expect(await replayFindings(handler, {}, { answer: goes })).toMatchObject([{ kind: 'write-in-read' }])
+  })
+
+  it('the job is submitted for whom, with what they may and under the key that it needs', async () => {
+    const handler = asking.handler({ requireIdempotencyKey: true }, async ({ onBehalfOf, permissions }) => ({
+      who: onBehalfOf!.id,
+      permissions: [...permissions],
+    }))
+    await assertReplaySafe(handler, {}, { submit: { key: 'k', onBehalfOf: { id: 'sam' }, permissions: ['ask'] } })
+  })
+
+  it('calls of later attempts fail as well', async () => {
+    const handler = one(async (job) => {
+      await job.step('a', () => 1)
+      await job.sleep('nap', '2s')
+      await job.step('b', () => 2).catch(() => undefined)
+      return 'slept'
+    })
+    expect(await replayFindings(handler, {})).toMatchObject([{ kind: 'swallowed-error', step: 'b' }])
+  })
+
+  it('the process dies between the announcement of an effect and its record, and in the answer of a person', async () => {
+    let confirmed = 0
+    let answers = 0
+    const counts: number[] = []
+    const handler = asking.handler(async (job) => {
+      const answer = await job.approve('go', () => requestOf(3))
+      return job.step('act', () => 'acted', {
+        ...{ effect: 'once', approvedBy: answer },
+        confirm: () => (confirmed++ >= 0 ? { happened: true, result: 'acted' } : 'unknown'),
+      })
+    })
+    const answer: ReplayOptions['answer'] = (job, rig) => {
+      answers++
+      return goes(job, rig)
+    }
+    await assertReplaySafe(handler, {}, { answer, reset: () => void counts.push(answers) })
+    expect(confirmed).toBeGreaterThan(0)
+    // Two people decide; where the process died in it, one of them has to say it again.
+    const perRun = counts.map((count, i) => (counts[i + 1] ?? answers) - count)
+    expect(Math.min(...perRun)).toBe(2)
+    expect(Math.max(...perRun)).toBe(3)
+  })
+
   it('refuses what is no handler', async () => {
     await expect(assertReplaySafe({} as never, {})).rejects.toThrow('needs a handler, as made by defineJob')
   })

@@ -8,7 +8,8 @@ import { UntildoneError } from '../core/errors.js'
 import type { WireJob } from '../core/wire.js'
 import type { AnySchema, InputOf, JobHandler } from '../define/index.js'
 import { isJobHandler } from '../define/index.js'
-import type { Plan } from './replay/attempt.js'
+import type { SubmitOptions } from '../index.js'
+import type { Attempt, Commit, Plan } from './replay/attempt.js'
 import { watchEffects } from './replay/effects.js'
 import { confirm, explain } from './replay/explain.js'
 import { Findings, type ReplayFinding, type ReplayFindingKind } from './replay/findings.js'
@@ -37,6 +38,8 @@ export interface ReplayOptions {
   handlers?: readonly JobHandler[]
   /** Of the rig of each run. */
   rig?: TestRigOptions
+  /** How the job is submitted: its key, for whom, with which permissions. @default as it is without options */
+  submit?: SubmitOptions
 }
 
 /** The input, or what makes it on the rig of each run, e.g. by storing a file there. */
@@ -99,6 +102,7 @@ async function check(handler: JobHandler<any, any>, input: unknown, options: Rep
     timeout: options.timeout ?? '20s',
     handlers: options.handlers ?? [],
     rig: options.rig ?? {},
+    submit: options.submit ?? {},
   }
   const plain = await runOnce(handler, {}, findings, runOptions)
   judge(plain, findings)
@@ -135,17 +139,24 @@ function endsAs(plain: Done, ends: string, findings: Findings): boolean {
  * All places where the process can die, and all calls that can fail. The end of an attempt comes first: there everything
  * is recorded, and what differs then is clearest.
  */
-function plansFor({ attempts, steps }: Done, max: number): Plan[] {
-  const crashes = (op: 'move' | 'record', count: number) =>
-    numbers(count).flatMap((nth): Plan[] => [
+function plansFor({ attempts, commits }: Done, max: number): Plan[] {
+  const crashes = (op: Commit) =>
+    numbers(commits[op]).flatMap((nth): Plan[] => [
       { crash: { op, when: 'before', nth } },
       { crash: { op, when: 'after', nth } },
     ])
-  const first = attempts[0]
-  const failures = (first?.calls ?? []).flatMap(({ awaited }, i): Plan[] => (awaited ? [{ fail: i + 1 }] : []))
-  const plans = [...crashes('move', attempts.length), ...crashes('record', steps), ...failures]
+  const plans = [...crashes('move'), ...crashes('record'), ...crashes('decide'), ...failures(attempts)]
   if (plans.length <= max) return plans
   return numbers(max).map((i) => plans[Math.floor(((i - 1) * plans.length) / max)]!)
+}
+
+/** Each call where it was first asked for: in later attempts it may be taken from the record. */
+function failures(attempts: readonly Attempt[]): Plan[] {
+  return attempts.flatMap(({ number: attempt, calls }, a) =>
+    calls.flatMap(({ key, awaited }, i): Plan[] =>
+      awaited && !attempts.slice(0, a).some(({ asked }) => asked.has(key)) ? [{ fail: { attempt, nth: i + 1 } }] : [],
+    ),
+  )
 }
 
 function numbers(count: number): number[] {

@@ -54,12 +54,16 @@ export interface Mutation {
   by: Call
 }
 
+/** What the process of a handler writes: records, ends of attempts, decisions of people. */
+export const COMMITS = ['record', 'move', 'decide'] as const
+export type Commit = (typeof COMMITS)[number]
+
 /** How one run differs from a plain one. */
 export interface Plan {
   /** The process dies there. */
-  crash?: { op: 'record' | 'move'; when: 'before' | 'after'; nth: number }
-  /** The how manieth call of the first attempt is made to fail. */
-  fail?: number
+  crash?: { op: Commit; when: 'before' | 'after'; nth: number }
+  /** This attempt, and the how manieth of its calls is made to fail. */
+  fail?: { attempt: number; nth: number }
   /** Clock and chance give at this place what they gave in the plain run: does the deviation go away? */
   hold?: { at(place: Place | null): boolean; tape: ReadonlyMap<string, unknown> }
 }

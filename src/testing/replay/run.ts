@@ -5,16 +5,17 @@
 import { type Duration, parseDuration } from '../../core/duration.js'
 import type { WireJob } from '../../core/wire.js'
 import type { JobHandler } from '../../define/define-job.js'
-import { LOCAL } from '../../engine/api.js'
+import type { SubmitOptions } from '../../index.js'
 import { isTombstone } from '../../stores/store.js'
 import { createTestRig, type TestRig, type TestRigOptions } from '../rig.js'
 import { until } from '../until.js'
-import type { Attempt, Plan, Run } from './attempt.js'
+import { type Attempt, COMMITS, type Commit, type Plan, type Run } from './attempt.js'
 import type { Findings, Found } from './findings.js'
 import { watched } from './watch.js'
 
 export interface RunOptions {
   input: unknown
+  submit: SubmitOptions
   reset: () => unknown
   answer: ((job: WireJob, rig: TestRig) => unknown) | null
   within: Duration
@@ -30,7 +31,8 @@ export interface Done extends Run {
   unfinished: string | null
   /** The process did die where the plan says. */
   crashed: boolean
-  steps: number
+  /** How often it wrote to the store, by what it wrote. */
+  commits: Record<Commit, number>
 }
 
 /** A handler that is still failing after so many attempts will not end soon. */
@@ -60,14 +62,29 @@ export async function runOnce(
     const death = plan.crash && rig.crashAt(plan.crash).then(() => (died = true))
     // A point that is not reached never comes to this death; the end of the rig is none.
     death?.catch(() => undefined)
-    const { id } = await rig.submit(handler.definition.name, input)
+    const commits = counted(rig)
+    const { id } = await rig.submit(handler.definition.name, input, options.submit)
     const unfinished = await drive(rig, id, death, options)
     const job = await rig.get(id)
-    const steps = (await rig.engine.steps(LOCAL, id)).length
-    return Object.assign(run, { job, unfinished, crashed: died, steps })
+    return Object.assign(run, { job, unfinished, crashed: died, commits })
   } finally {
     await rig.close()
   }
+}
+
+/** Counts what the process writes from now on. */
+function counted({ store }: TestRig): Record<Commit, number> {
+  const commits = { record: 0, move: 0, decide: 0 }
+  for (const op of COMMITS) {
+    const write = store[op].bind(store) as (...args: unknown[]) => Promise<unknown>
+    Object.assign(store, {
+      [op]: (...args: unknown[]) => {
+        commits[op]++
+        return write(...args)
+      },
+    })
+  }
+  return commits
 }
 
 /** Lets the job come to its end; gives the reason when it does not. */
@@ -80,10 +97,12 @@ async function drive(
   const end = rig.clock.now() + parseDuration(options.within)
   const timeoutMs = parseDuration(options.timeout)
   let answered = -1
+  let dying = death
   for (;;) {
     await rig.settle()
     if (!rig.alive) {
       await death
+      dying = undefined
       await rig.restart()
       answered = -1
       continue
@@ -98,10 +117,11 @@ async function drive(
     }
     const job = await rig.get(id)
     if (job.status === 'blocked') {
-      if (!options.answer || job.version === answered) return null
-      answered = job.version
+      // One of several people who must decide raises the revision, and no more.
+      if (!options.answer || job.revision === answered) return null
+      answered = job.revision
       // The answer is a commit too: the process may die in it.
-      await Promise.race([options.answer(job, rig), ...(death ? [death] : [])])
+      await Promise.race([options.answer(job, rig), ...(dying ? [dying] : [])])
       continue
     }
     const next = rig.clock.next

@@ -113,7 +113,8 @@ function recordedCall(attempt: Attempt, here: Zone, method: string, original: Fn
   if (here.kind === 'step') nested(attempt, here, call)
   attempt.add(call)
   let answer: unknown
-  if (attempt.number === 1 && attempt.calls.length === attempt.run.plan.fail) {
+  const { fail } = attempt.run.plan
+  if (fail?.attempt === attempt.number && fail.nth === attempt.calls.length) {
     call.failed = true
     answer = Promise.reject(new Transient(`assertReplaySafe made ${call.method} "${call.key}" fail.`))
   } else {
@@ -142,6 +143,8 @@ function nested(attempt: Attempt, here: Zone, call: Call): void {
 function wrapped(attempt: Attempt, here: Zone, method: string, args: unknown[]): unknown[] {
   return args.map((arg) => {
     if (typeof arg === 'function') {
+      // A request is made again in every attempt, from the world as it then is.
+      if (method === 'approve') return inside({ ...here, kind: 'read' }, arg as Fn)
       if (method === 'stage') return branch(attempt, here, here.call!.key, 'handler', arg as Fn)
       return theStep(attempt, { ...here, kind: 'step' }, arg as Fn)
     }

@@ -1,0 +1,63 @@
+// The process dies at each commit of a whole run in turn, just before it and just after it. Whatever the instant: one refund
+// in the shop, one outcome, and a history without a gap in which every entry may follow the one before.
+import type { DeathPoint } from 'untildone/testing'
+import { expect, it, vi } from 'vitest'
+import { Bench, FINN, MARA } from './support.js'
+
+const OPS = ['record', 'move', 'decide'] as const
+
+/** Order 3 is of high risk: two people decide. Whoever got no answer is told by the card what counts already. */
+async function decide(bench: Bench, id: string): Promise<unknown> {
+  const { quorum } = (await bench.rig.get(id)).blockedOn[0]!
+  return bench.rig.approve(id, { by: quorum!.filled === 0 ? MARA : FINN, reason: 'Saw the photos.' })
+}
+
+/** Where the job is, read from the store: the process may be gone. */
+async function placeOf({ rig }: Bench, id: string): Promise<'done' | 'approval' | 'at work'> {
+  const stored = await rig.store.find(id, 0)
+  if (!stored || !('record' in stored)) throw new Error('The job is lost.')
+  if (stored.outcome) return 'done'
+  return stored.live?.waitKind === 'approval' ? 'approval' : 'at work'
+}
+
+/** Drives the job to its end, over the death of the process. @returns how often it died */
+async function run(bench: Bench, id: string, point: DeathPoint | null): Promise<number> {
+  const { rig } = bench
+  const died = point ? rig.crashAt(point) : new Promise<void>(() => {})
+  for (let deaths = 0; ; ) {
+    await rig.advanceUntil(async () => !rig.alive || (await placeOf(bench, id)) !== 'at work')
+    if (rig.alive && (await placeOf(bench, id)) === 'done') return deaths
+    if (rig.alive) await Promise.race([decide(bench, id), died])
+    if (rig.alive) continue
+    await died
+    deaths++
+    await rig.restart()
+  }
+}
+
+it('at every commit, before and after: one refund, one outcome, a legal history', { timeout: 120_000 }, async () => {
+  const smooth = await Bench.open()
+  const commits = OPS.map((op) => [op, vi.spyOn(smooth.rig.store, op)] as const)
+  expect(await run(smooth, await smooth.submit(3), null)).toBe(0)
+  const points = commits.flatMap(([op, { mock }]) =>
+    mock.calls.flatMap((_, i): DeathPoint[] => [
+      { op, when: 'before', nth: i + 1 },
+      { op, when: 'after', nth: i + 1 },
+    ]),
+  )
+  const counts = commits.map(([op, { mock }]) => `${mock.calls.length} ${op}`).join(', ')
+  console.log(`A whole run makes ${points.length / 2} commits: ${counts}. The process dies at ${points.length} points.`)
+  expect(points.length / 2).toBeGreaterThanOrEqual(13)
+
+  for (const point of points) {
+    const about = `${point.when} ${point.op} ${point.nth}`
+    const bench = await Bench.open()
+    const id = await bench.submit(3)
+    expect(await run(bench, id, point), about).toBe(1)
+    expect((await bench.rig.get(id)).result, about).toEqual({
+      ...{ status: 'refunded', amount: 89_900, receipt: 'R-1', decidedBy: ['mara', 'finn'] },
+    })
+    expect(bench.effects(), about).toEqual(['refund O-3 89900', 'answer O-3'])
+    await bench.expectLegalHistory(id, about)
+  }
+})
