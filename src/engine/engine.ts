@@ -81,7 +81,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
   const schedules = new Schedules(parts, submission)
-  const stories = new Stories(parts, (jobId) => store.approvalsOf(jobId))
+  const stories = new Stories(parts)
 
   return {
     ...operatorUses(parts, submission, actions),

@@ -83,7 +83,10 @@ export function runOfJob({
   const due = waitsIn(history)
   const found = [
     ...steps.filter(tells).map((row) => ({ at: row.startedAt, step: stepOf(row, due, approvals) })),
-    ...decisions.map(({ at, key, model }) => ({ at, step: { ...plain(key.replace(/~[0-9a-f]{12}$/, ''), 'decision'), of: model } })),
+    ...decisions.map(({ at, key, model }) => ({
+      at,
+      step: { ...plain(key.replace(/~[0-9a-f]{12}$/, ''), 'decision'), of: model },
+    })),
     ...readsIn(logs).map(({ at, name }) => ({ at, step: plain(name, 'read') })),
   ]
   found.sort(
