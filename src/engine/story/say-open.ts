@@ -3,7 +3,7 @@
  * user hears nothing of tries.
  */
 import type { Person } from '../../core/job.js'
-import { errorOf, type Facts, failures, lane, triesOf, undoes } from './facts.js'
+import { errorOf, type Facts, failures, lane, stageOf, triesOf, undoes } from './facts.js'
 import type { OpenMoment } from './moment.js'
 import { errorWords, givesUp, inQueue, type Lines, since, stageWords, tryWords, workingOn } from './phrases.js'
 import { about, because, clock, count, iso, join, nameOf, quoted, sentence, span } from './words.js'
@@ -129,7 +129,9 @@ export const OPEN: Record<OpenMoment, Lines> = {
     endUser: (f) => workingOn(f, 'endUser'),
     support: (f) => {
       const head = `Processing${stageWords(f)}${tryWords(f)}`
-      return f.job.progress ? `${head}: ${sentence(workingOn(f, 'endUser'))}` : `${head}.`
+      const doing = f.job.progress && sentence(workingOn(f, 'endUser'))
+      // The stage is named already.
+      return doing === null || doing === `${stageOf(f)?.label}.` ? `${head}.` : `${head}: ${doing}`
     },
     operator: (f) => {
       const { worker, attemptAt } = f.job.live!
