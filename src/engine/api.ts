@@ -15,9 +15,11 @@ import type {
   WireJob,
   WireJobType,
   WireLog,
+  WireQueue,
   WireStep,
 } from '../core/wire.js'
 import type { OpenFile } from '../define/context.js'
+import type { OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { ScheduleUses } from './schedule-api.js'
 
@@ -63,6 +65,8 @@ export interface SubmitBody {
   /** The person it is done for, and what they are allowed now. */
   onBehalfOf?: Person | null
   permissions?: string[]
+  /** What becomes of a duplicate; only for types with `unique`. Absent: as the type says. */
+  onDuplicate?: OnDuplicate | null
   /** Version of the definition that the caller was built against; older input is upgraded by the type. */
   typeVersion?: string | null
   /** W3C trace context; the server takes it from the header. */
@@ -73,6 +77,8 @@ export interface SubmitAnswer {
   job: WireJob
   /** The key was used before with the same content: this is that job, as it is now. */
   replayed: boolean
+  /** Nothing was stored: this job, of the same unique name, was there before. */
+  duplicateOf: string | null
 }
 
 export type Include = 'input' | 'ops' | 'steps'
@@ -187,9 +193,16 @@ export interface Engine {
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
 
-  types(caller: Caller): WireJobType[]
+  types(caller: Caller): Promise<WireJobType[]>
   /** @throws not-found */
-  type(caller: Caller, name: string): WireJobType
+  type(caller: Caller, name: string): Promise<WireJobType>
+  /** From now on none of its jobs of this tenant is started; they are still accepted. @throws not-found */
+  pauseType(caller: Caller, name: string, request: ActionRequest): Promise<WireJobType>
+  resumeType(caller: Caller, name: string, request: ActionRequest): Promise<WireJobType>
+  queues(caller: Caller): Promise<WireQueue[]>
+  /** The same for all types of a queue. @throws not-found */
+  pauseQueue(caller: Caller, name: string, request: ActionRequest): Promise<WireQueue>
+  resumeQueue(caller: Caller, name: string, request: ActionRequest): Promise<WireQueue>
 
   /** Streams to disk, hashes, syncs, then stores the row. @throws payload-too-large; nothing is left behind then */
   addFile(

@@ -9,6 +9,7 @@ import type { FileBytes } from '../stores/files.js'
 import { isTombstone, type Store, type StoredJob, type WaitRow } from '../stores/store.js'
 import type { Caller, Include } from './api.js'
 import type { Cursors } from './cursor.js'
+import type { Pauses } from './pauses.js'
 import type { Registry } from './registry.js'
 import { maySee } from './rights.js'
 import { INLINE_RESULT_BYTES, iso, viewOf } from './view.js'
@@ -31,6 +32,7 @@ export class EngineParts {
     private readonly secret: string,
     /** Where this server is reached from outside; without a slash at the end. */
     public publicUrl: string,
+    readonly pauses: Pauses,
   ) {}
 
   /** Lanes with jobs that no living worker serves, and since when; kept by the maintenance. */
@@ -56,6 +58,7 @@ export class EngineParts {
    * @throws UntildoneError `job-not-found`, `job-expired`
    */
   async load(caller: Caller, id: string, values = INLINE_RESULT_BYTES): Promise<StoredJob> {
+    await this.pauses.refresh()
     const found = await this.store.find(id, values)
     if (found === null) throw notFound(id)
     if (isTombstone(found)) {
@@ -82,9 +85,11 @@ export class EngineParts {
   }
 
   view(stored: StoredJob, include: readonly Include[] = []): WireJob {
-    const type = this.registry.viewOf(stored.record.type)
-    const unservedSince = stored.live ? (this.unserved.get(stored.live.lane) ?? null) : null
-    return viewOf(stored, this.store.now(), { ...type, unservedSince }, include)
+    const { record, live } = stored
+    const type = this.registry.viewOf(record.type)
+    const unservedSince = live ? (this.unserved.get(live.lane) ?? null) : null
+    const pause = live && live.worker === null ? this.pauses.of(partsOf(live.lane)) : null
+    return viewOf(stored, this.store.now(), { ...type, unservedSince, pause }, include)
   }
 }
 

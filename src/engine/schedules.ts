@@ -150,6 +150,7 @@ export class Schedules implements ScheduleUses {
     if (submitted.outcome === 'file-missing') throw fileMissing(submitted.file)
     if (submitted.outcome === 'key-reused')
       throw new UntildoneError('idempotency-key-reused', 'The key was used for a run of another schedule.')
+    if (submitted.outcome === 'duplicate-refused') throw duplicate(submitted.jobId, submitted.why)
     return this.parts.get(caller, submitted.jobId)
   }
 

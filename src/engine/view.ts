@@ -5,12 +5,14 @@
 import type { ErrorInfo, LiveJob, Status } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { parseJson } from '../core/json.js'
-import { phaseOf, statusOf } from '../core/lifecycle.js'
+import { isHeld, phaseOf, statusOf } from '../core/lifecycle.js'
+import type { LimitNumbers } from '../core/limits.js'
 import type { WireError, WireJob, WireOps, WireProgress } from '../core/wire.js'
 import type { Stage } from '../define/define-job.js'
-import type { StoredJob } from '../stores/store.js'
+import type { PauseRow, StoredJob } from '../stores/store.js'
 import type { Include } from './api.js'
 import type { Expected } from './expectations.js'
+import { keptBack } from './held.js'
 
 /** What the view needs to know of a type; absent for types that this process does not have. */
 export interface TypeView {
@@ -19,6 +21,10 @@ export interface TypeView {
   expected: Expected
   /** Since when no living worker serves the lane it waits in; null when one does. */
   unservedSince?: number | null
+  /** The numbers of its limits as they are defined now. */
+  numbers?: LimitNumbers | undefined
+  /** The pause of its type or queue. */
+  pause?: PauseRow | null
 }
 
 /** Results up to this many bytes are shown inside the job (rulings 18). */
@@ -96,7 +102,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     traceparent: record.options.traceparent ?? null,
     links: { self, result: `${self}/result`, stream: `${self}/events/stream`, history: `${self}/history` },
   }
-  job.statusText = sentence(job, stored, now, type.unservedSince ?? null)
+  job.statusText = sentence(job, stored, now, type)
   if (include.includes('input')) job.input = parseJson(record.input)
   if (include.includes('ops')) job.ops = opsOf(stored, type, now)
   return job
@@ -186,7 +192,9 @@ function percentOf(completed: number | null, total: number | null): number | nul
 }
 
 /** One sentence for people: what is happening, and what is needed of them. */
-function sentence(job: WireJob, { live, outcome }: StoredJob, now: number, unservedSince: number | null): string {
+function sentence(job: WireJob, stored: StoredJob, now: number, type: TypeView): string {
+  const { live, outcome } = stored
+  const { unservedSince = null } = type
   const clip = (text: string) => (text.length > 280 ? `${text.slice(0, 279)}…` : text)
   if (outcome) {
     if (outcome.status === 'completed')
@@ -198,6 +206,8 @@ function sentence(job: WireJob, { live, outcome }: StoredJob, now: number, unser
   if (live!.state === 'cancelling') return 'Stopping on request.'
   if (job.status === 'blocked') return clip(`Action required: ${job.blockedOn[0]!.title}`)
   if (job.status === 'accepted' && live!.waitKind === 'pause') return clip(`Accepted. ${blockedOn(live!).title}`)
+  const keeps = live!.state === 'queued' ? keptBack(stored, now, type) : null
+  if (keeps !== null) return clip(keeps + tail)
   if (unservedSince !== null && live!.worker === null && live!.runAt <= now) {
     const begun = job.status === 'accepted' ? 'Accepted' : 'Goes on later'
     return `${begun}; no worker for ${whichWorker(live!)} since ${spoken(now - unservedSince)}.`
@@ -228,10 +238,12 @@ function spoken(ms: number): string {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`
 }
 
-function opsOf({ record, live, outcome }: StoredJob, type: TypeView, now: number): WireOps {
+function opsOf(stored: StoredJob, type: TypeView, now: number): WireOps {
+  const { record, live, outcome, heldBy = null } = stored
   const error = live ? live.why?.error : outcome!.error
   return {
-    phase: outcome ? outcome.phase : phaseOf(live!, now),
+    phase: outcome ? outcome.phase : type.pause && statusOf(live!) === 'accepted' ? 'paused' : phaseOf(live!, now),
+    heldBy: live && isHeld(live, now) ? heldBy : null,
     attempt: outcome ? outcome.attempt : live!.attempt,
     maxAttempts: type.maxAttempts,
     nextAttemptAt: live?.state === 'queued' ? iso(live.runAt) : null,

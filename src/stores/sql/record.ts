@@ -4,11 +4,11 @@
  */
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, Change, ProgressRow } from '../store.js'
+import { changeOf } from './changes.js'
+import { addWaits } from './children.js'
 import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps } from './steps.js'
-import { changeOf } from './submit.js'
-import { addWaits } from './waits.js'
 
 const FENCE = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
 const VISIBLE =
@@ -37,6 +37,7 @@ export function* recordPlan(
     records.filter((_, i) => held[i]),
     now,
     changes,
+    dialect,
   )
   const lives = yield* readLive(
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
@@ -62,7 +63,12 @@ function progressRow(jobId: string, p: ProgressRow): Value[] {
   return [jobId, p.stage, p.message, p.completed, p.total, p.unit, rounds, ofRounds, p.updatedAt]
 }
 
-export function* writeRecords(records: readonly AttemptRecord[], now: number, changes: Change[]): Plan<void> {
+export function* writeRecords(
+  records: readonly AttemptRecord[],
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
   yield* run(
     `insert into progress (job_id, stage, message, completed, total, unit, iterations_completed, iterations_total, updated_at)
@@ -80,11 +86,11 @@ export function* writeRecords(records: readonly AttemptRecord[], now: number, ch
   )
   for (const record of records)
     if (record.waits || record.effects || record.decisions || record.callbacks || record.undone)
-      yield* writeMore(record, now, changes)
+      yield* writeMore(record, now, changes, dialect)
 }
 
 /** What few attempts have. */
-function* writeMore(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
+function* writeMore(record: AttemptRecord, now: number, changes: Change[], dialect: Dialect): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
   yield* run(
     `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -114,7 +120,7 @@ function* writeMore(record: AttemptRecord, now: number, changes: Change[]): Plan
     undone.map(({ key, undo }) => [jobId, key, undo]),
   )
   if (record.waits?.length) {
-    yield* addWaits(record, now, changes)
+    yield* addWaits(record, now, changes, dialect)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)
     // The revision moves so that nobody writes the row as it was before.
     yield* run('update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2', [

@@ -28,25 +28,26 @@ import type {
 } from '../store.js'
 import { auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
+import { changeOf } from './changes.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
+import { healPlan } from './heal.js'
+import { duePlan, lanesPlan, loadPlan } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
 import {
   attemptsPlan,
-  duePlan,
   durationsPlan,
   endedPlan,
   findPlan,
   groupPlan,
   historyPlan,
-  lanesPlan,
   listPlan,
   logsPlan,
   stepsPlan,
 } from './read.js'
 import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
 import { schedulesOf } from './schedules.js'
-import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
+import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 
 export interface SqlStoreOptions {
@@ -283,6 +284,16 @@ export class SqlStore implements Store {
   }
   due(lane: string) {
     return this.read(() => duePlan(lane))
+  }
+  load(cap: number) {
+    const now = this.now()
+    return this.read(() => loadPlan(now, cap))
+  }
+  heal(after: string, limit: number, numbers?: ClaimRequest['numbers']): Promise<string | null> {
+    const { dialect } = this.driver
+    return this.write((now, changes) =>
+      healPlan(after, limit, { now, changes, dialect, ...(numbers ? { numbers } : {}) }),
+    )
   }
   find(id: string, values = INLINE_BYTES * 4) {
     return this.read(() => findPlan(id, values, this.driver.dialect))

@@ -1,5 +1,5 @@
 /**
- * What jobs wait for: registering a wait, settling it once, and waking the job. Signals, timers, callbacks, approvals and
+ * What jobs wait for: settling a wait once, and waking the job. Signals, timers, callbacks, approvals and
  * children all end the same way: the value becomes a recorded step, and the state machine says whether the job wakes.
  */
 
@@ -7,7 +7,6 @@ import type { Actor, LiveJob } from '../../core/job.js'
 import { TIES } from '../../core/job.js'
 import { transition } from '../../core/lifecycle.js'
 import type {
-  AttemptRecord,
   CallbackRow,
   Change,
   Settle,
@@ -19,46 +18,15 @@ import type {
   WaitValue,
 } from '../store.js'
 import { auditPlan } from './audit.js'
+import { changeOf } from './changes.js'
 import { all, type Dialect, each, one, type Plan, type Row, run } from './plan.js'
 import { actorOf, actorText, historyValues, INSERT_HISTORY, liveValues, readLive, UPDATE_LIVE } from './rows.js'
 import { insertSteps } from './steps.js'
-import { changeOf, submitPlan } from './submit.js'
 
 const SYSTEM: Actor = { kind: 'system', id: 'engine' }
 
-/** A wait whose value is recorded already is not registered again. */
-const INSERT_WAIT = `insert into waits (job_id, key, kind, name, due_at, child_id, created_at)
-  select ?1, ?2, ?3, ?4, ?5, ?6, ?7 where not exists (select 1 from steps where job_id = ?1 and key = ?2) on conflict (job_id, key) do nothing`
-
-/** Registers waits and stores child jobs; what is there already settles them at once. */
-export function* addWaits(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
-  const { jobId, waits = [], children = [] } = record
-  const ids = new Map<string, string>()
-  if (children.length > 0) {
-    const answers = yield* submitPlan(
-      children.map((child) => [child]),
-      now,
-      changes,
-    )
-    children.forEach((child, i) => {
-      const answer = answers[i]![0]!
-      if ('jobId' in answer) ids.set(child.record.options.child!.key, answer.jobId)
-    })
-  }
-  const added = yield* run(
-    INSERT_WAIT,
-    waits.map((w) => [jobId, w.key, w.kind, w.name, w.dueAt, ids.get(w.key) ?? null, w.createdAt]),
-  )
-  for (const [i, wait] of waits.entries()) {
-    if (added[i] !== 1) continue
-    const childId = ids.get(wait.key) ?? null
-    const value = wait.kind === 'child' ? yield* endOfChild(childId!) : yield* unread({ ...wait, childId })
-    if (value !== null) yield* recordValue({ ...wait, childId }, value, now)
-  }
-}
-
 /** The oldest signal of this name that nobody has taken. */
-function* unread(wait: WaitRow): Plan<string | null> {
+export function* unread(wait: WaitRow): Plan<string | null> {
   if (wait.kind !== 'signal' && wait.kind !== 'callback') return null
   const name = wait.kind === 'signal' ? wait.name : `callback:${wait.key}`
   const mail = yield* one(
@@ -242,14 +210,16 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
   return { outcome: 'delivered' }
 }
 
-/** The parent's wait ends with its child, in the same transaction. */
+/** The waits for a child end with it, in the same transaction: its parent's, and those of jobs that asked for the same. */
 export function* settleParent(child: LiveJob, now: number, changes: Change[], dialect: Dialect): Plan<void> {
   if ((child.ties & TIES.parent) === 0) return
-  const row = yield* one('select * from waits where child_id = ?1', child.id)
-  if (!row) return
-  const wait = toWait(row)
-  yield* recordValue(wait, (yield* endOfChild(child.id))!, now)
-  yield* wakePlan(wait, SYSTEM, `child ${child.id}`, now, changes, dialect)
+  const rows = yield* all('select * from waits where child_id = ?1', child.id)
+  if (rows.length === 0) return
+  const value = (yield* endOfChild(child.id))!
+  for (const wait of rows.map(toWait)) {
+    yield* recordValue(wait, value, now)
+    yield* wakePlan(wait, SYSTEM, `child ${child.id}`, now, changes, dialect)
+  }
 }
 
 export function* dueWaitsPlan(now: number, limit: number): Plan<WaitRow[]> {

@@ -12,12 +12,16 @@ import { expireTests } from './expire.js'
 import { fileTests } from './files.js'
 import { historyTests } from './history.js'
 import { keyTests } from './keys.js'
+import { limitPropertyTests } from './limit-property.js'
+import { limitTests } from './limits.js'
 import { listTests } from './lists.js'
 import { moveTests } from './move.js'
+import { pauseTests } from './pauses.js'
 import { raceTests } from './races.js'
 import { recordTests } from './record.js'
 import { scheduleTests } from './schedules.js'
 import { submitTests } from './submit.js'
+import { uniqueTests } from './unique.js'
 import { workerTests } from './workers.js'
 
 export interface Skip {
@@ -33,7 +37,11 @@ export interface Suite {
 
 const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   submit: submitTests,
+  unique: uniqueTests,
   claim: claimTests,
+  limits: limitTests,
+  'limits at random': limitPropertyTests,
+  pauses: pauseTests,
   move: moveTests,
   races: raceTests,
   record: recordTests,
