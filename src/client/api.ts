@@ -13,6 +13,7 @@ import type {
   WireJob,
   WireJobType,
   WireLog,
+  WireQueue,
   WireStep,
 } from '../core/wire.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
@@ -23,6 +24,7 @@ import type {
   KeyOptions,
   ListOptions,
   PageOptions,
+  PauseOptions,
   ReadOptions,
   ResultOptions,
   RetryJobOptions,
@@ -85,6 +87,15 @@ export interface UntildoneClient {
 
   types(options?: CallOptions): Promise<WireJobType[]>
   type(name: string, options?: CallOptions): Promise<WireJobType>
+  /** Starts none of its jobs from now on; they are still accepted, and running ones go on. */
+  pauseType(name: string, options?: PauseOptions): Promise<WireJobType>
+  resumeType(name: string, options?: PauseOptions): Promise<WireJobType>
+  readonly queues: {
+    list(options?: CallOptions): Promise<WireQueue[]>
+    /** The same for all types of a queue. @throws UntildoneApiError `not-found` */
+    pause(name: string, options?: PauseOptions): Promise<WireQueue>
+    resume(name: string, options?: PauseOptions): Promise<WireQueue>
+  }
 
   /** Uploads bytes; the `file` of the answer goes into an input. A stream is sent once, anything else is repeated. */
   uploadFile(source: Bytes, options?: UploadOptions): Promise<WireFile>

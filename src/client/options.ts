@@ -40,6 +40,12 @@ export interface SubmitOptions {
   deadlineAt?: Instant
   tags?: string[]
   metadata?: Record<string, string>
+  /**
+   * What becomes of it when a job of the same operation is there: `return` gives that job (`handle.duplicateOf`), `reject`
+   * throws `duplicate-operation`, `replace` cancels it if it has not begun. Only for types with `unique`.
+   * @default what the type says
+   */
+  onDuplicate?: 'return' | 'reject' | 'replace'
   /** The server holds the answer this long for the end of the job, 60 s at most. @default what the job type says */
   wait?: Duration
   signal?: AbortSignal
@@ -47,6 +53,11 @@ export interface SubmitOptions {
 
 export interface CallOptions {
   signal?: AbortSignal
+}
+
+export interface PauseOptions extends CallOptions {
+  /** Kept in the audit log, and shown to whoever waits. */
+  reason?: string
 }
 
 export interface ReadOptions extends CallOptions {

@@ -19,9 +19,11 @@ import type {
   WireStep,
 } from '../core/wire.js'
 import type { OpenFile } from '../define/context.js'
-import type { OnDuplicate } from '../define/limits.js'
+import { ON_DUPLICATE, type OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { ScheduleUses } from './schedule-api.js'
+
+export { ON_DUPLICATE }
 
 export const SCOPES = [
   'jobs:submit',
@@ -79,6 +81,13 @@ export interface SubmitAnswer {
   replayed: boolean
   /** Nothing was stored: this job, of the same unique name, was there before. */
   duplicateOf: string | null
+}
+
+export interface BatchAnswer {
+  items: WireJob[]
+  replayed: boolean
+  /** Places of items that were there before, as duplicates. */
+  duplicates: number[]
 }
 
 export type Include = 'input' | 'ops' | 'steps'
@@ -153,7 +162,7 @@ export interface Engine {
     caller: Caller,
     items: { body: SubmitBody; key: string | null }[],
     key: string | null,
-  ): Promise<{ items: WireJob[]; replayed: boolean }>
+  ): Promise<BatchAnswer>
   /** All checks of a submit, nothing stored. */
   validate(
     caller: Caller,

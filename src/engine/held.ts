@@ -21,7 +21,11 @@ function pausedSentence({ startedAt }: LiveJob, pause: PauseRow): string {
   return `${startedAt === null ? 'Accepted. ' : ''}${what} paused by ${pause.by.name ?? pause.by.id}${why}`
 }
 
-function heldSentence({ record, live, heldBy }: StoredJob, now: number, type: Pick<TypeView, 'numbers'>): string | null {
+function heldSentence(
+  { record, live, heldBy }: StoredJob,
+  now: number,
+  type: Pick<TypeView, 'numbers'>,
+): string | null {
   if (!isHeld(live!, now)) return null
   const { numbers } = type
   const { concurrency, order, rate } = record.options.limits ?? {}

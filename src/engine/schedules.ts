@@ -14,7 +14,7 @@ import { demand, mayUseType } from './rights.js'
 import type { ScheduleBody, ScheduleUpdate, ScheduleUses } from './schedule-api.js'
 import { checkId, settleDefinition, updated } from './schedule-definition.js'
 import { scheduleView, upcomingOf } from './schedule-view.js'
-import type { Submission } from './submit.js'
+import { duplicate, type Submission } from './submit.js'
 import { instantsUntil, timetableOf, type When } from './timetable.js'
 
 const PAGE = 50

@@ -9,7 +9,7 @@ import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { CallOptions } from '../define/context.js'
 import { isTombstone, type NewJob, type Submitted } from '../stores/store.js'
-import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
+import type { BatchAnswer, Caller, SubmitAnswer, SubmitBody } from './api.js'
 import { bindUnique, limitsFor, uniqueFor } from './limits.js'
 import type { EngineParts } from './parts.js'
 import type { RegisteredType } from './registry.js'
@@ -57,7 +57,7 @@ export class Submission {
     caller: Caller,
     items: { body: SubmitBody; key: string | null }[],
     key: string | null,
-  ): Promise<{ items: WireJob[]; replayed: boolean }> {
+  ): Promise<BatchAnswer> {
     demand(caller, 'jobs:submit')
     if (items.length === 0)
       throw new UntildoneError('validation-failed', 'A batch needs at least one item.', {
@@ -118,6 +118,7 @@ export class Submission {
     const refused = answers.find(({ outcome }) => !STORED.has(outcome))
     if (refused) await this.replayed(caller, refused)
     let next = 0
+    const duplicates: number[] = []
     const stored = await Promise.all(
       items.map(async (_, i) => {
         const before = known.get(i)
@@ -125,19 +126,21 @@ export class Submission {
         const job = jobs[next]!
         const answer = answers[next++]!
         if (answer.outcome === 'created') return this.fresh(job)
+        if (answer.outcome === 'duplicate') duplicates.push(i)
         const id = await this.replayed(caller, answer)
         return answer.outcome === 'duplicate' ? this.existing(caller, id) : this.parts.get(caller, id)
       }),
     )
-    return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed') }
+    return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed'), duplicates }
   }
 
   /** The jobs of a batch that was stored before, as they are now. */
-  private async batchAgain(caller: Caller, first: string): Promise<{ items: WireJob[]; replayed: true }> {
+  private async batchAgain(caller: Caller, first: string): Promise<BatchAnswer> {
     const stored = await this.parts.load(caller, first)
     return {
       items: await Promise.all((stored.record.options.batch ?? [first]).map((id) => this.parts.get(caller, id))),
       replayed: true,
+      duplicates: [],
     }
   }
 
@@ -359,7 +362,7 @@ const WHY = {
 } as const
 
 /** @param id null for a caller who may not see it */
-function duplicate(id: string | null, why: keyof typeof WHY): UntildoneError {
+export function duplicate(id: string | null, why: keyof typeof WHY): UntildoneError {
   const said = `${id === null ? 'A job' : `Job ${id}`} for the same operation ${WHY[why]}. Nothing was stored.`
   return new UntildoneError('duplicate-operation', said, {
     params: { ...(id === null ? {} : { existingJobId: id }), why },

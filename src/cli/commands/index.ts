@@ -9,6 +9,7 @@ import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
 import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
+import { queuesList, queuesPause, queuesResume } from './queues.js'
 import {
   schedulesCreate,
   schedulesDelete,
@@ -22,7 +23,7 @@ import {
 } from './schedules.js'
 import { serve } from './serve.js'
 import { submit } from './submit.js'
-import { typesList, typesShow } from './types.js'
+import { typesList, typesPause, typesResume, typesShow } from './types.js'
 import { version } from './version.js'
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -42,6 +43,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsLogs,
   typesList,
   typesShow,
+  typesPause,
+  typesResume,
+  queuesList,
+  queuesPause,
+  queuesResume,
   schedulesList,
   schedulesShow,
   schedulesCreate,

@@ -6,7 +6,7 @@ import { basename, extname, resolve } from 'node:path'
 import { type JobHandle, UntildoneApiError } from '../../client/index.js'
 import type { Json } from '../../core/json.js'
 import type { WireJob } from '../../core/wire.js'
-import { type CommandSpec, duration, instant, wholeNumber } from '../command.js'
+import { type CommandSpec, duration, instant, oneOf, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, type Exit } from '../failure.js'
 import { followJob } from '../follow-job.js'
@@ -37,6 +37,11 @@ export const submit: CommandSpec = {
     { flags: '--deadline <time>', text: 'stop trying at this time' },
     { flags: '--group <id>', text: 'session or batch it belongs to' },
     { flags: '--operation <key>', text: 'the business operation behind it, e.g. invoice:9917' },
+    {
+      flags: '--on-duplicate <what>',
+      text: 'when a job of the same operation is there: return, reject or replace it',
+      parse: oneOf(['return', 'reject', 'replace']),
+    },
     { flags: '--priority <n>', text: '-100 to 100, higher is sooner', parse: wholeNumber(-100, 100) },
     { flags: '--tag <tag>', text: 'may be given several times', parse: collect as (value: string) => unknown },
     { flags: '--meta <name=value>', text: 'may be given several times', parse: collect as (value: string) => unknown },
@@ -50,7 +55,11 @@ export const submit: CommandSpec = {
   async run(context, [type, pairs = []], options) {
     const handle = await send(context, type, await inputOf(context, type, pairs, options), options)
     const { job } = handle
-    const note = handle.replayed ? '  (this key was used before: the same job)' : ''
+    const note = handle.replayed
+      ? '  (this key was used before: the same job)'
+      : handle.duplicateOf === null
+        ? ''
+        : '  (a job of the same operation was there before: nothing was stored)'
     if (options.wait === undefined) {
       if (context.options.json) context.printJson(job)
       else if (context.options.quiet) context.print(job.id)
@@ -94,6 +103,7 @@ async function send(context: Context, type: string, input: Json, options: Record
     key: options.key,
     group: options.group,
     operationKey: options.operation,
+    onDuplicate: options.onDuplicate,
     priority: options.priority,
     runAt: options.at && instant(options.at, now),
     deadlineAt: options.deadline && instant(options.deadline, now),

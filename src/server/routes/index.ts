@@ -9,6 +9,7 @@ import { groupRoutes } from './groups.js'
 import { healthRoutes } from './health.js'
 import { jobTypeRoutes } from './job-types.js'
 import { jobRoutes } from './jobs.js'
+import { queueRoutes } from './queues.js'
 import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,
+  ...queueRoutes,
   ...scheduleRoutes,
   ...accessRoutes,
   ...rootRoutes,

@@ -95,7 +95,10 @@ it('nothing of limits and names is left when the jobs are done', async () => {
   const limits = { concurrency: { key: 'k', limit: 1 }, order: 'o', rate: { key: 'r', limit: 10, perMs: 1000 } }
   await bench.submit(
     ...Array.from({ length: 5 }, (_, i) => ({ limits, unique: { key: `${i}` } })),
-    ...Array.from({ length: 5 }, (_, i) => ({ limits: { ...limits, order: `${i}` }, unique: { key: `w${i}`, for: 5000 } })),
+    ...Array.from({ length: 5 }, (_, i) => ({
+      limits: { ...limits, order: `${i}` },
+      unique: { key: `w${i}`, for: 5000 },
+    })),
   )
   for (let n = 0; n < 60; n++) {
     for (const claimed of await bench.claim()) await bench.succeed(claimed)
