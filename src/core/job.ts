@@ -129,6 +129,8 @@ export interface JobOptions {
   child?: { key: string; onParentEnd: 'cancel' | 'leave' }
   /** Limits that were computed from its input at submit. */
   limits?: JobLimits
+  /** In a descendant: the order keys whose turn an ancestor has, as names; it is done within that turn. */
+  turns?: string[]
   /** No second job with this key until it is done, or until that instant. */
   unique?: { key: string; until: 'done' | number }
   /** Hash of the input schema it was accepted under. */

@@ -3,7 +3,7 @@
  * is counted by the store.
  */
 import { UntildoneError } from '../core/errors.js'
-import type { JobLimits } from '../core/job.js'
+import type { JobLimits, JobRecord } from '../core/job.js'
 import { canonicalJson, type Json } from '../core/json.js'
 import { limitName } from '../core/limits.js'
 import type { LimitKey, OnDuplicate } from '../define/limits.js'
@@ -67,6 +67,20 @@ export function uniqueFor(
   // The type's author may let any submit replace any other; a caller may only replace what it could cancel.
   const ownOnly = onDuplicate !== unique.onDuplicate && !holds(caller, 'jobs:operate')
   return { key, unique: { onDuplicate, expiresAt: parts.expiresAt, ...(ownOnly ? { ownOnly } : {}) } }
+}
+
+/**
+ * A descendant is part of its ancestors' turns: in the row of one of their order keys it would wait for a job that waits
+ * for it.
+ */
+export function withinTurns(child: JobRecord, parent: JobRecord): void {
+  const { limits } = parent.options
+  const own = limits?.order === undefined ? [] : [limitName('order', parent, limits.order)]
+  const turns = [...(parent.options.turns ?? []), ...own]
+  if (turns.length === 0) return
+  const order = child.options.limits?.order
+  if (order !== undefined && turns.includes(limitName('order', child, order))) delete child.options.limits!.order
+  child.options.turns = turns
 }
 
 /** Gives a prepared job its unique name. @param forMs how long it keeps it; null: until it is done */

@@ -10,7 +10,7 @@ import type { WireJob } from '../core/wire.js'
 import type { CallOptions } from '../define/context.js'
 import { isTombstone, type NewJob, type Submitted } from '../stores/store.js'
 import type { BatchAnswer, Caller, SubmitAnswer, SubmitBody } from './api.js'
-import { bindUnique, limitsFor, uniqueFor } from './limits.js'
+import { bindUnique, limitsFor, uniqueFor, withinTurns } from './limits.js'
 import type { EngineParts } from './parts.js'
 import type { RegisteredType } from './registry.js'
 import { demand, maySee, mayUseType } from './rights.js'
@@ -275,6 +275,7 @@ export class Submission {
       priority: options.priority ?? parent.priority,
       ...(options.tags ? { tags: options.tags } : {}),
       ...(options.operationKey ? { operationKey: options.operationKey } : {}),
+      ...(options.onDuplicate ? { onDuplicate: options.onDuplicate } : {}),
       ...(parent.options.traceparent ? { traceparent: parent.options.traceparent } : {}),
     }
     const keyed = { operation: 'child', key: `${parent.id}/${key}`, fingerprint: '' }
@@ -288,10 +289,7 @@ export class Submission {
       ...(permissions ? { permissions } : {}),
     })
     job.live.ties |= TIES.parent
-    // It is part of its parent's turn: in a row of its own it would wait for the parent, which waits for it.
-    const { limits } = job.record.options
-    if (limits?.order !== undefined && parent.type === type && parent.options.limits?.order === limits.order)
-      delete limits.order
+    withinTurns(job.record, parent)
     return job
   }
 

@@ -4,7 +4,7 @@
  */
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, Change, NewJob, Submitted, WaitRow, WaitValue } from '../store.js'
-import { type Dialect, type Plan, run } from './plan.js'
+import { type Dialect, each, type Plan, run } from './plan.js'
 import { submitPlan } from './submit.js'
 import { endOfChild, recordValue, unread } from './waits.js'
 
@@ -54,10 +54,11 @@ function* storeChildren(
     dialect,
   )
   const adopted: string[] = []
+  const circular = yield* waitsForItself(parentId, answers)
   children.forEach(({ record }, i) => {
     const answer = answers[i]![0]!
     const { key } = record.options.child!
-    const refused = refusal(answer, parentId)
+    const refused = refusal(answer, circular.has(i))
     if (refused !== null) found.set(key, notMade(refused, answer))
     else if ('jobId' in answer) {
       found.set(key, answer.jobId)
@@ -72,11 +73,23 @@ function* storeChildren(
   return found
 }
 
-function refusal(answer: Submitted, parentId: string): { code: string; message: string } | null {
+const WAITS_FOR = `with recursive up(id) as (select ?1 union select w.job_id from waits w join up on w.child_id = up.id)
+  select 1 as found from up where id = ?2`
+
+/** The children for which the parent would wait in vain: the job that is there waits for it, through however many others. */
+function* waitsForItself(parentId: string, answers: readonly Submitted[][]): Plan<ReadonlySet<number>> {
+  const shared = answers.flatMap(([answer], i) => (answer!.outcome === 'duplicate' ? [{ i, id: answer!.jobId }] : []))
+  const rows = yield* each(
+    WAITS_FOR,
+    shared.map(({ id }) => [parentId, id]),
+  )
+  return new Set(shared.flatMap(({ i }, n) => (rows[n] ? [i] : [])))
+}
+
+function refusal(answer: Submitted, circular: boolean): { code: string; message: string } | null {
   switch (answer.outcome) {
     case 'duplicate':
-      // It would wait for itself.
-      return answer.jobId === parentId ? duplicate(answer.jobId, 'it is this very job') : null
+      return circular ? duplicate(answer.jobId, 'it waits for this one') : null
     case 'duplicate-refused':
       return duplicate(answer.jobId, 'its type refuses a second one')
     case 'file-missing':

@@ -142,8 +142,8 @@ export function* heldByPlan(record: JobRecord, live: LiveJob): Plan<HeldBy | nul
 
 /** What a move means for the places of a limited job: those it gives up go to the next in line. */
 export function* leaveLimits({ from, live, outcome, history }: Decision, books: Books): Plan<void> {
-  // Told to stop, it still has its worker.
-  if (from.worker !== null && live !== null && live.worker !== null) return
+  // Told to stop, it still has its worker; held, it goes on standing where it stands.
+  if (live !== null && (live.worker ?? live.held) !== null) return
   const turn = turnOf(from.id, history.seq)
   if (from.worker !== null) {
     const freed = yield* all<{ name: string }>('delete from slots where job_id = ?1 returning name', from.id)

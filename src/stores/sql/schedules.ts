@@ -188,10 +188,14 @@ function* firePlan(firing: Firing, now: number, changes: Change[], dialect: Dial
 }
 
 /** A type that lets no second job of an operation begin leaves the instant out, as an overlap does. */
-const ANSWERS = {
-  ...{ created: 'created', replayed: 'replayed', duplicate: 'skipped', 'duplicate-refused': 'skipped' },
-  ...{ 'file-missing': 'refused', 'key-reused': 'refused' },
-} as const satisfies Record<Submitted['outcome'], string>
+const ANSWERS: Record<Submitted['outcome'], 'created' | 'replayed' | 'skipped' | 'refused'> = {
+  created: 'created',
+  replayed: 'replayed',
+  duplicate: 'skipped',
+  'duplicate-refused': 'skipped',
+  'file-missing': 'refused',
+  'key-reused': 'refused',
+}
 
 function* underWay(jobId: string | null): Plan<boolean> {
   return jobId !== null && (yield* one('select 1 as found from live where id = ?1', jobId)) !== undefined

@@ -225,7 +225,7 @@ export function limitPropertyTests({ test }: Suite): void {
         await run.drain()
         run.checkOrder()
         const rest = await bench.store.load(10)
-        expect(rest).toEqual([])
+        expect(rest.filter(({ lane }) => lane.includes(`/r${runs}/`))).toEqual([])
       }),
       { numRuns: 60 },
     )
