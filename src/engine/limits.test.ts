@@ -445,6 +445,7 @@ describe('unique', () => {
     await rig.settle()
     const waited = await rig.submit(parent, {})
     expect((await rig.untilDone(waited)).result).toBe('timeout')
+    expect((await rig.get(before)).cancelRequestedAt).toBeNull()
     expect((await rig.untilDone(before)).status).toBe('completed')
   })
 })

@@ -15,6 +15,7 @@ import {
   type WireJobType,
   type WireLog,
   type WireProblem,
+  type WireQueue,
   type WireSchedule,
   type WireStep,
 } from '../core/index.js'
@@ -122,6 +123,7 @@ describe('the schemas', () => {
     expect(valid('JobPage', await (await get('/v1/jobs')).json())).toBeNull()
     expect(valid('EventPage', await (await get(`/v1/jobs/${id}/events`)).json())).toBeNull()
     expect(valid('JobTypeList', await (await get('/v1/job-types')).json())).toBeNull()
+    expect(valid('QueueList', await (await get('/v1/queues')).json())).toBeNull()
     expect(valid('WhoAmI', await (await get('/v1/whoami')).json())).toBeNull()
     expect(valid('Problem', await (await get('/v1/jobs/none')).json())).toBeNull()
     expect(valid('BatchAnswer', await (await post('/v1/jobs/batch', { items: [GREET] })).json())).toBeNull()
@@ -149,6 +151,7 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.LogLine>>().toEqualTypeOf<WireLog>()
     expectTypeOf<Of<typeof components.Group>>().toEqualTypeOf<WireGroup>()
     expectTypeOf<Of<typeof components.JobType>>().toEqualTypeOf<WireJobType>()
+    expectTypeOf<Of<typeof components.Queue>>().toEqualTypeOf<WireQueue>()
     expectTypeOf<Of<typeof components.StoredFile>>().toEqualTypeOf<WireFile>()
     expectTypeOf<keyof Of<typeof components.ApiKey>>().toEqualTypeOf<keyof WireApiKey>()
     expectTypeOf<Of<typeof components.Schedule>>().toExtend<WireSchedule>()

@@ -9,6 +9,7 @@ import { auditPlan } from './audit.js'
 import { all, type Dialect, each, one, type Plan, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import { pinFiles, submitPlan } from './submit.js'
+import type { Lent } from './workers.js'
 
 const MOVING =
   'type, definition, input, declared, paused, next_at, decided_at, previous_at, last_job_id, last_problem, fired_count, missed_count, skipped_count, problem_count, updated_at, version, revision'
@@ -239,10 +240,7 @@ function* store(
 }
 
 /** What the store lends its schedules. */
-interface Base {
-  read<T>(plan: () => Plan<T>): Promise<T>
-  write<T>(plan: (now: number, changes: Change[]) => Plan<T>): Promise<T>
-  now(): number
+interface Base extends Lent {
   dialect: Dialect
   sha256: Entropy['sha256']
   fileGraceMs: number

@@ -15,7 +15,6 @@ import type {
   Move,
   Moved,
   NewJob,
-  ProcessRow,
   ResolutionRow,
   Settle,
   SettleAnswer,
@@ -24,7 +23,6 @@ import type {
   Store,
   StoreInfo,
   Submitted,
-  WorkerRow,
 } from '../store.js'
 import { auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
@@ -49,6 +47,7 @@ import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_
 import { schedulesOf } from './schedules.js'
 import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
+import { type Lent, workersOf } from './workers.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -74,10 +73,14 @@ export class SqlStore implements Store {
     private readonly entropy: Entropy,
     private readonly options: SqlStoreOptions = {},
   ) {
-    this.schedules = schedulesOf({
+    const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
       now: () => this.now(),
+    }
+    this.workers = workersOf(lent)
+    this.schedules = schedulesOf({
+      ...lent,
       dialect: driver.dialect,
       sha256: entropy.sha256,
       fileGraceMs: options.fileGraceMs ?? FILE_GRACE_MS,
@@ -324,65 +327,7 @@ export class SqlStore implements Store {
     return this.read(() => durationsPlan(perType))
   }
 
-  readonly workers: Store['workers'] = {
-    beat: (worker: WorkerRow) =>
-      this.write(function* () {
-        const changed = yield* run(
-          `insert into workers (id, boot, host, pid, started_at, lease_until, state, serves) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-           on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state, serves = excluded.serves where workers.state <> 'gone'`,
-          [
-            [
-              worker.id,
-              worker.boot,
-              worker.host,
-              worker.pid,
-              worker.startedAt,
-              worker.leaseUntil,
-              worker.state,
-              worker.serves === null ? null : JSON.stringify(worker.serves),
-            ],
-          ],
-        )
-        return changed[0] === 1
-      }),
-    list: () =>
-      this.read(function* () {
-        const rows = yield* all('select * from workers order by started_at')
-        return rows.map((row) => ({
-          id: row.id,
-          boot: row.boot,
-          host: row.host,
-          pid: row.pid,
-          startedAt: row.started_at,
-          leaseUntil: row.lease_until,
-          state: row.state,
-          serves: row.serves === null ? null : JSON.parse(row.serves),
-        }))
-      }),
-    addProcess: (row) =>
-      this.write(function* () {
-        yield* run(
-          'insert into processes (job_id, pgid, start_time, boot_id, worker) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
-          [[row.jobId, row.pgid, row.startTime, row.bootId, row.worker]],
-        )
-      }),
-    removeProcess: (jobId, pgid) =>
-      this.write(function* () {
-        yield* run('delete from processes where job_id = ?1 and pgid = ?2', [[jobId, pgid]])
-      }),
-    strays: () => {
-      const now = this.now()
-      return this.read(function* () {
-        const rows = yield* all(
-          `select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`,
-          now,
-        )
-        return rows.map(
-          (row): ProcessRow => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }),
-        )
-      })
-    },
-  }
+  readonly workers: Store['workers']
 
   readonly files: Store['files'] = {
     add: (row, jobId) =>
