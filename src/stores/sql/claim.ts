@@ -2,15 +2,15 @@
  * Claiming: a move of many jobs from `queued` to `running`. Takes what is ready in index order; the gate says whether
  * their limits allow it, and the state machine has the last word on each.
  */
-import { partsOf } from '../../core/job.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
 import type { Change, Claimed, ClaimRequest } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
-import { notPaused } from './lanes.js'
+import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { all, type Dialect, each, type Plan, type Row, run, unpack, type Value } from './plan.js'
 import {
+  CLEAR_HELD,
   claimedValues,
   historyValues,
   INSERT_HISTORY,
@@ -25,8 +25,7 @@ import {
 const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id
-  and ${notPaused(5, 6, 7)} order by l.run_at, l.id limit ?4`
+  where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id order by l.run_at, l.id limit ?4`
 
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500
@@ -39,11 +38,19 @@ interface Ready extends Found {
  * Takes ready jobs in index order: per lane and level a range scan of (run_at, id), never a sort, so that its cost does
  * not depend on how many jobs wait for later or in other lanes.
  */
-export function* claimPlan(request: ClaimRequest, now: number, changes: Change[], dialect: Dialect): Plan<Claimed[]> {
+export function* claimPlan(
+  request: ClaimRequest,
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+  pauses: PauseBook,
+): Plan<Claimed[]> {
   const gate = new Gate({ now, changes, dialect, ...(request.numbers ? { numbers: request.numbers } : {}) })
+  const paused = yield* pauses.paused()
   let free = request.limit()
   const taken: Ready[] = []
   for (const { lane, limit } of request.lanes) {
+    if (paused(lane)) continue
     let quota = Math.min(limit, free)
     for (const level of request.levels) {
       if (quota <= 0) break
@@ -56,6 +63,10 @@ export function* claimPlan(request: ClaimRequest, now: number, changes: Change[]
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
+  yield* run(
+    CLEAR_HELD,
+    taken.filter(({ live }) => live.held !== null).map(({ live }) => [live.id]),
+  )
   yield* run(
     UPDATE_CLAIMED,
     claimed.map(({ live }) => claimedValues(live)),
@@ -87,10 +98,9 @@ function* take(
   dialect: Dialect,
 ): Plan<readonly Ready[]> {
   const sql = ready(dialect)
-  const { tenant, type, queue } = partsOf(lane)
   let taken: readonly Ready[] = []
   for (;;) {
-    const rows = yield* all(sql, lane, level, now, quota, tenant, type, queue)
+    const rows = yield* all(sql, lane, level, now, quota)
     const found = readyOf(rows, request.worker, now)
     if (taken.length === 0 && !found.some(isBound)) return found
     // What was admitted before is still in the index.

@@ -5,11 +5,7 @@
 import { LEVELS, partsOf } from '../../core/job.js'
 import type { LaneLoad } from '../store.js'
 import { BEHIND, CLAIMABLE } from './migrations/0001-initial.js'
-import { all, each, type Plan } from './plan.js'
-
-/** Of a paused type or queue nothing is claimed: asked with the scan itself, so that it costs no statement and is never out of date. */
-export const notPaused = (tenant: number, type: number, queue: number) =>
-  `not exists (select 1 from pauses p where p.tenant = ?${tenant} and ((p.kind = 'type' and p.name = ?${type}) or (p.kind = 'queue' and p.name = ?${queue})))`
+import { all, each, type Plan, type Row } from './plan.js'
 
 const EARLIEST = LEVELS.map(
   (level) =>
@@ -22,30 +18,51 @@ const lanesWhere = (condition: string, columns: readonly string[]) => `with recu
     union all select (select lane from live where ${condition} and lane > found.lane order by lane limit 1) from found where found.lane is not null
   ) select ${['lane', ...columns].join(', ')} from found where lane is not null`
 const LANES = lanesWhere(CLAIMABLE, EARLIEST)
-const PAUSED = 'select tenant, kind, name from pauses'
+
+/** Which lanes are paused. Asked within the transaction of a claim, and remembered where nobody else can change it. */
+export class PauseBook {
+  private known: ReadonlySet<string> | null = null
+
+  /** @param sole whether every change passes through this process */
+  constructor(private readonly sole: boolean) {}
+
+  /** Something changed, or a transaction that may have changed something was rolled back. */
+  forget(): void {
+    this.known = null
+  }
+
+  *paused(): Plan<(lane: string) => boolean> {
+    const names = this.known ?? new Set((yield* all('select tenant, kind, name from pauses')).map(nameOf))
+    if (this.sole) this.known = names
+    if (names.size === 0) return none
+    return (lane) => {
+      const { tenant, type, queue } = partsOf(lane)
+      return (
+        names.has(nameOf({ tenant, kind: 'type', name: type })) ||
+        names.has(nameOf({ tenant, kind: 'queue', name: queue }))
+      )
+    }
+  }
+}
+
+const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
+const none = () => false
 
 /** Lanes with something to claim, now or later. */
-export function* lanesPlan(): Plan<{ lane: string; runAt: number }[]> {
+export function* lanesPlan(book: PauseBook): Plan<{ lane: string; runAt: number }[]> {
   const rows = yield* all(LANES)
-  const paused = new Set((yield* all(PAUSED)).map(({ tenant, kind, name }) => `${kind}/${tenant}/${name}`))
-  return rows
-    .map(({ lane, ...levels }) => ({
-      lane,
-      runAt: Math.min(...Object.values(levels).filter((at) => at !== null)),
-    }))
-    .filter(({ lane }) => {
-      if (paused.size === 0) return true
-      const { tenant, type, queue } = partsOf(lane)
-      return !paused.has(`type/${tenant}/${type}`) && !paused.has(`queue/${tenant}/${queue}`)
-    })
+  const paused = yield* book.paused()
+  return rows.flatMap(({ lane, ...levels }) =>
+    paused(lane) ? [] : [{ lane, runAt: Math.min(...Object.values(levels).filter((at) => at !== null)) }],
+  )
 }
 
 /** The earliest runAt in a lane: one seek per level. */
-export function* duePlan(lane: string): Plan<number | null> {
-  const { tenant, type, queue } = partsOf(lane)
+export function* duePlan(lane: string, book: PauseBook): Plan<number | null> {
+  if ((yield* book.paused())(lane)) return null
   const levels = yield* each<{ at: number }>(
-    `select run_at as at from live where lane = ?1 and ${CLAIMABLE} and level = ?2 and ${notPaused(3, 4, 5)} order by run_at limit 1`,
-    LEVELS.map((level) => [lane, level, tenant, type, queue]),
+    `select run_at as at from live where lane = ?1 and ${CLAIMABLE} and level = ?2 order by run_at limit 1`,
+    LEVELS.map((level) => [lane, level]),
   )
   const instants = levels.flatMap((row) => (row ? [row.at] : []))
   return instants.length > 0 ? Math.min(...instants) : null

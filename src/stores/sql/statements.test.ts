@@ -27,7 +27,7 @@ function* spied<T>(plan: Plan<T>, seen: Statement[]): Plan<T> {
   return step.value
 }
 
-const LIMIT_TABLES = /\b(slots|held|turns|buckets|uniques)\b(?! is| in| =|,)/
+const LIMIT_TABLES = /\b(slots|held|turns|buckets|uniques|pauses)\b(?! is| in| =|,)/
 
 async function open(seen: Statement[], made: SqliteDriver[] = []): Promise<Bench> {
   return Bench.open(sqliteWith(counting(seen, made), ':memory:'))
@@ -44,6 +44,8 @@ it('a job without limits: the statements of submit, claim and end are these, and
     expect(seen.filter(({ sql }) => LIMIT_TABLES.test(sql)).map(({ sql }) => sql)).toEqual([])
     return done
   }
+  // What is paused is asked once, and then only after a change of it.
+  await bench.claim()
   await count('submit', bench.submitOne())
   const [claimed] = await count('claim', bench.claim())
   await count('end', bench.succeed(claimed!))
@@ -52,7 +54,7 @@ it('a job without limits: the statements of submit, claim and end are these, and
   await bench.store.close()
 })
 
-it('a scan uses the index of ready jobs, and asks about pauses once', async () => {
+it('a scan uses the index of ready jobs, and is not correlated with anything', async () => {
   const seen: Statement[] = []
   const made: SqliteDriver[] = []
   const bench = await open(seen, made)
@@ -63,8 +65,7 @@ it('a scan uses the index of ready jobs, and asks about pauses once', async () =
   }
   const plan = (await made[0]!.transact(explain, false)).map(({ detail }) => detail).join('\n')
   expect(plan).toContain('SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)')
-  expect(plan).toContain('SCALAR SUBQUERY')
-  expect(plan).not.toMatch(/CORRELATED|SCAN|TEMP B-TREE/)
+  expect(plan).not.toMatch(/SUBQUERY|SCAN|TEMP B-TREE/)
   await bench.store.close()
 })
 

@@ -29,7 +29,7 @@ import { Batch, carryOut, type Waiting } from './batch.js'
 import { changeOf } from './changes.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { healPlan } from './heal.js'
-import { duePlan, lanesPlan, loadPlan } from './lanes.js'
+import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
 import {
@@ -62,6 +62,7 @@ export class SqlStore implements Store {
   private batch = new Batch()
   private flushing: Promise<void> | null = null
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
+  private readonly book: PauseBook
   /** Rows were removed since the last tidying. */
   private untidy = false
   private closed = false
@@ -73,6 +74,7 @@ export class SqlStore implements Store {
     private readonly entropy: Entropy,
     private readonly options: SqlStoreOptions = {},
   ) {
+    this.book = new PauseBook(info.sole)
     const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
@@ -145,6 +147,7 @@ export class SqlStore implements Store {
     try {
       await this.commitTogether(batch)
     } catch (error) {
+      this.book.forget()
       if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
       const explained = this.driver.explain(error)
       // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
@@ -161,7 +164,10 @@ export class SqlStore implements Store {
     const changes: Change[] = []
     const now = this.driver.now()
     const { driver, entropy } = this
-    const answers = await driver.transact(() => carryOut(batch, now, changes, entropy.sha256, driver.dialect), true)
+    const answers = await driver.transact(
+      () => carryOut(batch, now, changes, entropy.sha256, driver.dialect, this.book),
+      true,
+    )
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
   }
@@ -232,7 +238,11 @@ export class SqlStore implements Store {
     return this.write((now, changes) => resolvePlan(row, tenant, audit, now, changes, entropy.sha256))
   }
   readonly pauses: Store['pauses'] = {
-    set: (row, on, audit) => this.write((now) => pausePlan(row, on, audit, now, this.entropy.sha256)),
+    set: (row, on, audit) =>
+      this.write((now) => {
+        this.book.forget()
+        return pausePlan(row, on, audit, now, this.entropy.sha256)
+      }),
     list: () => this.read(pausesPlan),
   }
 
@@ -283,10 +293,10 @@ export class SqlStore implements Store {
   }
 
   lanes() {
-    return this.read(lanesPlan)
+    return this.read(() => lanesPlan(this.book))
   }
   due(lane: string) {
-    return this.read(() => duePlan(lane))
+    return this.read(() => duePlan(lane, this.book))
   }
   load(cap: number) {
     const now = this.now()

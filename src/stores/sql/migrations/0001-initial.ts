@@ -7,7 +7,7 @@ import { FINAL_STATES, LIVE_STATES } from '../../../core/job.js'
 /** A job that a worker may take once its time has come. Queries must say it in these very words, so that the index serves them. */
 export const CLAIMABLE = `state in ('queued', 'compensating') and worker is null and (held is null or held = 'granted')`
 /** A job that a limit keeps from being claimed. */
-export const BEHIND = `held in ('concurrency', 'order', 'rate')`
+export const BEHIND = `held <> 'granted'`
 
 const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
 
