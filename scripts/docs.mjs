@@ -44,9 +44,7 @@ const PARTS = {
 /** In the registry for a later version: nothing answers with them yet, so no page promises them. */
 const RESERVED = new Set([
   ...['not-acceptable', 'idempotency-key-in-use', 'result-expired', 'upgrade-required'],
-  ...['precondition-required', 'rate-limited', 'quota-exceeded', 'overloaded'],
-  ...['self-approval-forbidden', 'risk-above-limit', 'approval-already-decided', 'approval-expired'],
-  ...['evidence-changed', 'approval-incomplete'],
+  ...['rate-limited', 'overloaded'],
 ])
 
 const problems = raisedThoughReserved()

@@ -16,6 +16,7 @@ import type { OnDuplicate } from './define/limits.js'
 import type { ScheduleDeclaration } from './define/schedule.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
 import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
+import type { ApprovalSettings } from './engine/approval-rules.js'
 import { createEngine, type EngineInside } from './engine/engine.js'
 import { Registry } from './engine/registry.js'
 import type { ScheduleBody } from './engine/schedule-api.js'
@@ -29,9 +30,13 @@ import type { WaitTools } from './worker/waiting.js'
 import { Worker, type WorkerOptions } from './worker/worker.js'
 
 export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.js'
+export type { GroupNeed, Risk, RiskFacts, RiskPolicy, RiskRule, RiskVerdict } from './core/risk.js'
+export { type RiskWords, wordPolicy } from './core/risk-policy.js'
 export type { WireJob as Job, WireSchedule as Schedule } from './core/wire.js'
+export type { WireApproval as Approval, WireApprovalItem as ApprovalItem } from './core/wire-approval.js'
 export * from './define/index.js'
 export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
+export type { ApprovalSettings, TierSettings } from './engine/approval-rules.js'
 export { sqlite } from './stores/sqlite/index.js'
 
 export interface UntildoneOptions {
@@ -50,6 +55,8 @@ export interface UntildoneOptions {
   worker?: WorkerSettings | readonly WorkerSettings[] | false
   /** Where this server is reached from outside; callback URLs begin with it. @default 'http://localhost:4884' */
   publicUrl?: string
+  /** The risk policy, and what each tier asks for. @default words that mean money, access, deletion, … decide */
+  approvals?: ApprovalSettings
   /** Folder for uploaded files. @default `<database>-files` beside the database */
   filesDir?: string
   /** Word in API keys made here. @default 'live' */
@@ -158,6 +165,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     },
     publicUrl: options.publicUrl ?? 'http://localhost:4884',
     queues: options.queues ?? {},
+    ...(options.approvals ? { approvals: options.approvals } : {}),
   })
   const schedules = new ScheduleClock({ firings: engine.firings, clock, now: () => store.now(), onError })
   const maintenance = new Maintenance({

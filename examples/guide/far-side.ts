@@ -3,6 +3,8 @@
  * Each counts what it was asked and fails as often as it is told to, so that a test can see what a job really did.
  */
 
+import type { Confirmation } from 'untildone'
+
 /** What `fetch` gives for an answer like 503, as an error: the built-in rules look at `status`. */
 export class HttpError extends Error {
   constructor(readonly status: number) {
@@ -70,6 +72,39 @@ class TextEngine extends FarSide {
   }
 }
 
+class Orders extends FarSide {
+  /** What may still be refunded of each order. */
+  refundable: Record<string, number> = {}
+  private readonly receipts = new Map<string, string>()
+
+  async order(id: string): Promise<{ id: string; refundable: number; version: string }> {
+    this.called('order')
+    const refundable = this.refundable[id] ?? 0
+    return { id, refundable, version: `v${refundable}` }
+  }
+
+  async refund(id: string, amount: number, { key }: { key: string }): Promise<string> {
+    this.called('refund')
+    const receipt = this.receipts.get(key) ?? `refund-${amount}`
+    if (!this.receipts.has(key)) this.refundable[id] = (this.refundable[id] ?? 0) - amount
+    this.receipts.set(key, receipt)
+    return receipt
+  }
+
+  async findRefund(key: string): Promise<Confirmation<string>> {
+    this.called('findRefund')
+    const result = this.receipts.get(key)
+    return result === undefined ? { happened: false } : { happened: true, result }
+  }
+
+  override reset(): void {
+    super.reset()
+    this.refundable = {}
+    this.receipts.clear()
+  }
+}
+
+export const orders = new Orders()
 export const bank = new Bank()
 export const post = new Post()
 export const shop = new Shop()

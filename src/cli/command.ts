@@ -59,6 +59,18 @@ export function list(value: string): string[] {
     .filter(Boolean)
 }
 
+/** `u-77` or `u-77:Mara`. */
+export function person(value: string): { id: string; name?: string } {
+  const [id, name] = /^([^:]+)(?::(.*))?$/s.exec(value)?.slice(1) ?? []
+  if (!id) throw new InvalidArgumentError('Write the id of the person, or id:name.')
+  return name ? { id, name } : { id }
+}
+
+export function risk(value: string): 'low' | 'medium' | 'high' {
+  if (value === 'low' || value === 'medium' || value === 'high') return value
+  throw new InvalidArgumentError('Choose from low, medium, high.')
+}
+
 /** An instant: RFC 3339, `10m` from now, or `14:30` (the next one, local time). */
 export function instant(value: string, now: number): Date {
   const time = /^(\d{1,2}):(\d{2})$/.exec(value)
@@ -102,3 +114,17 @@ export async function jobId({ client, interrupted }: Context, text: string): Pro
 }
 
 export const REASON: CommandOption = { flags: '--reason <text>', text: 'kept in the history' }
+
+export const IF_VERSION: CommandOption = {
+  flags: '--if-version <n>',
+  text: 'only if the job still has this version',
+  parse: wholeNumber(1, 2 ** 31),
+}
+
+/** Said before anything is sent, so that nobody has to guess what is missing. */
+export function reasonOf(options: Record<string, any>): string {
+  if (typeof options.reason === 'string' && options.reason.trim() !== '') return options.reason
+  throw new CliError('usage', 'This needs a reason. Nothing was sent.', {
+    fix: 'Add --reason "…": it is kept in the history and in the audit trail.',
+  })
+}

@@ -11,6 +11,8 @@ import { clean, cleanLines, type Style } from './text.js'
 export const EXIT = {
   ok: 0,
   unexpected: 1,
+  /** A check found something. */
+  found: 1,
   usage: 2,
   unreachable: 3,
   notAllowed: 4,
@@ -99,7 +101,24 @@ const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string> =
   'input-invalid': ({ type }) => `What it wants: untildone types show ${typeof type === 'string' ? type : '<type>'}`,
   'unknown-job-type': () => 'See what there is: untildone types list',
   'job-not-found': () => 'List the jobs you can see: untildone jobs list',
+  'evidence-changed': () => 'Look at it again: untildone inbox show <id>. It says what differs.',
+  'precondition-required': ({ missing, version }) =>
+    missing === 'evidenceDigest'
+      ? 'Give --hash with the hash that untildone inbox show <id> prints.'
+      : `Look at it first (untildone jobs get), then: --if-version ${version}`,
+  'approval-already-decided': () => 'See how it ended: untildone inbox show <id>',
   'result-expired': () => 'Submit the job again to get a new result.',
+  'version-mismatch': ({ version }) => `It changed meanwhile. Look at it again, then: --if-version ${version}`,
+  'job-already-done': ({ status }) =>
+    status === 'completed'
+      ? 'Undo it with untildone jobs compensate, or do it once more with untildone jobs replay.'
+      : 'Do it once more with untildone jobs replay, or note how it was dealt with: untildone jobs resolve.',
+  'nothing-to-answer': () => 'See what it waits for: untildone jobs get <id>',
+  'nothing-to-compensate': () => 'See which steps are due: untildone jobs steps <id>',
+  'step-not-replayable': ({ steps }) =>
+    Array.isArray(steps) && steps.length > 0
+      ? `Begin from one of: ${steps.join(', ')}; or from the step that failed, or leave --from out.`
+      : 'Leave --from out: nothing is recorded.',
   unauthenticated: () =>
     'Give a key: --api-key, or UNTILDONE_KEY. Make one on the server: untildone keys create --name me --role admin',
 }
@@ -122,6 +141,8 @@ const BY_CODE: Record<string, Exit> = {
   'schema-not-describable': EXIT.usage,
   'host-not-allowed': EXIT.notAllowed,
   'idempotency-key-reused': EXIT.conflict,
+  // It existed and is over; there is nothing to look for.
+  'approval-expired': EXIT.conflict,
   'store-in-use': EXIT.conflict,
   'store-unavailable': EXIT.unreachable,
   overloaded: EXIT.unreachable,

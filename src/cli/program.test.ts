@@ -299,6 +299,74 @@ describe('lists and details', () => {
     expect(out).not.toContain('phase')
   })
 
+  it('explains a job in the voice that is asked for, wrapped to the terminal', async () => {
+    const story = {
+      ...{
+        jobId: 'job-x',
+        type: 'ocr',
+        asOf: '2026-11-22T09:00:31.120Z',
+        status: 'failed',
+        done: true,
+        voice: 'support',
+      },
+      headline: 'Failed for good (input): the file\u001b[2J is locked',
+      happened: [
+        { at: '2026-11-22T09:00:00.004Z', text: 'Accepted from crm.', seq: 1, kind: 'accepted' },
+        {
+          at: '2026-11-22T09:00:31.000Z',
+          text: `Try 1 did not work: ${'word '.repeat(20).trim()}.`,
+          seq: 2,
+          kind: 'try',
+        },
+      ],
+      why: 'The file is locked.',
+      next: { text: 'Nothing; this is final.', at: null, giveUpAt: null },
+      act: { who: 'submitter', text: 'Send another file.', href: '/v1/jobs/job-x' },
+      effects: [{ step: 'pay', state: 'not-happened', text: '"pay" has not happened.' }],
+      resume: { from: 'It has ended and does not go on.', reusedSteps: [], stage: 'read', queue: null },
+      voices: { caller: 'Could not be completed', endUser: 'Please send another file.', support: 'x', operator: null },
+    }
+    fake.routes['GET /v1/jobs/job-x/story'] = (_, response) => sendJson(response, 200, story)
+    const { exit, out } = await ud('jobs explain job-x --voice end-user --no-color', { columns: 60 })
+    expect(exit).toBe(0)
+    expect(fake.requests.at(-1)!.query.get('voice')).toBe('endUser')
+    expect(out).toBe(`failed  Failed for good (input): the file[2J is locked
+ocr job-x
+
+What happened
+  22 09:00:00  Accepted from crm.
+  22 09:00:31  Try 1 did not work: word word word word word
+               word word word word word word word word word
+               word word word word word word.
+
+Why
+  The file is locked.
+
+What happens next
+  Nothing; this is final.
+
+Who must act
+  submitter: Send another file.
+  /v1/jobs/job-x
+
+What must happen once
+  "pay" has not happened.
+
+Where it would go on
+  It has ended and does not go on.
+  stage read
+
+In other words
+  caller    Could not be completed
+  endUser   Please send another file.
+`)
+    expect(JSON.parse((await ud('jobs explain job-x --json')).out)).toEqual(story)
+    expect(await ud('jobs explain job-x --voice boss')).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('support'),
+    })
+  })
+
   it('will not make a first key that locks everybody out', async () => {
     fake.routes['GET /v1/api-keys'] = (_, response) => sendJson(response, 200, { items: [] })
     fake.routes['POST /v1/api-keys'] = (_, response) =>

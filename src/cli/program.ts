@@ -12,6 +12,7 @@ import type { Io } from './io.js'
 
 const GROUPS: Record<string, string> = {
   jobs: 'see jobs and act on them',
+  inbox: 'what waits for people, and their decisions',
   types: 'the catalogue of job types',
   schedules: 'timetables that make jobs',
   files: 'bytes too large for an input',

@@ -16,8 +16,12 @@ import type {
   WireQueue,
   WireStep,
 } from '../core/wire.js'
+import type { WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
+import type { ApprovalCalls } from './approvals.js'
 import type { JobHandle } from './handle.js'
+import type { OperatorCalls } from './operate.js'
 import type {
   CallOptions,
   CancelOptions,
@@ -28,6 +32,7 @@ import type {
   ReadOptions,
   ResultOptions,
   RetryJobOptions,
+  StoryOptions,
   SubmitOptions,
   UploadOptions,
   WatchOptions,
@@ -51,7 +56,7 @@ export interface WhoAmI {
 
 export type Bytes = Blob | Uint8Array | ArrayBuffer | string | ReadableStream<Uint8Array>
 
-export interface UntildoneClient {
+export interface UntildoneClient extends OperatorCalls {
   /**
    * Submits a job and resolves once it is stored durably. Always sends an idempotency key and repeats with the same one,
    * so a lost answer never makes a second job. Input and output are typed by the definition.
@@ -84,6 +89,8 @@ export interface UntildoneClient {
   logs(id: string, options?: PageOptions): Paged<WireLog>
   attempts(id: string, options?: CallOptions): Promise<WireAttempt[]>
   steps(id: string, options?: CallOptions): Promise<WireStep[]>
+  /** What happened, why, what happens next, who must act. @throws UntildoneApiError `forbidden` for a voice this key may not hear */
+  story(id: string, options?: StoryOptions): Promise<WireStory>
 
   types(options?: CallOptions): Promise<WireJobType[]>
   type(name: string, options?: CallOptions): Promise<WireJobType>
@@ -96,6 +103,8 @@ export interface UntildoneClient {
     pause(name: string, options?: PauseOptions): Promise<WireQueue>
     resume(name: string, options?: PauseOptions): Promise<WireQueue>
   }
+  /** The whole way of a type, from intake to visible end, told from a job that ran. @throws UntildoneApiError `not-found` */
+  typeStory(name: string, options?: CallOptions & { from?: string }): Promise<WireTypeStory>
 
   /** Uploads bytes; the `file` of the answer goes into an input. A stream is sent once, anything else is repeated. */
   uploadFile(source: Bytes, options?: UploadOptions): Promise<WireFile>
@@ -114,6 +123,8 @@ export interface UntildoneClient {
     revoke(id: string, options?: CallOptions & { reason?: string }): Promise<void>
   }
   readonly schedules: ScheduleCalls
+  /** What waits for people, and their decisions. */
+  readonly approvals: ApprovalCalls
   whoami(options?: CallOptions): Promise<WhoAmI>
   root(options?: CallOptions): Promise<Root>
 }

@@ -15,12 +15,16 @@ import type {
   WireQueue,
   WireStep,
 } from '../core/wire.js'
+import type { WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
+import { approvalCalls } from './approvals.js'
 import { realClock } from './clock.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
 import { keyHeader, newKey } from './key.js'
+import { operatorCalls } from './operate.js'
 import type { CancelOptions, ClientOptions, ListOptions, PageOptions, PauseOptions, SubmitOptions } from './options.js'
 import { type Page, paged } from './paged.js'
 import { scheduleCalls } from './schedules.js'
@@ -94,6 +98,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
   }
 
   return {
+    ...operatorCalls(body),
     submit,
     get,
     cancel,
@@ -111,6 +116,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
     logs: (id, options) => pageOf<WireLog>(at(id, '/logs'), options),
     attempts: (id, { signal } = {}) => items<WireAttempt>({ path: at(id, '/attempts'), signal }),
     steps: (id, { signal } = {}) => items<WireStep>({ path: at(id, '/steps'), signal }),
+    story: (id, { voice, signal } = {}) => body<WireStory>({ path: at(id, '/story'), query: { voice }, signal }),
     types: ({ signal } = {}) => items<WireJobType>({ path: '/v1/job-types', signal }),
     type: (name, { signal } = {}) => body<WireJobType>({ path: `/v1/job-types/${encodeURIComponent(name)}`, signal }),
     pauseType: (name, options) => pauseOrResume<WireJobType>('job-types', name, 'pause', options),
@@ -120,6 +126,8 @@ export function createClient(options: ClientOptions): UntildoneClient {
       pause: (name, options) => pauseOrResume<WireQueue>('queues', name, 'pause', options),
       resume: (name, options) => pauseOrResume<WireQueue>('queues', name, 'resume', options),
     },
+    typeStory: (name, { from, signal } = {}) =>
+      body<WireTypeStory>({ path: `/v1/job-types/${encodeURIComponent(name)}/story`, query: { from }, signal }),
     uploadFile: upload,
     files: {
       upload,
@@ -153,6 +161,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
       },
     },
     schedules: scheduleCalls(body),
+    approvals: approvalCalls(body),
     whoami: ({ signal } = {}) => body({ path: '/v1/whoami', signal }),
     root: ({ signal } = {}) => body<Root>({ path: '/v1', signal }),
   }
@@ -178,10 +187,13 @@ function submission(job: JobDefinition | string, input: unknown, options: Submit
   const headers = keyHeader(key)
   if (options.wait !== undefined)
     headers.prefer = `wait=${Math.min(60, Math.ceil(parseDuration(options.wait, 'wait') / 1000))}`
-  const { group, operationKey, priority, tags, metadata, onDuplicate, signal } = options
+  const { group, operationKey, priority, tags, metadata, onBehalfOf, permissions, typeVersion, signal } = options
   const type = typeof job === 'string' ? job : job.name
   const [runAt, deadlineAt] = [instant(options.runAt), instant(options.deadlineAt)]
-  const json = { type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata, onDuplicate }
+  const json = {
+    ...{ type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata },
+    ...{ onBehalfOf, permissions, typeVersion, onDuplicate: options.onDuplicate },
+  }
   return { method: 'POST', path: '/v1/jobs', json, headers, signal }
 }
 

@@ -1,5 +1,12 @@
 /** `untildone/client`: the typed client for any JavaScript runtime. No Node imports, no server code. */
 export type { Bytes, Root, UntildoneClient, WhoAmI } from './api.js'
+export type {
+  ApprovalCalls,
+  DecidedApproval,
+  DecideManyOptions,
+  DecideOptions,
+  ListApprovalsOptions,
+} from './approvals.js'
 export { createClient } from './client.js'
 export { type ClientClock, realClock } from './clock.js'
 export {
@@ -11,6 +18,20 @@ export {
 } from './errors.js'
 export type { Connection } from './follow.js'
 export type { JobHandle } from './handle.js'
+export type {
+  ActOptions,
+  AnswerOptions,
+  AuditOptions,
+  BulkFilter,
+  BulkOptions,
+  CompensateOptions,
+  GroupCancelOptions,
+  OperatorCalls,
+  OverrideOptions,
+  ReplayOptions,
+  ResolveOptions,
+  SignalOptions,
+} from './operate.js'
 export type * from './options.js'
 export type { Page, Paged } from './paged.js'
 export type { RetryOptions } from './retry.js'

@@ -2,7 +2,8 @@
  * What a caller may pass to the client. Types only. Instants are Dates or RFC 3339 texts, durations `'5m'` or milliseconds.
  */
 import type { Duration } from '../core/duration.js'
-import type { Status } from '../core/job.js'
+import type { Origin, Person, Status } from '../core/job.js'
+import type { Voice } from '../core/wire-story.js'
 import type { ClientClock } from './clock.js'
 import type { Connection } from './follow.js'
 import type { RetryOptions } from './retry.js'
@@ -46,6 +47,12 @@ export interface SubmitOptions {
    * @default what the type says
    */
   onDuplicate?: 'return' | 'reject' | 'replace'
+  /** The person it is done for: shown to approvers, and not counted as another person. */
+  onBehalfOf?: Person
+  /** What that person may do now; checked again before effects that happen once. */
+  permissions?: string[]
+  /** Version of the definition the input was made for; older input is upgraded. */
+  typeVersion?: string
   /** The server holds the answer this long for the end of the job, 60 s at most. @default what the job type says */
   wait?: Duration
   signal?: AbortSignal
@@ -61,8 +68,8 @@ export interface PauseOptions extends CallOptions {
 }
 
 export interface ReadOptions extends CallOptions {
-  /** Members that are left out otherwise. `ops` needs the right to operate. */
-  include?: readonly ('input' | 'ops' | 'steps')[]
+  /** Members that are left out otherwise. `ops` needs the right to operate, `approvals` that to read approvals. */
+  include?: readonly ('input' | 'ops' | 'steps' | 'approvals')[]
 }
 
 export interface WatchOptions extends ReadOptions {
@@ -106,6 +113,12 @@ export interface ListOptions extends CallOptions {
   late?: boolean
   /** Blocked, late, or failed without a resolution. */
   needsAttention?: boolean
+  /** With an attempt that failed for this origin. */
+  origin?: Origin
+  /** With a decision by this model (and version), or with this tool. */
+  model?: string
+  modelVersion?: string
+  tool?: string
   /** @default '-createdAt' */
   order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
   /** Jobs per page, 200 at most. @default 50 */
@@ -120,6 +133,11 @@ export interface PageOptions extends CallOptions {
   cursor?: string
 }
 
+export interface StoryOptions extends CallOptions {
+  /** In whose words. @default the one that hears most of those this key may hear */
+  voice?: Voice
+}
+
 export interface UploadOptions extends CallOptions {
   name?: string
   /** @default the type of the blob, or application/octet-stream */
@@ -132,6 +150,12 @@ export interface KeyOptions extends CallOptions {
   scopes: readonly string[]
   /** Job types it may use (`ocr.*`). @default all */
   types?: readonly string[]
+  /** Whose key it is; where two people must differ, persons are compared. @default the key stands for itself */
+  person?: Person
+  /** Groups of that person, for approvals that need one of them. */
+  groups?: readonly string[]
+  /** Highest risk it may decide. @default any */
+  maxRisk?: 'low' | 'medium' | 'high'
   /** @default never */
   expiresAt?: Instant
 }

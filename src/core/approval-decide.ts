@@ -24,7 +24,7 @@ import {
 } from './approval-input.js'
 import { asEarlier, closedAs, factsOf, keepEarlier } from './approval-open.js'
 import { belongs, quorumOf } from './approval-quorum.js'
-import type { Person } from './job.js'
+import type { Person, Wait } from './job.js'
 import { canonicalJson, type Json } from './json.js'
 import { changedSince, digestOf, withData } from './proposal.js'
 import { escaped } from './reader.js'
@@ -88,6 +88,14 @@ export function decide(
 /** How many approvals count so far, and what is open. */
 export function quorumState(row: ApprovalRow): { needed: number; filled: number; open: ApprovalRow['rule']['need'] } {
   return quorumOf(row.rule.need, countedApprovals(row))
+}
+
+/** What its job says it waits for. A request that was asked again says so: whoever knows it already must look anew. */
+export function shownOf(row: ApprovalRow): Wait {
+  const { needed, filled } = quorumState(row)
+  const again = row.earlier.at(-1)?.why === 'asked-again'
+  const title = again ? `Changed since it was shown: ${row.request.summary}` : row.request.summary
+  return { id: row.id, title, dueAt: row.dueAt, quorum: { filled, needed } }
 }
 
 /** The instant from which nobody can decide any more. A request that escalates has its time once more. */

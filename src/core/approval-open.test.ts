@@ -57,7 +57,7 @@ describe('a new request', () => {
     const row = rowOf(refund(), rulesOf({ policy: always('none') }))
     expect(row).toMatchObject({ state: 'approved', decidedAt: NOW, decidedOutcome: 'approved', version: 1 })
     expect(answerOf(row)).toEqual({
-      ...{ outcome: 'approved', data: { amount: 1240, order: '77' }, edited: false, feedback: null },
+      ...{ id: 'a-1', outcome: 'approved', data: { amount: 1240, order: '77' }, edited: false, feedback: null },
       ...{ decisions: [], reason: null, by: [] },
     })
     expect(consequenceOf(row)).toBe('resume')

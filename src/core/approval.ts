@@ -207,6 +207,8 @@ export interface ApprovalRow {
 export type ApprovalOutcome = 'approved' | 'rejected' | 'changes-requested' | 'expired'
 
 interface AnswerBase {
+  /** The approval it is: `approvedBy: answer` ties a step to it. */
+  id: string
   /** All decisions, also those that no longer counted. */
   decisions: ApprovalDecision[]
   reason: string | null
@@ -232,22 +234,22 @@ export interface ApprovalRules {
 
 /** What the handler gets, or null while the request is open or after it was withdrawn. */
 export function answerOf(row: ApprovalRow): ApprovalAnswer | null {
-  const { decisions, state } = row
+  const { id, decisions, state } = row
   const last = decisions.at(-1)
   const counted = countedApprovals(row)
   const none = { data: null, edited: false, feedback: null } as const
   switch (state) {
     case 'approved':
       return {
-        ...{ outcome: state, data: row.request.data, edited: counted.some(({ data }) => data), feedback: null },
+        ...{ id, outcome: state, data: row.request.data, edited: counted.some(({ data }) => data), feedback: null },
         ...{ decisions, reason: counted.at(-1)?.reason ?? null, by: counted.map(({ by }) => by) },
       }
     case 'rejected':
-      return { outcome: state, ...none, decisions, reason: last!.reason, by: [last!.by] }
+      return { id, outcome: state, ...none, decisions, reason: last!.reason, by: [last!.by] }
     case 'changes-requested':
-      return { outcome: state, ...none, feedback: last!.changes, decisions, reason: last!.reason, by: [last!.by] }
+      return { id, outcome: state, ...none, feedback: last!.changes, decisions, reason: last!.reason, by: [last!.by] }
     case 'expired':
-      return { outcome: state, ...none, decisions, reason: null, by: [] }
+      return { id, outcome: state, ...none, decisions, reason: null, by: [] }
     default:
       return null
   }

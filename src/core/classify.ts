@@ -134,7 +134,7 @@ const TRANSIENT_CODES = new Set([
   'step-timeout',
 ])
 /** No further try can change them: they are defects of the handler's code or of its result. */
-const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large', 'input-invalid'])
+const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large', 'input-invalid', 'approval-incomplete'])
 const MESSAGE_MAX = 8192
 
 /** The members of an error that rules look at, read with care: getters may throw, anything may be thrown. */
@@ -242,7 +242,7 @@ const ENGINE_CODES = new Set([
   'store-unavailable',
   'internal',
 ])
-const ENGINE_DEFECTS = new Set(['bad-definition', 'bad-step-name', 'nested-step'])
+const ENGINE_DEFECTS = new Set(['bad-definition', 'bad-step-name', 'nested-step', 'approval-incomplete'])
 
 /** Where it came from when no rule says so. */
 function originOf(seen: Seen, verdict: Verdict): Origin {

@@ -89,6 +89,18 @@ export const PROBLEMS = {
     title: 'There is no such file.',
     fix: 'Upload it again with POST /v1/files; files that no job refers to are removed after 24 h.',
   },
+  'unknown-signal': {
+    status: 404,
+    retryable: no,
+    title: 'This job type takes no signal of this name.',
+    fix: 'Send one of `params.known`.',
+  },
+  'callback-not-found': {
+    status: 404,
+    retryable: no,
+    title: 'There is no such callback.',
+    fix: 'Use the URL exactly as it was handed out.',
+  },
   'method-not-allowed': {
     status: 405,
     retryable: no,
@@ -123,7 +135,37 @@ export const PROBLEMS = {
     status: 409,
     retryable: no,
     title: 'The job is finished; a finished job never changes.',
-    fix: 'Do what `params.next` says: submit it again as a new job, or leave it.',
+    fix: 'Do what `params.next` says: replay it as a new job, undo what it did, or note how it was dealt with.',
+  },
+  'job-not-done': {
+    status: 409,
+    retryable: no,
+    title: 'The job is not finished yet, and this is only possible afterwards.',
+    fix: 'Wait for its end, cancel it, or set its end by hand: POST /v1/jobs/{id}/override',
+  },
+  'nothing-to-answer': {
+    status: 409,
+    retryable: no,
+    title: 'The job waits for no answer, or not for this one.',
+    fix: 'Read the job: `blockedOn[].question` says what is asked and what may be answered.',
+  },
+  'nothing-to-compensate': {
+    status: 409,
+    retryable: no,
+    title: 'No recorded step of this job can be undone.',
+    fix: 'Only steps with an `undo` can: GET /v1/jobs/{id}/steps shows which are `due`.',
+  },
+  'step-not-replayable': {
+    status: 409,
+    retryable: no,
+    title: 'The job has no such step to begin from.',
+    fix: 'Use a name that GET /v1/jobs/{id}/steps lists, the step that failed, or leave `fromStep` out.',
+  },
+  'callback-already-used': {
+    status: 409,
+    retryable: no,
+    title: 'This callback was answered before, with something else.',
+    fix: 'Leave it: the first answer counts.',
   },
   'invalid-transition': {
     status: 409,
@@ -179,6 +221,12 @@ export const PROBLEMS = {
     title: 'The time to decide is over. Nothing was changed.',
     fix: 'Read the job to see what became of it; replay it if it should still happen.',
   },
+  'callback-expired': {
+    status: 410,
+    retryable: no,
+    title: 'Nobody waits for this callback any more.',
+    fix: 'Leave it: its time is over, or its job has ended.',
+  },
   'version-mismatch': {
     status: 412,
     retryable: no,
@@ -214,6 +262,18 @@ export const PROBLEMS = {
     retryable: no,
     title: 'The input does not fit the job type. Nothing was stored.',
     fix: 'Correct the members listed in `errors`; the schema is at GET /v1/job-types/{type}.',
+  },
+  'payload-invalid': {
+    status: 422,
+    retryable: no,
+    title: 'The payload does not fit the signal. Nothing was delivered.',
+    fix: 'Correct the members listed in `errors`.',
+  },
+  'result-invalid': {
+    status: 422,
+    retryable: no,
+    title: 'The result does not fit the output schema of the job type. Nothing was done.',
+    fix: 'Correct the members listed in `errors`; the schema is `resultSchema` at GET /v1/job-types/{type}.',
   },
   'unknown-job-type': {
     status: 422,

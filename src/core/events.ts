@@ -3,7 +3,7 @@
  * in rules.ts.
  */
 import type { RetryPolicy } from './backoff.js'
-import type { Actor, AttemptEnd, Cancel, ErrorInfo, FinalState, JobState, LiveJob, WaitKind } from './job.js'
+import type { Actor, AttemptEnd, Cancel, ErrorInfo, FinalState, JobState, LiveJob, Wait, WaitKind } from './job.js'
 import type { Json } from './json.js'
 
 type Nothing = Record<never, never>
@@ -22,6 +22,8 @@ export interface Events {
     retryAfterMs: number
     /** The step or stage whose own budget this is; its errors are counted apart. */
     scope?: string | null
+    /** The step that was being undone. */
+    undoing?: string | null
   }
   /** The worker gives it back unharmed (shutdown). */
   released: Nothing
@@ -30,7 +32,7 @@ export interface Events {
     waitKind: Exclude<WaitKind, 'review' | 'pause'>
     /** When it wakes by itself; null = only from outside. */
     wakeAt: number | null
-    wait: { id: string; title: string; dueAt: number | null }
+    wait: Wait
   }
   /** What a suspended job waited for is there. */
   woken: { by: string }

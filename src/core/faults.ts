@@ -58,8 +58,8 @@ export const FAULTS = {
   'nested-step': {
     status: 500,
     retryable: no,
-    title: 'A step was started inside another step.',
-    fix: 'Call job.step from the handler, not from within a step.',
+    title: 'A step or a wait was asked for inside a step, a read or an undo.',
+    fix: 'Call it from the handler, before or after the other one.',
   },
   'bad-step-name': {
     status: 500,

@@ -47,9 +47,16 @@ export function chain(
   return { ...body, prevHash, hash: sha256(`${prevHash}\n${canonicalJson(body)}`) }
 }
 
-/** The first entry that does not follow from its predecessor, or null when the whole chain holds. */
-export function firstBreak(entries: readonly AuditEntry[], sha256: (text: string) => string): AuditEntry | null {
-  let previous: AuditEntry | null = null
+/**
+ * The first entry that does not follow from its predecessor, or null when all of them do.
+ * @param before the entry before the first; null at the beginning of a chain
+ */
+export function firstBreak(
+  entries: readonly AuditEntry[],
+  sha256: (text: string) => string,
+  before: AuditEntry | null = null,
+): AuditEntry | null {
+  let previous = before
   for (const entry of entries) {
     const again = chain(entry, previous, entry.at, sha256)
     if (again.seq !== entry.seq || again.prevHash !== entry.prevHash || again.hash !== entry.hash) return entry

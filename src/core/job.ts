@@ -116,6 +116,8 @@ export interface JobOptions {
   batch?: string[]
   /** The person it is done for, and what they were allowed when it was submitted. */
   onBehalfOf?: Person
+  /** The person whose key submitted it; neither of the two counts as "other person" in its approvals. */
+  submitter?: Person
   permissions?: string[]
   /** First job of the tree of children this one belongs to. */
   rootId?: string
@@ -149,8 +151,11 @@ export interface JobLimits {
   rate?: { key: string; limit: number; perMs: number; burst?: number }
 }
 
-/** Bits of `LiveJob.ties`: which other rows hang on a job, so that most ends and claims look at none. */
-export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16 } as const
+/**
+ * Bits of `LiveJob.ties`: which other rows hang on a job, so that most ends and claims look at none. `origin`: the
+ * finished job that it replays or undoes gets a note when it completes.
+ */
+export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16, origin: 32 } as const
 
 /** The moving part of an unfinished job. All instants in milliseconds since the epoch. */
 export interface LiveJob {
@@ -207,8 +212,7 @@ export interface LiveJob {
 export interface Why {
   error?: ErrorInfo
   cancel?: Cancel
-  /** What it waits for, in words for people. `id` names the approval or the wait. */
-  wait?: { id: string; title: string; dueAt: number | null }
+  wait?: Wait
   /** A pause that was asked for while it ran, or that it is in. */
   pause?: { by: Actor; reason: string | null }
   /** Since when it waits or is paused; what passes until it goes on is not taken from its retry budget. */
@@ -219,6 +223,16 @@ export interface Why {
   scopes?: { name: string; errors: number; from: number }[]
   /** The stage it was moved to, with the queue and the retry policy of its own that hold there. */
   stage?: { name: string; queue: string }
+}
+
+/** What a job waits for, in words for people. */
+export type Wait = {
+  /** Names the approval or the wait. */
+  id: string
+  title: string
+  dueAt: number | null
+  /** Of an approval: how many are there and how many are needed. */
+  quorum?: { filled: number; needed: number }
 }
 
 /** A request to stop. `by` is decided where the right was checked: whoever submitted the job, or an operator. */
@@ -264,6 +278,14 @@ export interface Attempt {
   verdict: string | null
   /** What happens next: the delay before the next try, in milliseconds, or null. */
   retryInMs: number | null
+}
+
+/** Records of an attempt are numbered from its number times this, which is more than any attempt makes. */
+export const SEQ_PER_ATTEMPT = 1_000_000
+
+/** The place of what is recorded between an attempt and the next: a wait that was settled, an answer. */
+export function seqAfter(attempt: number): number {
+  return (attempt + 1) * SEQ_PER_ATTEMPT - 1
 }
 
 /** Stored level of a wire priority (rulings 19): 0 (≥ 50), 1 (1…49), 2 (0), 3 (< 0). */

@@ -241,8 +241,10 @@ export function transition(job: LiveJob, event: Event, now: number, fence: Fence
 /** What the story will want to say of an event, beyond the states. */
 function detailsOf(event: Event): Json {
   switch (event.type) {
-    case 'suspended':
-      return { waitKind: event.waitKind, ...event.wait }
+    case 'suspended': {
+      const { quorum, ...wait } = event.wait
+      return { waitKind: event.waitKind, ...wait, ...(quorum ? { quorum } : {}) }
+    }
     case 'staged':
       return { stage: event.stage, queue: event.queue }
     case 'woken':
@@ -259,12 +261,11 @@ function attemptError(event: Event, next: Next): ErrorInfo | null {
   return event.type === 'errored' ? event.error : next.ends === 'ok' ? null : (next.error ?? null)
 }
 
-/** Columns that a state never has. A limit that holds a queued job goes on holding it, whatever else happens to it. */
+/** Columns that a state never has. A limit that holds a job goes on holding it while it stays in its lane. */
 function entering(state: LiveState, event: EventType): Partial<LiveJob> {
   if (state === 'running' || state === 'cancelling') return { waitKind: null, wakeAt: null }
   const idle = event === 'claimed' ? {} : { worker: null, attemptAt: null }
-  if (state === 'waiting') return { ...idle, held: null }
-  return { ...idle, ...(state === 'queued' ? {} : { held: null }), waitKind: null, wakeAt: null }
+  return state === 'waiting' ? { ...idle, held: null } : { ...idle, waitKind: null, wakeAt: null }
 }
 
 /** The live row a new job starts with. */
@@ -303,6 +304,17 @@ export function newLive(
     undo: 0,
     why: null,
     changedAt: now,
+  }
+}
+
+/** The live row of a job that does nothing but undo what a finished one did. */
+export function newUndoing(id: string, lane: string, level: number, now: number): LiveJob {
+  const live = newLive(id, lane, level, now, { runAt: null, deadlineAt: null, escalateAt: null })
+  return {
+    ...live,
+    state: 'compensating',
+    undo: 1,
+    why: { undo: { status: 'completed', phase: 'clean', error: null } },
   }
 }
 

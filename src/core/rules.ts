@@ -57,7 +57,7 @@ export function byVerdict(job: LiveJob, event: EventOf<'errored'>, now: number):
     )
   if (retry.onExhausted === 'review' && !pastDeadline) return review(counted, { ...error, class: 'review' }, 'error')
   const why = spent
-    ? givenUp(error, 'exhausted', `Gave up after ${job.attempt} attempts. Last error: ${error.message}`)
+    ? givenUp(error, 'exhausted', `Gave up after ${times(job.attempt, 'attempt')}. Last error: ${error.message}`)
     : givenUp(error, 'deadline-passed', `The deadline leaves no time for another attempt. Last error: ${error.message}`)
   return end(job, { state: 'failed', phase: spent ? 'exhausted' : 'deadline', ends: 'error', error: why }, now)
 }
@@ -92,6 +92,10 @@ function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
     message,
     details: { last: { code: lastCode, class: lastClass, message: lastMessage, rule } },
   }
+}
+
+function times(n: number, one: string): string {
+  return `${n} ${one}${n === 1 ? '' : 's'}`
 }
 
 /** Back into its lane; or, if a pause was asked for meanwhile, there. */
@@ -154,7 +158,7 @@ export function moveStage(job: LiveJob, event: EventOf<'staged'>, now: number): 
 export function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now: number): Next {
   const losses = job.losses + 1
   if (losses >= event.maxLost) {
-    const said = `Its worker was lost ${losses} times in a row of attempts; a human should look before it runs again.`
+    const said = `Its worker was lost ${times(losses, 'time')} in a row of attempts; a human should look before it runs again.`
     return review({ ...job, losses }, engineError(job, 'poison', 'review', said, 'built-in poison', now), 'lost')
   }
   const said = 'The worker died or fell silent; its attempt is void.'
@@ -292,13 +296,20 @@ export function undoErrored(job: LiveJob, event: EventOf<'errored'>, now: number
     const set = { errors: counted.errors, runAt, why: { ...counted.why, error } }
     return { state: 'compensating', ends: 'error', error, retryInMs: wait, set }
   }
+  // Not the undo, but whether there is something to undo: the question stands as it was asked.
+  if (error.code === 'effect-unknown') return review(counted, error, 'error')
   const { code, class: kind, message, rule } = error
+  const step = event.undoing ?? error.step
   const failed: ErrorInfo = {
     ...error,
     code: 'undo-failed',
     class: 'review',
-    message: `Undoing ${error.step ? `"${error.step}"` : 'its steps'} did not work: ${message}`,
-    details: { ...error.details, last: { code, class: kind, message, rule } },
+    message: `Undoing ${step ? `"${step}"` : 'its steps'} did not work: ${message}`,
+    details: {
+      ...error.details,
+      last: { code, class: kind, message, rule },
+      ...(step ? { question: { step, kind: 'undo', answers: ['undone'] } } : {}),
+    },
   }
   return review(counted, failed, 'error')
 }
@@ -312,7 +323,10 @@ export function undone(job: LiveJob, { steps, partial }: EventOf<'undone'>): Nex
   const plan = job.why?.undo
   if (!plan) return null
   const compensation = { state: partial.length > 0 ? 'partial' : 'rolled-back', undone: steps, notUndone: partial }
-  const error = plan.error && { ...plan.error, details: { ...plan.error.details, compensation } }
+  // An effect with an undo was begun and has not happened: there was nothing to undo.
+  const nothing = steps.length + partial.length === 0
+  const error =
+    plan.error && !nothing ? { ...plan.error, details: { ...plan.error.details, compensation } } : plan.error
   return { state: plan.status, phase: plan.phase, error, ends: 'ok' }
 }
 

@@ -4,7 +4,9 @@
  */
 import type { Actor, ErrorInfo, Origin, Person, Status } from './job.js'
 import type { Json } from './json.js'
+import type { Answer } from './question.js'
 import type { MissedRule, OverlapRule } from './schedule.js'
+import type { WireApprovalItem } from './wire-approval.js'
 
 export interface WireProgress {
   stage: string | null
@@ -60,6 +62,10 @@ export interface WireJob {
     since: string
     dueAt: string | null
     href: string | null
+    /** Of an approval: how many are there and how many are needed. */
+    quorum: { filled: number; needed: number } | null
+    /** What a person is asked, and what may be answered: POST /v1/jobs/{id}/answer. */
+    question: { step: string; text: string; answers: Answer[] } | null
   }[]
   result: Json
   resultInfo: {
@@ -106,6 +112,7 @@ export interface WireJob {
   links: { self: string; result: string; stream: string; history: string }
   ops?: WireOps
   steps?: WireStep[]
+  approvals?: WireApprovalItem[]
 }
 
 /** For operators: `include=ops`. */
@@ -217,6 +224,13 @@ export interface WireGroup {
   latestByType: Record<string, string>
 }
 
+/** Where people decide. The tier is computed for each request, so it is not known before. */
+export interface WireGate {
+  gate: string
+  /** JSON Schema 2020-12 of the data that goes with a request; null when its library cannot say. */
+  dataSchema: Json
+}
+
 export interface WireJobType {
   type: string
   version: string | null
@@ -225,6 +239,7 @@ export interface WireJobType {
   inputSchema: Json
   resultSchema: Json
   stages: { name: string; label: string }[]
+  gates: WireGate[]
   completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
   retry: {
     withinMs: number

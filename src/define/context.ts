@@ -2,13 +2,14 @@
  * What a handler gets: the `job` object. Types only; the worker makes it. Every call says what is memoized and what
  * happens when the attempt is interrupted.
  */
+import type { ApprovalAnswer, ApprovalRequest } from '../core/approval.js'
 import type { RetryPolicy } from '../core/backoff.js'
 import type { ErrorRule } from '../core/classify.js'
 import type { Duration } from '../core/duration.js'
 import type { Actor, FinalState, Person } from '../core/job.js'
 import type { Contract, JobDefinition } from './define-job.js'
 import type { OnDuplicate } from './limits.js'
-import type { AnySchema, InputOf, OutputOf } from './schema.js'
+import type { AnySchema, InputOf, OutputOf, RawSchema, StandardSchema } from './schema.js'
 
 /** Handed to the function of a step. */
 export interface StepContext {
@@ -18,7 +19,7 @@ export interface StepContext {
   attempt: number
   /**
    * Stable idempotency key of this step, the same in every attempt, in replays, and in other jobs of the same business
-   * operation (`operationKey`). Hand it to the far side.
+   * operation (`operationKey`); another one after the step was undone. Hand it to the far side.
    */
   key: string
 }
@@ -42,6 +43,12 @@ export interface StepOptions<T = unknown> {
   effect?: 'read' | 'idempotent' | 'once'
   /** Guard, run in every attempt right before the effect and never recorded: read the authoritative state again, and throw. */
   before?: () => unknown
+  /**
+   * The approval that a `once` step rests on, which must have been asked for by a function: right before the effect that
+   * function is asked again, and if it now asks for something else, the effect is not begun. The approval is open again
+   * with the difference, and the job waits for it.
+   */
+  approvedBy?: Pick<ApprovalAnswer<unknown>, 'id'>
   /** Asks the far side whether the effect of a `once` step has happened. Without it, or on 'unknown', a person is asked. */
   confirm?: (context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>
   /** Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. */
@@ -49,6 +56,15 @@ export interface StepOptions<T = unknown> {
   /** Budget and backoff for errors of this step. @default the stage's, then the type's */
   retry?: RetryPolicy
 }
+
+/** What a gate is asked with: `data` has the input type of its schema, and may be left out where that may be null. */
+export type RequestFor<S> = Omit<ApprovalRequest, 'data'> & DataFor<S>
+type DataFor<S> = S extends StandardSchema<infer I, any>
+  ? Optional<I>
+  : S extends RawSchema<infer T>
+    ? Optional<T>
+    : never
+type Optional<T> = null extends T ? { data?: T } : { data: T }
 
 export interface StageOptions {
   /** Queue that does this stage; the job moves there, and only workers that serve it run the stage. @default the job's queue */
@@ -243,6 +259,19 @@ export interface JobContext<Input, C extends Contract = Contract> {
   ): Promise<Received<OutputOf<C['signals'][S]>>>
   /** A URL with which somebody else ends a wait, once. It can be used from the moment it is handed out. */
   callback<T = unknown>(name: string, options?: WaitOptions): Promise<Callback<T>>
+  /**
+   * Asks people, and goes on with their answer; no worker waits meanwhile. Rejection and expiry end the job unless the
+   * request says `continue`. The approval holds for what was asked: each attempt asks again until it has acted on the
+   * answer, and a request that has become another one is open again. Give a function to have live state read for it, and
+   * name the answer in `approvedBy` of the step that acts. It must only read: no steps in it.
+   * @throws Permanent `approval-incomplete` listing every member that is missing or wrong
+   */
+  approve<G extends keyof C['approvals'] & string>(
+    gate: G,
+    request:
+      | RequestFor<C['approvals'][G]>
+      | (() => RequestFor<C['approvals'][G]> | Promise<RequestFor<C['approvals'][G]>>),
+  ): Promise<ApprovalAnswer<OutputOf<C['approvals'][G]>>>
   /** A child job; the parent holds no worker while it waits. `Promise.all` over it is a fan-out. */
   call<I extends AnySchema, O extends AnySchema>(
     child: JobDefinition<I, O, any>,

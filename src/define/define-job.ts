@@ -64,7 +64,17 @@ export interface DefineOptions<
 
 export type Completion = { mode: 'wait'; upTo: Duration } | { mode: 'staged' } | { mode: 'background' }
 
-export interface HandlerOptions<Input, Output> {
+/** What people are told, in the words of the type: whole sentences for callers, end users and support. */
+export interface Say<C extends Contract = Contract> {
+  /** While a stage is under way: `{ recognise: 'We are reading your document.' }`. */
+  stage?: Partial<Record<C['stages'], string>>
+  /** When it fails, is cancelled or needs a review with this code, instead of the error's own message. */
+  error?: Record<string, string>
+  /** While it waits at a gate, or for a signal or callback, of this name. */
+  wait?: Record<string, string>
+}
+
+export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
   /** Version of this handler's code; shown with each job. */
   version?: string
   /** A job stays with workers of the version it was submitted to. @default false: names decide, any version goes on with it */
@@ -103,6 +113,8 @@ export interface HandlerOptions<Input, Output> {
   maxLost?: number
   /** Largest result in bytes; larger ones belong into a file. @default 64 MiB */
   maxResult?: number
+  /** Sentences for people, per stage, error code and wait; at most 280 characters each. @default general ones */
+  say?: Say<C>
 }
 
 export interface Stage {
@@ -130,7 +142,7 @@ export interface JobDefinition<
   readonly outputSchema: Record<string, unknown>
   /** The server half. A job file exports what this returns. */
   handler(fn: HandlerFn<I, O, C>): JobHandler<I, O>
-  handler(options: HandlerOptions<OutputOf<I>, OutputOf<O>>, fn: HandlerFn<I, O, C>): JobHandler<I, O>
+  handler(options: HandlerOptions<OutputOf<I>, OutputOf<O>, C>, fn: HandlerFn<I, O, C>): JobHandler<I, O>
 }
 
 type HandlerFn<I extends AnySchema, O extends AnySchema, C extends Contract> = (
@@ -156,6 +168,9 @@ export interface HandlerSettings {
   requireIdempotencyKey: boolean
   maxLost: number
   maxResultBytes: number
+  say: Say | null
+  /** False: nobody chose when to give up, so the default holds. */
+  retryChosen: boolean
 }
 
 export interface JobHandler<I extends AnySchema = AnySchema, O extends AnySchema = AnySchema> {
@@ -216,13 +231,19 @@ export function defineJob<
     handler(first: HandlerOptions<any, any> | Fn, second?: Fn): JobHandler<I, O> {
       const run = typeof first === 'function' ? first : second
       if (typeof run !== 'function') throw bad(`Job "${name}": handler() needs a function.`)
-      return { [HANDLER]: true, definition, settings: settle(name, typeof first === 'function' ? {} : first), run }
+      return {
+        [HANDLER]: true,
+        definition,
+        settings: settle(definition, typeof first === 'function' ? {} : first),
+        run,
+      }
     },
   }
   return definition
 }
 
-function settle(name: string, options: HandlerOptions<any, any>): HandlerSettings {
+function settle(definition: JobDefinition<any, any, any>, options: HandlerOptions<any, any>): HandlerSettings {
+  const { name } = definition
   const whole = (value: number | undefined, what: string, fallback: number): number => {
     if (value === undefined) return fallback
     if (!Number.isInteger(value) || value < 1)
@@ -261,11 +282,29 @@ function settle(name: string, options: HandlerOptions<any, any>): HandlerSetting
       requireIdempotencyKey: options.requireIdempotencyKey ?? false,
       maxLost: whole(options.maxLost, 'maxLost', 3),
       maxResultBytes: whole(options.maxResult, 'maxResult', 64 * 1024 * 1024),
+      say: options.say ? checkSay(definition, options.say) : null,
+      retryChosen: options.retry !== undefined,
     }
   } catch (cause) {
     if (cause instanceof TypeError) throw bad(`Job "${name}": ${cause.message}`)
     throw cause
   }
+}
+
+const SAY_MAX = 280
+
+/** Sentences are shown where they cannot be mended, so they are looked at when the type is defined. */
+function checkSay({ name, stages }: JobDefinition<any, any, any>, say: Say): Say {
+  for (const kind of ['stage', 'error', 'wait'] as const) {
+    for (const [about, text] of Object.entries(say[kind] ?? {})) {
+      const where = `Job "${name}": say.${kind}["${about}"]`
+      if (typeof text !== 'string' || text.trim() === '' || text.length > SAY_MAX)
+        throw bad(`${where} must be a sentence of 1 to ${SAY_MAX} characters.`)
+      if (kind === 'stage' && stages.length > 0 && !stages.some((stage) => stage.name === about))
+        throw bad(`${where} names no stage; there are: ${stages.map((stage) => stage.name).join(', ')}.`)
+    }
+  }
+  return say
 }
 
 function labelOf(stage: string): string {

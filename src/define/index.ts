@@ -1,4 +1,10 @@
 /** `untildone/define`: what a job definition needs, safe to import in a browser. */
+export type {
+  ApprovalAnswer,
+  ApprovalDecision,
+  ApprovalRequest,
+  FeedbackPoint,
+} from '../core/approval.js'
 export { type RetryPolicy, type UntilOptions, until } from '../core/backoff.js'
 export { type ErrorRule, Harmless, Permanent, Review, Transient, type Verdict } from '../core/classify.js'
 export type { Duration } from '../core/duration.js'

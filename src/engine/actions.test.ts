@@ -181,3 +181,108 @@ describe('who may', () => {
     })
   })
 })
+
+describe('pause and resume', () => {
+  it('a job that waits its turn stands still until it is resumed, and the pause costs no budget', async () => {
+    const { rig, id, engine } = await begun('wait')
+    const paused = await engine.pause(person('jobs:operate', 'jobs:read'), id, { reason: 'vendor is down' })
+    expect(paused).toMatchObject({
+      status: 'blocked',
+      blockedOn: [{ kind: 'pause', title: 'Paused by Eve: vendor is down', question: null }],
+    })
+    await rig.advance('2d')
+    expect(await rig.get(id)).toMatchObject({ status: 'blocked', ops: { attempt: 1 } })
+    expect(await engine.resume(LOCAL, id, {})).toMatchObject({ status: 'processing', blockedOn: [] })
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', ops: { attempt: 2 } })
+    expect((await rig.store.audit('default', 0, 10)).map(({ action, reason }) => [action, reason])).toEqual([
+      ['job.pause', 'vendor is down'],
+      ['job.resume', null],
+    ])
+  })
+
+  it('a running job stops at its next step, uncounted, and goes on there', async () => {
+    const log: string[] = []
+    let go = () => {}
+    const rig = await open(
+      work.handler(async (job) => {
+        await job.step('one', async () => {
+          await new Promise<void>((resolve) => {
+            go = resolve
+          })
+          log.push('one')
+        })
+        await job.step('two', () => log.push('two'))
+        return 'ok' as never
+      }) as unknown as JobHandler,
+    )
+    const { id } = await rig.submit(work, { how: 'ok' })
+    await rig.settle()
+    expect(await rig.engine.pause(LOCAL, id, {})).toMatchObject({ status: 'processing' })
+    // Asked again, it is the same answer.
+    expect(await rig.engine.pause(LOCAL, id, {})).toMatchObject({ status: 'processing' })
+    go()
+    await rig.settle()
+    expect(await rig.get(id)).toMatchObject({ status: 'blocked', ops: { phase: 'paused' } })
+    expect(await rig.engine.pause(LOCAL, id, {})).toMatchObject({ status: 'blocked' })
+    await rig.engine.resume(LOCAL, id, {})
+    await rig.untilDone(id)
+    expect(log).toEqual(['one', 'two'])
+    expect((await rig.engine.attempts(LOCAL, id)).map(({ outcome }) => outcome)).toEqual(['released', 'ok'])
+  })
+
+  it('is refused for what is not there to pause or resume', async () => {
+    const review = await begun('review')
+    await expect(review.engine.pause(LOCAL, review.id, {})).rejects.toMatchObject({ code: 'invalid-transition' })
+    await expect(review.engine.resume(LOCAL, review.id, {})).rejects.toMatchObject({ code: 'invalid-transition' })
+    const done = await begun('ok')
+    await expect(done.engine.pause(LOCAL, done.id, {})).rejects.toMatchObject({ code: 'job-already-done' })
+    await expect(review.engine.pause(person('jobs:read'), review.id, {})).rejects.toMatchObject({ code: 'forbidden' })
+    await expect(review.engine.pause(LOCAL, review.id, { ifVersion: 1 })).rejects.toMatchObject({
+      code: 'version-mismatch',
+    })
+  })
+})
+
+describe('cancelling a group', () => {
+  it('ends what is unfinished, asks what runs to stop, and leaves what is done', async () => {
+    const { rig, engine } = await begun('ok')
+    const group = { group: 'g' }
+    const [done, held, review] = [
+      await rig.submit(work, { how: 'ok' }, group),
+      await rig.submit(work, { how: 'hold' }, group),
+      await rig.submit(work, { how: 'review' }, group),
+    ]
+    const elsewhere = await rig.submit(work, { how: 'review' }, { group: 'other' })
+    await rig.settle()
+    const later = await rig.submit(work, { how: 'ok' }, { ...group, runAt: new Date(rig.clock.now() + 9000) })
+    const told = await engine.cancelGroup(LOCAL, 'g', { reason: 'session ended', key: 'k' })
+    expect(told).toEqual({ groupId: 'g', cancelled: 2, stopping: 1, refused: [] })
+    const statuses = [done, held, review, later, elsewhere].map(async ({ id }) => (await rig.get(id)).ops!.phase)
+    expect(await Promise.all(statuses)).toEqual(['clean', 'cancelling', 'byCaller', 'byCaller', 'review'])
+    expect((await rig.store.audit('default', 0, 10)).map(({ action, reason }) => `${action} ${reason}`)).toEqual(
+      Array.from({ length: 3 }, () => 'job.cancel session ended'),
+    )
+    // Repeated: what still stops is told again, and nothing else is done.
+    expect(await engine.cancelGroup(LOCAL, 'g', { key: 'k' })).toMatchObject({ cancelled: 0, stopping: 1 })
+  })
+
+  it('of hundreds takes them all', async () => {
+    const { rig, engine } = await begun('ok')
+    const runAt = new Date(rig.clock.now() + 9000)
+    await Promise.all(Array.from({ length: 450 }, () => rig.submit(work, { how: 'ok' }, { group: 'g', runAt })))
+    expect(await engine.cancelGroup(LOCAL, 'g', {})).toMatchObject({ cancelled: 450 })
+  })
+
+  it('by a submitter takes its own jobs; an unknown group is not found', async () => {
+    const { rig, engine } = await begun('ok')
+    const mine: Caller = { ...person('jobs:submit'), actor: { kind: 'apiKey', id: 'key_a' } }
+    const runAt = new Date(rig.clock.now() + 9000).toISOString()
+    const body = { type: 'work', input: { how: 'ok' }, groupId: 'g', runAt }
+    await engine.submit(mine, body, null)
+    await engine.submit(LOCAL, body, null)
+    expect(await engine.cancelGroup(mine, 'g', {})).toMatchObject({ cancelled: 1, refused: [] })
+    expect((await engine.group(LOCAL, 'g')).counts).toMatchObject({ accepted: 1, cancelled: 1 })
+    await expect(engine.cancelGroup(LOCAL, 'nobody', {})).rejects.toMatchObject({ code: 'not-found' })
+    await expect(engine.cancelGroup(person('jobs:read'), 'g', {})).rejects.toMatchObject({ code: 'forbidden' })
+  })
+})

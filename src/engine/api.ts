@@ -2,14 +2,19 @@
  * What the engine offers to server, CLI and embedding programs: the use cases over one store, in the words of the wire.
  * Types only. Every method checks the caller's rights and throws UntildoneError with a code of the registry.
  */
+import type { ApprovalState, DecisionKind } from '../core/approval.js'
+import type { DecisionInput } from '../core/approval-input.js'
 import type { Clock } from '../core/clock.js'
-import type { Actor, Person, Status } from '../core/job.js'
+import type { UntildoneError } from '../core/errors.js'
+import type { Actor, Origin, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
+import type { Risk } from '../core/risk.js'
 import type {
   WireApiKey,
   WireAttempt,
   WireEvent,
   WireFile,
+  WireGate,
   WireGroup,
   WireHistoryEntry,
   WireJob,
@@ -18,9 +23,13 @@ import type {
   WireQueue,
   WireStep,
 } from '../core/wire.js'
+import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
+import type { Voice, WireStory } from '../core/wire-story.js'
+import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { OpenFile } from '../define/context.js'
 import { ON_DUPLICATE, type OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
+import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
 
 export { ON_DUPLICATE }
@@ -45,7 +54,7 @@ export interface Caller {
   scopes: readonly Scope[]
   /** Job types this key may use (`ocr.*` allowed); null = all. */
   types: readonly string[] | null
-  /** The person behind the credential; absent: the actor stands for itself. */
+  /** The person behind the credential; absent: the actor stands for itself. Null: nobody who could ask for an approval. */
   person?: Person | null
   groups?: readonly string[]
   /** Highest risk it may approve; absent: any. */
@@ -90,7 +99,7 @@ export interface BatchAnswer {
   duplicates: number[]
 }
 
-export type Include = 'input' | 'ops' | 'steps'
+export type Include = 'input' | 'ops' | 'steps' | 'approvals'
 
 /** Query of GET /v1/jobs after parsing; instants in milliseconds. */
 export interface ListQuery {
@@ -108,6 +117,12 @@ export interface ListQuery {
   updatedAfter?: number
   late?: boolean
   needsAttention?: boolean
+  /** With an attempt that failed for this origin. */
+  origin?: Origin
+  /** With a decision by this model (and version), or with this tool. */
+  model?: string
+  modelVersion?: string
+  tool?: string
   /** @default '-createdAt' */
   order?: 'createdAt' | '-createdAt' | '-updatedAt' | '-finishedAt'
   /** 1–200, larger is 200. @default 50 */
@@ -115,6 +130,35 @@ export interface ListQuery {
   cursor?: string
   include?: Include[]
 }
+
+/** Query of GET /v1/approvals after parsing. */
+export interface ApprovalQuery {
+  state?: ApprovalState[]
+  risk?: Risk[]
+  /** Exact names or prefixes that end in `*`. */
+  type?: string[]
+  gate?: string
+  jobId?: string
+  /** `me`: what my groups are asked, of tiers that I may decide. */
+  assignee?: 'me'
+  /** @default 'dueAt' */
+  order?: 'dueAt' | '-requestedAt'
+  /** 1–200, larger is 200. @default 50 */
+  limit?: number
+  cursor?: string
+}
+
+/** Several requests of one shape and of low risk, decided at once. */
+export interface BatchDecision {
+  ids: readonly string[]
+  /** Digests of those that were looked at; at least one. */
+  opened?: readonly string[]
+  decision: DecisionKind
+  reason?: string | null
+}
+export type DecidedOne =
+  | { id: string; approval: WireApproval; error: null }
+  | { id: string; approval: null; error: UntildoneError }
 
 export interface Page<T> {
   items: T[]
@@ -152,7 +196,7 @@ export interface KeyRequest {
   expiresAt?: string | null
 }
 
-export interface Engine {
+export interface Engine extends OperatorUses {
   readonly clock: Clock
   readonly store: StoreInfo
 
@@ -168,7 +212,12 @@ export interface Engine {
     caller: Caller,
     body: SubmitBody,
     key: string | null,
-  ): Promise<{ valid: true; type: string; gates: []; estimates: { p50Ms: number | null; p95Ms: number | null } }>
+  ): Promise<{
+    valid: true
+    type: string
+    gates: WireGate[]
+    estimates: { p50Ms: number | null; p95Ms: number | null }
+  }>
   /** How the server should answer a submit of this type when the client sends no Prefer. */
   completionOf(type: string): WireJobType['completion']
 
@@ -192,6 +241,11 @@ export interface Engine {
   attempts(caller: Caller, id: string): Promise<WireAttempt[]>
   steps(caller: Caller, id: string): Promise<WireStep[]>
   logs(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireLog>>
+  /**
+   * What happened, why, what happens next, who must act. `support` needs jobs:read, `operator` jobs:operate.
+   * @param voice @default the one that hears most of those this caller may hear
+   */
+  story(caller: Caller, id: string, voice?: Voice): Promise<WireStory>
   /** Events of one job after a cursor (an event id, or null for the beginning). An unknown cursor gives `reset: true`. */
   events(
     caller: Caller,
@@ -202,9 +256,28 @@ export interface Engine {
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
 
+  readonly approvals: {
+    list(caller: Caller, query: ApprovalQuery): Promise<Page<WireApprovalItem>>
+    /** @throws not-found */
+    get(caller: Caller, id: string): Promise<WireApproval>
+    /**
+     * One decision in one transaction; of several at once only those count that the state then allows.
+     * @throws approval-already-decided, approval-expired, evidence-changed, precondition-required,
+     * self-approval-forbidden, risk-above-limit, forbidden, validation-failed
+     */
+    decide(caller: Caller, id: string, input: DecisionInput): Promise<WireApproval>
+    /** All may be decided together, or none is; then each on its own. */
+    decideMany(caller: Caller, batch: BatchDecision): Promise<DecidedOne[]>
+  }
+
   types(caller: Caller): Promise<WireJobType[]>
   /** @throws not-found */
   type(caller: Caller, name: string): Promise<WireJobType>
+  /**
+   * From intake to visible end, told from the declaration and from a job that ran: `from`, or the latest that completed.
+   * @throws not-found, job-not-found; forbidden when `from` is given without jobs:read
+   */
+  typeStory(caller: Caller, name: string, from?: string): Promise<WireTypeStory>
   /** From now on none of its jobs of this tenant is started; they are still accepted. @throws not-found */
   pauseType(caller: Caller, name: string, request: ActionRequest): Promise<WireJobType>
   resumeType(caller: Caller, name: string, request: ActionRequest): Promise<WireJobType>

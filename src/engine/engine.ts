@@ -2,22 +2,25 @@
  * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
  */
 import type { Clock, Entropy } from '../core/clock.js'
-import { UntildoneError } from '../core/errors.js'
 import { partsOf, type Status } from '../core/job.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
 import { Actions } from './actions.js'
 import type { Caller, Engine } from './api.js'
+import { type ApprovalSettings, approvalRules } from './approval-rules.js'
+import { Approvals } from './approvals.js'
 import { Cursors } from './cursor.js'
 import { Files } from './files.js'
 import { Firings } from './firing.js'
 import { Keys } from './keys.js'
+import { operatorUses } from './operator.js'
 import { EngineParts } from './parts.js'
 import { Pauses } from './pauses.js'
 import { Queries } from './queries.js'
-import type { Registry } from './registry.js'
+import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
 import { Schedules } from './schedules.js'
+import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Waiters } from './waiters.js'
 
@@ -34,6 +37,7 @@ export interface EngineOptions {
   publicUrl: string
   /** Capacity per queue in this process. */
   queues: Readonly<Record<string, { concurrency?: number }>>
+  approvals?: ApprovalSettings
 }
 
 /** What the worker and the composition root need besides the public use cases. */
@@ -66,6 +70,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     secret,
     options.publicUrl.replace(/\/+$/, ''),
     pauses,
+    approvalRules(options.approvals ?? {}, (text) => entropy.sha256(text)),
   )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
   store.onChange((changes: readonly Change[]) => {
@@ -76,7 +81,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     waiters.notify(changes)
   })
   const submission = new Submission(parts)
-  const queries = new Queries(parts)
+  const approvals = new Approvals(parts)
+  const queries = new Queries(parts, approvals)
   const actions = new Actions(parts)
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
@@ -84,12 +90,13 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const describe = async (caller: Caller, name: string) => {
     await pauses.refresh()
     const type = registry.get(name)
-    if (!type || !mayUseType(caller, name))
-      throw new UntildoneError('not-found', `There is no job type "${name}".`, { params: { type: name } })
+    if (!type || isBuiltIn(name) || !mayUseType(caller, name)) throw noType(name)
     return registry.describe(type, pauses.ofType(caller.tenant, name) !== null)
   }
+  const stories = new Stories(parts)
 
   return {
+    ...operatorUses(parts, submission, actions),
     parts,
     files,
     waiters,
@@ -114,9 +121,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     attempts: (caller, id) => queries.attempts(caller, id),
     steps: (caller, id) => queries.steps(caller, id),
     logs: (caller, id, page) => queries.logs(caller, id, page),
+    story: (caller, id, voice) => stories.story(caller, id, voice),
     events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
+    approvals,
 
     async types(caller) {
       await pauses.refresh()
@@ -135,6 +144,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     queues: (caller) => pauses.queues(caller),
     pauseQueue: (caller, name, request) => pauses.setQueue(caller, name, true, request),
     resumeQueue: (caller, name, request) => pauses.setQueue(caller, name, false, request),
+
+    typeStory: (caller, name, from) => stories.typeStory(caller, name, from),
 
     addFile: (caller, source, meta) => files.add(caller, source, meta),
     openFile: (caller, id) => files.open(caller, id),

@@ -159,6 +159,28 @@ describe('limits', () => {
     expect((await rig.untilDone(second)).status).toBe('completed')
   })
 
+  it('a job that only undoes another takes a place as well', async () => {
+    const undo = defineJob('undo', { input: z.object({ n: z.number() }) })
+    const open2: { rig?: TestRig } = {}
+    const handler = undo.handler({ limits: { concurrency: { limit: 1 } } }, async (job) => {
+      await job.step('act', () => job.input.n, { undo: () => undefined })
+      if (job.input.n > 1) await new Promise<void>((resolve) => open2.rig!.clock.after(5000, resolve))
+      return null as never
+    })
+    const rig = await open(handler as unknown as JobHandler)
+    open2.rig = rig
+    const done = await rig.submit(undo, { n: 1 })
+    await rig.untilDone(done)
+    await rig.submit(undo, { n: 2 })
+    await rig.settle()
+    const { job } = await rig.engine.compensate(LOCAL, done.id, { reason: 'wrong' })
+    await rig.settle()
+    expect(rig.app.running).toBe(1)
+    expect((await rig.get(job)).status).toBe('processing')
+    expect((await rig.untilDone(job)).status).toBe('completed')
+    await rig.untilIdle()
+  })
+
   it('null is no limit for this job; numbers are keys as well', async () => {
     const limits = { concurrency: { key: ({ who }: Input) => (who === 'free' ? null : (7 as never)), limit: 1 } }
     const rig = await begun({ limits })
@@ -369,6 +391,21 @@ describe('unique', () => {
       code: 'validation-failed',
       errors: [{ pointer: '/onDuplicate' }],
     })
+  })
+
+  it('a replay is no duplicate of the job it replays, and of one that is under way it is', async () => {
+    const rig = await begun({ unique: { for: '1d', key: ({ who }) => who } })
+    const first = await rig.submit(work, { who: 'a' })
+    await rig.untilDone(first)
+    const { job } = await rig.engine.replay(LOCAL, first.id, { reason: 'once more' })
+    expect(job.replayOf).toBe(first.id)
+    await expect(rig.engine.replay(LOCAL, first.id, { reason: 'twice' })).rejects.toMatchObject({
+      code: 'duplicate-operation',
+      params: { existingJobId: job.id },
+    })
+    // The window begins anew with it.
+    expect((await rig.submit(work, { who: 'a' })).duplicateOf).toBe(job.id)
+    await rig.untilIdle()
   })
 
   it('batches: duplicates are answered in their place, a refused one refuses all', async () => {

@@ -1,6 +1,7 @@
 /**
  * What the use cases of the engine share: the store, the registry, the way to one job. Made once by engine.ts.
  */
+import type { ApprovalRules } from '../core/approval.js'
 import type { Clock, Entropy } from '../core/clock.js'
 import { UntildoneError } from '../core/errors.js'
 import { type LiveJob, partsOf } from '../core/job.js'
@@ -12,6 +13,7 @@ import type { Cursors } from './cursor.js'
 import type { Pauses } from './pauses.js'
 import type { Registry } from './registry.js'
 import { maySee } from './rights.js'
+import type { TypeView } from './story/facts.js'
 import { INLINE_RESULT_BYTES, iso, viewOf } from './view.js'
 import type { Waiters } from './waiters.js'
 
@@ -33,7 +35,17 @@ export class EngineParts {
     /** Where this server is reached from outside; without a slash at the end. */
     public publicUrl: string,
     readonly pauses: Pauses,
+    /** What this deployment decides about approvals. */
+    readonly approvals: ApprovalRules,
   ) {}
+
+  newApprovalId(): string {
+    // No `-` and `_` in it, so that a double click takes the whole.
+    return `apr_${this.entropy
+      .token(24)
+      .replace(/[^A-Za-z0-9]/g, '')
+      .slice(0, 20)}`
+  }
 
   /** Lanes with jobs that no living worker serves, and since when; kept by the maintenance. */
   readonly unserved = new Map<string, number>()
@@ -85,11 +97,14 @@ export class EngineParts {
   }
 
   view(stored: StoredJob, include: readonly Include[] = []): WireJob {
-    const { record, live } = stored
-    const type = this.registry.viewOf(record.type)
+    return viewOf(stored, this.store.now(), this.typeView(stored), include)
+  }
+
+  /** What its type says, whether anybody serves the lane it waits in, and whether that is paused. */
+  typeView({ record, live }: StoredJob): TypeView {
     const unservedSince = live ? (this.unserved.get(live.lane) ?? null) : null
     const pause = live && live.worker === null ? this.pauses.of(partsOf(live.lane)) : null
-    return viewOf(stored, this.store.now(), { ...type, unservedSince, pause }, include)
+    return { ...this.registry.viewOf(record.type), unservedSince, pause }
   }
 }
 

@@ -26,10 +26,14 @@ describe('a paused type', () => {
     await rig.advance('5s')
     expect(await statuses(rig, jobs)).toEqual(['accepted', 'completed'])
     const waiting = await rig.get(jobs[0]!)
-    expect(waiting.statusText).toBe('Accepted. Jobs of this type are paused by ops: vendor is down.')
+    expect(waiting.statusText).toBe('Accepted; it starts when the type is resumed.')
     expect(waiting.ops!.phase).toBe('paused')
     const { job } = await rig.engine.submit(LOCAL, { type: 'a', input: {} }, null)
-    expect(job.statusText).toBe('Accepted. Jobs of this type are paused by ops: vendor is down.')
+    expect(job.statusText).toBe('Accepted; it starts when the type is resumed.')
+    const { headline, why, act } = await rig.engine.story(LOCAL, jobs[0]!.id, 'operator')
+    expect(headline).toMatch(/^Accepted, paused\. The type "a" was paused by ops .* ago: vendor is down\./)
+    expect(why).toBe('vendor is down.')
+    expect(act).toMatchObject({ who: 'operator', text: 'Resume the type "a".' })
     const at = rig.clock.now()
     expect((await rig.engine.resumeType(operator, 'a', {})).paused).toBe(false)
     await rig.settle()
@@ -64,7 +68,7 @@ describe('a paused type', () => {
     await rig.advance('1m')
     expect(await rig.get(job)).toMatchObject({
       status: 'processing',
-      statusText: 'Jobs of this type are paused by ops.',
+      statusText: 'Goes on when the type is resumed.',
       ops: { phase: 'retrying' },
     })
     expect((await rig.engine.types(LOCAL))[0]!.paused).toBe(true)
@@ -131,7 +135,7 @@ describe('queues', () => {
     const jobs = await Promise.all(['a', 'a', 'b', 'c'].map((type) => rig.submit(type, {})))
     await rig.advance('3s')
     expect(await statuses(rig, jobs)).toEqual(['accepted', 'accepted', 'accepted', 'completed'])
-    expect((await rig.get(jobs[0]!)).statusText).toBe('Accepted. The queue "q" is paused by ops: move.')
+    expect((await rig.get(jobs[0]!)).statusText).toBe('Accepted; it starts when the queue is resumed.')
     const empty = { paused: false, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
     expect(await rig.engine.queues(operator)).toEqual([
       { name: 'default', ...empty },

@@ -7,7 +7,7 @@ import { partsOf } from '../core/job.js'
 import type { WireQueue } from '../core/wire.js'
 import type { PauseRow, Store } from '../stores/store.js'
 import type { ActionRequest, Caller } from './api.js'
-import type { Registry } from './registry.js'
+import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
 
 /** Counts of waiting jobs end here, so that a look never counts a million. */
@@ -54,7 +54,7 @@ export class Pauses {
   /** @throws UntildoneError `forbidden`, `not-found` */
   async setType(caller: Caller, type: string, on: boolean, request: ActionRequest): Promise<void> {
     demand(caller, 'jobs:operate')
-    if (!this.registry.get(type) || !mayUseType(caller, type))
+    if (!this.registry.get(type) || isBuiltIn(type) || !mayUseType(caller, type))
       throw new UntildoneError('not-found', `There is no job type "${type}".`, { params: { type } })
     await this.set(caller, 'type', type, on, request)
   }

@@ -9,20 +9,25 @@ import { isFinal, statusAfter } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
+import type { Approvals } from './approvals.js'
 import type { EngineParts } from './parts.js'
-import { demand, holds, mayUseType } from './rights.js'
+import { demand, holds, visibleTo } from './rights.js'
 import { errorOf, iso } from './view.js'
 
 const PAGE = 50
 const PAGE_MAX = 200
 
 export class Queries {
-  constructor(private readonly parts: EngineParts) {}
+  constructor(
+    private readonly parts: EngineParts,
+    private readonly approvals: Approvals,
+  ) {}
 
   async get(caller: Caller, id: string, include: readonly Include[] = []): Promise<WireJob> {
     if (include.includes('ops')) demand(caller, 'jobs:operate')
     const job = await this.parts.get(caller, id, include)
     if (include.includes('steps')) job.steps = await this.steps(caller, id)
+    if (include.includes('approvals')) job.approvals = await this.approvals.of(caller, id)
     return job
   }
 
@@ -120,7 +125,7 @@ export class Queries {
       order,
       limit: limit + 1,
       ...(query.status ? { statuses: query.status } : {}),
-      ...this.visible(caller, query.type),
+      ...visibleTo(caller, query.type),
       ...pick(query, [
         'groupId',
         'operationKey',
@@ -132,6 +137,10 @@ export class Queries {
         'updatedAfter',
         'late',
         'needsAttention',
+        'origin',
+        'model',
+        'modelVersion',
+        'tool',
       ]),
       ...(cursor ? { after: this.parts.cursors.open<{ value: number; id: string }>(cursor, belongs) } : {}),
     }
@@ -148,21 +157,6 @@ export class Queries {
       items,
       nextCursor: rows.length > limit && last ? this.parts.cursors.seal(positionOf(last, order), belongs) : null,
     }
-  }
-
-  /** Lists are filtered to what the key may see: its types, and its own jobs without jobs:read. */
-  private visible(caller: Caller, types: string[] | undefined): Pick<JobFilter, 'types' | 'createdBy'> {
-    const own = holds(caller, 'jobs:read') ? {} : { createdBy: `${caller.actor.kind}:${caller.actor.id}` }
-    if (caller.types === null) return types ? { types, ...own } : own
-    const { types: mine } = caller
-    // What was asked for and may be seen; of a wider pattern (`ocr*`) what may be seen of it (`ocr.*`).
-    const allowed = types?.length
-      ? types.flatMap((type) => {
-          if (mayUseType(caller, type)) return [type]
-          return type.endsWith('*') ? mine.filter((name) => name.startsWith(type.slice(0, -1))) : []
-        })
-      : [...mine]
-    return { types: allowed.length > 0 ? allowed : ['-'], ...own }
   }
 
   async group(caller: Caller, groupId: string): Promise<WireGroup> {

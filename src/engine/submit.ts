@@ -4,16 +4,16 @@
  */
 import { type FieldError, UntildoneError } from '../core/errors.js'
 import { type JobRecord, laneOf, levelOf, TIES } from '../core/job.js'
-import { canonicalJson, type Json } from '../core/json.js'
+import { canonicalJson, type Json, parseJson } from '../core/json.js'
 import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { CallOptions } from '../define/context.js'
-import { isTombstone, type NewJob, type Submitted } from '../stores/store.js'
+import { isTombstone, type NewJob, type StoredJob, type Submitted } from '../stores/store.js'
 import type { BatchAnswer, Caller, SubmitAnswer, SubmitBody } from './api.js'
 import { bindUnique, limitsFor, uniqueFor, withinTurns } from './limits.js'
 import type { EngineParts } from './parts.js'
-import type { RegisteredType } from './registry.js'
-import { demand, maySee, mayUseType } from './rights.js'
+import { gatesOf, isBuiltIn, type RegisteredType } from './registry.js'
+import { demand, maySee, mayUseType, personOf } from './rights.js'
 
 /** Types whose usual time is above this count as late past their own p95; for shorter ones the note would cost more than it tells. */
 const LATE_FROM_MS = 10_000
@@ -152,11 +152,14 @@ export class Submission {
       key === null ? null : { operation: 'submit', key, fingerprint: '' },
       '',
     )
-    const { p50Ms, p95Ms } = this.parts.registry.expectations.of(job.record.type)
-    return { valid: true as const, type: job.record.type, gates: [] as [], estimates: { p50Ms, p95Ms } }
+    const { registry } = this.parts
+    const { p50Ms, p95Ms } = registry.expectations.of(job.record.type)
+    const gates = gatesOf(registry.get(job.record.type)!.handler.definition.approvals)
+    return { valid: true as const, type: job.record.type, gates, estimates: { p50Ms, p95Ms } }
   }
 
-  private async keyed(caller: Caller, wanted: NonNullable<NewJob['idempotency']>): Promise<string | null> {
+  /** The job that took this key first. @throws UntildoneError idempotency-key-reused */
+  async keyed(caller: Caller, wanted: NonNullable<NewJob['idempotency']>): Promise<string | null> {
     const found = await this.parts.store.keyed(caller.tenant, wanted.operation, wanted.key)
     if (!found) return null
     const { jobId } = found
@@ -173,9 +176,16 @@ export class Submission {
   }
 
   /** All checks, and the rows as they will be stored. */
-  async prepare(caller: Caller, body: SubmitBody, keyed: NewJob['idempotency'], at: string): Promise<NewJob> {
+  async prepare(
+    caller: Caller,
+    body: SubmitBody,
+    keyed: NewJob['idempotency'],
+    at: string,
+    /** `judged`: its input passed the present schema before, and is not judged again. `builtIn`: the engine asks itself. */
+    { judged = false, builtIn = false }: { judged?: boolean; builtIn?: boolean } = {},
+  ): Promise<NewJob> {
     const { entropy, store } = this.parts
-    const type = this.typeOf(caller, body, at)
+    const type = builtIn ? this.parts.registry.get(body.type)! : this.typeOf(caller, body, at)
     const { settings } = type.handler
     if (settings.requireIdempotencyKey && !keyed)
       throw new UntildoneError(
@@ -183,7 +193,9 @@ export class Submission {
         `Jobs of type "${type.name}" are only taken with an Idempotency-Key.`,
       )
     refuseNul(body, at)
-    const checked = await type.input(await this.upgraded(type, body))
+    const checked = judged
+      ? ({ ok: true, value: body.input } as const)
+      : await type.input(await this.upgraded(type, body))
     if (!checked.ok) {
       throw new UntildoneError(
         'input-invalid',
@@ -221,7 +233,12 @@ export class Submission {
       operationKey: body.operationKey ?? null,
       parentId: null,
       replayOf: null,
-      options: { ...optionsOf(body), ...(limits ? { limits } : {}), schema: type.schema(entropy.sha256) },
+      options: {
+        ...optionsOf(body),
+        ...submitterIn(caller),
+        ...(limits ? { limits } : {}),
+        schema: type.schema(entropy.sha256),
+      },
       createdBy: caller.actor,
       createdAt: now,
       runAt,
@@ -280,12 +297,13 @@ export class Submission {
     }
     const keyed = { operation: 'child', key: `${parent.id}/${key}`, fingerprint: '' }
     const job = await this.prepare(caller, body, keyed, '')
-    const { onBehalfOf, permissions, rootId } = parent.options
+    const { onBehalfOf, submitter, permissions, rootId } = parent.options
     job.record.parentId = parent.id
     Object.assign(job.record.options, {
       rootId: rootId ?? parent.id,
       child: { key, onParentEnd: options.onParentEnd ?? 'cancel' },
       ...(onBehalfOf ? { onBehalfOf } : {}),
+      ...(submitter ? { submitter } : {}),
       ...(permissions ? { permissions } : {}),
     })
     job.live.ties |= TIES.parent
@@ -293,8 +311,52 @@ export class Submission {
     return job
   }
 
+  /**
+   * The rows of a finished job once more, for whoever submitted it. Its input is taken as it is while its schema is the
+   * present one, and upgraded or judged anew otherwise.
+   */
+  async again(
+    caller: Caller,
+    { record }: StoredJob,
+    input: Json | undefined,
+    keyed: NewJob['idempotency'],
+  ): Promise<NewJob> {
+    const { type, options, typeVersion, groupId, operationKey, priority } = record
+    const registered = this.typeOf(caller, { type, input: null }, '')
+    const { upgrade, version } = registered.handler.settings
+    const changed = input !== undefined && input !== null
+    const same = options.schema === registered.schema(this.parts.entropy.sha256)
+    const judged = !changed && same && (!upgrade || typeVersion === version)
+    const { tags, metadata, traceparent, onBehalfOf, permissions } = options
+    const body: SubmitBody = {
+      ...{ type, groupId, operationKey, priority, tags, metadata, traceparent, onBehalfOf, permissions },
+      input: changed ? input : parseJson(record.input),
+      ...(changed ? {} : { typeVersion }),
+    }
+    const job = await this.prepare(caller, body, keyed, '', { judged })
+    job.record.createdBy = record.createdBy
+    // It is known that there was one before; beside one that is under way there is no second all the same.
+    if (job.unique) Object.assign(job.unique, { onDuplicate: 'reject', again: true })
+    // Whoever asks for it does not count among those who approve it.
+    if (caller.actor.kind === 'apiKey') job.record.options.submitter ??= personOf(caller)
+    return job
+  }
+
+  /** The rows of a job that the engine does for a caller. */
+  builtIn(caller: Caller, type: string, input: Json, keyed: NewJob['idempotency']): Promise<NewJob> {
+    return this.prepare(caller, { type, input }, keyed, '', { builtIn: true })
+  }
+
+  /** Stores one prepared job, or finds the one that took its key first. */
+  async store(caller: Caller, job: NewJob): Promise<{ job: WireJob; replayed: boolean }> {
+    this.parts.onSubmitting(job.live.lane, job.live.runAt)
+    const [answer] = await this.parts.store.submit([job])
+    if (answer!.outcome === 'created') return { job: this.fresh(job), replayed: false }
+    return { job: await this.parts.get(caller, await this.replayed(caller, answer!)), replayed: true }
+  }
+
   private typeOf(caller: Caller, body: SubmitBody, at: string): RegisteredType {
-    const type = this.parts.registry.get(body.type)
+    const type = isBuiltIn(body.type) ? undefined : this.parts.registry.get(body.type)
     if (!type)
       throw new UntildoneError('unknown-job-type', `There is no job type "${body.type}". Nothing was stored.`, {
         params: { type: body.type },
@@ -379,6 +441,12 @@ function refuseNul({ groupId, operationKey, tags = [] }: SubmitBody, at: string)
     throw new UntildoneError('validation-failed', `The member ${bad[0]} holds a NUL character.`, {
       errors: [{ pointer: `${at}${bad[0]}`, code: 'nul', message: 'must not hold a NUL character' }],
     })
+}
+
+/** A key without a person is found by `createdBy`; null is somebody that is no person, like a machine. */
+function submitterIn(caller: Caller): JobRecord['options'] {
+  if (caller.person) return { submitter: caller.person }
+  return caller.person === undefined && caller.actor.kind === 'user' ? { submitter: personOf(caller) } : {}
 }
 
 function optionsOf(body: SubmitBody): JobRecord['options'] {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { LiveJob } from '../core/job.js'
+import type { JobRecord, LiveJob } from '../core/job.js'
 import { newLive } from '../core/lifecycle.js'
-import { pollAfterMs } from './view.js'
+import type { StoredJob } from '../stores/store.js'
+import { pollAfterMs, viewOf } from './view.js'
 
 const NOW = 10_000_000
 const live = (more: Partial<LiveJob> = {}): LiveJob => ({
@@ -38,5 +39,43 @@ describe('pollAfterMs (http-contract, Retry-After table)', () => {
   ])('blocked, due %s', (deadlineAt, seconds) => {
     const job = live({ state: 'waiting', waitKind: 'review', startedAt: NOW, deadlineAt })
     expect(pollAfterMs(NOW, job, 'blocked', null, NOW)).toBe(seconds * 1000)
+  })
+})
+
+describe('a job that waits or is paused', () => {
+  const record: JobRecord = {
+    ...{ id: 'j', tenant: 'd', type: 't', typeVersion: null, queue: 'q', priority: 0, input: '{}', groupId: null },
+    ...{ operationKey: null, parentId: null, replayOf: null, options: {}, runAt: null, deadlineAt: null },
+    createdBy: { kind: 'apiKey', id: 'k' },
+    createdAt: NOW - 5000,
+  }
+  const type = { stages: [], maxAttempts: null, expected: { p50Ms: null, p95Ms: null, samples: 0 } }
+  const view = (more: Partial<LiveJob>) => {
+    const notes = { supersededBy: null, compensatedBy: null, resolution: null }
+    const stored: StoredJob = { record, live: live(more), outcome: null, progress: null, warnings: [], ...notes }
+    return viewOf(stored, NOW, type)
+  }
+  const pause = { by: { kind: 'user' as const, id: 'u1', name: 'Nora' }, reason: 'month end' }
+
+  it('before its first attempt a paused job is accepted, and the sentence says who paused it and why', () => {
+    const job = view({ state: 'waiting', waitKind: 'pause', why: { pause, since: NOW - 700 } })
+    expect(job).toMatchObject({ status: 'accepted', blockedOn: [], statusText: 'Accepted. Paused by Nora: month end' })
+  })
+
+  it('afterwards it is blocked until somebody resumes it', () => {
+    const job = view({ state: 'waiting', waitKind: 'pause', startedAt: NOW - 900, why: { pause, since: NOW - 700 } })
+    expect(job).toMatchObject({
+      status: 'blocked',
+      blockedOn: [{ kind: 'pause', title: 'Paused by Nora: month end', since: new Date(NOW - 700).toISOString() }],
+    })
+  })
+
+  it('tells since when it waits, although it became late meanwhile', () => {
+    const wait = { id: 'answer', title: 'Waiting for the signal "answer".', dueAt: null }
+    const job = view({
+      ...{ state: 'waiting', waitKind: 'signal', startedAt: NOW - 900, lateAt: NOW - 5, changedAt: NOW - 5 },
+      why: { wait, since: NOW - 700 },
+    })
+    expect(job.blockedOn).toMatchObject([{ kind: 'signal', id: 'answer', since: new Date(NOW - 700).toISOString() }])
   })
 })

@@ -6,26 +6,12 @@ import type { ErrorInfo, LiveJob, Status } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { parseJson } from '../core/json.js'
 import { isHeld, phaseOf, statusOf } from '../core/lifecycle.js'
-import type { LimitNumbers } from '../core/limits.js'
+import { questionOf } from '../core/question.js'
 import type { WireError, WireJob, WireOps, WireProgress } from '../core/wire.js'
-import type { Stage } from '../define/define-job.js'
-import type { PauseRow, StoredJob } from '../stores/store.js'
+import type { StoredJob } from '../stores/store.js'
 import type { Include } from './api.js'
-import type { Expected } from './expectations.js'
-import { keptBack } from './held.js'
-
-/** What the view needs to know of a type; absent for types that this process does not have. */
-export interface TypeView {
-  stages: readonly Stage[]
-  maxAttempts: number | null
-  expected: Expected
-  /** Since when no living worker serves the lane it waits in; null when one does. */
-  unservedSince?: number | null
-  /** The numbers of its limits as they are defined now. */
-  numbers?: LimitNumbers | undefined
-  /** The pause of its type or queue. */
-  pause?: PauseRow | null
-}
+import { factsOf, type TypeView } from './story/facts.js'
+import { say } from './story/voices.js'
 
 /** Results up to this many bytes are shown inside the job (rulings 18). */
 export const INLINE_RESULT_BYTES = 256 * 1024
@@ -38,7 +24,8 @@ export function iso(at: number | null): string | null {
 
 export function viewOf(stored: StoredJob, now: number, type: TypeView, include: readonly Include[] = []): WireJob {
   const { record, live, outcome } = stored
-  const status: Status = outcome ? outcome.status : statusOf(live!)
+  const facts = factsOf(stored, now, type)
+  const { status, late } = facts
   const done = outcome !== null
   const startedAt = outcome ? outcome.startedAt : live!.startedAt
   const expectedDoneAt =
@@ -48,7 +35,6 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     : live!.state === 'waiting' && live!.waitKind === 'review'
       ? (live!.why?.error ?? null)
       : null
-  const late = live !== null && (live.lateAt !== null || (live.escalateAt !== null && live.escalateAt <= now))
   const self = `/v1/jobs/${record.id}`
   const progress = progressOf(stored, status, type)
   const job: WireJob = {
@@ -58,7 +44,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     tenant: record.tenant,
     status,
     done,
-    statusText: '',
+    statusText: say(facts, 'caller'),
     progress,
     blockedOn: live && status === 'blocked' ? [blockedOn(live)] : [],
     result: outcome?.result != null ? parseJson(outcome.result) : null,
@@ -102,7 +88,6 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     traceparent: record.options.traceparent ?? null,
     links: { self, result: `${self}/result`, stream: `${self}/events/stream`, history: `${self}/history` },
   }
-  job.statusText = sentence(job, stored, now, type)
   if (include.includes('input')) job.input = parseJson(record.input)
   if (include.includes('ops')) job.ops = opsOf(stored, type, now)
   return job
@@ -146,13 +131,17 @@ function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
       : kind === 'pause'
         ? `Paused by ${pause?.by.name ?? pause?.by.id ?? 'an operator'}${pause?.reason ? `: ${pause.reason}` : '.'}`
         : (wait?.title ?? 'Waiting for somebody outside.')
+  const question = questionOf(live)
   return {
     kind,
     id: wait && kind !== 'review' && kind !== 'pause' ? wait.id : `${live.id}:${live.version}`,
     title,
-    since: iso(live.changedAt),
+    // Readers see the row change meanwhile, when it becomes late; its wait began before.
+    since: iso((kind === 'review' ? undefined : live.why?.since) ?? live.changedAt),
     dueAt: iso(wait?.dueAt ?? live.deadlineAt),
-    href: `/v1/jobs/${live.id}`,
+    href: kind === 'approval' && wait ? `/v1/approvals/${wait.id}` : `/v1/jobs/${live.id}`,
+    quorum: (kind === 'approval' && wait?.quorum) || null,
+    question: question && { step: question.step, text: title, answers: question.answers },
   }
 }
 
@@ -191,58 +180,11 @@ function percentOf(completed: number | null, total: number | null): number | nul
   return total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null
 }
 
-/** One sentence for people: what is happening, and what is needed of them. */
-function sentence(job: WireJob, stored: StoredJob, now: number, type: TypeView): string {
-  const { live, outcome } = stored
-  const { unservedSince = null } = type
-  const clip = (text: string) => (text.length > 280 ? `${text.slice(0, 279)}…` : text)
-  if (outcome) {
-    if (outcome.status === 'completed')
-      return outcome.phase === 'withWarnings' ? 'Completed, with notes.' : 'Completed.'
-    if (outcome.status === 'cancelled') return clip(outcome.error?.message ?? 'Cancelled.')
-    return clip(`Could not be completed: ${outcome.error?.message ?? 'no reason is known.'}`)
-  }
-  const tail = job.late ? ' It is taking longer than usual; nothing is needed from you.' : ''
-  if (live!.state === 'cancelling') return 'Stopping on request.'
-  if (job.status === 'blocked') return clip(`Action required: ${job.blockedOn[0]!.title}`)
-  if (job.status === 'accepted' && live!.waitKind === 'pause') return clip(`Accepted. ${blockedOn(live!).title}`)
-  const keeps = live!.state === 'queued' ? keptBack(stored, now, type) : null
-  if (keeps !== null) return clip(keeps + tail)
-  if (unservedSince !== null && live!.worker === null && live!.runAt <= now) {
-    const begun = job.status === 'accepted' ? 'Accepted' : 'Goes on later'
-    return `${begun}; no worker for ${whichWorker(live!)} since ${spoken(now - unservedSince)}.`
-  }
-  if (job.status === 'accepted')
-    return live!.runAt > now ? `Accepted; starts ${iso(live!.runAt)}.` : `Accepted; waiting for a worker.${tail}`
-  return clip(
-    (job.progress?.message
-      ? job.progress.message
-      : job.progress?.stageLabel
-        ? `Working: ${job.progress.stageLabel}.`
-        : 'Being worked on.') + tail,
-  )
-}
-
-/** What a worker would need to have, in words. */
-function whichWorker({ lane }: LiveJob): string {
-  const { queue, type, pin } = partsOf(lane)
-  return pin === null ? `"${type}" in queue "${queue}"` : `version ${pin} of "${type}" in queue "${queue}"`
-}
-
-function spoken(ms: number): string {
-  const seconds = Math.max(1, Math.round(ms / 1000))
-  if (seconds < 60) return `${seconds} s`
-  const minutes = Math.round(seconds / 60)
-  if (minutes < 60) return `${minutes} m`
-  const hours = Math.round(minutes / 60)
-  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`
-}
-
 function opsOf(stored: StoredJob, type: TypeView, now: number): WireOps {
   const { record, live, outcome, heldBy = null } = stored
   const error = live ? live.why?.error : outcome!.error
   return {
-    phase: outcome ? outcome.phase : type.pause && statusOf(live!) === 'accepted' ? 'paused' : phaseOf(live!, now),
+    phase: outcome ? outcome.phase : pausedNow(live!, type, now) ? 'paused' : phaseOf(live!, now),
     heldBy: live && isHeld(live, now) ? heldBy : null,
     attempt: outcome ? outcome.attempt : live!.attempt,
     maxAttempts: type.maxAttempts,
@@ -252,6 +194,11 @@ function opsOf(stored: StoredJob, type: TypeView, now: number): WireOps {
     workerId: live?.worker ?? null,
     leaseExpiresAt: null,
   }
+}
+
+/** It would start now if its type and queue were not paused. */
+function pausedNow(live: LiveJob, { pause }: TypeView, now: number): boolean {
+  return pause != null && statusOf(live) === 'accepted' && (live.runAt <= now || isHeld(live, now))
 }
 
 /** Server-paced polling (http-contract, Retry-After table), in milliseconds. */

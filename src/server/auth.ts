@@ -12,7 +12,11 @@ import type { Env } from './route.js'
 const ASK_AGAIN_MS = 1000
 
 /** The caller of a server without keys. */
-const LOOPBACK_ADMIN: Caller = { ...LOCAL, actor: { kind: 'user', id: 'loopback', name: 'this machine' } }
+const LOOPBACK_ADMIN: Caller = {
+  ...LOCAL,
+  actor: { kind: 'user', id: 'loopback', name: 'this machine' },
+  person: null,
+}
 
 /** The caller of an address that asks for no credentials; it has no rights at all. */
 export const NOBODY: Caller = { tenant: '', actor: { kind: 'user', id: 'anonymous' }, scopes: [], types: [] }

@@ -51,10 +51,13 @@ silently lost. Within /v1 there are only additions. \`status\` is a closed set; 
 
 export const TAGS: { name: Tag; description: string }[] = [
   { name: 'Jobs', description: 'Submit, read, wait, cancel.' },
+  { name: 'Operating', description: 'Answer, replay, undo, set the end by hand, in bulk; and the trail of it all.' },
+  { name: 'Signals', description: 'What the world tells a job while it waits.' },
   { name: 'Events', description: 'What happened to a job, as pages and as a live stream.' },
   { name: 'Files', description: 'Inputs and results that are too large for JSON.' },
   { name: 'Groups', description: 'Jobs that share a `groupId`, e.g. a session.' },
   { name: 'Execution', description: 'What happened inside, for operators: history, attempts, steps, logs.' },
+  { name: 'Approvals', description: 'What waits for people: the inbox, the card, decisions.' },
   { name: 'Job types', description: 'What can be submitted, and the queues it goes through.' },
   { name: 'Schedules', description: 'Timetables that make jobs.' },
   { name: 'Access', description: 'API keys, and who you are.' },

@@ -6,18 +6,29 @@ import {
   PROBLEMS,
   STATUSES,
   type WireApiKey,
+  type WireApproval,
+  type WireApprovalDecision,
+  type WireApprovalItem,
   type WireAttempt,
+  type WireAuditCheck,
+  type WireAuditEntry,
+  type WireBulkPlan,
+  type WireDecision,
   type WireEvent,
   type WireFile,
   type WireGroup,
+  type WireGroupCancel,
   type WireHistoryEntry,
   type WireJob,
   type WireJobType,
   type WireLog,
   type WireProblem,
   type WireQueue,
+  type WireReplayPlan,
   type WireSchedule,
   type WireStep,
+  type WireStory,
+  type WireTypeStory,
 } from '../core/index.js'
 import { GREET, harness } from './fakes/harness.js'
 import { buildOpenapi } from './openapi.js'
@@ -78,7 +89,10 @@ describe('the document', () => {
       const open = operation.security?.length === 0
       expect('401' in operation.responses && '403' in operation.responses, name).toBe(!open)
       for (const [status, response] of Object.entries(operation.responses)) {
-        const examples = response.content?.['application/problem+json']?.examples ?? {}
+        const group = response.$ref?.slice('#/components/responses/'.length)
+        const refusal = group === undefined ? response : document.components.responses[group]
+        const examples = refusal.content?.['application/problem+json']?.examples ?? {}
+        if (group !== undefined) expect(Object.keys(examples).join('.'), name).toBe(group)
         for (const code of Object.keys(examples))
           expect(PROBLEMS[code as keyof typeof PROBLEMS].status).toBe(Number(status))
       }
@@ -103,7 +117,7 @@ describe('the document', () => {
   })
 
   test('is not so large that nobody reads it', () => {
-    expect(JSON.stringify(document).length / operations.length).toBeLessThan(6000)
+    expect(JSON.stringify(document).length / operations.length).toBeLessThan(6500)
   })
 })
 
@@ -126,6 +140,8 @@ describe('the schemas', () => {
     expect(valid('QueueList', await (await get('/v1/queues')).json())).toBeNull()
     expect(valid('WhoAmI', await (await get('/v1/whoami')).json())).toBeNull()
     expect(valid('Problem', await (await get('/v1/jobs/none')).json())).toBeNull()
+    expect(valid('TypeStory', await (await get('/v1/job-types/greet/story')).json())).toBeNull()
+    expect(valid('Story', await (await get(`/v1/jobs/${id}/story`)).json())).toBeNull()
     expect(valid('BatchAnswer', await (await post('/v1/jobs/batch', { items: [GREET] })).json())).toBeNull()
     expect(valid('ApiKey', await (await post('/v1/api-keys', { name: 'k', scopes: ['admin'] })).json())).toBeNull()
   })
@@ -142,14 +158,28 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.Job>>().toExtend<WireJob>()
     expectTypeOf<WireJob>().toExtend<Of<typeof components.Job>>()
     expectTypeOf<keyof Of<typeof components.Job>>().toEqualTypeOf<keyof WireJob>()
+    expectTypeOf<Of<typeof components.ApprovalItem>>().toEqualTypeOf<WireApprovalItem>()
+    expectTypeOf<Of<typeof components.Approval>>().toExtend<WireApproval>()
+    expectTypeOf<WireApproval>().toExtend<Of<typeof components.Approval>>()
+    expectTypeOf<keyof Of<typeof components.Approval>>().toEqualTypeOf<keyof WireApproval>()
+    expectTypeOf<Of<typeof components.ApprovalDecision>>().toEqualTypeOf<WireApprovalDecision>()
     expectTypeOf<Of<typeof components.JobEvent>>().toExtend<WireEvent>()
     expectTypeOf<keyof Of<typeof components.JobEvent>['data']>().toEqualTypeOf<keyof WireEvent['data']>()
     expectTypeOf<Of<typeof components.HistoryEntry>>().toExtend<WireHistoryEntry>()
     expectTypeOf<keyof Of<typeof components.HistoryEntry>>().toEqualTypeOf<keyof WireHistoryEntry>()
     expectTypeOf<Of<typeof components.Attempt>>().toEqualTypeOf<WireAttempt>()
     expectTypeOf<Of<typeof components.Step>>().toEqualTypeOf<WireStep>()
+    expectTypeOf<Of<typeof components.Story>>().toEqualTypeOf<WireStory>()
+    expectTypeOf<Of<typeof components.TypeStory>>().toEqualTypeOf<WireTypeStory>()
     expectTypeOf<Of<typeof components.LogLine>>().toEqualTypeOf<WireLog>()
     expectTypeOf<Of<typeof components.Group>>().toEqualTypeOf<WireGroup>()
+    expectTypeOf<Of<typeof components.ReplayPlan>>().toEqualTypeOf<WireReplayPlan>()
+    expectTypeOf<Of<typeof components.Decision>>().toEqualTypeOf<WireDecision>()
+    expectTypeOf<Of<typeof components.AuditCheck>>().toExtend<WireAuditCheck>()
+    expectTypeOf<WireAuditCheck>().toExtend<Of<typeof components.AuditCheck>>()
+    expectTypeOf<keyof Of<typeof components.AuditEntry>>().toEqualTypeOf<keyof WireAuditEntry>()
+    expectTypeOf<Of<typeof components.GroupCancelAnswer>>().toEqualTypeOf<WireGroupCancel>()
+    expectTypeOf<Of<typeof components.BulkPlan>>().toEqualTypeOf<WireBulkPlan>()
     expectTypeOf<Of<typeof components.JobType>>().toEqualTypeOf<WireJobType>()
     expectTypeOf<Of<typeof components.Queue>>().toEqualTypeOf<WireQueue>()
     expectTypeOf<Of<typeof components.StoredFile>>().toEqualTypeOf<WireFile>()

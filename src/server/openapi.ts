@@ -65,6 +65,7 @@ export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 
         },
       },
       schemas: schemas(),
+      responses: problemResponses(routes),
       // Every problem is written once; operations refer to it.
       examples: Object.fromEntries([...codesOf(routes)].sort().map((code) => [code, { value: problemExample(code) }])),
       parameters: Object.fromEntries(
@@ -196,31 +197,49 @@ function codesOf(routes: readonly Route[]): Set<ErrorCode> {
   return new Set(routes.flatMap(problemsOf))
 }
 
-/** One response per status, naming the codes that lead to it. */
+/** One response per status, named by the codes that lead to it: most routes share them. */
 function problems(route: Route): Doc {
-  const codes = problemsOf(route)
+  return Object.fromEntries(
+    problemGroups(route).map(([status, codes]) => [
+      status,
+      // Beside an answer of the same status it is written out.
+      status in route.responses ? refusal(codes) : { $ref: `#/components/responses/${groupName(codes)}` },
+    ]),
+  )
+}
+
+function problemGroups(route: Route): [number, ErrorCode[]][] {
   const byStatus = new Map<number, ErrorCode[]>()
-  for (const code of codes) {
-    const status = PROBLEMS[code].status
+  for (const code of problemsOf(route).sort()) {
+    const { status } = PROBLEMS[code]
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
+  return [...byStatus].sort(([a], [b]) => a - b)
+}
+
+const groupName = (codes: readonly ErrorCode[]) => codes.join('.')
+
+function problemResponses(routes: readonly Route[]): Doc {
+  const groups = new Map<string, ErrorCode[]>()
+  for (const route of routes)
+    for (const [status, codes] of problemGroups(route))
+      if (!(status in route.responses)) groups.set(groupName(codes), codes)
   return Object.fromEntries(
-    [...byStatus]
-      .sort(([a], [b]) => a - b)
-      .map(([status, given]) => [
-        status,
-        {
-          description: given.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('\n\n'),
-          headers: headerRefs(given.some((code) => PROBLEMS[code].retryable) ? ['Retry-After'] : []),
-          content: {
-            'application/problem+json': {
-              schema: ref('Problem'),
-              examples: Object.fromEntries(given.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
-            },
-          },
-        },
-      ]),
+    [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, codes]) => [name, refusal(codes)]),
   )
+}
+
+function refusal(codes: readonly ErrorCode[]): Doc {
+  return {
+    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('\n\n'),
+    headers: headerRefs(codes.some((code) => PROBLEMS[code].retryable) ? ['Retry-After'] : []),
+    content: {
+      'application/problem+json': {
+        schema: ref('Problem'),
+        examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
+      },
+    },
+  }
 }
 
 function problemExample(code: ErrorCode): Doc {

@@ -2,7 +2,7 @@
  * What a handler gives back, before it becomes a Response: status, plain headers, body. Plain because the Node adapter
  * writes plain headers and strings straight to the socket; a Headers object would cost a copy per request.
  */
-import type { WireJob } from '../core/index.js'
+import type { WireApprovalItem, WireJob } from '../core/index.js'
 
 export interface Reply {
   status: number
@@ -38,7 +38,14 @@ export function underBase(job: WireJob, base: string): WireJob {
   const { self, result, stream, history } = job.links
   const links = { self: base + self, result: base + result, stream: base + stream, history: base + history }
   const blockedOn = job.blockedOn.map((on) => (on.href?.startsWith('/') ? { ...on, href: base + on.href } : on))
-  return { ...job, blockedOn, links }
+  const { approvals } = job
+  return { ...job, blockedOn, links, ...(approvals ? { approvals: approvals.map((item) => under(item, base)) } : {}) }
+}
+
+export function under<T extends WireApprovalItem>(item: T, base: string): T {
+  if (base === '') return item
+  const { self, decision, job } = item.links
+  return { ...item, links: { self: base + self, decision: base + decision, job: base + job } }
 }
 
 /** Milliseconds as the seconds of a Retry-After header: rounded up, at least 1. */

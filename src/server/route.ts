@@ -49,10 +49,13 @@ export interface Call<Q extends QueryDefs = QueryDefs, B = unknown> {
 
 export type Tag =
   | 'Jobs'
+  | 'Operating'
+  | 'Signals'
   | 'Events'
   | 'Files'
   | 'Groups'
   | 'Execution'
+  | 'Approvals'
   | 'Job types'
   | 'Schedules'
   | 'Access'

@@ -4,6 +4,7 @@
  * Every write is durable (fsynced) before its promise resolves; a rejected promise means that nothing of it is stored,
  * unless its code is `outcome-unknown`.
  */
+import type { ApprovalRow } from '../core/approval.js'
 import type { Clock, Entropy } from '../core/clock.js'
 import type { AuditDraft, AuditEntry } from '../core/history.js'
 import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
@@ -12,6 +13,12 @@ import type { LimitNumbers } from '../core/limits.js'
 import type { Schedule, ScheduleProblem } from '../core/schedule.js'
 import type { ApiKeyRow, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
 import type {
+  ApprovalChange,
+  ApprovalChanged,
+  ApprovalFilter,
+  AuditFilter,
+  CallbackAnswer,
+  CallbackAnswered,
   CallbackRow,
   DecisionRow,
   DutyRow,
@@ -49,6 +56,10 @@ export interface NewJob {
   files: readonly string[]
   /** Steps it does not do again: the reused part of a replay, what a compensation undoes. */
   steps?: readonly StepRow[]
+  /** The finished job that it undoes; linked in the same transaction. A job has one compensation, ever. */
+  compensates?: string
+  /** Written in the same transaction, if the job is created. */
+  audit?: AuditDraft
   /** Given: no second job has this name until it is free again (`record.options.unique.until`). */
   unique?: {
     /** Of limitName(). */
@@ -57,6 +68,8 @@ export interface NewJob {
     onDuplicate: 'return' | 'reject' | 'replace'
     /** Replaces only what the same actor has submitted. */
     ownOnly?: boolean
+    /** A name whose job is done counts as free. */
+    again?: boolean
     /** When a job that was replaced may be removed. */
     expiresAt: (finishedAt: number, live: LiveJob) => number
   }
@@ -82,6 +95,8 @@ export interface StepRow {
   key: string
   kind: StepKind
   attempt: number
+  /** Place in the order in which the job made its records; instants are too coarse for that. @default 0 */
+  seq?: number
   startedAt: number
   endedAt: number
   result: string | null
@@ -136,7 +151,12 @@ export interface AttemptRecord {
   /** Child jobs, each with its wait in `waits`; a child that exists is not stored again. */
   children?: NewJob[]
   callbacks?: CallbackRow[]
+  /** New approvals: an open one with its wait in `waits`, one of tier `none` with its step. */
+  approvals?: ApprovalRow[]
+  audit?: AuditDraft[]
   effects?: EffectRow[]
+  /** One of the effects has an undo: no end of the job is told before it is known whether it happened. */
+  mayUndo?: boolean
   decisions?: DecisionRow[]
   /** Keys of steps that have been undone, or are a person's to undo. */
   undone?: { key: string; undo: 'undone' | 'by-hand' }[]
@@ -317,6 +337,12 @@ export interface Store {
   settle(settle: Settle): Promise<SettleAnswer>
   /** Hands a signal to the wait for it, or keeps it until somebody waits. */
   signal(signal: SignalRow): Promise<SignalAnswer>
+  /** The only way in which an approval changes: see ApprovalChange. Of many at once each sees what the one before has left. */
+  decide(change: ApprovalChange): Promise<ApprovalChanged>
+  approval(id: string): Promise<ApprovalRow | null>
+  /** All of one job, in the order of their requests. */
+  approvalsOf(jobId: string): Promise<ApprovalRow[]>
+  approvals(filter: ApprovalFilter): Promise<ApprovalRow[]>
   /** Waits whose time is over. */
   dueWaits(limit: number): Promise<WaitRow[]>
   /** Jobs whose first children have ended a moment ago, so that they wake for several at once. */
@@ -326,14 +352,18 @@ export interface Store {
   dutyDone(duty: DutyRow): Promise<void>
   /** The callback of a token's hash. */
   callback(hash: string): Promise<CallbackRow | null>
-  /** Uses it up; false when it was used before. */
-  useCallback(hash: string, answerHash: string): Promise<boolean>
+  /** Uses it up and hands its value to the wait for it, or keeps it until somebody waits. */
+  answerCallback(answer: CallbackAnswer): Promise<CallbackAnswered>
   /** What is known of an effect, in whichever job. */
   effect(tenant: string, key: string): Promise<EffectRow | null>
+  /** Steps of this job whose effect was begun and is not accounted for. */
+  begun(jobId: string): Promise<string[]>
+  /** The entries that this job wrote last, oldest first. */
+  effects(jobId: string): Promise<EffectRow[]>
   decisions(jobId: string): Promise<DecisionRow[]>
   waits(jobId: string): Promise<WaitRow[]>
-  /** A note on a finished job; raises its revision. False when the job is not finished. */
-  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft): Promise<boolean>
+  /** A note on a finished job; raises its revision. False when the job is not finished. A repeat with the same `operationId` within a day changes nothing. */
+  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft, operationId?: string): Promise<boolean>
 
   /** Jobs under way whose worker's lease has ended (or whose worker is `worker`, if given). */
   orphans(limit: number, worker?: string): Promise<LiveJob[]>
@@ -416,7 +446,8 @@ export interface Store {
     /** A job out of turn, with its audit entry, in one transaction; null when the schedule is gone. */
     run(run: { tenant: string; id: string; at: number; job: NewJob; audit: AuditDraft }): Promise<Submitted | null>
   }
-  audit(tenant: string, after: number, limit: number): Promise<AuditEntry[]>
+  /** Entries of the tenant's chain after (or, newest first, before) a seq; 0 is the beginning (or the end). */
+  audit(tenant: string, after: number, limit: number, filter?: AuditFilter): Promise<AuditEntry[]>
   /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */
   expire(limit: number): Promise<number>
   /** A random secret of this store, the same after a restart; seals cursors. */

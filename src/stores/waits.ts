@@ -2,8 +2,11 @@
  * Contract of what jobs wait for and leave behind besides steps: waits, signals, child jobs, effects, decisions. Types
  * only; store.ts has the methods.
  */
+import type { ApprovalRow, ApprovalState } from '../core/approval.js'
 import type { AuditDraft } from '../core/history.js'
-import type { Actor, FinalState } from '../core/job.js'
+import type { Actor, Cancel, FinalState, LiveJob } from '../core/job.js'
+import type { Json } from '../core/json.js'
+import type { Risk } from '../core/risk.js'
 
 /** What a handler waits for; its value is recorded as a step of the same key. */
 export interface WaitRow {
@@ -53,9 +56,60 @@ export interface SignalRow {
   limit: number
 }
 export type SignalAnswer =
-  | { outcome: 'delivered' | 'buffered' | 'repeated' }
-  | { outcome: 'full' | 'not-found' }
+  | { outcome: 'delivered' | 'buffered' }
+  /** The same signal came before; `delivered`: a wait has taken it. */
+  | { outcome: 'repeated'; delivered: boolean }
+  /** `conflict`: another signal had this id. */
+  | { outcome: 'full' | 'conflict' | 'not-found' }
   | { outcome: 'finished'; status: FinalState }
+
+/** A change of one approval: the row is read, `apply` says what becomes of it, and that is written, in one transaction. */
+export interface ApprovalChange {
+  id: string
+  /** Given: an approval of another tenant is `not-found`. */
+  tenant?: string
+  /** Given: only the attempt of this epoch may; it is `stale-lease` otherwise. */
+  epoch?: number
+  /** Null: nothing changes. */
+  apply(row: ApprovalRow, now: number): ApprovalWrite | null
+  /** When a job that ends by it may be removed. */
+  expiresAt?: (finishedAt: number, live: LiveJob) => number
+}
+
+/**
+ * The row as it will be, and what it means for its job. An open one is waited for (again); a closed one ends the wait, and
+ * wakes the job unless `stop` says how the job ends.
+ */
+export interface ApprovalWrite {
+  row: ApprovalRow
+  actor: Actor
+  /** For people: `approval payout`. */
+  by: string
+  reason: string | null
+  /** For the job's history. */
+  details: Json
+  stop?: NonNullable<Cancel['end']>
+  audit: AuditDraft
+}
+export type ApprovalChanged =
+  | { outcome: 'changed' | 'unchanged'; row: ApprovalRow }
+  | { outcome: 'not-found' | 'stale-lease' }
+
+export interface ApprovalFilter {
+  tenant: string
+  states?: readonly ApprovalState[]
+  risks?: readonly Risk[]
+  /** Exact names, or prefixes that end in `*`. */
+  types?: readonly string[]
+  gate?: string
+  jobId?: string
+  /** Somebody of one of these groups is asked. */
+  assignees?: readonly string[]
+  order: 'dueAt' | '-requestedAt'
+  /** Keyset: rows after this (order value, id). */
+  after?: { value: number; id: string }
+  limit: number
+}
 
 /** A URL that ends a wait once. Only the hash of its token is stored. */
 export interface CallbackRow {
@@ -66,6 +120,30 @@ export interface CallbackRow {
   expiresAt: number
   usedAt: number | null
   answerHash: string | null
+}
+
+/** What somebody outside posted to a callback. */
+export interface CallbackAnswer {
+  hash: string
+  /** Tells a repeat of the same answer from another one. */
+  answerHash: string
+  /** JSON text of a CallbackResult. */
+  payload: string
+}
+export type CallbackAnswered = 'answered' | 'repeated' | 'used' | 'expired' | 'finished' | 'not-found'
+
+/** Which entries of the audit chain are wanted. */
+export interface AuditFilter {
+  /** @default 'oldest' first */
+  order?: 'oldest' | 'newest'
+  /** `kind:id`, or an id of any kind. */
+  actor?: string
+  /** Exact, or a prefix that ends in `*`. */
+  action?: string
+  /** Exact, or a prefix that ends in `*`. */
+  target?: string
+  since?: number
+  until?: number
 }
 
 /** The ledger of effects that must happen once: written before the effect, and again when its outcome is known. */

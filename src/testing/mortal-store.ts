@@ -7,8 +7,8 @@ import type { Change, Store } from '../stores/store.js'
 
 /** Where a process dies: just before an operation is handed to the store, or after its commit and before the answer. */
 export interface DeathPoint {
-  /** Which operation of the store, e.g. `record`, `move`, `submit`; `fire` is the one of schedules. */
-  op: 'submit' | 'claim' | 'move' | 'record' | 'fire'
+  /** Which operation of the store, e.g. `record`, `move`, `decide`; `fire` is the one of schedules. */
+  op: 'submit' | 'claim' | 'move' | 'record' | 'decide' | 'fire'
   when: 'before' | 'after'
   /** The how manieth such operation from now. @default 1 */
   nth?: number

@@ -115,6 +115,39 @@ describe('createTestRig', () => {
     expect(rig.errors).toEqual([])
   })
 
+  it('approves, rejects and sends signals by call, each as a person of its own', async () => {
+    const ask = defineJob('ask', {
+      input: z.object({}),
+      approvals: { gate: z.object({ amount: z.number() }) },
+      signals: { ready: z.object({ n: z.number().default(1) }) },
+    })
+    const handler = ask.handler(async (job) => {
+      const signal = await job.waitFor('ready')
+      const answer = await job.approve('gate', {
+        ...{ summary: 'Pay 5', because: 'It is due.', evidence: [{ label: 'bill', quote: '5' }], impact: 'money' },
+        ...{ writes: [{ target: 'bank', change: { paid: [null, 5] } }], rollback: 'ask for it back' },
+        ...{ data: { amount: 5 }, onReject: 'continue', risk: 'high', allow: { edit: false } },
+      })
+      return [signal.payload, answer.outcome]
+    })
+    rig = await createTestRig([handler, add.handler(async () => ({ sum: 0 }))] as never)
+    const job = await rig.submit(ask, {}, { onBehalfOf: { id: 'sam' } })
+    const seven = rig.approve(job, { by: 'mara' })
+    await expect(seven).rejects.toThrow('waits for no approval: Action required: waiting for the signal "ready".')
+    await expect(rig.signal(job, 'other', {})).rejects.toThrow('declares no signal "other"')
+    await expect(rig.signal(job, 'ready', { n: 'x' })).rejects.toThrow('does not fit the signal "ready"')
+    await rig.signal(job, 'ready', {})
+    expect(await rig.approval(job)).toMatchObject({ summary: 'Pay 5', quorum: { needed: 2 } })
+    await expect(rig.approve(job, { by: 'sam', reason: 'me' })).rejects.toMatchObject({
+      code: 'self-approval-forbidden',
+    })
+    await rig.approve(job, { by: 'mara', reason: 'yes' })
+    await rig.reject(job, { by: { id: 'otto', groups: ['finance'] }, reason: 'no' })
+    expect((await rig.untilDone(job)).result).toEqual([{ n: 1 }, 'rejected'])
+    const { items } = await rig.engine.approvals.list(LOCAL, { state: ['rejected'] })
+    expect(await rig.approval(items[0]!)).toMatchObject({ decisions: [{}, { groups: ['finance'] }] })
+  })
+
   it('says what it waited for in vain', async () => {
     const handler = add.handler({ retry: retryUntil({ backoff: { from: '1h', to: '1h' } }) }, async () => {
       throw new Error('never')

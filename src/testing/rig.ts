@@ -5,10 +5,16 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DecisionKind } from '../core/approval.js'
+import type { DecisionInput } from '../core/approval-input.js'
 import { type Duration, parseDuration } from '../core/duration.js'
+import type { Person } from '../core/job.js'
+import type { Json } from '../core/json.js'
 import type { WireJob } from '../core/wire.js'
+import type { WireApproval } from '../core/wire-approval.js'
 import type { JobHandler } from '../define/define-job.js'
 import { type Caller, type Engine, LOCAL } from '../engine/api.js'
+import { validatorOf } from '../engine/validate.js'
 import { createUntildone, type Untildone, type UntildoneOptions } from '../index.js'
 import { one } from '../stores/sql/plan.js'
 import { SqliteDriver } from '../stores/sqlite/driver.js'
@@ -18,7 +24,8 @@ import { TestClock } from './clock.js'
 import { testEntropy } from './entropy.js'
 import { type DeathPoint, Mortal } from './mortal-store.js'
 
-export interface TestRigOptions extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules'> {
+export interface TestRigOptions
+  extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals'> {
   /** First instant, in milliseconds since the epoch. @default 2026-11-22T09:00:00Z */
   start?: number
   /** Of ids, secrets and jitter. @default 1 */
@@ -26,6 +33,9 @@ export interface TestRigOptions extends Pick<UntildoneOptions, 'queues' | 'worke
 }
 
 type JobRef = string | { readonly id: string }
+
+/** A person by id, with the groups that a gate may need. Each is somebody else; the same id is the same person. */
+export type Somebody = string | (Person & { groups?: readonly string[] })
 
 export class TestRig {
   /** Everything that was reported to onError. */
@@ -74,10 +84,71 @@ export class TestRig {
     return this.engine.get(caller, idOf(job), ['ops'])
   }
 
-  /** Lets everything that can happen now happen: until six turns of the loop bring no transaction. */
+  /** The card of the approval that the job waits for, or of this id. */
+  async approval(ref: JobRef): Promise<WireApproval> {
+    return this.engine.approvals.get(LOCAL, await this.approvalId(ref))
+  }
+
+  /** Approves what the job waits for, as it is now. `data`: edited members. @throws UntildoneError as the inbox would */
+  approve(
+    ref: JobRef,
+    decision: { by: Somebody; data?: Record<string, Json>; reason?: string },
+  ): Promise<WireApproval> {
+    return this.decide(ref, 'approve', decision)
+  }
+
+  reject(ref: JobRef, decision: { by: Somebody; reason: string }): Promise<WireApproval> {
+    return this.decide(ref, 'reject', decision)
+  }
+
+  requestChanges(
+    ref: JobRef,
+    decision: { by: Somebody; reason: string; changes?: { about?: string | null; text: string }[] },
+  ): Promise<WireApproval> {
+    return this.decide(ref, 'requestChanges', decision)
+  }
+
+  private async decide(
+    ref: JobRef,
+    decision: DecisionKind,
+    { by, ...input }: Omit<DecisionInput, 'decision'> & { by: Somebody },
+  ): Promise<WireApproval> {
+    const { id, digest } = await this.approval(ref)
+    return this.engine.approvals.decide(callerOf(by), id, { decision, evidenceDigest: digest, ...input })
+  }
+
+  private async approvalId(ref: JobRef): Promise<string> {
+    await this.settle()
+    const id = idOf(ref)
+    if (id.startsWith('apr_')) return id
+    const open = (await this.store.approvalsOf(id)).filter(({ state }) => state === 'pending')
+    if (open.length === 1) return open[0]!.id
+    const { statusText } = await this.get(id)
+    throw new Error(
+      open.length === 0
+        ? `Job ${id} waits for no approval: ${statusText}`
+        : `Job ${id} waits for ${open.length} approvals; name one of them: ${open.map((row) => `${row.id} (${row.gate})`).join(', ')}`,
+    )
+  }
+
+  /** Sends a signal that the job's definition declares; it may come before the job waits for it. */
+  async signal(job: JobRef, name: string, payload: unknown): Promise<void> {
+    const { type } = await this.get(job)
+    const handler = this.handlers.find(({ definition }) => definition.name === type)
+    const schema = handler?.definition.signals[name]
+    if (!schema) throw new Error(`Job type "${type}" declares no signal "${name}".`)
+    const fits = await validatorOf(schema)(payload)
+    if (!fits.ok) throw new Error(`The payload does not fit the signal "${name}": ${JSON.stringify(fits.errors)}`)
+    await this.store.signal({
+      ...{ jobId: idOf(job), tenant: LOCAL.tenant, name, signalId: this.entropy.token(12) },
+      ...{ payload: JSON.stringify(fits.value ?? null), actor: LOCAL.actor, limit: 100 },
+    })
+  }
+
+  /** Lets everything that can happen now happen: until some turns of the loop bring no transaction. */
   async settle(): Promise<void> {
-    // A suspended attempt takes two turns to find that nothing of it moves any more.
-    for (let quiet = 0, seen = -1; quiet < 6; ) {
+    // An attempt takes two turns to find that nothing of it moves any more, after each value that it waited for.
+    for (let quiet = 0, seen = -1; quiet < (this.app?.running > 0 ? 16 : 6); ) {
       quiet = this.counter.transactions === seen ? quiet + 1 : 0
       seen = this.counter.transactions
       await new Promise((resolve) => setImmediate(resolve))
@@ -223,18 +294,29 @@ export function createTestRig(handlers: readonly JobHandler[], options?: TestRig
   return TestRig.create(handlers, options)
 }
 
+function callerOf(by: Somebody): Caller {
+  const { groups = [], ...person } = typeof by === 'string' ? { id: by } : by
+  return {
+    ...LOCAL,
+    actor: { kind: 'user', id: person.id },
+    person,
+    groups,
+    scopes: ['approvals:read', 'approvals:decide'],
+  }
+}
+
 function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id
 }
 
-/** The next instant after ?1 at which the store has something to do by itself; what waits to be swept is due now. */
+/** The next instant after ?1 at which the store has something to do by itself; what waits to be swept or woken is due now. */
 const NEXT_DUE = `select min(at) as at from (
   select min(run_at) as at from live where run_at > ?1 and worker is null
   union all select 0 from live where worker is not null
-  union all select min(wake_at) from live where wake_at > ?1
+  union all select min(wake_at) from live
   union all select min(deadline_at) from live where deadline_at > ?1
   union all select min(escalate_at) from live where escalate_at > ?1
-  union all select min(due_at) from waits where due_at > ?1
+  union all select min(due_at) from waits
   union all select min(next_at) from schedules where next_at > ?1
   union all select min(expires_at) from outcomes
   union all select min(expires_at) from files

@@ -7,8 +7,10 @@ import type { RetryPolicy } from '../core/backoff.js'
 import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
-import { partsOf, TIES } from '../core/job.js'
+import { partsOf, SEQ_PER_ATTEMPT, TIES } from '../core/job.js'
+import { effectKeyOf, sharesOperation, type Undone } from '../core/operation.js'
 import type { RegisteredType } from '../engine/registry.js'
+import { undoneOf, undoneOnceMore } from '../engine/undone.js'
 import {
   type AttemptRecord,
   type Claimed,
@@ -20,11 +22,12 @@ import {
 } from '../stores/store.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
+import { scopes } from './scope.js'
 import { Steps } from './steps.js'
 import { Undos } from './undo.js'
 
 /** Why an attempt was told to stop. */
-export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost'
+export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost' | 'left-behind'
 
 /** Grace after the signal: children get TERM, and KILL after 5 s; then the attempt ends without its handler. */
 export const LEAVE_AFTER_MS = 8_000
@@ -47,20 +50,32 @@ export class Attempt {
   readonly undos: Undos | null
   /** The stage it is in. */
   stage: { key: string; retry: RetryPolicy | null } | null = null
+  /** The last stage that failed, and with what. */
+  failedStage: { error: unknown; key: string; retry: RetryPolicy | null } | null = null
+  /** The stage in which it was told to stop. */
+  private stoppedStage: Attempt['stage'] = null
   /** Recorded steps of former attempts; null while there can be none. */
   memo: Map<string, StepRow> | null = null
   /** Waits of former attempts that are not over. */
   waiting: Map<string, WaitRow> | null = null
   draining = false
+  /** Its end is on its way to the store: whoever ends the job now, it was not somebody else against it. */
+  settling = false
   /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
   stopped: Stop | null = null
   /** Called when the attempt ends without waiting for its handler. */
   private whenLeft: (() => void) | null = null
   private hasLeft = false
+  /** The handler has ended by itself; what it left under way comes to its end, and nothing of it begins any more. */
+  private closed = false
+  /** It has returned: the error of a step that ends now reaches nobody. */
+  private returned = false
+  private failed: { step: string; message: string }[] | null = null
   /** Made when somebody asks: most short handlers never do. */
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
+  private limits: Set<Timer> | null = null
   private killers: Set<() => void> | null = null
   /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
   private failures: WeakMap<object, { step: string; classified: Classified; retry: RetryPolicy | null }> | null = null
@@ -70,7 +85,7 @@ export class Attempt {
     readonly type: RegisteredType,
     readonly store: Store,
     readonly clock: Clock,
-    private readonly sha256: (text: string) => string,
+    readonly sha256: (text: string) => string,
     /** Told when the end of the attempt is in the next commit. */
     readonly onSettling: () => void,
   ) {
@@ -101,7 +116,9 @@ export class Attempt {
 
   /** Reads what former attempts recorded; their warnings count, because the job keeps them. */
   async loadMemo(): Promise<void> {
-    const { replay, compensates } = this.claimed.record.options
+    const { record } = this.claimed
+    const { replay, compensates } = record.options
+    if (this.undos || sharesOperation(record)) this.undone = await undoneOf(this.store, record, this.sha256)
     if (this.number === 1 && !replay && !compensates) return
     this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
     if (this.claimed.live.ties & TIES.waits)
@@ -115,6 +132,7 @@ export class Attempt {
     if (this.stopped === 'lease-lost') return
     if (this.stopped === null || why === 'lease-lost' || why === 'force-cancel') this.stopped = why
     if (this.reason === null) {
+      this.stoppedStage = this.stage
       this.reason = Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {})
       this.controller?.abort(this.reason)
     } else if (why === 'force-cancel' || why === 'lease-lost') {
@@ -130,9 +148,32 @@ export class Attempt {
     if (this.hasLeft) fn()
   }
 
-  /** The attempt is over for the handler: nobody waits for it any more. */
+  /** The attempt is over for the handler: nobody waits for it any more, or it has ended by itself. */
   get over(): boolean {
-    return this.hasLeft
+    return this.hasLeft || this.closed
+  }
+
+  /**
+   * The handler has returned or thrown. An attempt ends when all that it began has ended: what one branch left under way is
+   * recorded, and never runs beside the next attempt. After a return nobody waits for it, so it is given little time.
+   */
+  close(returned: boolean): Promise<void> | undefined {
+    this.closed = true
+    this.returned = returned
+    // Caught, or never waited for: no attempt says what it was.
+    if (returned)
+      for (const { step, message } of this.failed ?? [])
+        this.notes.log('warn', `"${step}" failed, and the handler went on: ${message}`, { step })
+    const { parking } = this
+    if (parking.idle) return undefined
+    if (returned)
+      this.after(LEAVE_AFTER_MS, () =>
+        this.stop('left-behind', new UntildoneError('attempt-timeout', 'The handler has returned.'), LEAVE_AFTER_MS),
+      )
+    return new Promise((resolve) => {
+      parking.whenIdle = resolve
+      this.onLeave(resolve)
+    })
   }
 
   /** An error of ours, not of the handler's own code. */
@@ -145,6 +186,14 @@ export class Attempt {
   /** The time for this attempt, or for a part of it, is over. */
   expire(message: string): void {
     this.stop('timeout', new UntildoneError('attempt-timeout', message), LEAVE_AFTER_MS)
+  }
+
+  /** Its handler has been left or is through, and the attempt goes on without it. @returns rejects when it must end */
+  goOn(): Promise<never> {
+    this.hasLeft = false
+    const stopped = new Promise<never>((_, reject) => this.onLeave(() => reject(this.reason)))
+    stopped.catch(() => undefined)
+    return stopped
   }
 
   leave(): void {
@@ -163,31 +212,57 @@ export class Attempt {
     this.timers.push(this.clock.after(ms, fn))
   }
 
+  /** The time limit of a part of it; over with the attempt, which may end without that part. */
+  limit(ms: number, fn: () => void): Timer {
+    const limits = (this.limits ??= new Set())
+    const timer = this.clock.after(ms, fn)
+    limits.add(timer)
+    return {
+      cancel: () => {
+        limits.delete(timer)
+        timer.cancel()
+      },
+    }
+  }
+
+  /** It stops between two things because the worker wants to: it is given back, uncounted. */
+  drained(): UntildoneError {
+    this.stopped ??= 'drain'
+    return new UntildoneError('draining', 'The worker is shutting down.')
+  }
+
   /** Ends the attempt here: the handler's code after this point never runs, and no `catch` of it sees anything. */
   park(): Promise<never> {
     this.leave()
     return NEVER
   }
 
-  /** Called before each step: a draining attempt goes no further, one without its lease must not. */
+  /** Called before anything begins: a draining attempt goes no further, one that is over or without its lease must not. */
   checkpoint(): Promise<void> | undefined {
-    if (this.undos) return this.parking.stop()
+    if (this.closed) return NEVER
+    if (this.undos) return scopes.getStore()?.aside ? NEVER : this.parking.stop()
     if (this.draining) {
       this.stopped ??= 'drain'
       return this.park()
     }
     if (this.stopped === 'lease-lost') return this.park()
     if (this.reason) throw this.reason
-    return undefined
+    // Suspended: code that comes here late, after an await of its own, would act beside the next attempt.
+    return this.hasLeft ? NEVER : undefined
   }
 
   /** A fenced write with everything noted so far. Resolves when it is on disk; never resolves once the lease is lost. */
-  async record(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<void> {
+  record(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<void> {
     const noted = this.notes.take()
     const whole = noted ? { ...record, ...noted } : record
+    return this.fenced(() => this.write(whole))
+  }
+
+  /** Repeats a write until the store has taken it. @param write false when the lease is lost */
+  async fenced(write: () => Promise<boolean>): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
-        if (await this.write(whole)) return
+        if (await write()) return
         this.stop('lease-lost', new UntildoneError('lease-lost'), 0)
       } catch (error) {
         // A store that cannot be written is no error of the handler, which would pay for it with an attempt.
@@ -216,8 +291,17 @@ export class Attempt {
   budgetOf(error: unknown): { retry: RetryPolicy; scope: string | null } {
     const failed = typeof error === 'object' && error !== null ? this.failures?.get(error) : undefined
     if (failed?.retry) return { retry: failed.retry, scope: failed.step }
-    if (this.stage?.retry) return { retry: this.stage.retry, scope: this.stage.key }
+    const failedIn = this.failedStage?.error === error ? this.failedStage : null
+    const stage = error === this.reason ? this.stoppedStage : failedIn
+    if (stage?.retry) return { retry: stage.retry, scope: stage.key }
     return { retry: this.type.handler.settings.retry, scope: null }
+  }
+
+  /** The error of a step is the handler's business; one that nobody waited for must show all the same. */
+  stepFailed(step: string, message: string): void {
+    if (!this.returned) (this.failed ??= []).push({ step, message })
+    else if (this.stopped === null)
+      this.notes.warn('step-failed-unseen', `The handler had returned when it failed: ${message}`, step)
   }
 
   /** The step in which this error surfaced, or null. */
@@ -235,6 +319,12 @@ export class Attempt {
     const { tenant } = this.claimed.record
     return { tenant, key: this.effectKey(step), jobId: this.id, step, at: this.clock.now() }
   }
+
+  /** By id of an approval that was given: makes sure that it still holds for what is about to be done. */
+  readonly approved = new Map<string, (step: string) => Promise<void>>()
+
+  /** Effects that may have happened, and that nobody will look after when the job ends now. */
+  readonly unknownEffects = new Set<string>()
 
   /** Set by a read named `permissions`. */
   permissionsNow: (() => unknown) | null = null
@@ -258,16 +348,31 @@ export class Attempt {
     })
   }
 
-  /** Stable across attempts and submits of the same business operation; hashed, so that it tells the far side nothing. */
+  /** Stable across attempts and submits of the same business operation. */
   effectKey(step: string): string {
-    const { tenant, type, operationKey, id, options } = this.claimed.record
-    // A replay that was asked to act anew is an operation of its own.
-    const operation = options.replay?.newEffects ? `new:${id}` : (operationKey ?? options.operationRoot ?? id)
-    return this.sha256(`${tenant}\n${type}\n${operation}\n${step}`).slice(0, 40)
+    return effectKeyOf(this.claimed.record, step, this.sha256, this.undone)
+  }
+
+  /** How often steps of its operation were undone, by whichever job. */
+  private undone: Undone = {}
+
+  /** A step was undone: what it did may happen again, under another key. */
+  async recordUndone(step: string): Promise<void> {
+    const { record } = this.claimed
+    const { undone, row } = undoneOnceMore(record, this.undone, step, this.clock.now(), this.sha256)
+    await this.record({ undone: [{ key: step, undo: 'undone' }], effects: [row] })
+    this.undone = undone
+  }
+
+  private recorded = 0
+  /** Place of the next record in the order in which the job made them. */
+  nextSeq(): number {
+    return this.number * SEQ_PER_ATTEMPT + this.recorded++
   }
 
   end(): void {
     for (const timer of this.timers) timer.cancel()
+    for (const timer of this.limits ?? []) timer.cancel()
     this.notes.stop()
   }
 }

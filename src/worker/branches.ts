@@ -2,13 +2,15 @@
  * Calls with steps inside: fallback engines, stages, and one step per item. Their paths name what is recorded in them.
  */
 import type { ErrorRule } from '../core/classify.js'
+import type { Timer } from '../core/clock.js'
 import { parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { MapOptions, StageOptions, StepContext } from '../define/context.js'
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
+import { declaredIn, infoText } from './declared.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
-import { checkName, scopes } from './scope.js'
+import { checkName, enter } from './scope.js'
 import { contextOf } from './steps.js'
 
 /** Fallback: the next engine on `permanent`; `transient` and `review` end the attempt. A rejection is recorded, so that a later attempt does not ask that engine again. */
@@ -35,7 +37,9 @@ export async function first<T>(
         }
         const context = contextOf(attempt, key)
         try {
-          const value = await scopes.run({ attempt, path: key, inStep: false }, async () => engines[engine]!(context))
+          const value = await attempt.parking.duringBranch((hold) =>
+            enter({ attempt, path: key, inside: null, hold }, async () => engines[engine]!(context)),
+          )
           return { value: { engine, value }, info: { engine, rejected } }
         } catch (error) {
           const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
@@ -44,18 +48,45 @@ export async function first<T>(
           rejected.push(rejection)
           attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
           if (engine === names.at(-1)) throw error
-          await attempt.record({ steps: [rowOf(attempt, 'first', key, attempt.clock.now(), rejection)] })
+          const row = rowOf(attempt, 'first', key, attempt.clock.now(), rejection)
+          await attempt.parking.during(() => attempt.record({ steps: [row] }))
         }
       }
       throw new UntildoneError('handler-error', `Every engine of first("${name}") has rejected the input.`)
     },
-    { branches: true },
+    { branches: true, walk: (path, made) => walk(attempt, path, engines, made?.engine ?? null) },
   )
 }
 
-function rowOf(attempt: Attempt, kind: StepRow['kind'], key: string, startedAt: number, value: unknown): StepRow {
+/** While undoing: the engines in which something is due are run over their records, those before the one that did it as well. */
+async function walk(
+  attempt: Attempt,
+  path: string,
+  engines: Record<string, (context: StepContext) => unknown>,
+  chosen: string | null,
+): Promise<void> {
+  for (const engine of Object.keys(engines)) {
+    const key = `${path}/${engine}`
+    if (attempt.undos?.within(attempt, key)) {
+      const scope = { attempt, path: key, inside: null, ...(engine === chosen ? {} : { aside: true as const }) }
+      const walking = enter(scope, async () => engines[engine]!(contextOf(attempt, key))).catch(() => undefined)
+      if (engine === chosen) await walking
+    }
+    if (engine === chosen) return
+  }
+}
+
+function rowOf(
+  attempt: Attempt,
+  kind: StepRow['kind'],
+  key: string,
+  startedAt: number,
+  value: unknown,
+  info: string | null = null,
+): StepRow {
   const endedAt = attempt.clock.now()
-  return { key, kind, attempt: attempt.number, startedAt, endedAt, result: textOf(value, key), info: null }
+  const seq = attempt.nextSeq()
+  return { key, kind, attempt: attempt.number, seq, startedAt, endedAt, result: textOf(value, key), info }
 }
 
 /** A recovery boundary: its value is recorded as one, and it runs only where its queue is served. */
@@ -65,45 +96,47 @@ export async function stage<T>(
   options: StageOptions,
   fn: () => T | Promise<T>,
 ): Promise<T> {
-  const around = attempt.stage
   const key = attempt.steps.names.next(name)
   const recorded = attempt.memo?.get(key)
-  const inside = () => scopes.run({ attempt, path: key, inStep: false }, async () => fn())
+  const inside = () => enter({ attempt, path: key, inside: null }, async () => fn())
   if (recorded) {
     sameAsRecorded(recorded, 'stage', null)
-    // While undoing, what is inside is walked through as well: that is where the undos are.
-    if (attempt.undos) await inside()
+    // While undoing, what is inside is walked through as well if something in it is due: that is where its undo is.
+    if (attempt.undos?.within(attempt, key)) await inside()
     return recordedValue<T>(recorded)
   }
-  if (around)
+  if (attempt.stage)
     throw new UntildoneError(
       'nested-step',
-      `Stage "${name}" begins while stage "${around.key}" is under way; stages follow one another.`,
+      `Stage "${name}" begins while stage "${attempt.stage.key}" is under way; stages follow one another.`,
     )
-  const queue = options.queue ?? attempt.type.handler.settings.queue
-  if (!attempt.undos) {
-    await attempt.checkpoint()
-    attempt.notes.enterStage(name)
-    if (queue !== attempt.queue) return attempt.parking.moveTo(name, queue)
-  }
-  const startedAt = attempt.clock.now()
   attempt.stage = { key, retry: options.retry ?? null }
-  const limit = options.timeout === undefined ? null : parseDuration(options.timeout, `timeout of stage "${name}"`)
-  const timer =
-    limit === null
-      ? null
-      : attempt.clock.after(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
+  let timer: Timer | null = null
   try {
+    const queue = options.queue ?? attempt.type.handler.settings.queue
+    if (!attempt.undos) {
+      await attempt.checkpoint()
+      attempt.notes.enterStage(name)
+      if (queue !== attempt.queue) return await attempt.parking.moveTo(name, queue)
+    }
+    const startedAt = attempt.clock.now()
+    if (options.timeout !== undefined) {
+      const limit = parseDuration(options.timeout, `timeout of stage "${name}"`)
+      timer = attempt.limit(limit, () => attempt.expire(`Stage "${name}" took longer than ${limit} ms.`))
+    }
     const value = await inside()
     // Undoing never comes to an end of its own; a stage that was cut short has no value.
     if (attempt.undos) return await attempt.parking.stop()
-    const row = rowOf(attempt, 'stage', key, startedAt, value)
+    const row = rowOf(attempt, 'stage', key, startedAt, value, infoText(null, declaredIn({ ...options, queue })))
     await attempt.parking.during(() => attempt.record({ steps: [row] }))
     attempt.memo?.set(key, row)
-    attempt.stage = null
     return recordedValue<T>(row)
+  } catch (error) {
+    attempt.failedStage = { error, ...attempt.stage }
+    throw error
   } finally {
     timer?.cancel()
+    attempt.stage = null
   }
 }
 
@@ -119,42 +152,64 @@ export async function map<In, Out>(
 ): Promise<(Out | null)[]> {
   if (!Number.isInteger(concurrency) || concurrency < 1)
     throw new UntildoneError('bad-definition', `map("${name}"): concurrency must be a whole number of 1 or more.`)
+  if (!(tolerate >= 0) || (tolerate >= 1 && !Number.isInteger(tolerate)))
+    throw new UntildoneError(
+      'bad-definition',
+      `map("${name}"): tolerate must be a whole number of items, or a share of them below 1.`,
+    )
   const path = attempt.steps.names.next(name)
   const allowed = tolerate < 1 ? Math.floor(tolerate * items.length) : tolerate
-  const names = items.map((item, i) => nameOf(keyOf ? keyOf(item, i) : String(i)))
+  const names = items.map((item, i) => nameOf(attempt, String(keyOf ? keyOf(item, i) : i)))
   const results = new Array<Out | null>(items.length)
-  let failed = 0
+  // Those of former attempts count from the start, wherever they are in the list.
+  let failed = failuresIn(attempt, path)
   let next = 0
   const one = async (i: number): Promise<void> => {
-    const made = await scopes.run({ attempt, path, inStep: false }, () =>
+    const made = await enter({ attempt, path, inside: null }, () =>
       attempt.steps.step<Item<Out>>(names[i]!, async (context) => {
         try {
           return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }
         } catch (error) {
           const { verdict, code, message } = attempt.classify(error, undefined, `${path}/${names[i]}`)
-          if (verdict !== 'permanent' || failed >= allowed) throw error
+          // Counted here and not when it is recorded: others fail meanwhile.
+          if (verdict !== 'permanent' || failed++ >= allowed) throw error
           return { failed: { code, message } }
         }
       }),
     )
     if ('ok' in made) results[i] = made.ok
     else {
-      failed++
       results[i] = null
       attempt.notes.warn(made.failed.code, made.failed.message, `${path}/${names[i]}`)
     }
   }
+  const errors: unknown[] = []
   const lane = async () => {
-    while (next < items.length) await one(next++)
+    while (next < items.length && errors.length === 0)
+      await one(next++).catch((error: unknown) => {
+        errors.push(error)
+      })
   }
+  // The items that are under way come to their end; no further one begins.
   await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, lane))
+  if (errors.length > 0) throw errors[0]
   return results
 }
 
-/** Keys come from data: what no name may hold is written as its code. */
-function nameOf(key: string): string {
+const FAILED = '{"failed":'
+function failuresIn(attempt: Attempt, path: string): number {
+  let count = 0
+  for (const [key, { result }] of attempt.memo ?? [])
+    if (result?.startsWith(FAILED) && key.startsWith(`${path}/`)) count++
+  return count
+}
+
+/** Keys come from data: what no name may hold is written as its code; what is too long, or no text, ends in a hash. */
+function nameOf(attempt: Attempt, key: string): string {
   const name = key.replace(/[/#%\0]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
-  return name.length <= 100 && name.length > 0 ? name : `${name.slice(0, 80)}~${key.length}`
+  const whole = name.replace(/\p{Surrogate}/gu, '')
+  if (whole === name && name.length > 0 && name.length <= 100) return name
+  return `${whole.slice(0, 80).replace(/\p{Surrogate}/u, '')}~${attempt.sha256(key).slice(0, 16)}`
 }
 
 function itemContext(context: StepContext, index: number): StepContext & { index: number } {

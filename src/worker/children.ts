@@ -86,7 +86,7 @@ export async function runChild<T>(
       const value = options.parse
         ? await options.parse({ stdout, stderr, envelope: outcome.envelope })
         : ((options.envelope ? outcome.envelope : stdout) as T)
-      return { value, info }
+      return { value, info: { ...info, declared: { timeoutMs: spec.timeoutMs } } }
     },
     { errors: options.errors, ...('onHarmless' in options ? { onHarmless: options.onHarmless as T } : {}) },
   )

@@ -7,9 +7,11 @@ import { UntildoneError } from '../core/errors.js'
 import type { Person } from '../core/job.js'
 import type { DecisionEntry, JobContext, JobLog } from '../define/context.js'
 import type { Files } from '../engine/files.js'
+import { type ApprovalTools, approve } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { first, map, stage } from './branches.js'
 import { runChild } from './children.js'
+import { scopes } from './scope.js'
 import { call, callback, sleep, type WaitTools, waitFor } from './waiting.js'
 
 const FILE_MAX_BYTES = 64 * 1024 ** 3
@@ -20,6 +22,7 @@ export interface ContextTools {
   files: Files
   sha256: (text: string) => string
   waiting: WaitTools
+  approvals: ApprovalTools
 }
 
 export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools): JobContext<any, any> {
@@ -78,29 +81,35 @@ class Context implements JobContext<any, any> {
     return (this.#log ??= logOf(this.#attempt))
   }
 
-  step: JobContext<any>['step'] = (name, fn, options) => this.#attempt.steps.step(name, fn, options)
-  first: JobContext<any>['first'] = (name, engines, options) => first(this.#attempt, name, engines, options)
-  map: JobContext<any>['map'] = (name, items, fn, options) => map(this.#attempt, name, items, fn, options)
+  step: JobContext<any>['step'] = (name, fn, options) => seen(this.#attempt.steps.step(name, fn, options))
+  first: JobContext<any>['first'] = (name, engines, options) => seen(first(this.#attempt, name, engines, options))
+  map: JobContext<any>['map'] = (name, items, fn, options) => seen(map(this.#attempt, name, items, fn, options))
   stage: JobContext<any>['stage'] = (name: string, ...rest: any[]) =>
-    rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0])
-  sleep: JobContext<any>['sleep'] = (name, duration) => sleep(this.#attempt, name, duration)
-  waitFor: JobContext<any, any>['waitFor'] = (signal, options) => waitFor(this.#attempt, signal, options)
-  callback: JobContext<any>['callback'] = (name, options) => callback(this.#attempt, this.#tools.waiting, name, options)
+    seen(rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0]))
+  sleep: JobContext<any>['sleep'] = (name, duration) => seen(sleep(this.#attempt, name, duration))
+  waitFor: JobContext<any, any>['waitFor'] = (signal, options) => seen(waitFor(this.#attempt, signal, options))
+  callback: JobContext<any>['callback'] = (name, options) =>
+    seen(callback(this.#attempt, this.#tools.waiting, name, options))
+  approve: JobContext<any, any>['approve'] = (gate, request) =>
+    seen(approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>)
   call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
-    call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>
+    seen(call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>)
   decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry)
-  process: JobContext<any>['process'] = (name, options) => runChild(this.#attempt, this.#tools.worker, name, options)
-  read: JobContext<any>['read'] = async (name, fn) => {
+  process: JobContext<any>['process'] = (name, options) =>
+    seen(runChild(this.#attempt, this.#tools.worker, name, options))
+  read: JobContext<any>['read'] = (name, fn) => seen(this.#read(name, fn))
+  async #read<T>(name: string, fn: () => T | Promise<T>): Promise<T> {
     const attempt = this.#attempt
     if (name === 'permissions') attempt.permissionsNow = fn
-    const value = await attempt.parking.during(async () => fn())
+    const { path } = attempt.steps.names
+    const value = await attempt.parking.during(() => scopes.run({ attempt, path, inside: 'a read' }, async () => fn()))
     const text = JSON.stringify(value)
     this.log.debug(`Read ${name}`, { bytes: text?.length ?? 0, sha256: this.#tools.sha256(text ?? '') })
     return value
   }
   progress: JobContext<any>['progress'] = (stage, update = {}) => this.#attempt.notes.setProgress(stage, update)
   warn: JobContext<any>['warn'] = (code, message) => this.#attempt.notes.warn(code, message, null)
-  open: JobContext<any>['open'] = (id) => this.#tools.files.openFor(this.tenant, id)
+  open: JobContext<any>['open'] = (id) => this.#attempt.parking.during(() => this.#tools.files.openFor(this.tenant, id))
   file: JobContext<any>['file'] = async (source, options = {}) => {
     const { record } = this.#attempt.claimed
     const bytes =
@@ -117,8 +126,15 @@ class Context implements JobContext<any, any> {
       maxBytes: FILE_MAX_BYTES,
     }
     const { files } = this.#tools
-    return (await files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)).id
+    const storing = () => files.store(record.tenant, owner, bytes as AsyncIterable<Uint8Array>, meta, record.id)
+    return (await this.#attempt.parking.during(storing)).id
   }
+}
+
+/** A call that nobody waits for must not end the process, and other jobs with it, when it fails. */
+function seen<T>(called: Promise<T>): Promise<T> {
+  called.catch(() => undefined)
+  return called
 }
 
 /** @throws UntildoneError decision-incomplete: an entry without these members explains nothing later */
@@ -135,6 +151,11 @@ function decide(attempt: Attempt, entry: DecisionEntry): void {
       params: { missing },
     })
   if (attempt.undos) return
+  if (scopes.getStore()?.inside === 'a step')
+    throw new UntildoneError(
+      'nested-step',
+      'job.decision was called inside a step, which runs again when it fails: return what it needs from the step, and call it there.',
+    )
   attempt.notes.decide({
     jobId: attempt.id,
     key: attempt.steps.names.next('decision'),

@@ -10,7 +10,7 @@ import { linesOf, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
 import type { AttemptRecord, Moved } from '../stores/store.js'
-import { type Attempt, LEAVE_AFTER_MS, storeRetryMs } from './attempt.js'
+import { type Attempt, LEAVE_AFTER_MS, type Stop, storeRetryMs } from './attempt.js'
 import { inputOf } from './upgrade.js'
 
 export interface Environment {
@@ -22,7 +22,10 @@ export interface Environment {
   onError(error: unknown): void
 }
 
-type End = { kind: 'returned'; value: unknown } | { kind: 'threw'; error: unknown } | { kind: 'left' }
+/** `stopped`: why it had been told to stop by then. */
+type End = ({ kind: 'returned'; value: unknown } | { kind: 'threw'; error: unknown } | { kind: 'left' }) & {
+  stopped: Stop | null
+}
 
 /** After so many tries an end that the store does not take, and not for want of space, is given up for a plainer one. */
 const TRIES_AS_IS = 3
@@ -53,25 +56,33 @@ function armTimers(attempt: Attempt): void {
 }
 
 async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
+  const end = await endOfHandler(attempt, env)
+  const closing = end.kind === 'left' ? undefined : attempt.close(end.kind === 'returned')
+  if (closing) await closing
+  return end
+}
+
+async function endOfHandler(attempt: Attempt, env: Environment): Promise<End> {
   try {
     await attempt.loadMemo()
     const job = env.contextOf(attempt, await inputOf(attempt, env.sha256))
     const returned = attempt.type.handler.run(job)
     // Not only our own Promise: query builders and other realms have theirs.
     if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
-      return { kind: 'returned', value: returned }
+      return { kind: 'returned', value: returned, stopped: attempt.stopped }
     // What Promise.race does, at half the cost: whichever comes first, and the handler's value if both are there.
     return await new Promise<End>((resolve, reject) => {
-      Promise.resolve(returned).then((value) => resolve({ kind: 'returned', value }), reject)
-      attempt.onLeave(() => queueMicrotask(() => resolve({ kind: 'left' })))
+      Promise.resolve(returned).then((value) => resolve({ kind: 'returned', value, stopped: attempt.stopped }), reject)
+      attempt.onLeave(() => queueMicrotask(() => resolve({ kind: 'left', stopped: attempt.stopped })))
     })
   } catch (error) {
-    return { kind: 'threw', error }
+    return { kind: 'threw', error, stopped: attempt.stopped }
   }
 }
 
 async function settle(attempt: Attempt, env: Environment, end: End): Promise<Moved | null> {
-  const { stopped } = attempt
+  // What came while its last steps ended does not change how it ended.
+  const { stopped } = end
   const { leaving } = attempt.parking
   const actor: Actor = { kind: 'worker', id: env.worker }
   if (attempt.undos && stopped !== 'drain') return undo(attempt, env, actor, end)
@@ -79,18 +90,18 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     const event = leaving.event(attempt.claimed.live)
     return commit(attempt, env, event, { record: leaving.record, blockedOn: leaving.blockedOn })
   }
+  if ((end.kind === 'left' || !attempt.parking.idle) && stopped !== 'drain')
+    attempt.notes.warn(
+      'handler-still-running',
+      'The handler did not stop when it was told to; whatever it still does is not recorded.',
+      null,
+    )
   if (end.kind === 'returned') {
     const accepted = await acceptResult(attempt, end.value)
     if (accepted.ok)
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     return commit(attempt, env, errored(attempt, env, actor, accepted.error))
   }
-  if (end.kind === 'left' && stopped !== 'drain')
-    attempt.notes.warn(
-      'handler-still-running',
-      'The handler did not stop when it was told to; whatever it still does is not recorded.',
-      null,
-    )
   if (stopped === 'drain') return commit(attempt, env, { type: 'released', actor })
   const error = end.kind === 'threw' ? end.error : (attempt.failure ?? attempt.stopReason)
   if (stopped === 'timeout' || stopped === 'deadline')
@@ -108,6 +119,9 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
       errored(attempt, env, actor, error, { ...classified, verdict: 'transient', rule: 'harmless-without-result' }),
     )
   }
+  if (classified.verdict === 'permanent' || stopped === 'cancel' || stopped === 'force-cancel')
+    for (const step of attempt.unknownEffects)
+      attempt.notes.warn('effect-unknown', `It is not known whether "${step}" has happened.`, step)
   return commit(attempt, env, errored(attempt, env, actor, error, classified))
 }
 
@@ -193,6 +207,7 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
     error: info,
     retry,
     scope,
+    undoing: attempt.undos?.at ?? null,
     jitter: env.random(),
     retryAfterMs: classified.retryAfterMs,
   }
@@ -228,6 +243,7 @@ async function commit(
   const { record = null, blockedOn } = ending
   const { live } = attempt.claimed
   let noted = attempt.notes.take()
+  attempt.settling = true
   for (let tries = 0; ; tries++) {
     try {
       const moving = attempt.store.move({

@@ -8,6 +8,7 @@ import { partsOf } from '../core/job.js'
 import { type Event, transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
+import { isBuiltIn } from '../engine/registry.js'
 import { killStrays } from '../process/index.js'
 import type { WorkerRow } from '../stores/store.js'
 import type { ScheduleClock } from './schedules.js'
@@ -154,6 +155,8 @@ export class Maintenance {
 
 function takes({ types, queues }: NonNullable<WorkerRow['serves']>, lane: string): boolean {
   const { queue, type, pin } = partsOf(lane)
+  // What the engine brings along, every worker takes.
+  if (isBuiltIn(type)) return true
   if (queues !== null && !queues.includes(queue)) return false
   return types.some(({ name, version }) => name === type && (pin === null || pin === version))
 }

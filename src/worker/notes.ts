@@ -22,6 +22,8 @@ export class Notes {
   private logged = 0
   private stage: string | null | undefined
   warned = 0
+  /** The last entry of the decision log in this attempt. */
+  lastDecision: DecisionRow | null = null
 
   constructor(
     private readonly clock: Clock,
@@ -51,6 +53,7 @@ export class Notes {
   }
 
   decide(row: DecisionRow): void {
+    this.lastDecision = row
     this.decisions.push(row)
     this.arm()
   }

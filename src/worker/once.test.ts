@@ -128,6 +128,45 @@ describe('a once step', () => {
     expect([...paid.values()]).toEqual([1, 1])
   })
 
+  it('that another job has done is not undone by this one', async () => {
+    const refunds: string[] = []
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        await job.step('pay', async () => 'receipt', { effect: 'once', undo: () => void refunds.push(job.id) })
+        if (job.metadata.fail) throw new Permanent('the rest did not work')
+      }) as never,
+    )
+    await rig.untilDone((await rig.submit(pay, {}, { operationKey: 'invoice:1' })).id)
+    const second = await rig.submit(pay, {}, { operationKey: 'invoice:1', metadata: { fail: 'yes' } })
+    expect((await rig.untilDone(second.id)).status).toBe('failed')
+    expect(refunds).toEqual([])
+    expect((await rig.engine.steps(LOCAL, second.id))[0]!.undo).toBe('reused')
+  })
+
+  it('that was undone is an effect of its own in the next job of the operation', async () => {
+    const { paid, pay: charge } = bank()
+    const refunds: string[] = []
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        const receipt = await job.step('pay', async ({ key }) => charge(key), {
+          effect: 'once',
+          undo: (_, { key }) => void refunds.push(key),
+        })
+        if (job.metadata.fail) throw new Permanent('the rest did not work')
+        return receipt
+      }) as never,
+    )
+    const failing = { operationKey: 'invoice:1', metadata: { fail: 'yes' } }
+    for (let n = 1; n <= 2; n++) {
+      expect((await rig.untilDone((await rig.submit(pay, {}, failing)).id)).status).toBe('failed')
+      expect([...paid.keys()]).toEqual(refunds)
+    }
+    const last = await rig.submit(pay, {}, { operationKey: 'invoice:1' })
+    expect(await rig.untilDone(last.id)).toMatchObject({ status: 'completed', result: 'receipt' })
+    expect(refunds).toHaveLength(2)
+    expect([...paid.values()]).toEqual([1, 1, 1])
+  })
+
   it('is guarded in every attempt right before it', async () => {
     let refundable = true
     let paid = 0
@@ -177,5 +216,89 @@ describe('a once step', () => {
       },
     })
     expect(paid).toBe(0)
+  })
+})
+
+describe('an end that comes while the outcome of an effect is not known', () => {
+  const undone: string[] = []
+  const handlerWith = (far: ReturnType<typeof bank>, confirms: boolean) =>
+    pay.handler({ retry: quick }, (job) =>
+      job.step('pay', async ({ key }) => far.pay(key), {
+        effect: 'once',
+        ...(confirms ? { confirm: ({ key }: { key: string }) => far.find(key) } : {}),
+        undo: (receipt) => void undone.push(receipt),
+      }),
+    ) as never as JobHandler
+
+  /** The process dies with the effect done or not, and the job is cancelled before another worker has it. */
+  async function cancelled(paid: boolean, confirms: boolean) {
+    undone.length = 0
+    const far = bank()
+    const rig = await open(handlerWith(far, confirms))
+    const dying = rig.crashAt({ op: 'record', when: paid ? 'before' : 'after', nth: paid ? 2 : 1 })
+    const { id } = await rig.submit(pay, {})
+    await dying
+    await rig.restart(undefined, { worker: false })
+    await rig.advance('1m')
+    await rig.engine.cancel(LOCAL, id, { reason: 'changed my mind' })
+    await rig.restart(undefined, {})
+    await rig.advance('1m')
+    return { rig, id, far, job: await rig.get(id) }
+  }
+
+  it('asks the far side first; what has happened is recorded and taken back', async () => {
+    const { rig, id, job } = await cancelled(true, true)
+    expect(job).toMatchObject({
+      status: 'cancelled',
+      error: { code: 'cancelled-by-caller', details: { compensation: { state: 'rolled-back', undone: ['pay'] } } },
+    })
+    expect(undone).toEqual(['receipt'])
+    expect(await rig.store.steps(id)).toMatchObject([
+      { key: 'pay', undo: 'undone', info: expect.stringContaining('confirmed') },
+    ])
+  })
+
+  it('takes nothing back that has not happened', async () => {
+    const { rig, id, far, job } = await cancelled(false, true)
+    expect(job).toMatchObject({ status: 'cancelled', error: { details: null } })
+    expect([undone, far.paid.size, await rig.store.steps(id)]).toEqual([[], 0, []])
+  })
+
+  it('waits for a person when nobody else can tell', async () => {
+    const { rig, id, far, job } = await cancelled(true, false)
+    expect(job).toMatchObject({
+      status: 'blocked',
+      error: { code: 'effect-unknown', details: { question: { step: 'pay', kind: 'effect' } } },
+    })
+    await rig.restart([handlerWith(far, true)])
+    await rig.engine.retry(LOCAL, id, { reason: 'the new version can ask the bank' })
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'cancelled' })
+    expect(undone).toEqual(['receipt'])
+  })
+
+  it.each([
+    ['fails', false],
+    ['is cancelled', true],
+  ])('says so on a job that %s and has no undo', async (_, cancels) => {
+    let fail = () => {}
+    const rig = await open(
+      pay.handler({ retry: quick }, (job) =>
+        job.step(
+          'pay',
+          () => new Promise((_, reject) => (fail = () => reject(new Permanent('the answer makes no sense')))),
+          {
+            effect: 'once',
+          },
+        ),
+      ) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    await rig.settle()
+    if (cancels) await rig.engine.cancel(LOCAL, id, {})
+    fail()
+    expect(await rig.untilDone(id)).toMatchObject({
+      status: cancels ? 'cancelled' : 'failed',
+      warnings: [{ code: 'effect-unknown', step: 'pay', message: 'It is not known whether "pay" has happened.' }],
+    })
   })
 })

@@ -4,43 +4,48 @@
  * person; it is never repeated on a guess.
  */
 import { neverReached, Review } from '../core/classify.js'
-import type { Confirmation, StepContext } from '../define/context.js'
+import type { Answer, Question } from '../core/question.js'
+import type { StepContext, StepOptions } from '../define/context.js'
 import type { AttemptRecord, EffectRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { textOf } from './memo.js'
 
 /**
  * What is known of the effect before it is begun.
- * @returns its value when it has happened; null when it may be begun
+ * @returns its value when it has happened, and whether that was for another job; null when it may be begun
  * @throws Review `effect-unknown` when nobody can tell but a person
  */
 export async function beginOnce<T>(
   attempt: Attempt,
   step: string,
-  confirm: ((context: StepContext) => Confirmation<T> | Promise<Confirmation<T>>) | undefined,
+  { confirm, undo }: Pick<StepOptions<T>, 'confirm' | 'undo'>,
   context: StepContext,
-): Promise<{ value: T; info: unknown } | null> {
+): Promise<{ value: T; info: unknown; another: boolean } | null> {
   const { tenant } = attempt.claimed.record
   const known = await attempt.store.effect(tenant, context.key)
   if (!known || known.state === 'absent') return null
+  // What another job began and never recorded is nobody's to undo but ours.
+  const another = known.state === 'happened' && known.jobId !== attempt.id
   if (confirm) {
     const answer = await confirm(context)
-    if (answer === 'unknown') throw unknownEffect(step, known)
+    if (answer === 'unknown') throw unknownEffect(step, known, undo !== undefined)
     if (!answer.happened) return null
-    return { value: answer.result, info: { confirmed: true, job: known.jobId } }
+    return { value: answer.result, info: { confirmed: true, job: known.jobId }, another }
   }
-  if (known.state === 'started') throw unknownEffect(step, known)
+  if (known.state === 'started') throw unknownEffect(step, known, undo !== undefined)
   attempt.notes.log('info', `"${step}" had happened in job ${known.jobId}; its result is used again.`, { step })
   const value = (known.result === null ? undefined : JSON.parse(known.result)) as T
-  return { value, info: { reused: known.jobId } }
+  return { value, info: { reused: known.jobId }, another }
 }
 
 /** The question that a person can answer: POST /v1/jobs/{id}/answer. */
-function unknownEffect(step: string, { at }: EffectRow): Review {
+function unknownEffect(step: string, { at }: EffectRow, undoable: boolean): Review {
+  const answers: Answer[] = ['happened', 'did-not-happen', 'stop']
+  const question: Question = { step, kind: 'effect', answers, ...(undoable ? { undoable } : {}) }
   return new Review(`Did "${step}" happen? It was begun ${new Date(at).toISOString()}, and its outcome is not known.`, {
     code: 'effect-unknown',
     origin: 'system',
-    details: { question: { step, kind: 'effect', answers: ['happened', 'did-not-happen', 'stop'] } },
+    details: { question },
   })
 }
 

@@ -3,11 +3,14 @@
  * moves by itself any more, the attempt ends as suspended, without an exception that user code could catch. On its next
  * attempt the handler finds the values of its waits among the recorded steps.
  */
-import type { LiveJob } from '../core/job.js'
+import type { ApprovalRow } from '../core/approval.js'
+import type { LiveJob, Wait } from '../core/job.js'
 import { laneOf, partsOf } from '../core/job.js'
 import type { Event } from '../core/lifecycle.js'
-import type { AttemptRecord, NewJob, WaitRow } from '../stores/store.js'
+import type { AttemptRecord, NewJob, StepRow, WaitRow } from '../stores/store.js'
+import { Arrivals } from './arrivals.js'
 import type { Attempt } from './attempt.js'
+import { scopes } from './scope.js'
 
 const NEVER = new Promise<never>(() => {})
 
@@ -19,12 +22,18 @@ export interface Parked {
   child?: NewJob
   /** A former attempt has stored it. */
   stored?: boolean
+  /** What is told of an approval: its id, when it ends, how many have decided. */
+  shown?: Wait
+  /** A new one. */
+  approval?: ApprovalRow
 }
+
+type Waits = Pick<AttemptRecord, 'waits' | 'children' | 'approvals'>
 
 /** How an attempt leaves that has nothing to do now. */
 export interface Leaving {
   event: (live: LiveJob) => Extract<Event, { type: 'suspended' | 'staged' }>
-  record: Pick<AttemptRecord, 'waits' | 'children'>
+  record: Waits
   blockedOn: string[]
 }
 
@@ -40,6 +49,7 @@ export class Parking {
   private fresh: Parked[] = []
   private nextStage: { name: string; queue: string } | null = null
   private checking = false
+  private readonly arrivals = new Arrivals()
   /** Set once the attempt leaves this way. */
   leaving: Leaving | null = null
   private stopped = false
@@ -53,15 +63,80 @@ export class Parking {
     try {
       return await work()
     } finally {
-      this.busy--
-      this.moves++
-      if (this.parked.size > 0 || this.nextStage || this.stopped) this.soon()
+      this.ended()
     }
+  }
+
+  /** The same for code that may wait in there: meanwhile it does not move by itself. */
+  async duringBranch<T>(work: (hold: Hold) => Promise<T>): Promise<T> {
+    const hold = new Hold(this, scopes.getStore()?.hold)
+    this.begun()
+    try {
+      return await work(hold)
+    } finally {
+      hold.over()
+    }
+  }
+
+  begun(): void {
+    this.busy++
+    this.moves++
+  }
+
+  ended(): void {
+    this.busy--
+    this.moves++
+    if (this.parked.size > 0 || this.nextStage || this.stopped || this.arrivals.size > 0) this.soon()
+    if (this.busy === 0) this.whenIdle?.()
+  }
+
+  /** Nothing is under way. */
+  get idle(): boolean {
+    return this.busy === 0
+  }
+  /** Called when nothing is under way any more. */
+  whenIdle: (() => void) | null = null
+
+  /**
+   * Resolves when it is the turn of this recorded value: the attempt that saw it first had come to a stop before, so now
+   * as well everything that is under way comes before it.
+   */
+  arrival(row: StepRow): Promise<void> {
+    return new Promise((resolve) => {
+      const hold = scopes.getStore()?.hold
+      hold?.pause()
+      this.arrivals.add(row, () => {
+        hold?.resume()
+        resolve()
+      })
+      this.moves++
+      if (this.alone) void this.giveIfAlone()
+      else this.soon()
+    })
+  }
+
+  /** Nothing but this one value can let the handler go on: then there is no order to be kept. */
+  private get alone(): boolean {
+    return this.arrivals.size === 1 && this.busy === 0 && this.parked.size === 0
+  }
+
+  /** A handler with one wait after the other would take long over its records, if each took turns of the loop. */
+  private async giveIfAlone(): Promise<void> {
+    const seen = this.moves
+    for (let i = 0; i < HOPS && seen === this.moves; i++) await null
+    if (seen === this.moves && !this.attempt.over) this.giveNext()
+    else this.soon()
+  }
+
+  private giveNext(): void {
+    this.moves++
+    this.arrivals.giveNext()
+    this.soon()
   }
 
   /** This branch goes on when the wait is over, in another attempt. */
   park(parked: Parked): Promise<never> {
-    this.moves++
+    this.still()
     this.parked.set(parked.wait.key, parked)
     if (!parked.stored) this.fresh.push(parked)
     this.soon()
@@ -70,7 +145,7 @@ export class Parking {
 
   /** The stage belongs to another queue: the job goes there as soon as nothing here is under way. */
   moveTo(name: string, queue: string): Promise<never> {
-    this.moves++
+    this.still()
     this.nextStage = { name, queue }
     this.soon()
     return NEVER
@@ -78,10 +153,16 @@ export class Parking {
 
   /** While undoing, nothing new begins: whatever would, ends the handler's part. */
   stop(): Promise<never> {
-    this.moves++
+    this.still()
     this.stopped = true
     this.soon()
     return NEVER
+  }
+
+  /** This branch does not go on by itself. */
+  private still(): void {
+    this.moves++
+    scopes.getStore()?.hold?.pause()
   }
 
   private soon(): void {
@@ -100,7 +181,8 @@ export class Parking {
     this.checking = false
     if (this.leaving || this.attempt.over) return
     if (this.busy > 0) return this.store()
-    if (this.stopped) this.attempt.leave()
+    if (this.arrivals.size > 0) this.giveNext()
+    else if (this.stopped) this.attempt.leave()
     else if (this.nextStage) this.leave(this.toStage(this.nextStage))
     else if (this.parked.size > 0) this.leave(this.suspended())
   }
@@ -112,13 +194,15 @@ export class Parking {
     void this.during(() => this.attempt.record(record)).catch((error) => this.attempt.fail(error))
   }
 
-  private takeFresh(): Pick<AttemptRecord, 'waits' | 'children'> {
+  private takeFresh(): Waits {
     const fresh = this.fresh
     this.fresh = []
     const children = fresh.flatMap(({ child }) => (child ? [child] : []))
+    const approvals = fresh.flatMap(({ approval }) => (approval ? [approval] : []))
     return {
       ...(fresh.length > 0 ? { waits: fresh.map(({ wait }) => wait) } : {}),
       ...(children.length > 0 ? { children } : {}),
+      ...(approvals.length > 0 ? { approvals } : {}),
     }
   }
 
@@ -139,7 +223,7 @@ export class Parking {
         actor: { kind: 'worker', id: this.attempt.claimed.live.worker ?? '' },
         waitKind: kind === 'callback' ? 'signal' : kind,
         wakeAt: due.length > 0 ? Math.min(...due) : null,
-        wait: { id: key, title, dueAt },
+        wait: first.shown ?? { id: key, title, dueAt },
       }),
       record: this.takeFresh(),
       blockedOn: all.map(({ wait }) => wait.key),
@@ -161,6 +245,39 @@ export class Parking {
       record: this.takeFresh(),
       blockedOn: [],
     }
+  }
+}
+
+/** More than what leads from one recorded value to the next wait of a branch that has begun. */
+const HOPS = 32
+
+/** Code that counts as work except while something in it waits. */
+export class Hold {
+  private waits = 0
+  private done = false
+
+  constructor(
+    private readonly parking: Pick<Parking, 'begun' | 'ended'>,
+    private readonly around: Hold | undefined,
+  ) {}
+
+  pause(): void {
+    if (this.done) return
+    if (++this.waits === 1) this.parking.ended()
+    this.around?.pause()
+  }
+
+  resume(): void {
+    if (this.done) return
+    if (--this.waits === 0) this.parking.begun()
+    this.around?.resume()
+  }
+
+  /** Whatever still waits in there, nobody waits for it. */
+  over(): void {
+    if (this.waits === 0) this.parking.ended()
+    for (; this.waits > 0; this.waits--) this.around?.resume()
+    this.done = true
   }
 }
 

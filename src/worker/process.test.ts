@@ -176,6 +176,24 @@ describe('children and cancel', () => {
     expect(performance.now() - began).toBeLessThan(4000)
   })
 
+  it('an override: KILL now, and the end set by hand stands', async () => {
+    let pid = 0
+    let over = false
+    const script = 'process.on("SIGTERM", () => {}); console.error(process.pid); setInterval(() => {}, 1000)'
+    const { rig, id } = await begun(async (job) => {
+      await job.process('x', node(script, { onLine: (line) => (pid = Number(line)) })).finally(() => {
+        over = true
+      })
+    })
+    await until(() => pid > 0, 'the child to start')
+    const { version } = await rig.get(id)
+    const reason = 'done on paper, see the ticket'
+    await rig.engine.override(LOCAL, id, { status: 'completed', result: 'paper', reason, ifVersion: version })
+    await until(() => over && !alive(pid), 'the child to die', 3000)
+    expect(rig.app.running).toBe(0)
+    expect(await rig.get(id)).toMatchObject({ status: 'completed', result: 'paper' })
+  })
+
   it('force after graceful kills what has ignored TERM so far, without waiting for the grace', async () => {
     const { rig, id, pid } = await hold(true)
     await rig.engine.cancel(LOCAL, id, {})

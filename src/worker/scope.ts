@@ -1,18 +1,32 @@
 /**
- * Where in a handler a call is made: the path of stages and branches around it, and whether that is inside a step. Kept
+ * Where in a handler a call is made: the path of stages and branches around it, and whether anything may begin there. Kept
  * per async context, so that parallel branches have paths of their own.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { UntildoneError } from '../core/errors.js'
 import type { Attempt } from './attempt.js'
+import type { Hold } from './parking.js'
 
 export interface Scope {
   attempt: Attempt
   path: string
-  inStep: boolean
+  /** In there nothing is recorded and nothing waits; null where it may. */
+  inside: 'a step' | 'a read' | 'a request' | 'an undo' | null
+  /** Of the code around it that counts as work while nothing in it waits. */
+  hold?: Hold
+  /** Walked through for its undos beside the handler: what would begin there stays undone, and ends nothing. */
+  aside?: true
 }
 
 export const scopes = new AsyncLocalStorage<Scope>()
+
+/** Runs `fn` at this place of the handler; what holds for the place around it holds in there as well. */
+export function enter<T>(scope: Scope, fn: () => T): T {
+  const around = scopes.getStore()
+  if (around?.attempt !== scope.attempt || !(around.hold || around.aside)) return scopes.run(scope, fn)
+  const { hold, aside } = around
+  return scopes.run({ ...(hold && { hold }), ...(aside && { aside }), ...scope }, fn)
+}
 
 /** Names of what one attempt records: path and name, with a counter from the second use on. */
 export class Names {
@@ -24,12 +38,26 @@ export class Names {
     return scope?.attempt === this.attempt ? scope.path : ''
   }
 
+  /** Whether this attempt has come to what is recorded under this key. */
+  has(key: string): boolean {
+    const [full, n = '1'] = key.split('#') as [string, string?]
+    return Number(n) <= (this.counters?.get(full) ?? 0)
+  }
+
+  /** @throws UntildoneError nested-step */
+  outside(name: string): void {
+    const scope = scopes.getStore()
+    if (scope?.inside && scope.attempt === this.attempt)
+      throw new UntildoneError(
+        'nested-step',
+        `"${name}" was asked for inside ${scope.inside}, where nothing is recorded and nothing waits.`,
+      )
+  }
+
   /** @throws UntildoneError nested-step, bad-step-name */
   next(name: string): string {
     checkName(name)
-    const scope = scopes.getStore()
-    if (scope?.inStep && scope.attempt === this.attempt)
-      throw new UntildoneError('nested-step', `Step "${name}" was started inside another step.`)
+    this.outside(name)
     const { path } = this
     const full = path ? `${path}/${name}` : name
     this.counters ??= new Map()

@@ -81,6 +81,24 @@ describe('stage', () => {
     })
   })
 
+  it('that waits leaves no timer of its limits behind', async () => {
+    const rig = await open(
+      three.handler(async (job) =>
+        job.stage('intake', { timeout: '9d' }, async () => {
+          await Promise.race([
+            job.step('slow', () => new Promise(() => {}), { timeout: '8d' }),
+            job.step('quick', () => 1),
+          ])
+          await job.sleep('a day', '1d')
+        }),
+      ) as never,
+    )
+    await rig.submit(three, {})
+    await rig.advance('1h')
+    await rig.stop()
+    expect(rig.leftBehind).toBe(0)
+  })
+
   it('inside another stage is refused by name', async () => {
     const rig = await open(
       three.handler({ retry: until({ attempts: 1 }) }, async (job) =>
@@ -90,6 +108,54 @@ describe('stage', () => {
     const { id } = await rig.submit(three, {})
     const job = await rig.untilDone(id)
     expect(job.error!.message).toContain('Stage "execution" begins while stage "intake" is under way')
+  })
+
+  it('beside another one is refused as well', async () => {
+    const rig = await open(
+      three.handler({ retry: until({ attempts: 1 }) }, async (job) =>
+        Promise.all([
+          job.stage('intake', { queue: 'default' }, () => job.step('a', () => 1)),
+          job.stage('execution', { queue: 'agents' }, () => job.step('b', () => 2)),
+        ]),
+      ) as never,
+    )
+    const { id } = await rig.submit(three, {})
+    const job = await rig.untilDone(id)
+    expect(job.error!.message).toContain('Stage "execution" begins while stage "intake" is under way')
+  })
+
+  it('that failed is over: a handler that has a way around it goes on to the next', async () => {
+    const rig = await open(
+      three.handler({ retry: quick }, async (job) => {
+        const text = await job
+          .stage('intake', () => {
+            throw new Permanent('unreadable')
+          })
+          .catch(() => 'no text')
+        return job.stage('execution', () => `${text}!`)
+      }) as never,
+    )
+    const { id } = await rig.submit(three, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'no text!' })
+  })
+
+  it('has its budget for its time limit and for an error of its own code, and for no other', async () => {
+    const budget = until({ attempts: 3, backoff: { from: '1s', to: '1s' } })
+    let tries = 0
+    const rig = await open(
+      three.handler({ retry: until({ attempts: 1 }) }, async (job) => {
+        await job.stage('intake', { retry: budget, timeout: '5s' }, () => {
+          tries++
+          if (tries === 1) throw new Transient('busy')
+          if (tries === 2) return new Promise<void>(() => {})
+          return undefined
+        })
+        throw new Transient('beside it')
+      }) as never,
+    )
+    const { id } = await rig.submit(three, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { code: 'exhausted', attempts: 3 } })
+    expect(tries).toBe(3)
   })
 })
 
@@ -123,6 +189,91 @@ describe('map', () => {
     })
     expect(ran.filter((n) => n === 1 || n === 3)).toEqual([1, 3])
     expect((await rig.store.steps(id)).map(({ key }) => key)).toContain('page/nr%2f1')
+  })
+
+  it.each([
+    ['all at once', 4],
+    ['one after the other', 1],
+  ])('tolerates no more than it says, %s and over attempts', async (_, concurrency) => {
+    const late = (n: number, job: { attempt: number }) => {
+      if (job.attempt === 1 && n === 1) throw new Transient('busy')
+      if (n !== 3) throw new Permanent(`bad ${n}`)
+      return n
+    }
+    const rig = await open(
+      pages.handler({ retry: quick }, async (job) =>
+        job.map('page', [1, 2, 3, 4], (n) => late(n, job), { concurrency, tolerate: 2 }),
+      ) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect(await rig.untilDone(id)).toMatchObject({
+      status: 'failed',
+      error: { message: expect.stringMatching(/^bad/) },
+    })
+    const failed = (await rig.store.steps(id)).filter(({ result }) => result?.includes('failed'))
+    expect(failed).toHaveLength(2)
+  })
+
+  it('begins no further item once one has failed, also when the handler goes on', async () => {
+    const ran: number[] = []
+    const rig = await open(
+      pages.handler({ retry: until({ attempts: 1 }) }, async (job) => {
+        const each = async (n: number) => {
+          if (n === 1) throw new Permanent('bad')
+          await job.read('look', () => new Promise((resolve) => setImmediate(resolve)))
+          ran.push(n)
+        }
+        const error = await job.map('page', [1, 2, 3, 4, 5, 6], each, { concurrency: 2 }).catch((error) => error)
+        return [error.message, ...ran]
+      }) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).result).toEqual(['bad', 2])
+    await rig.settle()
+    expect(ran).toEqual([2])
+  })
+
+  it('knows items with long keys from each other, in any order', async () => {
+    const urls = ['a', 'b', 'c'].map((page) => `https://example.com/${'folder/'.repeat(30)}${page}`)
+    urls.push(`${'x'.repeat(79)}😀😀😀😀😀😀😀😀😀😀😀 d`, '\ud83de')
+    const rig = await open(
+      pages.handler({ retry: quick }, async (job) => {
+        const items = job.attempt === 1 ? urls : [...urls].reverse()
+        const texts = await job.map('page', items, (url) => url.at(-1), { key: (url) => url })
+        if (job.attempt === 1) throw new Transient('busy')
+        return texts
+      }) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).result).toEqual(['e', 'd', 'c', 'b', 'a'])
+  })
+
+  it.each([
+    [{ tolerate: -1 }, 'tolerate must be'],
+    [{ tolerate: 1.5 }, 'tolerate must be'],
+    [{ tolerate: Number.NaN }, 'tolerate must be'],
+    [{ concurrency: 0 }, 'concurrency must be'],
+  ])('refuses %o', async (options, words) => {
+    const rig = await open(
+      pages.handler({ retry: until({ attempts: 1 }) }, async (job) => job.map('page', [1], () => 1, options)) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).error!.message).toContain(words)
+  })
+
+  it('takes ten thousand items, and repeats none of them', async () => {
+    let ran = 0
+    const rig = await open(
+      pages.handler({ retry: quick }, async (job) => {
+        const items = Array.from({ length: 10_000 }, (_, i) => i)
+        const done = await job.map('page', items, () => void ran++, { concurrency: 500 })
+        if (job.attempt === 1) throw new Transient('busy')
+        return done.length
+      }) as never,
+    )
+    const { id } = await rig.submit(pages, {})
+    expect((await rig.untilDone(id)).result).toBe(10_000)
+    expect(ran).toBe(10_000)
   })
 
   it('fails when more fail than are tolerated', async () => {

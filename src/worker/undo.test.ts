@@ -148,4 +148,151 @@ describe('compensation', () => {
       error: { code: 'undo-failed', details: { last: { code: 'undo-missing' } } },
     })
   })
+
+  it('between two tries goes on at once when told to', async () => {
+    const log: string[] = []
+    let down = true
+    const rig = await open(
+      trip.handler({ retry: until({ backoff: { from: '1h', to: '1h' } }) }, async (job) => {
+        await job.step('car', () => 'C1', {
+          undo: (value) => {
+            if (down) throw new Transient('rental is down', { retryAfterMs: 3_600_000 })
+            log.push(`undo ${value}`)
+          },
+        })
+        throw new Permanent('declined')
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.settle()
+    expect(await rig.get(id)).toMatchObject({ status: 'processing', ops: { phase: 'compensating', workerId: null } })
+    down = false
+    const before = rig.clock.now()
+    await rig.engine.retry(LOCAL, id, { reason: 'rental is back' })
+    await rig.settle()
+    expect(await rig.get(id)).toMatchObject({ status: 'failed', finishedAt: new Date(before).toISOString() })
+    expect(log).toEqual(['undo C1'])
+  })
+
+  it('keeps the order of steps that were recorded in one millisecond', async () => {
+    const log: string[] = []
+    const rig = await open(
+      trip.handler(async (job) => {
+        for (const name of ['z', 'a', 'm', 'b'])
+          await job.step(name, () => name, { undo: (value) => void log.push(value) })
+        throw new Permanent('declined')
+      }) as never,
+    )
+    await rig.untilDone((await rig.submit(trip, {})).id)
+    expect(log).toEqual(['b', 'm', 'a', 'z'])
+  })
+
+  it('finds the undos inside engines, of those that were rejected as well, and runs no engine for nothing', async () => {
+    const log: string[] = []
+    const rig = await open(
+      trip.handler({ retry: quick }, async (job) => {
+        const hold = (name: string) =>
+          job.step('hold', () => noted(log, `hold ${name}`, name), {
+            undo: (value) => void log.push(`release ${value}`),
+          })
+        await job.first('hotel', {
+          full: async () => {
+            await hold('full')
+            return job.step('check', () => {
+              throw new Permanent('no room')
+            })
+          },
+          free: () => hold('free'),
+        })
+        await job.first('mail', { post: () => log.push('posted') })
+        await job.read('look', () => new Promise((resolve) => setImmediate(resolve)))
+        await job.step('car', () => 'C1', { undo: (value) => void log.push(`release ${value}`) })
+        throw new Permanent('card declined')
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { message: 'card declined' } })
+    expect(log.slice(0, 3)).toEqual(['hold full', 'hold free', 'posted'])
+    expect(log.slice(3).sort()).toEqual(['release C1', 'release free', 'release full'])
+  })
+
+  it('finds the undos inside engines of which none was chosen', async () => {
+    const log: string[] = []
+    const rig = await open(
+      trip.handler({ retry: quick }, async (job) => {
+        const engine = (name: string) => async () => {
+          await job.step('hold', () => name, { undo: (value) => void log.push(`release ${value}`) })
+          log.push(`check ${name}`)
+          throw new Permanent('no room')
+        }
+        await job.first('hotel', { a: engine('a'), b: engine('b') })
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { message: 'no room' } })
+    expect(log.filter((line) => line.startsWith('release')).sort()).toEqual(['release a', 'release b'])
+  })
+
+  it('an undo that does not end is tried again after the time limit, and then waits for a person', async () => {
+    let begun = 0
+    const rig = await open(
+      trip.handler(
+        { timeout: { attempt: '1m' }, retry: until({ attempts: 2, backoff: { from: '1s', to: '1s' } }) },
+        async (job) => {
+          await job.step('car', () => 'C1', {
+            undo: () => {
+              begun++
+              return new Promise(() => {})
+            },
+          })
+          throw new Permanent('card declined')
+        },
+      ) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.advance('5m')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'blocked',
+      error: { code: 'undo-failed', details: { last: { code: 'attempt-timeout' } } },
+    })
+    expect(begun).toBe(2)
+  })
+
+  it('an undo has no steps of its own', async () => {
+    const rig = await open(
+      trip.handler({ retry: until({ attempts: 1 }) }, async (job) => {
+        await job.step('car', () => 'C1', { undo: () => job.step('call', () => 'called') })
+        throw new Permanent('card declined')
+      }) as never,
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.advance('1m')
+    expect((await rig.get(id)).error!.message).toContain('"call" was asked for inside an undo')
+  })
+
+  it('stops between two undos when the worker does, and goes on where it was', async () => {
+    const log: string[] = []
+    let stopping: Promise<void> | null = null
+    const handler = trip.handler({ retry: quick }, async (job) => {
+      for (const name of ['a', 'b'])
+        await job.step(name, () => name, {
+          undo: async (value) => {
+            log.push(`undo ${value}`)
+            if (log.length > 1) return
+            stopping = rig.stop()
+            await new Promise((resolve) => setImmediate(resolve))
+          },
+        })
+      throw new Permanent('card declined')
+    }) as never as JobHandler
+    const rig = await open(handler)
+    const { id } = await rig.submit(trip, {})
+    await rig.advanceUntil(() => stopping !== null, 'the stop')
+    await stopping
+    expect(log).toHaveLength(1)
+    await rig.restart()
+    expect((await rig.untilDone(id)).status).toBe('failed')
+    expect(log).toHaveLength(2)
+    expect((await rig.engine.attempts(LOCAL, id)).map(({ outcome }) => outcome)).toEqual(['error', 'released', 'ok'])
+  })
 })

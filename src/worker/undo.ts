@@ -8,22 +8,37 @@ import type { StepContext } from '../define/context.js'
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { recordedValue } from './memo.js'
+import { enter } from './scope.js'
 
 type Undo = (value: any, context: StepContext) => unknown
 
 export class Undos {
   private readonly known = new Map<string, { undo: Undo; context: StepContext }>()
+  /** The step that is being undone; a person can say that they have seen to it. */
+  at: string | null = null
 
   /** A recorded step was met on the way, with its undo. */
   offer(key: string, undo: Undo | undefined, context: StepContext): void {
     if (undo) this.known.set(key, { undo, context })
   }
 
+  private unknown: { error: unknown } | null = null
+
+  /** Whether an effect has happened that would have to be undone is not known. */
+  cannotTell(error: unknown): void {
+    this.unknown ??= { error }
+  }
+
+  /** Something that was recorded inside this path must be undone. */
+  within(attempt: Attempt, path: string): boolean {
+    return this.due(attempt).some(({ key }) => key.startsWith(`${path}/`))
+  }
+
   /** Steps that must be undone, latest first. */
   due(attempt: Attempt): StepRow[] {
     return [...(attempt.memo?.values() ?? [])]
       .filter((row) => row.undo === 'due')
-      .sort((a, b) => b.endedAt - a.endedAt || (b.key < a.key ? -1 : 1))
+      .sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0) || (b.key < a.key ? -1 : 1))
   }
 
   /**
@@ -32,23 +47,28 @@ export class Undos {
    * @throws what an undo threw; UntildoneError `undo-missing` when the present code has none for a step
    */
   async run(attempt: Attempt): Promise<{ steps: string[]; partial: string[] }> {
+    const stopped = attempt.goOn()
+    if (this.unknown) throw this.unknown.error
     for (const row of this.due(attempt)) {
+      this.at = row.key
       const found = this.known.get(row.key)
       if (!found)
         throw new UntildoneError(
           'undo-missing',
           `Step "${row.key}" must be undone, and the present code offers no undo for it.`,
-          {
-            params: { step: row.key },
-          },
+          { params: { step: row.key } },
         )
+      if (attempt.draining) throw attempt.drained()
       try {
-        await found.undo(recordedValue(row), found.context)
+        const scope = { attempt, path: '', inside: 'an undo' } as const
+        const undoing = enter(scope, async () => found.undo(recordedValue(row), found.context))
+        // One that does not end is left at the time limit, like a step.
+        await Promise.race([undoing, stopped])
       } catch (error) {
         attempt.classify(error, undefined, row.key)
         throw error
       }
-      await attempt.record({ undone: [{ key: row.key, undo: 'undone' }] })
+      await attempt.recordUndone(row.key)
       row.undo = 'undone'
       attempt.notes.log('info', `Undone: ${row.key}`, { step: row.key })
     }

@@ -16,6 +16,8 @@ const send = (rig: TestRig, jobId: string, name: string, payload: unknown, signa
     ...{ actor: { kind: 'user', id: 'u-1' } as const, limit: 100 },
   })
 
+const rest = defineJob('rest', { input })
+
 describe('sleep', () => {
   const nap = defineJob('nap', { input })
 
@@ -92,6 +94,78 @@ describe('sleep', () => {
   })
 })
 
+describe('first beside a wait', () => {
+  it('an engine is at work until it waits itself, and what follows it comes before the wait is over', async () => {
+    const ran: string[] = []
+    const rig = await open(
+      rest.handler(async (job) => {
+        const engines = {
+          fast: async () => {
+            for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+            ran.push(`fast ${job.attempt}`)
+            throw new Permanent('not for me')
+          },
+          slow: async () => {
+            await job.stage('slow', async () => job.step('render', () => void ran.push(`slow ${job.attempt}`)))
+            return 'slow'
+          },
+        }
+        const branch = async () => {
+          const { value } = await job.first('read', engines)
+          await job.step('after', () => void ran.push(`after ${job.attempt}`))
+          return value
+        }
+        const [value] = await Promise.all([branch(), job.sleep('a day', '1d')])
+        return value
+      }) as never,
+    )
+    const { id } = await rig.submit(rest, {})
+    await rig.settle()
+    await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'waiting', 'the wait', '1h')
+    expect(ran).toEqual(['fast 1', 'slow 1', 'after 1'])
+    expect((await rig.untilDone(id, '2d')).result).toBe('slow')
+    expect(ran).toHaveLength(3)
+    expect(await eventsOf(rig, id)).toEqual(['submitted', 'claimed', 'suspended', 'woken', 'claimed', 'succeeded'])
+  })
+
+  it('an engine that waits, at any depth, holds no worker', async () => {
+    const rig = await open(
+      rest.handler(async (job) =>
+        job.first('outer', {
+          one: async () =>
+            (await job.first('inner', { two: () => job.stage('deep', () => job.sleep('nap', '1h')) })).engine,
+        }),
+      ) as never,
+    )
+    const { id } = await rig.submit(rest, {})
+    await rig.settle()
+    expect((await rig.get(id)).ops).toMatchObject({ phase: 'waiting', workerId: null })
+    expect((await rig.untilDone(id)).result).toEqual({ engine: 'one', value: 'two' })
+  })
+})
+
+describe('a file beside a wait', () => {
+  it('is stored once, and the step that takes it comes before the wait is over', async () => {
+    let stored = 0
+    const rig = await open(
+      rest.handler(async (job) => {
+        const branch = async () => {
+          const file = await job.file(Buffer.from('a letter'))
+          stored++
+          const { bytes } = await job.open(file)
+          return job.step('size', () => bytes)
+        }
+        const [bytes] = await Promise.all([branch(), job.sleep('a day', '1d')])
+        return bytes
+      }) as never,
+    )
+    const { id } = await rig.submit(rest, {})
+    await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'waiting', 'the wait', '1h')
+    expect([stored, (await rig.store.steps(id)).map(({ key }) => key)]).toEqual([1, ['size']])
+    expect((await rig.untilDone(id, '2d')).result).toBe(8)
+  })
+})
+
 describe('waitFor', () => {
   const ask = defineJob('ask', { input, signals: { answered: z.object({ text: z.string() }) } })
   const handler = ask.handler({ retry: quick }, async (job) => {
@@ -117,7 +191,7 @@ describe('waitFor', () => {
     const rig = await open(handler)
     const { id } = await rig.submit(ask, {}, { runAt: new Date(rig.clock.now() + 60_000) })
     expect(await send(rig, id, 'answered', { text: 'early' })).toEqual({ outcome: 'buffered' })
-    expect(await send(rig, id, 'answered', { text: 'early' })).toEqual({ outcome: 'repeated' })
+    expect(await send(rig, id, 'answered', { text: 'early' })).toEqual({ outcome: 'repeated', delivered: false })
     const job = await rig.untilDone(id)
     expect(job.result).toBe('early')
     expect(Date.parse(job.finishedAt!) - Date.parse(job.createdAt)).toBe(60_000)
@@ -141,6 +215,113 @@ describe('waitFor', () => {
     const { id } = await rig.submit(ask, {})
     expect((await rig.untilDone(id)).result).toBe('time')
     expect(await rig.store.waits(id)).toEqual([])
+  })
+})
+
+/** A request that is complete. */
+const please = {
+  summary: 'Go on?',
+  because: 'It is time.',
+  writes: [{ target: 'world', operation: 'go', object: 'on', change: { on: { now: false, after: true } } }],
+  evidence: [{ label: 'Clock', quote: 'Noon', version: '1' }],
+  impact: 'It goes on',
+  rollback: 'None is needed',
+  data: {},
+}
+
+describe('a race between waits', () => {
+  const race = defineJob('race', { input, signals: { reply: z.object({ text: z.string() }) } })
+
+  it('keeps its winner when the loser arrives later, in whatever order they are written', async () => {
+    const won: string[] = []
+    const rig = await open(
+      race.handler({ retry: quick }, async (job) => {
+        const winner = await Promise.race([
+          job.waitFor('reply').then(() => 'reply'),
+          job.sleep('limit', '1h').then(() => 'limit'),
+        ])
+        won.push(winner)
+        await job.step(`after ${winner}`, () => 1)
+        await job.sleep('more', '1h')
+        return winner
+      }) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    await rig.advance('90m')
+    expect(await send(rig, id, 'reply', { text: 'too late' })).toEqual({ outcome: 'delivered' })
+    expect((await rig.untilDone(id)).result).toBe('limit')
+    expect(won).toEqual(['limit', 'limit', 'limit'])
+    expect((await rig.store.steps(id)).map(({ key }) => key).sort()).toEqual(['after limit', 'limit', 'more', 'reply'])
+  })
+
+  it('is won by what came first when nobody was there to see either', async () => {
+    const rig = await open(
+      race.handler(async (job) =>
+        Promise.race([job.sleep('limit', '1h').then(() => 'limit'), job.waitFor('reply').then(() => 'reply')]),
+      ) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    await rig.settle()
+    await rig.restart(undefined, { worker: false })
+    await rig.advance('30m')
+    await send(rig, id, 'reply', { text: 'in time' })
+    await rig.advance('1h')
+    await rig.restart(undefined, {})
+    expect((await rig.untilDone(id)).result).toBe('reply')
+  })
+
+  it('with an approval keeps its winner as well', async () => {
+    const asked = defineJob('asked', { input, approvals: { go: z.object({}) } })
+    const won: string[] = []
+    const rig = await open(
+      asked.handler(async (job) => {
+        const winner = await Promise.race([
+          job.approve('go', please).then(() => 'answer'),
+          job.sleep('limit', '1h').then(() => 'limit'),
+        ])
+        won.push(winner)
+        await job.sleep('more', '2h')
+        return winner
+      }) as never,
+    )
+    const { id } = await rig.submit(asked, {})
+    await rig.advance('90m')
+    await rig.approve(id, { by: 'mara' })
+    expect((await rig.untilDone(id)).result).toBe('limit')
+    expect(new Set(won)).toEqual(new Set(['limit']))
+  })
+
+  it('its loser still waits: whoever wants it after all awaits the same promise', async () => {
+    const rig = await open(
+      race.handler({ retry: quick }, async (job) => {
+        const reply = job.waitFor('reply')
+        const early = await Promise.race([reply.then(() => true), job.sleep('patience', '1d').then(() => false)])
+        if (!early) await job.step('remind', () => 'sent')
+        const { payload } = await reply
+        return [early, payload?.text]
+      }) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    await rig.advance('2d')
+    await send(rig, id, 'reply', { text: 'sorry' })
+    expect((await rig.untilDone(id)).result).toEqual([false, 'sorry'])
+  })
+
+  it('of branches is decided by what they wait for, however many recorded steps follow', async () => {
+    const rig = await open(
+      race.handler({ retry: quick }, async (job) => {
+        const branch = async () => {
+          await job.sleep('first', '1h')
+          for (let i = 0; i < 50; i++) await job.step('part', () => i)
+          return 'branch'
+        }
+        const winner = await Promise.race([job.sleep('later', '2h').then(() => 'limit'), branch()])
+        await job.sleep('more', '2h')
+        return winner
+      }) as never,
+    )
+    const { id } = await rig.submit(race, {})
+    expect((await rig.untilDone(id)).result).toBe('branch')
   })
 })
 

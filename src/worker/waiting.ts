@@ -26,9 +26,11 @@ async function settled(
   kind: WaitRow['kind'],
   park: () => Promise<{ name: string; dueAt: number | null; child?: NewJob }>,
 ): Promise<WaitValue> {
+  attempt.steps.names.outside(key)
   const recorded = attempt.memo?.get(key)
   if (recorded) {
     sameAsRecorded(recorded, kind, null)
+    await attempt.parking.arrival(recorded)
     return recordedValue<WaitValue>(recorded)
   }
   await attempt.checkpoint()
@@ -65,7 +67,7 @@ export async function sleep(attempt: Attempt, name: string, duration: Duration):
 
 export async function waitFor(attempt: Attempt, signal: string, options: WaitOptions = {}): Promise<Received<any>> {
   const { definition } = attempt.type.handler
-  if (!(signal in definition.signals))
+  if (!Object.hasOwn(definition.signals, signal))
     throw new UntildoneError(
       'bad-definition',
       `waitFor("${signal}"): job "${definition.name}" declares no such signal.`,
@@ -101,6 +103,7 @@ export async function callback(
       key: madeKey,
       kind: 'callback',
       attempt: attempt.number,
+      seq: attempt.nextSeq(),
       startedAt: now,
       endedAt: now,
       result: JSON.stringify(expiresAt),

@@ -7,6 +7,7 @@ import { UntildoneError } from '../core/errors.js'
 import { transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
+import { BUILT_IN_QUEUE } from '../engine/registry.js'
 import type { Change, Claimed } from '../stores/store.js'
 import { Attempt, LEAVE_AFTER_MS } from './attempt.js'
 import { ClaimLoop } from './claim-loop.js'
@@ -90,7 +91,10 @@ export class Worker {
         ),
     })
     await this.lease.start()
-    const tools = { worker: id, files: this.files, sha256: entropy.sha256, waiting: this.waiting }
+    const tools = {
+      ...{ worker: id, files: this.files, sha256: entropy.sha256, waiting: this.waiting },
+      approvals: { rules: parts.approvals, newId: () => parts.newApprovalId() },
+    }
     const env: Environment = {
       worker: id,
       contextOf: (attempt, input) => contextOf(attempt, input, tools),
@@ -106,7 +110,7 @@ export class Worker {
       clock,
       worker: id,
       slots: options.slots,
-      serves: (queue) => options.serve === null || options.serve.includes(queue),
+      serves: (queue) => options.serve === null || options.serve.includes(queue) || queue === BUILT_IN_QUEUE,
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.
@@ -136,6 +140,7 @@ export class Worker {
         waiting?.delete(change.jobId)
         if (change.cancelling) this.cancel(change.jobId, change.cancelling)
         if (change.pausing) this.pause(change.jobId)
+        if (change.done) this.ended(change.jobId)
       }
     }
     if (waiting) for (const { lane, queuedAt } of waiting.values()) this.hint(lane, queuedAt!)
@@ -147,6 +152,14 @@ export class Worker {
       if (attempt.id !== jobId) continue
       const reason = new UntildoneError('lease-lost', 'The job was cancelled.')
       attempt.stop(force ? 'force-cancel' : 'cancel', reason, force ? FORCE_LEAVE_MS : null)
+    }
+  }
+
+  /** Somebody else has ended the job, by an override: its attempt can write nothing more, and its children are killed. */
+  private ended(jobId: string): void {
+    for (const attempt of this.attempts) {
+      if (attempt.id === jobId && !attempt.settling)
+        attempt.stop('lease-lost', new UntildoneError('lease-lost', 'The job was ended by somebody else.'), 0)
     }
   }
 

@@ -73,6 +73,19 @@ export const convertHandler = convert.handler(
     verify,
     retry: until({ within: '2h', backoff: { from: '1s', to: '1m' } }),
     timeout: { attempt: '2h' },
+    target: { p95: '5m' },
+    say: {
+      stage: {
+        inspect: 'We are looking at your document.',
+        recognise: 'We are reading your document.',
+        publish: 'We are putting the text together.',
+      },
+      error: {
+        'not-a-pdf': 'This is not a PDF that can be read. Please send another file.',
+        'password-required': 'The PDF is protected by a password. Please send it without one.',
+        'no-pages': 'The PDF has no pages.',
+      },
+    },
     // An engine keeps one core busy: more of them at once would only make every page late.
     concurrency: Math.max(1, Math.floor(availableParallelism() / LANES)),
   },

@@ -1,13 +1,20 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from '../command.js'
+import { auditList, auditVerify } from './audit.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
 import { filesGet, filesUpload } from './files.js'
+import { inboxApprove, inboxChanges, inboxList, inboxReject, inboxShow } from './inbox.js'
 import { init } from './init.js'
 import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
+import { jobsCompensate, jobsReplay } from './jobs-again.js'
+import { groupsCancel, jobsBulk } from './jobs-bulk.js'
 import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
+import { jobsExplain } from './jobs-explain.js'
 import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
+import { jobsAnswer, jobsOverride, jobsPause, jobsResolve, jobsResume } from './jobs-operate.js'
+import { jobsDecisions, jobsSignal } from './jobs-signal.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
 import { queuesList, queuesPause, queuesResume } from './queues.js'
 import {
@@ -24,6 +31,7 @@ import {
 import { serve } from './serve.js'
 import { submit } from './submit.js'
 import { typesList, typesPause, typesResume, typesShow } from './types.js'
+import { typesStory } from './types-story.js'
 import { version } from './version.js'
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -37,12 +45,30 @@ export const COMMANDS: readonly CommandSpec[] = [
   jobsResult,
   jobsCancel,
   jobsRetry,
+  jobsPause,
+  jobsResume,
+  jobsAnswer,
+  jobsReplay,
+  jobsCompensate,
+  jobsOverride,
+  jobsResolve,
+  jobsSignal,
+  jobsBulk,
+  jobsExplain,
   jobsTries,
   jobsSteps,
   jobsHistory,
   jobsLogs,
+  jobsDecisions,
+  groupsCancel,
+  inboxList,
+  inboxShow,
+  inboxApprove,
+  inboxReject,
+  inboxChanges,
   typesList,
   typesShow,
+  typesStory,
   typesPause,
   typesResume,
   queuesList,
@@ -63,6 +89,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   keysList,
   keysRevoke,
   keysRotate,
+  auditList,
+  auditVerify,
   doctor,
   version,
 ]

@@ -1,5 +1,5 @@
 /** `untildone jobs watch`, `cancel` and `retry`: following one job, and the two things one can ask of it. */
-import { type CommandSpec, duration, jobId, REASON, wholeNumber } from '../command.js'
+import { type CommandSpec, duration, IF_VERSION, jobId, REASON } from '../command.js'
 import { followJob } from '../follow-job.js'
 import { objectLine } from './submit.js'
 
@@ -39,11 +39,7 @@ export const jobsCancel: CommandSpec = {
 export const jobsRetry: CommandSpec = {
   usage: 'jobs retry <id>',
   summary: 'try again now: ends the pause before the next try, or a review',
-  options: [
-    REASON,
-    { flags: '--if-version <n>', text: 'only if the job still has this version', parse: wholeNumber(1, 2 ** 31) },
-    { flags: '--keep-budget', text: 'do not start a new retry budget' },
-  ],
+  options: [REASON, IF_VERSION, { flags: '--keep-budget', text: 'do not start a new retry budget' }],
   examples: [['untildone jobs retry 7f3c91e2 --reason "licence renewed"', 'now, please']],
   async run(context, [text], options) {
     const id = await jobId(context, text)

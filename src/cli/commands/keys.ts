@@ -1,6 +1,6 @@
 /** `untildone keys`: API keys. The secret goes to stdout once and nowhere else. */
 import type { WireApiKey } from '../../core/wire.js'
-import { type CommandSpec, duration, list, REASON } from '../command.js'
+import { type CommandSpec, duration, list, person, REASON, risk } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError } from '../failure.js'
 import type { Column } from '../table.js'
@@ -26,12 +26,23 @@ export const keysCreate: CommandSpec = {
     { flags: '--role <role>', text: Object.keys(ROLES).join(', ') },
     { flags: '--scopes <scopes>', text: 'instead of a role, e.g. jobs:submit,jobs:read', parse: list },
     { flags: '--types <types>', text: 'job types it may use, e.g. "ocr.*" (default: all)', parse: list },
+    {
+      flags: '--person <id[:name]>',
+      text: 'whose key it is: two keys of one person are one in approvals',
+      parse: person,
+    },
+    { flags: '--group <groups>', text: 'groups of that person, e.g. finance,legal', parse: list },
+    { flags: '--max-risk <risk>', text: 'highest risk it may decide: low, medium, high (default: any)', parse: risk },
     { flags: '--expires-in <duration>', text: 'e.g. 90d (default: never)', parse: duration },
     { flags: '--yes', text: 'make a first key that cannot make others' },
   ],
   examples: [
     ['untildone keys create --name ops --role admin', 'the first one: it can make the others'],
     ['untildone keys create --name crm --role submitter --types "crm.*"', 'for a program'],
+    [
+      'untildone keys create --name mara --role approver --person u-77:Mara --group finance',
+      'for somebody who decides',
+    ],
   ],
   async run(context, _args, options) {
     if (!options.name)
@@ -45,6 +56,9 @@ export const keysCreate: CommandSpec = {
         name: options.name,
         scopes,
         types: options.types,
+        person: options.person,
+        groups: options.group,
+        maxRisk: options.maxRisk,
         expiresAt,
         signal: context.interrupted,
       }),
@@ -63,6 +77,7 @@ export const keysList: CommandSpec = {
       { title: 'NAME', shrinkTo: 8 },
       { title: 'SCOPES', shrinkTo: 12 },
       { title: 'TYPES', shrinkTo: 6 },
+      { title: 'PERSON', shrinkTo: 6 },
       { title: 'LAST USED' },
       { title: 'STATE' },
     ]
@@ -72,6 +87,7 @@ export const keysList: CommandSpec = {
       clean(key.name),
       key.scopes.join(' '),
       clean(key.types?.join(' ') ?? 'all'),
+      clean([key.person?.id ?? '-', ...(key.groups ?? [])].join(' ')),
       key.lastUsedAt ? ago(key.lastUsedAt, now) : 'never',
       stateOf(key, now),
     ])

@@ -6,7 +6,7 @@ import { basename, extname, resolve } from 'node:path'
 import { type JobHandle, UntildoneApiError } from '../../client/index.js'
 import type { Json } from '../../core/json.js'
 import type { WireJob } from '../../core/wire.js'
-import { type CommandSpec, duration, instant, oneOf, wholeNumber } from '../command.js'
+import { type CommandSpec, duration, instant, oneOf, person, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, type Exit } from '../failure.js'
 import { followJob } from '../follow-job.js'
@@ -41,6 +41,11 @@ export const submit: CommandSpec = {
       flags: '--on-duplicate <what>',
       text: 'when a job of the same operation is there: return, reject or replace it',
       parse: oneOf(['return', 'reject', 'replace']),
+    },
+    {
+      flags: '--for <id[:name]>',
+      text: 'the person it is done for, who then is no "other person" in approvals',
+      parse: person,
     },
     { flags: '--priority <n>', text: '-100 to 100, higher is sooner', parse: wholeNumber(-100, 100) },
     { flags: '--tag <tag>', text: 'may be given several times', parse: collect as (value: string) => unknown },
@@ -105,6 +110,7 @@ async function send(context: Context, type: string, input: Json, options: Record
     operationKey: options.operation,
     onDuplicate: options.onDuplicate,
     priority: options.priority,
+    onBehalfOf: options.for,
     runAt: options.at && instant(options.at, now),
     deadlineAt: options.deadline && instant(options.deadline, now),
     tags: options.tag,
@@ -136,16 +142,25 @@ export async function inputOf(
       fix: 'Give one of them; name=value pairs may be added.',
     })
   }
-  let base: Json | undefined
-  if (options.input !== undefined) base = parseInput(options.input, '--input')
-  else if (options.file === '-') base = parseInput(await context.io.readInput(), 'standard input')
-  else if (options.file !== undefined) base = parseInput(readText(resolve(context.io.cwd, options.file)), options.file)
+  const base = await jsonOf(context, options.input, '--input', options.file)
   if (pairs.length === 0) return base ?? {}
   if (base !== undefined && (typeof base !== 'object' || base === null || Array.isArray(base))) {
     throw new CliError('usage', 'Pairs can be added only to an input that is an object.')
   }
   const members = await inputFromPairs(pairs, await schemaOf(context, type), (path) => upload(context, path))
   return { ...base, ...members }
+}
+
+/** JSON given on the command line, or in a file (`-`: standard input); undefined when neither was. */
+export async function jsonOf(
+  context: Context,
+  text: string | undefined,
+  where: string,
+  file: string | undefined,
+): Promise<Json | undefined> {
+  if (text !== undefined) return parseInput(text, where)
+  if (file === '-') return parseInput(await context.io.readInput(), 'standard input')
+  return file === undefined ? undefined : parseInput(readText(resolve(context.io.cwd, file)), file)
 }
 
 function parseInput(text: string, where: string): Json {

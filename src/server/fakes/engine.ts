@@ -8,16 +8,19 @@ import {
   type Json,
   type Status,
   UntildoneError,
+  type Voice,
   type WireEvent,
   type WireJob,
   type WireJobType,
 } from '../../core/index.js'
 import type { ActionRequest, Caller, Engine, Include, KeyRequest, SubmitBody, WaitOptions } from '../../engine/api.js'
 import type { Change } from '../hub.js'
+import { noApprovals } from './approvals.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
-import { blankJob, jobType, queue } from './samples.js'
+import { UnfakedOperator } from './operator.js'
+import { blankJob, blankStory, blankTypeStory, jobType, queue } from './samples.js'
 
 interface Kept {
   job: WireJob
@@ -28,7 +31,7 @@ interface Kept {
 
 const DONE: readonly Status[] = ['completed', 'failed', 'cancelled']
 
-export class FakeEngine implements Engine {
+export class FakeEngine extends UnfakedOperator implements Engine {
   readonly clock = new FakeClock()
   readonly store = {
     kind: 'sqlite' as const,
@@ -38,6 +41,7 @@ export class FakeEngine implements Engine {
     filesDir: null,
   }
   readonly jobs = new Map<string, Kept>()
+  readonly approvals = noApprovals
   readonly #keyring = new Keyring()
   /** Tests of schedules use the real engine. */
   readonly schedules = null as unknown as Engine['schedules']
@@ -100,7 +104,7 @@ export class FakeEngine implements Engine {
 
   async validate(_caller: Caller, body: SubmitBody) {
     this.#check(body)
-    return { valid: true as const, type: body.type, gates: [] as [], estimates: { p50Ms: null, p95Ms: null } }
+    return { valid: true as const, type: body.type, gates: [], estimates: { p50Ms: null, p95Ms: null } }
   }
 
   completionOf() {
@@ -225,6 +229,13 @@ export class FakeEngine implements Engine {
     return []
   }
 
+  async story(caller: Caller, id: string, voice?: Voice) {
+    const { job } = this.#visible(caller, id)
+    if (voice === 'operator' && !caller.scopes.some((scope) => scope === 'admin' || scope === 'jobs:operate'))
+      throw new UntildoneError('forbidden')
+    return blankStory(job, voice ?? 'caller', this.#at())
+  }
+
   async logs(caller: Caller, id: string) {
     this.#visible(caller, id)
     return { items: [], nextCursor: null }
@@ -281,6 +292,11 @@ export class FakeEngine implements Engine {
   async resumeQueue(_caller: Caller, name: string, { reason }: ActionRequest) {
     await this.#pause('queue', name, false, reason)
     return queue(false)
+  }
+
+  async typeStory(caller: Caller, name: string, from?: string) {
+    await this.type(caller, name)
+    return blankTypeStory(name, from ?? null)
   }
 
   addFile(_caller: Caller, source: ByteSource, meta: FileMeta) {

@@ -1,5 +1,5 @@
 /** A whole job and a whole job type for tests, in the shape of the wire. Never in the package. */
-import type { WireJob, WireJobType, WireQueue } from '../../core/index.js'
+import type { Voice, WireJob, WireJobType, WireQueue, WireStory, WireTypeStory } from '../../core/index.js'
 
 export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJob {
   return {
@@ -59,6 +59,34 @@ export function queue(paused = false): WireQueue {
   return { name: 'default', paused, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
 }
 
+export function blankStory(job: WireJob, voice: Voice, asOf: string): WireStory {
+  const { id: jobId, type, status, done, statusText: headline } = job
+  return {
+    ...{ jobId, type, status, done, voice, asOf, headline },
+    happened: [{ at: job.createdAt, text: 'Accepted.', seq: 1, kind: 'accepted' }],
+    why: null,
+    next: { text: 'A worker takes it.', at: null, giveUpAt: null },
+    act: { who: 'operator', text: 'Start a worker.', href: `/v1/jobs/${jobId}` },
+    effects: [{ step: 'pay', state: 'happened', text: '"pay" happened.' }],
+    resume: { from: 'At its beginning.', reusedSteps: [], stage: null, queue: 'default' },
+    voices: { caller: headline, endUser: 'Received.', support: null, operator: null },
+  }
+}
+
+export function blankTypeStory(type: string, jobId: string | null): WireTypeStory {
+  return {
+    ...{ type, version: '1', title: 'Greeting', description: null },
+    source: { kind: jobId ? 'job' : 'declaration', jobId, text: 'Made for a test.' },
+    sections: [{ id: 'intake', title: 'Intake', lines: ['"name": string, required'] }],
+    steps: [],
+    voices: [
+      { point: 'stored', caller: 'Accepted.', endUser: 'Received.', support: 'Accepted.', operator: 'Accepted.' },
+    ],
+    unknown: ['The steps.'],
+    findings: [{ rule: 'no-target', where: type, text: 'It has no target.', fix: 'Give it one.' }],
+  }
+}
+
 export function jobType(completion: WireJobType['completion']): WireJobType {
   return {
     type: 'greet',
@@ -68,6 +96,7 @@ export function jobType(completion: WireJobType['completion']): WireJobType {
     inputSchema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] },
     resultSchema: {},
     stages: [],
+    gates: [],
     completion,
     retry: {
       withinMs: 86_400_000,

@@ -1,10 +1,16 @@
-/** POST /v1/jobs/{id}/cancel and /retry. Pause, resume, replay, compensate, signal, override and resolve belong here. */
-import { UntildoneError } from '../../core/index.js'
-import { idempotencyKey, matches } from '../headers.js'
-import { etagOf, jobHeaders, json, NO_STORE, underBase } from '../reply.js'
-import { type Call, type Route, route } from '../route.js'
+/** POST /v1/jobs/{id}/cancel, /retry, /pause and /resume: what keeps a job the same job. */
+import { type Route, route } from '../route.js'
+import { ActionRequest } from '../schemas/operate.js'
 import { CancelRequest, RetryRequest } from '../schemas/requests.js'
+import { jobReply, requestOf } from './acting.js'
 import { JOB_ID } from './shared.js'
+
+const ACTION = {
+  params: JOB_ID,
+  headers: ['If-Match', 'Idempotency-Key'],
+  body: { schema: ActionRequest, component: 'ActionRequest', required: false },
+  problems: ['job-not-found', 'job-expired', 'job-already-done', 'invalid-transition', 'version-mismatch'],
+} as const
 
 export const actionRoutes: Route[] = [
   route({
@@ -32,14 +38,9 @@ export const actionRoutes: Route[] = [
     },
     problems: ['job-not-found', 'job-expired', 'job-already-done', 'version-mismatch'],
     handler: async (call) => {
-      const { engine, settings } = call.server
-      const ifVersion = await versionSeen(call, call.body.ifVersion)
-      const { job, pending } = await engine.cancel(call.caller, call.params.id!, {
-        ...call.body,
-        ifVersion,
-        key: keyOf(call),
-      })
-      return json(underBase(job, settings.base), pending ? 202 : 200, { ...jobHeaders(job), 'Cache-Control': NO_STORE })
+      const request = await requestOf(call)
+      const { job, pending } = await call.server.engine.cancel(call.caller, call.params.id!, request)
+      return jobReply(call, job, pending ? 202 : 200)
     },
   }),
   route({
@@ -62,27 +63,37 @@ export const actionRoutes: Route[] = [
     },
     responses: { 202: { description: 'It is next in line.', schema: 'Job', headers: ['ETag', 'Retry-After'] } },
     problems: ['job-not-found', 'job-expired', 'job-already-done', 'invalid-transition', 'version-mismatch'],
-    handler: async (call) => {
-      const { engine, settings } = call.server
-      const ifVersion = await versionSeen(call, call.body.ifVersion)
-      const job = await engine.retry(call.caller, call.params.id!, { ...call.body, ifVersion, key: keyOf(call) })
-      return json(underBase(job, settings.base), 202, { ...jobHeaders(job), 'Cache-Control': NO_STORE })
-    },
+    handler: async (call) =>
+      jobReply(call, await call.server.engine.retry(call.caller, call.params.id!, await requestOf(call)), 202),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/jobs/{id}/pause',
+    id: 'pauseJob',
+    tag: 'Jobs',
+    scope: ['jobs:operate'],
+    summary: 'Pause a job',
+    description:
+      'A job that waits its turn stands still at once; a running one stops at its next step, and the attempt does not count. ' +
+      'What has begun is `blocked` meanwhile, what has not stays `accepted`. The pause is not taken from its retry budget.',
+    ...ACTION,
+    body: { ...ACTION.body, examples: { vendor: { reason: 'vendor is down until Monday' } } },
+    responses: { 200: { description: 'It is paused, or will be at its next step.', schema: 'Job', headers: ['ETag'] } },
+    handler: async (call) =>
+      jobReply(call, await call.server.engine.pause(call.caller, call.params.id!, await requestOf(call))),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/jobs/{id}/resume',
+    id: 'resumeJob',
+    tag: 'Jobs',
+    scope: ['jobs:operate'],
+    summary: 'Resume a paused job',
+    description: 'It goes on where it stood. Only a pause is ended so: a review is ended by retry or answer.',
+    ...ACTION,
+    body: { ...ACTION.body, examples: { vendor: { reason: 'vendor is back' } } },
+    responses: { 200: { description: 'It goes on.', schema: 'Job', headers: ['ETag', 'Retry-After'] } },
+    handler: async (call) =>
+      jobReply(call, await call.server.engine.resume(call.caller, call.params.id!, await requestOf(call))),
   }),
 ]
-
-const keyOf = (call: Call) => idempotencyKey(call.request.headers.get('idempotency-key'))
-
-/**
- * The version to act on. If-Match is judged by revision and then pinned to the version read with it, so that a change of
- * state in between is still refused.
- */
-async function versionSeen(call: Call, ifVersion: number | undefined): Promise<number | undefined> {
-  const tag = call.request.headers.get('if-match')
-  if (tag === null) return ifVersion
-  const job = await call.server.engine.get(call.caller, call.params.id!)
-  if (matches(tag, etagOf(job.revision))) return ifVersion ?? job.version
-  throw new UntildoneError('version-mismatch', `The job is at revision ${job.revision} by now.`, {
-    params: { version: job.version, revision: job.revision },
-  })
-}

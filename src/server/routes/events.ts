@@ -1,13 +1,9 @@
 /** GET /v1/jobs/{id}/events and …/events/stream: what happened, as pages and live. */
 import { UntildoneError } from '../../core/index.js'
-import { accepts } from '../headers.js'
 import { streamJob } from '../job-stream.js'
 import { text } from '../query.js'
-import { json, jsonText, NO_STORE } from '../reply.js'
 import { type Route, route } from '../route.js'
-import { JOB_ID, LIMIT, nextLink, READERS } from './shared.js'
-
-const JSON_LINES = ['application/jsonl', 'application/x-ndjson', 'application/x-jsonlines']
+import { JOB_ID, LIMIT, nextLink, pageReply, READERS } from './shared.js'
 
 const STREAM_EXAMPLE = `retry: 2000
 
@@ -58,16 +54,8 @@ export const eventRoutes: Route[] = [
         settings.base === ''
           ? page.items
           : page.items.map((event) => ({ ...event, source: settings.base + event.source }))
-      const headers = {
-        'Cache-Control': NO_STORE,
-        Vary: 'Authorization, Accept',
-        ...nextLink(call, 'after', page.nextCursor),
-      }
-      const accept = call.request.headers.get('accept')
-      if (!JSON_LINES.some((type) => accepts(accept, type)))
-        return json({ items, nextCursor: page.nextCursor }, 200, headers)
-      const lines = items.map((event) => `${JSON.stringify(event)}\n`).join('')
-      return { ...jsonText(lines, 200, headers), headers: { ...headers, 'Content-Type': 'application/jsonl' } }
+      const headers = nextLink(call, 'after', page.nextCursor)
+      return pageReply(call, { items, nextCursor: page.nextCursor }, headers)
     },
   }),
   route({

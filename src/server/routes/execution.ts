@@ -1,4 +1,4 @@
-/** GET /v1/jobs/{id}/history, /attempts, /steps, /logs: what happened inside, for operators. */
+/** GET /v1/jobs/{id}/history, /attempts, /steps, /logs, /decisions: what happened inside, for operators. */
 import { text } from '../query.js'
 import { json } from '../reply.js'
 import { type Route, route } from '../route.js'
@@ -75,5 +75,20 @@ export const executionRoutes: Route[] = [
       const found = await call.server.engine.logs(call.caller, call.params.id!, page(call.query))
       return json(found, 200, nextLink(call, 'cursor', found.nextCursor))
     },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/jobs/{id}/decisions',
+    id: 'listJobDecisions',
+    tag: 'Execution',
+    scope: ['jobs:read'],
+    summary: 'Decision log of a job',
+    description:
+      'What models decided in it: model and version, tools, path. GET /v1/jobs finds jobs by `model`, `modelVersion` and `tool`.',
+    params: JOB_ID,
+    responses: { 200: { description: 'All entries, oldest first.', schema: 'DecisionList' } },
+    problems,
+    handler: async (call) =>
+      json({ items: await call.server.engine.decisions(call.caller, call.params.id!), nextCursor: null }),
   }),
 ]

@@ -1,7 +1,8 @@
-/** GET /v1/groups/{groupId} and …/jobs. The group's stream and cancel belong here. */
-
+/** GET /v1/groups/{groupId} and …/jobs, POST …/cancel. The group's stream belongs here. */
 import { json } from '../reply.js'
 import { type Route, route } from '../route.js'
+import { GroupCancelRequest } from '../schemas/operate.js'
+import { keyOf } from './acting.js'
 import { listJobs, listQuery } from './job-list.js'
 import { READERS } from './shared.js'
 
@@ -36,5 +37,30 @@ export const groupRoutes: Route[] = [
     responses: { 200: { description: 'One page.', schema: 'JobPage', headers: ['Link'] } },
     problems: ['invalid-cursor'],
     handler: (call) => listJobs(call, { groupId: call.params.groupId! }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/groups/{groupId}/cancel',
+    id: 'cancelGroup',
+    tag: 'Groups',
+    scope: ['jobs:operate', 'jobs:submit'],
+    summary: 'Cancel all jobs of a group',
+    description:
+      'Every unfinished job of the group, each as by its own cancel. Jobs that join the group meanwhile are not among ' +
+      'them. With jobs:submit only your own jobs.',
+    params: GROUP_ID,
+    headers: ['Idempotency-Key'],
+    body: {
+      schema: GroupCancelRequest,
+      component: 'GroupCancelRequest',
+      required: false,
+      examples: { ended: { reason: 'session ended' } },
+    },
+    responses: { 202: { description: 'What became of them.', schema: 'GroupCancelAnswer' } },
+    problems: ['not-found'],
+    handler: async (call) => {
+      const request = { ...call.body, key: keyOf(call) }
+      return json(await call.server.engine.cancelGroup(call.caller, call.params.groupId!, request), 202)
+    },
   }),
 ]

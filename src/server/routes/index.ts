@@ -2,6 +2,9 @@
 import type { Route } from '../route.js'
 import { accessRoutes } from './access.js'
 import { actionRoutes } from './actions.js'
+import { approvalRoutes } from './approvals.js'
+import { auditRoutes } from './audit.js'
+import { bulkRoutes } from './bulk.js'
 import { eventRoutes } from './events.js'
 import { executionRoutes } from './execution.js'
 import { fileRoutes } from './files.js'
@@ -9,10 +12,13 @@ import { groupRoutes } from './groups.js'
 import { healthRoutes } from './health.js'
 import { jobTypeRoutes } from './job-types.js'
 import { jobRoutes } from './jobs.js'
+import { operatorRoutes } from './operator.js'
 import { queueRoutes } from './queues.js'
 import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
+import { signalRoutes } from './signals.js'
+import { storyRoutes } from './story.js'
 import { submitRoutes } from './submit.js'
 
 export const routes: readonly Route[] = [
@@ -20,13 +26,19 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...eventRoutes,
   ...actionRoutes,
+  ...operatorRoutes,
+  ...signalRoutes,
+  ...approvalRoutes,
   ...executionRoutes,
+  ...storyRoutes,
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,
   ...queueRoutes,
   ...scheduleRoutes,
   ...accessRoutes,
+  ...auditRoutes,
+  ...bulkRoutes,
   ...rootRoutes,
   ...healthRoutes,
   ...referenceRoutes,

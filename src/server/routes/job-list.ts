@@ -1,6 +1,6 @@
 /** The query that lists share, and how it reaches the engine. */
 import { z } from 'zod'
-import { STATUSES } from '../../core/index.js'
+import { ORIGINS, STATUSES } from '../../core/index.js'
 import type { ListQuery } from '../../engine/api.js'
 import { bool, instant, list, oneOf, text } from '../query.js'
 import { json, type Reply, underBase } from '../reply.js'
@@ -22,6 +22,10 @@ export const listQuery = {
   updatedAfter: instant('Changed after this instant.'),
   late: bool('Only jobs that are late (or, with false, that are not).'),
   needsAttention: bool('Only jobs a person should look at: blocked, late, or failed without a resolution.'),
+  origin: oneOf(ORIGINS, 'Only jobs with an attempt that failed for this origin.'),
+  model: text('Only jobs in which this model decided something.'),
+  modelVersion: text('Only jobs with a decision by this version of a model.'),
+  tool: text('Only jobs with a decision that used this tool.'),
   order: oneOf(
     ['-createdAt', 'createdAt', '-updatedAt', '-finishedAt'],
     'A minus is newest first. Default -createdAt.',

@@ -1,6 +1,8 @@
-/** GET /v1/job-types and /v1/job-types/{type}: the catalogue; and pausing and resuming a type. */
+/** GET /v1/job-types, /v1/job-types/{type} and its story: the catalogue; and pausing and resuming a type. */
 import { createHash } from 'node:crypto'
-import { matches } from '../headers.js'
+import { typeStoryMarkdown } from '../../engine/story/type-text.js'
+import { accepts, matches } from '../headers.js'
+import { text } from '../query.js'
 import { empty, json, jsonText, NO_STORE, type Reply } from '../reply.js'
 import { type Call, type Route, route } from '../route.js'
 import { PauseRequest, ResumeRequest } from '../schemas/requests.js'
@@ -83,6 +85,35 @@ export const jobTypeRoutes: Route[] = [
     problems: ['not-found'],
     handler: async ({ server, caller, params, body }) =>
       json(await server.engine.resumeType(caller, params.type!, body), 200, { 'Cache-Control': NO_STORE }),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/job-types/{type}/story',
+    id: 'getJobTypeStory',
+    tag: 'Job types',
+    scope: READERS,
+    summary: 'The whole way of a type, from intake to visible end',
+    description:
+      'Intake, durable write, stages and queues, reads and guards, effects, approvals, what each voice hears, ends. The ' +
+      'steps are those of a job that ran: `from`, or the latest that completed; without one, and without jobs:read, they ' +
+      'are unknown and said to be. With `Accept: text/markdown` it comes as a page.',
+    params: { type: { description: 'Name of the type.', example: 'ocr.extract' } },
+    query: { from: text('Id of the job to tell it from; needs jobs:read.', 64) },
+    responses: {
+      200: {
+        description: 'The story.',
+        schema: 'TypeStory',
+        also: { 'text/markdown': { type: 'string', description: 'A page with a drawing.' } },
+      },
+    },
+    problems: ['not-found', 'job-not-found', 'job-expired'],
+    handler: async (call) => {
+      const story = await call.server.engine.typeStory(call.caller, call.params.type!, call.query.from)
+      const headers = { 'Cache-Control': NO_STORE, Vary: 'Authorization, Accept' }
+      if (!accepts(call.request.headers.get('accept'), 'text/markdown')) return json(story, 200, headers)
+      const type = { 'Content-Type': 'text/markdown; charset=utf-8' }
+      return { status: 200, headers: { ...headers, ...type }, body: typeStoryMarkdown(story) }
+    },
   }),
 ]
 

@@ -1,10 +1,12 @@
 /** What several routes share: parameters, who may read, includes, links to the next page. */
 import type { Caller, Include } from '../../engine/api.js'
 import { requireScope } from '../auth.js'
+import { accepts } from '../headers.js'
 import { int } from '../query.js'
+import { json, jsonText, NO_STORE, type Reply } from '../reply.js'
 import type { Call } from '../route.js'
 
-export const INCLUDES = ['input', 'ops', 'steps'] as const satisfies readonly Include[]
+export const INCLUDES = ['input', 'ops', 'steps', 'approvals'] as const satisfies readonly Include[]
 export const JOB_ID = { id: { description: 'Id of the job.', example: '019a7c31-5b0e-7c44-9d0a-2f6c1b7e4a10' } }
 /** Reading one's own jobs comes with the right to submit; the engine shows no others. */
 export const READERS = ['jobs:read', 'jobs:submit'] as const
@@ -13,6 +15,7 @@ export const LIMIT = int('Items per page. Larger than 200 counts as 200. Default
 /** @throws UntildoneError forbidden */
 export function checkInclude(caller: Caller, include: readonly Include[] = []): void {
   if (include.includes('ops')) requireScope(caller, ['jobs:operate'])
+  if (include.includes('approvals')) requireScope(caller, ['approvals:read'])
   if (include.includes('input') || include.includes('steps')) requireScope(caller, ['jobs:read', 'jobs:operate'])
 }
 
@@ -24,4 +27,19 @@ export function nextLink(call: Call<any>, parameter: string, cursor: string | nu
   const { base } = call.server.settings
   const path = base !== '' && !url.pathname.startsWith(`${base}/`) ? base + url.pathname : url.pathname
   return { Link: `<${path}${url.search}>; rel="next"` }
+}
+
+const JSON_LINES = ['application/jsonl', 'application/x-ndjson', 'application/x-jsonlines']
+
+/** A page as JSON, or with `Accept: application/jsonl` one item per line. */
+export function pageReply(
+  call: Call<any>,
+  page: { items: readonly unknown[]; nextCursor: string | null },
+  more: Record<string, string>,
+): Reply {
+  const headers = { 'Cache-Control': NO_STORE, Vary: 'Authorization, Accept', ...more }
+  const accept = call.request.headers.get('accept')
+  if (!JSON_LINES.some((type) => accepts(accept, type))) return json(page, 200, headers)
+  const lines = page.items.map((item) => `${JSON.stringify(item)}\n`).join('')
+  return { ...jsonText(lines, 200, headers), headers: { ...headers, 'Content-Type': 'application/jsonl' } }
 }

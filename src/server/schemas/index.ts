@@ -1,19 +1,31 @@
 /** Every named schema: the components of the OpenAPI document. */
 import type { z } from 'zod'
+import * as approval from './approval.js'
 import * as job from './job.js'
+import * as operate from './operate.js'
 import * as others from './others.js'
 import * as requests from './requests.js'
 import * as schedules from './schedules.js'
+import * as story from './story.js'
 
 export const components = {
   Job: job.Job,
   Status: job.Status,
   Actor: job.Actor,
+  Person: job.Person,
   JobProgress: job.JobProgress,
   JobError: job.JobError,
   JobWarning: job.JobWarning,
   JobOps: job.JobOps,
   Step: job.Step,
+  Approval: approval.Approval,
+  ApprovalItem: approval.ApprovalItem,
+  ApprovalPage: approval.ApprovalPage,
+  ApprovalDecision: approval.Decision,
+  ApprovalDiffRow: approval.DiffRow,
+  ApprovalFeedback: approval.Feedback,
+  MayDecide: approval.MayDecide,
+  BatchDecisionAnswer: approval.batchDecisionAnswer(others.Problem),
   JobPage: others.JobPage,
   JobEvent: others.JobEvent,
   EventPage: others.EventPage,
@@ -24,6 +36,8 @@ export const components = {
   StepList: others.StepList,
   LogLine: others.LogLine,
   LogPage: others.LogPage,
+  Story: story.Story,
+  TypeStory: story.TypeStory,
   Group: others.Group,
   JobType: others.JobType,
   JobTypeList: others.JobTypeList,
@@ -43,6 +57,28 @@ export const components = {
   RetryRequest: requests.RetryRequest,
   PauseRequest: requests.PauseRequest,
   ResumeRequest: requests.ResumeRequest,
+  DecisionRequest: approval.DecisionRequest,
+  BatchDecisionRequest: approval.BatchDecisionRequest,
+  ActionRequest: operate.ActionRequest,
+  AnswerRequest: operate.AnswerRequest,
+  ReplayRequest: operate.ReplayRequest,
+  ReplayPlan: operate.ReplayPlan,
+  CompensateRequest: operate.CompensateRequest,
+  OverrideRequest: operate.OverrideRequest,
+  ResolveRequest: operate.ResolveRequest,
+  SignalRequest: operate.SignalRequest,
+  SignalAnswer: operate.SignalAnswer,
+  CallbackRequest: operate.CallbackRequest,
+  CallbackAnswer: operate.CallbackAnswer,
+  GroupCancelRequest: operate.GroupCancelRequest,
+  GroupCancelAnswer: operate.GroupCancelAnswer,
+  Decision: operate.Decision,
+  DecisionList: operate.DecisionList,
+  AuditEntry: operate.AuditEntry,
+  AuditPage: operate.AuditPage,
+  AuditCheck: operate.AuditCheck,
+  BulkRequest: operate.BulkRequest,
+  BulkPlan: operate.BulkPlan,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
   Schedule: schedules.Schedule,

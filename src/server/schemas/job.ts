@@ -3,32 +3,11 @@
  * a test keeps the two equal. Answers are not validated with these.
  */
 import { z } from 'zod'
-import type { Json } from '../../core/index.js'
+import { ANSWERS } from '../../core/index.js'
+import { ApprovalItem } from './approval.js'
+import { Actor, anyJson, count, instant, Person, Status, uuid } from './base.js'
 
-export const instant = z.string().meta({ format: 'date-time' })
-export const uuid = z.string().meta({ format: 'uuid' })
-export const count = z.int().min(0)
-/** Any JSON value. */
-export const anyJson = z.custom<Json>()
-
-export const Status = z
-  .enum(['accepted', 'processing', 'blocked', 'completed', 'failed', 'cancelled'])
-  .describe(
-    'What a customer can be told. `accepted`: stored, not begun. `processing`: we work on it, waiting to try again ' +
-      'included. `blocked`: waits for somebody outside, see `blockedOn`. `completed`, `failed`, `cancelled`: final.',
-  )
-
-export const Actor = z
-  .object({
-    kind: z.enum(['apiKey', 'user', 'worker', 'system']),
-    id: z.string(),
-    name: z.string().optional(),
-  })
-  .describe('Who caused something.')
-
-export const Person = z
-  .object({ id: z.string(), name: z.string().nullable().optional() })
-  .describe('Somebody in your world; compared by `id`.')
+export { Actor, anyJson, count, instant, Person, Status, uuid } from './base.js'
 
 export const JobProgress = z
   .object({
@@ -142,6 +121,14 @@ export const Job = z
           since: instant,
           dueAt: instant.nullable(),
           href: z.string().nullable(),
+          quorum: z
+            .object({ filled: count, needed: count })
+            .nullable()
+            .describe('Of an approval: how many are there and how many are needed.'),
+          question: z
+            .object({ step: z.string(), text: z.string(), answers: z.array(z.enum(ANSWERS)) })
+            .nullable()
+            .describe('What a person is asked: POST /v1/jobs/{id}/answer.'),
         }),
       )
       .describe('Empty unless `status` is `blocked`.'),
@@ -194,5 +181,6 @@ export const Job = z
     links: z.object({ self: z.string(), result: z.string(), stream: z.string(), history: z.string() }),
     ops: JobOps.optional(),
     steps: z.array(Step).optional().describe('Only with `include=steps`.'),
+    approvals: z.array(ApprovalItem).optional().describe('Only with `include=approvals`.'),
   })
   .describe('A job: the promise to one caller, and how it stands.')

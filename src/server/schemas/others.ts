@@ -110,6 +110,11 @@ export const Group = z
   })
   .describe('The jobs that share a `groupId`, counted.')
 
+export const Gate = z.object({
+  gate: z.string(),
+  dataSchema: anyJson.describe('JSON Schema 2020-12 of the data that goes with a request.'),
+})
+
 export const JobType = z
   .object({
     type: z.string(),
@@ -119,6 +124,7 @@ export const JobType = z
     inputSchema: anyJson.describe('JSON Schema 2020-12.'),
     resultSchema: anyJson.describe('JSON Schema 2020-12.'),
     stages: z.array(z.object({ name: z.string(), label: z.string() })),
+    gates: z.array(Gate).describe('Where people decide.'),
     completion: z.discriminatedUnion('mode', [
       z.object({ mode: z.literal('wait'), upToMs: count }),
       z.object({ mode: z.literal('staged') }),

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { type KeyRequest, ON_DUPLICATE, SCOPES } from '../../engine/api.js'
 import { anyJson, Job } from './job.js'
+import { Gate } from './others.js'
 
 export const optionalInstant = z.string().meta({ format: 'date-time' }).nullable().optional()
 
@@ -81,7 +82,7 @@ export const BatchAnswer = z.object({
 export const Validation = z.object({
   valid: z.literal(true),
   type: z.string(),
-  gates: z.array(z.unknown()),
+  gates: z.array(Gate).describe('Where people will decide.'),
   estimates: z.object({ p50Ms: z.number().nullable(), p95Ms: z.number().nullable() }),
 })
 

@@ -1,8 +1,9 @@
 /** The audit chain of a tenant: each entry carries the hash of the one before it. */
-import { chain } from '../../core/history.js'
+import { type AuditEntry, chain } from '../../core/history.js'
 import { plainText } from '../../core/json.js'
-import { one, type Plan, run } from './plan.js'
-import { actorOf, actorText } from './rows.js'
+import type { AuditFilter } from '../store.js'
+import { all, one, type Plan, run, type Value } from './plan.js'
+import { actorOf, actorPrefix, actorText } from './rows.js'
 
 type Sha256 = (text: string) => string
 
@@ -40,4 +41,47 @@ export function* auditPlan(
       ],
     ],
   )
+}
+
+const KINDS = ['apiKey', 'user', 'worker', 'system'] as const
+
+/** Entries of one tenant, by place in its chain. */
+export function* auditListPlan(tenant: string, after: number, limit: number, filter: AuditFilter): Plan<AuditEntry[]> {
+  const params: Value[] = []
+  const bind = (value: Value) => `?${params.push(value)}`
+  const newest = filter.order === 'newest'
+  const where = [`tenant = ${bind(tenant)}`]
+  if (!newest || after > 0) where.push(`seq ${newest ? '<' : '>'} ${bind(after)}`)
+  if (filter.actor !== undefined) {
+    const { actor } = filter
+    const named = KINDS.some((kind) => actor.startsWith(`${kind}:`)) ? [actor] : KINDS.map((kind) => `${kind}:${actor}`)
+    const ranges = named.map(actorPrefix).map((it) => `(actor >= ${bind(`${it}:`)} and actor < ${bind(`${it};`)})`)
+    where.push(`(${ranges.join(' or ')})`)
+  }
+  for (const column of ['action', 'target'] as const) {
+    const wanted = filter[column]
+    if (wanted === undefined) continue
+    const prefix = wanted.endsWith('*') ? wanted.slice(0, -1) : null
+    where.push(
+      prefix === null
+        ? `${column} = ${bind(wanted)}`
+        : `substr(${column}, 1, ${bind(prefix.length)}) = ${bind(prefix)}`,
+    )
+  }
+  if (filter.since !== undefined) where.push(`at >= ${bind(filter.since)}`)
+  if (filter.until !== undefined) where.push(`at < ${bind(filter.until)}`)
+  const order = newest ? 'desc' : 'asc'
+  const sql = `select * from audit where ${where.join(' and ')} order by seq ${order} limit ${bind(limit)}`
+  return (yield* all(sql, ...params)).map((row) => ({
+    seq: row.seq,
+    at: row.at,
+    tenant: row.tenant,
+    actor: actorOf(row.actor),
+    action: row.action,
+    target: row.target,
+    reason: row.reason,
+    details: row.details === null ? null : JSON.parse(row.details),
+    prevHash: row.prev_hash,
+    hash: row.hash,
+  }))
 }

@@ -62,8 +62,10 @@ export function* carryOut(
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
-  if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes, dialect) })
-  if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, dialect) })
+  if (submits.length > 0)
+    done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes, dialect, sha256) })
+  if (records.length > 0)
+    done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, sha256, dialect) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), now, changes, sha256, dialect) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
   for (const claim of claims)

@@ -17,7 +17,7 @@ export function* addWaits(record: AttemptRecord, now: number, changes: Change[],
   const found = yield* storeChildren(jobId, children, now, changes, dialect)
   const idOf = (wait: WaitRow): string | null => {
     const child = found.get(wait.key)
-    return typeof child === 'string' ? child : null
+    return typeof child === 'string' ? child : wait.childId
   }
   const added = yield* run(
     INSERT_WAIT,
@@ -93,7 +93,10 @@ function refusal(answer: Submitted, circular: boolean): { code: string; message:
     case 'duplicate-refused':
       return duplicate(answer.jobId, 'its type refuses a second one')
     case 'file-missing':
-      return { code: 'input-invalid', message: `The file ${answer.file} does not exist or has expired.` }
+      return {
+        code: 'file-not-found',
+        message: `It was not started: the file ${answer.file} of its input does not exist, belongs to another tenant or has expired.`,
+      }
     case 'key-reused':
       return { code: 'idempotency-key-reused', message: 'The key belongs to a job with other content.' }
     default:

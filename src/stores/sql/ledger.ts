@@ -5,16 +5,28 @@
 import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
 import { auditPlan } from './audit.js'
-import { all, one, type Plan, type Row, run } from './plan.js'
+import { all, one, type Plan, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 
 type Sha256 = (text: string) => string
 
 export function* effectPlan(tenant: string, key: string): Plan<EffectRow | null> {
   const row = yield* one('select * from effects where tenant = ?1 and key = ?2', tenant, key)
-  if (!row) return null
-  const { job_id: jobId, step, state, result, at } = row
+  return row ? toEffect(row) : null
+}
+
+export function* effectsPlan(jobId: string): Plan<EffectRow[]> {
+  return (yield* all('select * from effects where job_id = ?1 order by at, key', jobId)).map(toEffect)
+}
+
+function toEffect({ tenant, key, job_id: jobId, step, state, result, at }: Row): EffectRow {
   return { tenant, key, jobId, step, state, result, at }
+}
+
+/** Steps of this job whose effect may or may not have happened. */
+export function* begunPlan(jobId: string): Plan<string[]> {
+  const rows = yield* all<{ step: string }>(`select step from effects where job_id = ?1 and state = 'started'`, jobId)
+  return rows.map(({ step }) => step)
 }
 
 export function* decisionsPlan(jobId: string): Plan<DecisionRow[]> {
@@ -57,24 +69,37 @@ export function* resolvePlan(
   row: ResolutionRow,
   tenant: string,
   audit: AuditDraft,
+  operationId: string | undefined,
   now: number,
   changes: Change[],
   sha256: Sha256,
 ): Plan<boolean> {
+  if (operationId !== undefined && (yield* operationSeen(tenant, operationId, now))) return true
+  if (!(yield* noted(row.jobId, tenant, changes))) return false
+  yield* run(INSERT_RESOLUTION, [resolutionValues(row)])
+  yield* auditPlan(audit, now, sha256)
+  if (operationId !== undefined) yield* operationDone(tenant, operationId, now)
+  return true
+}
+
+const INSERT_RESOLUTION =
+  'insert into resolutions (job_id, at, kind, reason, evidence, actor, other_id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing'
+const resolutionValues = (row: ResolutionRow): Value[] => {
+  const { jobId, at, kind, reason, evidence, by, otherId } = row
+  return [jobId, at, kind, reason, evidence, actorText(by), otherId]
+}
+
+/** Something about a finished job can be read that could not before. @returns false when there is no such finished job */
+export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<boolean> {
   const job = yield* one(
     'select j.type, j.group_id, o.status, o.version, o.revision from outcomes o join jobs j on j.id = o.job_id where o.job_id = ?1 and j.tenant = ?2',
-    row.jobId,
+    jobId,
     tenant,
   )
   if (!job) return false
-  yield* run(
-    'insert into resolutions (job_id, at, kind, reason, evidence, actor, other_id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing',
-    [[row.jobId, row.at, row.kind, row.reason, row.evidence, actorText(row.by), row.otherId]],
-  )
-  yield* run('update outcomes set revision = revision + 1 where job_id = ?1', [[row.jobId]])
-  yield* auditPlan(audit, now, sha256)
+  yield* run('update outcomes set revision = revision + 1 where job_id = ?1', [[jobId]])
   changes.push({
-    jobId: row.jobId,
+    jobId,
     tenant,
     type: job.type,
     groupId: job.group_id,
@@ -89,6 +114,36 @@ export function* resolvePlan(
     wakeAt: null,
   })
   return true
+}
+
+/** A replay or a compensation completed: the job that it stands for gets the note, by whoever asked for it. */
+export function* noteOrigin(jobId: string, now: number, changes: Change[]): Plan<void> {
+  const job = yield* one(
+    'select j.tenant, j.replay_of, j.options, h.actor from jobs j join history h on h.job_id = j.id and h.seq = 1 where j.id = ?1',
+    jobId,
+  )
+  if (!job) return
+  const undone: string | undefined = job.options === null ? undefined : JSON.parse(job.options).compensates
+  const origin: string | null = undone ?? job.replay_of
+  if (origin === null || !(yield* noted(origin, job.tenant, changes))) return
+  const [kind, reason] = undone
+    ? (['compensated', `What it did was undone by job ${jobId}.`] as const)
+    : (['superseded', `Its replay, job ${jobId}, completed.`] as const)
+  const by = actorOf(job.actor)
+  const row: ResolutionRow = { jobId: origin, kind, reason, evidence: null, by, at: now, otherId: jobId }
+  yield* run(INSERT_RESOLUTION, [resolutionValues(row)])
+}
+
+const OPERATION_TTL_MS = 86_400_000
+
+/** Whether an action with this id was done within a day. */
+export function* operationSeen(tenant: string, id: string, now: number): Plan<boolean> {
+  yield* run('delete from operations where at < ?1', [[now - OPERATION_TTL_MS]])
+  return (yield* one('select 1 as found from operations where tenant = ?1 and op_id = ?2', tenant, id)) !== undefined
+}
+
+export function* operationDone(tenant: string, id: string, now: number): Plan<void> {
+  yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
 }
 
 export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, now: number, sha256: Sha256): Plan<boolean> {

@@ -8,6 +8,7 @@ import type { Decision } from '../../core/lifecycle.js'
 import type { AttemptRecord, Change, Move, Moved } from '../store.js'
 import { auditPlan } from './audit.js'
 import { changeOf, endOf } from './changes.js'
+import { operationDone, operationSeen } from './ledger.js'
 import { leaveLimits } from './limits.js'
 import { type Dialect, one, type Plan, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
@@ -117,7 +118,7 @@ function* moveRound(
     const { blockedOn } = moves[i]!
     if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, now, changes, dialect)
     if (decision.from.ties & TIES.limits) yield* leaveLimits(decision, { now, changes, dialect })
-    if (decision.outcome && decision.from.ties !== 0) yield* untie(decision.from, now, changes, dialect)
+    if (decision.from.ties !== 0) yield* untie(decision, now, changes, dialect)
   }
   return again
 }
@@ -153,9 +154,10 @@ function* writeDecisions(
   )
   // After the outcomes: a child that ends in this very round settles the wait for it at once.
   yield* writeRecords(
-    done.flatMap(({ move, decision }) => (move.record ? [decision.live ? move.record : ended(move.record)] : [])),
+    done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
     now,
     changes,
+    sha256,
     dialect,
   )
   yield* run(
@@ -169,24 +171,15 @@ function* writeDecisions(
   yield* pinFiles(done.flatMap(({ move }) => (move.files ?? []).map((file) => [file, move.jobId] as const)))
   for (const { move, decision } of done) {
     if (move.audit) yield* auditPlan(move.audit, now, sha256, { jobId: move.jobId, seq: decision.history.seq })
-    if (move.operationId !== undefined) {
-      yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [
-        [move.tenant ?? '', move.operationId, now],
-      ])
-    }
+    if (move.operationId !== undefined) yield* operationDone(move.tenant ?? '', move.operationId, now)
   }
 }
 
-/** A job that is over waits for nothing and calls nobody. */
-function ended({ waits: _, children: __, ...record }: AttemptRecord): AttemptRecord {
-  return record
-}
-
-const OPERATION_TTL_MS = 86_400_000
-
-function* operationSeen(tenant: string, id: string, now: number): Plan<boolean> {
-  yield* run('delete from operations where at < ?1', [[now - OPERATION_TTL_MS]])
-  return (yield* one('select 1 as found from operations where tenant = ?1 and op_id = ?2', tenant, id)) !== undefined
+/** A job that ends, or is undone from now on, waits for nothing and begins no children, whatever its attempt had in mind. */
+function lasting(record: AttemptRecord, { live }: Decision): AttemptRecord {
+  if (live && live.state !== 'compensating') return record
+  const { waits: _waits, children: _children, ...rest } = record
+  return rest
 }
 
 function* finishedOrMissing(move: Move): Plan<Moved> {

@@ -1,7 +1,7 @@
 /**
  * Reading: one job, lists, groups, and what belongs to a job. Every statement that a caller's request reaches names the tenant.
  */
-import { STATUSES, type Status } from '../../core/job.js'
+import { type LiveJob, STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
   GroupSummary,
@@ -248,9 +248,15 @@ export function* groupPlan(tenant: string, groupId: string): Plan<GroupSummary |
   }
 }
 
+/** @param rest what follows `where`, over `live l` */
+export function* livesPlan(rest: string, params: readonly Value[], dialect: Dialect): Plan<LiveJob[]> {
+  const sql = `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where ${rest}`
+  return (yield* all<{ t: unknown }>(sql, ...params)).map((row) => liveOf(unpack(row.t)))
+}
+
 export function* stepsPlan(jobId: string): Plan<StepRow[]> {
   const rows = yield* all(
-    'select key, kind, attempt, started_at, ended_at, result, bytes, info, effect, undo from steps where job_id = ?1 order by ended_at, key',
+    'select key, kind, attempt, seq, started_at, ended_at, result, bytes, info, effect, undo from steps where job_id = ?1 order by seq, ended_at, key',
     jobId,
   )
   const steps: StepRow[] = []
@@ -260,6 +266,7 @@ export function* stepsPlan(jobId: string): Plan<StepRow[]> {
       key: row.key,
       kind: row.kind,
       attempt: row.attempt,
+      seq: row.seq,
       startedAt: row.started_at,
       endedAt: row.ended_at,
       result,

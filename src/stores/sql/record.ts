@@ -4,11 +4,15 @@
  */
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, Change, ProgressRow } from '../store.js'
+import { addApprovals } from './approvals.js'
+import { auditPlan } from './audit.js'
 import { changeOf } from './changes.js'
 import { addWaits } from './children.js'
 import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
-import { insertSteps } from './steps.js'
+import { insertSteps, markUndo } from './steps.js'
+
+type Sha256 = (text: string) => string
 
 const FENCE = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
 const VISIBLE =
@@ -19,6 +23,7 @@ export function* recordPlan(
   records: readonly AttemptRecord[],
   now: number,
   changes: Change[],
+  sha256: Sha256,
   dialect: Dialect,
 ): Plan<boolean[]> {
   const visible = records.map((record) => record.progress !== undefined || (record.warnings?.length ?? 0) > 0)
@@ -37,6 +42,7 @@ export function* recordPlan(
     records.filter((_, i) => held[i]),
     now,
     changes,
+    sha256,
     dialect,
   )
   const lives = yield* readLive(
@@ -67,6 +73,7 @@ export function* writeRecords(
   records: readonly AttemptRecord[],
   now: number,
   changes: Change[],
+  sha256: Sha256,
   dialect: Dialect,
 ): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
@@ -85,18 +92,25 @@ export function* writeRecords(
     records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
   )
   for (const record of records)
-    if (record.waits || record.effects || record.decisions || record.callbacks || record.undone)
-      yield* writeMore(record, now, changes, dialect)
+    if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
+      yield* writeMore(record, now, changes, sha256, dialect)
 }
 
 /** What few attempts have. */
-function* writeMore(record: AttemptRecord, now: number, changes: Change[], dialect: Dialect): Plan<void> {
+function* writeMore(
+  record: AttemptRecord,
+  now: number,
+  changes: Change[],
+  sha256: Sha256,
+  dialect: Dialect,
+): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
   yield* run(
     `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
      on conflict (tenant, key) do update set job_id = excluded.job_id, step = excluded.step, state = excluded.state, result = excluded.result, at = excluded.at`,
     effects.map((e) => [e.tenant, e.key, e.jobId, e.step, e.state, e.result, e.at]),
   )
+  if (record.mayUndo) yield* markUndo([jobId])
   yield* run(
     'insert into decisions (job_id, key, at, attempt, path, model, model_version, tools, fields) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict do nothing',
     decisions.map((d) => [
@@ -119,6 +133,8 @@ function* writeMore(record: AttemptRecord, now: number, changes: Change[], diale
     'update steps set undo = ?3 where job_id = ?1 and key = ?2',
     undone.map(({ key, undo }) => [jobId, key, undo]),
   )
+  if (record.approvals) yield* addApprovals(record.approvals)
+  for (const entry of record.audit ?? []) yield* auditPlan(entry, now, sha256)
   if (record.waits?.length) {
     yield* addWaits(record, now, changes, dialect)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)

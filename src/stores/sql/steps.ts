@@ -12,12 +12,13 @@ export function* insertSteps(rows: readonly { jobId: string; row: StepRow }[]): 
     const bytes = row.result === null ? 0 : utf8Length(row.result)
     const large = bytes > INLINE_BYTES
     if (large) blobs.push([jobId, `step:${row.key}`, row.result])
-    const { key, kind, attempt, startedAt, endedAt, info, effect, undo } = row
+    const { key, kind, attempt, seq, startedAt, endedAt, info, effect, undo } = row
     return [
       jobId,
       key,
       kind,
       attempt,
+      seq ?? 0,
       startedAt,
       endedAt,
       large ? null : row.result,
@@ -28,14 +29,18 @@ export function* insertSteps(rows: readonly { jobId: string; row: StepRow }[]): 
     ]
   })
   yield* run(
-    'insert into steps (job_id, key, kind, attempt, started_at, ended_at, result, bytes, info, effect, undo) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)',
+    'insert into steps (job_id, key, kind, attempt, seq, started_at, ended_at, result, bytes, info, effect, undo) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)',
     steps,
   )
   yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
-  const undoable = [...new Set(rows.filter(({ row }) => row.undo === 'due').map(({ jobId }) => jobId))]
+  yield* markUndo([...new Set(rows.filter(({ row }) => row.undo === 'due').map(({ jobId }) => jobId))])
+}
+
+/** From now on the job does not end as failed or cancelled before what it did is undone. */
+export function* markUndo(jobIds: readonly string[]): Plan<void> {
   // The revision moves so that nobody writes the row as it was before.
   yield* run(
     'update live set undo = 1, revision = revision + 1 where id = ?1 and undo = 0',
-    undoable.map((id) => [id]),
+    jobIds.map((id) => [id]),
   )
 }

@@ -6,7 +6,13 @@ import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { AuditDraft } from '../../core/history.js'
 import type {
+  ApprovalChange,
+  ApprovalChanged,
+  ApprovalFilter,
   AttemptRecord,
+  AuditFilter,
+  CallbackAnswer,
+  CallbackAnswered,
   Change,
   Claimed,
   ClaimRequest,
@@ -24,14 +30,25 @@ import type {
   StoreInfo,
   Submitted,
 } from '../store.js'
-import { auditPlan } from './audit.js'
+import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
+import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { changeOf } from './changes.js'
+import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { healPlan } from './heal.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
-import { decisionsPlan, dutiesPlan, effectPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
-import { all, type Driver, one, type Plan, run, unpack } from './plan.js'
+import {
+  begunPlan,
+  decisionsPlan,
+  dutiesPlan,
+  effectPlan,
+  effectsPlan,
+  pausePlan,
+  pausesPlan,
+  resolvePlan,
+} from './ledger.js'
+import { all, type Driver, one, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
   durationsPlan,
@@ -40,13 +57,14 @@ import {
   groupPlan,
   historyPlan,
   listPlan,
+  livesPlan,
   logsPlan,
   stepsPlan,
 } from './read.js'
-import { actorOf, apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE, LIVE_COLUMNS, liveOf } from './rows.js'
+import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { schedulesOf } from './schedules.js'
 import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
-import { callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
+import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 import { type Lent, workersOf } from './workers.js'
 
 export interface SqlStoreOptions {
@@ -188,21 +206,28 @@ export class SqlStore implements Store {
   signal(signal: SignalRow): Promise<SignalAnswer> {
     return this.write((now, changes) => signalPlan(signal, now, changes, this.driver.dialect))
   }
+  decide(change: ApprovalChange): Promise<ApprovalChanged> {
+    const { entropy, driver } = this
+    return this.write((now, changes) => decidePlan(change, now, changes, entropy.sha256, driver.dialect))
+  }
+  approval(id: string) {
+    return this.read(() => approvalPlan(id))
+  }
+  approvalsOf(jobId: string) {
+    return this.read(() => approvalsOfPlan(jobId))
+  }
+  approvals(filter: ApprovalFilter) {
+    return this.read(() => approvalsPlan(filter))
+  }
   dueWaits(limit: number) {
     const now = this.now()
     return this.read(() => dueWaitsPlan(now, limit))
   }
   dueWakes(limit: number) {
     const now = this.now()
-    const { dialect } = this.driver
-    return this.read(function* () {
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.wake_at <= ?1 and l.wait_kind = 'child' order by l.wake_at limit ?2`,
-        now,
-        limit,
-      )
-      return rows.map((row) => liveOf(unpack(row.t)))
-    })
+    const child = `exists (select 1 from waits w where w.job_id = l.id and w.kind = 'child')`
+    const where = `l.wake_at <= ?1 and ${child} order by l.wake_at limit ?2`
+    return this.read(() => livesPlan(where, [now, limit], this.driver.dialect))
   }
   duties(limit: number) {
     return this.read(() => dutiesPlan(limit))
@@ -215,17 +240,17 @@ export class SqlStore implements Store {
   callback(hash: string) {
     return this.read(() => callbackPlan(hash))
   }
-  useCallback(hash: string, answerHash: string): Promise<boolean> {
-    return this.write(function* (now) {
-      const used = yield* run(
-        'update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1 and used_at is null',
-        [[hash, now, answerHash]],
-      )
-      return used[0] === 1
-    })
+  answerCallback(answer: CallbackAnswer): Promise<CallbackAnswered> {
+    return this.write((now, changes) => answerCallbackPlan(answer, now, changes, this.driver.dialect))
   }
   effect(tenant: string, key: string) {
     return this.read(() => effectPlan(tenant, key))
+  }
+  begun(jobId: string) {
+    return this.read(() => begunPlan(jobId))
+  }
+  effects(jobId: string) {
+    return this.read(() => effectsPlan(jobId))
   }
   decisions(jobId: string) {
     return this.read(() => decisionsPlan(jobId))
@@ -233,9 +258,9 @@ export class SqlStore implements Store {
   waits(jobId: string) {
     return this.read(() => waitsPlan(jobId))
   }
-  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft): Promise<boolean> {
-    const { entropy } = this
-    return this.write((now, changes) => resolvePlan(row, tenant, audit, now, changes, entropy.sha256))
+  resolve(row: ResolutionRow, tenant: string, audit: AuditDraft, operationId?: string): Promise<boolean> {
+    const { sha256 } = this.entropy
+    return this.write((now, changes) => resolvePlan(row, tenant, audit, operationId, now, changes, sha256))
   }
   readonly pauses: Store['pauses'] = {
     set: (row, on, audit) =>
@@ -248,40 +273,21 @@ export class SqlStore implements Store {
 
   orphans(limit: number, worker?: string) {
     const now = this.now()
-    const { dialect } = this.driver
-    return this.read(function* () {
-      const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.worker is not null and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`,
-        limit,
-        worker ?? now,
-      )
-      return rows.map((row) => liveOf(unpack(row.t)))
-    })
+    const dead = `not exists (select 1 from workers w where w.id = l.worker and w.state <> 'gone' and w.lease_until > ?2)`
+    const where = `l.worker is not null and ${worker === undefined ? dead : 'l.worker = ?2'} limit ?1`
+    return this.read(() => livesPlan(where, [limit, worker ?? now], this.driver.dialect))
   }
 
   overdue(limit: number) {
     const now = this.now()
-    const { dialect } = this.driver
-    return this.read(function* () {
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`,
-        now,
-        limit,
-      )
-      return rows.map((row) => liveOf(unpack(row.t)))
-    })
+    const where = `l.deadline_at <= ?1 and l.state in ('queued', 'waiting') order by l.deadline_at limit ?2`
+    return this.read(() => livesPlan(where, [now, limit], this.driver.dialect))
   }
 
   markLate(limit: number): Promise<number> {
     const { dialect } = this.driver
     return this.write(function* (now, changes) {
-      const rows = yield* all<{ t: unknown }>(
-        `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.escalate_at <= ?1 limit ?2`,
-        now,
-        limit,
-      )
-      const late = rows.map((row) => liveOf(unpack(row.t)))
+      const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* run(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
@@ -391,27 +397,8 @@ export class SqlStore implements Store {
 
   readonly schedules: Store['schedules']
 
-  audit(tenant: string, after: number, limit: number) {
-    return this.read(function* () {
-      const rows = yield* all(
-        'select * from audit where tenant = ?1 and seq > ?2 order by seq limit ?3',
-        tenant,
-        after,
-        limit,
-      )
-      return rows.map((row) => ({
-        seq: row.seq,
-        at: row.at,
-        tenant: row.tenant,
-        actor: actorOf(row.actor),
-        action: row.action,
-        target: row.target,
-        reason: row.reason,
-        details: row.details === null ? null : JSON.parse(row.details),
-        prevHash: row.prev_hash,
-        hash: row.hash,
-      }))
-    })
+  audit(tenant: string, after: number, limit: number, filter: AuditFilter = {}) {
+    return this.read(() => auditListPlan(tenant, after, limit, filter))
   }
 
   async expire(limit: number): Promise<number> {

@@ -3,13 +3,17 @@
  */
 import { utf8Length } from '../../core/json.js'
 import type { Change, NewJob, Submitted } from '../store.js'
+import { auditPlan } from './audit.js'
 import { changeOf } from './changes.js'
+import { giveWayPlan } from './give-way.js'
+import { noted } from './ledger.js'
 import { enterLimits } from './limits.js'
 import { type Dialect, each, one, type Plan, run, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 import { insertSteps } from './steps.js'
 import { readUniques, type Uniques, writeUniques } from './unique.js'
-import { withdrawPlan } from './withdraw.js'
+
+type Sha256 = (text: string) => string
 
 /** Values up to this many bytes stay in their row; larger ones go to `blobs` (rulings 18). */
 export const INLINE_BYTES = 64 * 1024
@@ -34,6 +38,8 @@ export function* submitPlan(
   now: number,
   changes: Change[],
   dialect: Dialect,
+  /** Needed for jobs with an audit entry: what people asked for. */
+  sha256: Sha256 | null = null,
 ): Plan<Submitted[][]> {
   const keys = new KeyRing(yield* storedKeys(calls))
   const uniques = yield* readUniques(calls, now)
@@ -74,8 +80,12 @@ export function* submitPlan(
     keys.added,
   )
   yield* writeUniques(stored)
-  for (const { record, live } of stored) changes.push(changeOf(live, record.groupId))
-  if (uniques.replaced.length > 0) yield* withdrawPlan(uniques.replaced, now, changes, dialect)
+  for (const job of stored) {
+    changes.push(changeOf(job.live, job.record.groupId))
+    if (job.record.replayOf !== null || job.compensates !== undefined) yield* linkOrigin(job, changes)
+    if (job.audit && sha256) yield* auditPlan(job.audit, now, sha256, { jobId: job.record.id, seq: 1 })
+  }
+  if (uniques.replaced.length > 0) yield* giveWayPlan(uniques.replaced, now, changes, dialect)
   return answers
 }
 
@@ -90,6 +100,15 @@ function judge(job: NewJob, keys: KeyRing, uniques: Uniques, missing: ReadonlySe
 }
 
 const jobIdOf = (answer: Submitted): string => ('jobId' in answer ? answer.jobId : '')
+
+/** Readers of the job that it replays or undoes see the new one. */
+function* linkOrigin({ record, compensates }: NewJob, changes: Change[]): Plan<void> {
+  if (compensates !== undefined)
+    yield* run(`insert into links (job_id, kind, other_id) values (?1, 'compensated-by', ?2)`, [
+      [compensates, record.id],
+    ])
+  yield* noted(compensates ?? record.replayOf!, record.tenant, changes)
+}
 
 function* storedKeys(
   calls: readonly SubmitCall[],

@@ -57,7 +57,7 @@ export class Uniques {
     const { unique } = job
     if (!unique) return null
     const before = this.taken.get(unique.name)
-    if (!before) return this.take(job, unique.name)
+    if (!before || (unique.again && before.done)) return this.take(job, unique.name)
     if (unique.onDuplicate === 'return') return { outcome: 'duplicate', jobId: before.jobId }
     const why = unique.onDuplicate === 'reject' ? 'exists' : whyNot(before, job)
     if (why !== null) return { outcome: 'duplicate-refused', jobId: before.jobId, why }

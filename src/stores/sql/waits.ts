@@ -4,9 +4,12 @@
  */
 
 import type { Actor, LiveJob } from '../../core/job.js'
-import { TIES } from '../../core/job.js'
+import { seqAfter, TIES } from '../../core/job.js'
+import type { Json } from '../../core/json.js'
 import { transition } from '../../core/lifecycle.js'
 import type {
+  CallbackAnswer,
+  CallbackAnswered,
   CallbackRow,
   Change,
   Settle,
@@ -30,7 +33,7 @@ export function* unread(wait: WaitRow): Plan<string | null> {
   if (wait.kind !== 'signal' && wait.kind !== 'callback') return null
   const name = wait.kind === 'signal' ? wait.name : `callback:${wait.key}`
   const mail = yield* one(
-    'select signal_id, payload, actor from mailbox where job_id = ?1 and name = ?2 and taken_by is null order by at, signal_id limit 1',
+    'select signal_id, payload, actor from mailbox where job_id = ?1 and name = ?2 and taken_by is null order by seq limit 1',
     wait.jobId,
     name,
   )
@@ -65,7 +68,7 @@ export function* endOfChild(childId: string): Plan<string | null> {
   })
 }
 
-const toWait = (row: Row): WaitRow => ({
+export const toWait = (row: Row): WaitRow => ({
   jobId: row.job_id,
   key: row.key,
   kind: row.kind,
@@ -82,6 +85,7 @@ export function* recordValue(wait: WaitRow, value: string, now: number): Plan<vo
     key: wait.key,
     kind: wait.kind,
     attempt: live?.attempt ?? 0,
+    seq: seqAfter(live?.attempt ?? 0),
     startedAt: wait.createdAt,
     endedAt: now,
     result: value,
@@ -129,6 +133,7 @@ export function* wakePlan(
   now: number,
   changes: Change[],
   dialect: Dialect,
+  details?: Json,
 ): Plan<number | null> {
   const [live] = yield* readLive([wait.jobId], dialect)
   if (!live || live.state !== 'waiting' || live.waitKind === 'review' || live.waitKind === 'pause') return null
@@ -145,11 +150,18 @@ export function* wakePlan(
       return null
     }
   }
-  return yield* wakeNow(live, actor, by, now, changes)
+  return yield* wakeNow(live, actor, by, now, changes, details)
 }
 
-export function* wakeNow(live: LiveJob, actor: Actor, by: string, now: number, changes: Change[]): Plan<number | null> {
-  const decision = transition(live, { type: 'woken', actor, by }, now)
+export function* wakeNow(
+  live: LiveJob,
+  actor: Actor,
+  by: string,
+  now: number,
+  changes: Change[],
+  details?: Json,
+): Plan<number | null> {
+  const decision = transition(live, { type: 'woken', actor, by, ...(details ? { details } : {}) }, now)
   if (!decision.ok) return null
   yield* run(UPDATE_LIVE, [[...liveValues(decision.live!), live.version, live.revision]])
   yield* run(INSERT_HISTORY, [historyValues(live.id, decision.history)])
@@ -183,18 +195,14 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
     jobId,
   )
   if (!job || job.tenant !== signal.tenant) return { outcome: 'not-found' }
-  const before = yield* one('select taken_by from mailbox where job_id = ?1 and signal_id = ?2', jobId, signalId)
-  if (before) return { outcome: 'repeated' }
-  if (job.live === null) return { outcome: 'finished', status: job.status }
-  const kept = yield* one<{ n: number }>(
-    'select count(*) as n from mailbox where job_id = ?1 and taken_by is null',
+  const before = yield* one(
+    'select name, payload, taken_by from mailbox where job_id = ?1 and signal_id = ?2',
     jobId,
+    signalId,
   )
-  if (Number(kept!.n) >= signal.limit) return { outcome: 'full' }
-  yield* run(
-    'insert into mailbox (job_id, signal_id, name, payload, actor, at, taken_by) values (?1, ?2, ?3, ?4, ?5, ?6, null)',
-    [[jobId, signalId, name, payload, actorText(actor), now]],
-  )
+  if (before && (before.name !== name || before.payload !== payload)) return { outcome: 'conflict' }
+  if (before) return { outcome: 'repeated', delivered: before.taken_by !== null }
+  if (job.live === null) return { outcome: 'finished', status: job.status }
   const row = name.startsWith('callback:')
     ? yield* one(`select * from waits where job_id = ?1 and kind = 'callback' and key = ?2`, jobId, name.slice(9))
     : yield* one(
@@ -202,12 +210,50 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
         jobId,
         name,
       )
+  // What somebody waits for needs no room: a mailbox full of other signals must not keep it from its job.
+  if (!row && (yield* unreadCount(jobId)) >= signal.limit) return { outcome: 'full' }
+  // Instants are too coarse to say which signal came first.
+  yield* run(
+    `insert into mailbox (job_id, seq, signal_id, name, payload, actor, at, taken_by)
+     select ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, null from mailbox where job_id = ?1`,
+    [[jobId, signalId, name, payload, actorText(actor), now]],
+  )
   if (!row) return { outcome: 'buffered' }
   const wait = toWait(row)
   yield* take(wait, signalId)
   yield* recordValue(wait, valueText({ is: 'value', value: JSON.parse(payload), by: actor }), now)
   yield* wakePlan(wait, actor, `signal ${name}`, now, changes, dialect)
   return { outcome: 'delivered' }
+}
+
+function* unreadCount(jobId: string): Plan<number> {
+  const row = yield* one<{ n: number }>(
+    'select count(*) as n from mailbox where job_id = ?1 and taken_by is null',
+    jobId,
+  )
+  return Number(row!.n)
+}
+
+/** One transaction uses the token up and delivers its value, so that neither is ever without the other. */
+export function* answerCallbackPlan(
+  { hash, answerHash, payload }: CallbackAnswer,
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<CallbackAnswered> {
+  const row = yield* callbackPlan(hash)
+  if (!row) return 'not-found'
+  if (row.usedAt !== null) return row.answerHash === answerHash ? 'repeated' : 'used'
+  if (row.expiresAt <= now) return 'expired'
+  const { jobId, tenant, key } = row
+  const name = `callback:${key}`
+  const actor: Actor = { kind: 'system', id: 'callback' }
+  const limit = Number.MAX_SAFE_INTEGER
+  const mail: SignalRow = { jobId, tenant, name, signalId: name, payload, actor, limit }
+  const { outcome } = yield* signalPlan(mail, now, changes, dialect)
+  if (outcome !== 'delivered' && outcome !== 'buffered') return outcome === 'finished' ? 'finished' : 'not-found'
+  yield* run('update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1', [[hash, now, answerHash]])
+  return 'answered'
 }
 
 /** The waits for a child end with it, in the same transaction: its parent's, and those of jobs that asked for the same. */

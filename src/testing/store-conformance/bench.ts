@@ -16,18 +16,32 @@ import {
   levelOf,
   TIES,
 } from '../../core/job.js'
-import { accepted, type Decision, type Event, newLive, type Refusal, transition } from '../../core/lifecycle.js'
+import {
+  accepted,
+  type Decision,
+  type Event,
+  type EventOf,
+  newLive,
+  type Refusal,
+  transition,
+} from '../../core/lifecycle.js'
 import { limitName } from '../../core/limits.js'
 import type {
+  AttemptRecord,
   Change,
   Claimed,
   FileRow,
   Move,
   Moved,
   NewJob,
+  SignalAnswer,
+  SignalRow,
+  StepRow,
   Store,
   StoredJob,
   StoreFactory,
+  WaitRow,
+  WaitValue,
 } from '../../stores/store.js'
 import { isTombstone } from '../../stores/store.js'
 import { TestClock } from '../clock.js'
@@ -186,6 +200,55 @@ export class Bench {
     return this.settle(claimed, { type: 'succeeded', actor: WORKER, warnings: 0 }, { ...keep, ...more })
   }
 
+  /** A job that another one calls, as the wait of that one stores it. */
+  child(parentId: string, key: string, wanted: Wanted = {}, onParentEnd: 'cancel' | 'leave' = 'cancel'): NewJob {
+    const job = this.job({ ...wanted, parentId })
+    job.live.ties |= TIES.parent
+    job.record.options.child = { key, onParentEnd }
+    return { ...job, idempotency: { operation: 'child', key: `${parentId}/${key}`, fingerprint: '' } }
+  }
+
+  wait(jobId: string, key: string, more: Partial<WaitRow> = {}): WaitRow {
+    return { jobId, key, kind: 'signal', name: key, dueAt: null, childId: null, createdAt: this.clock.now(), ...more }
+  }
+
+  /** The attempt leaves, because it can only go on when one of these is there. */
+  suspend(
+    { live }: Claimed,
+    waits: WaitRow[],
+    more: {
+      children?: NewJob[]
+      blockedOn?: string[]
+      wakeAt?: number
+      waitKind?: EventOf<'suspended'>['waitKind']
+    } = {},
+  ): Promise<Moved> {
+    const { children, blockedOn = waits.map(({ key }) => key), wakeAt = null, waitKind = 'signal' } = more
+    const wait = { id: blockedOn[0] ?? '', title: 'Waits.', dueAt: wakeAt }
+    const event: Event = { type: 'suspended', actor: WORKER, waitKind, wakeAt, wait }
+    const record: AttemptRecord = { jobId: live.id, epoch: live.epoch, waits, ...(children ? { children } : {}) }
+    return this.settle({ live } as Claimed, event, { record, blockedOn })
+  }
+
+  /** A job that waits for a signal of this name. */
+  async waiting(name = 'answer', wanted: Wanted = {}): Promise<Claimed> {
+    const claimed = await this.started(wanted)
+    await this.suspend(claimed, [this.wait(claimed.live.id, name)])
+    return claimed
+  }
+
+  signal(jobId: string, name: string, more: Partial<SignalRow> = {}): Promise<SignalAnswer> {
+    const signalId = more.signalId ?? this.entropy.token(8)
+    const row = { jobId, tenant: 'default', name, payload: '{"ok":true}', actor: CALLER, limit: 100 }
+    return this.store.signal({ ...row, ...more, signalId })
+  }
+
+  /** The value recorded under a key; undefined when there is none. */
+  async value(jobId: string, key: string): Promise<WaitValue | undefined> {
+    const row = (await this.store.steps(jobId)).find((step) => step.key === key)
+    return row && JSON.parse(row.result!)
+  }
+
   /** A row in any state, also in those that no event leads to yet. */
   async force(jobId: string, change: Partial<LiveJob>): Promise<void> {
     await this.store.move({ jobId, decide: (live, now) => forced(live, change, now) })
@@ -220,6 +283,11 @@ export class Bench {
   }
 }
 
+export const step = (key: string, more: Partial<StepRow> = {}): StepRow => ({
+  ...{ key, kind: 'step', attempt: 1, startedAt: 1, endedAt: 2, result: '{"a":1}', info: null },
+  ...{ effect: null, undo: null },
+  ...more,
+})
 export const errored = (verdict: 'transient' | 'permanent' | 'review' = 'transient', more: object = {}): Event => ({
   type: 'errored',
   actor: WORKER,
@@ -242,6 +310,7 @@ export const cancel = (more: object = {}): Event => ({
   ...more,
 })
 export const retry: Event = { type: 'retryRequested', actor: CALLER, resetAttempts: true }
+export const undone: Event = { type: 'undone', actor: WORKER, steps: ['pay'], partial: [] }
 export const audit = (more: Partial<AuditDraft> = {}): AuditDraft => ({
   ...{ tenant: 'default', actor: CALLER, action: 'job.cancel', target: 'job/x', reason: 'because', details: { n: 1 } },
   ...more,

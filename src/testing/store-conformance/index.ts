@@ -5,23 +5,32 @@
  */
 import { afterAll, afterEach, describe, it } from 'vitest'
 import type { StoreFactory } from '../../stores/store.js'
+import { approvalTests } from './approvals.js'
 import { Bench } from './bench.js'
+import { callbackTests } from './callbacks.js'
+import { childTests } from './children.js'
 import { claimTests } from './claim.js'
 import { commitTests } from './commit.js'
+import { compensatingTests } from './compensating.js'
+import { effectTests } from './effects.js'
 import { expireTests } from './expire.js'
 import { fileTests } from './files.js'
 import { historyTests } from './history.js'
 import { keyTests } from './keys.js'
+import { ledgerTests } from './ledger.js'
 import { limitPropertyTests } from './limit-property.js'
 import { limitTests } from './limits.js'
+import { linkTests } from './links.js'
 import { listTests } from './lists.js'
 import { moveTests } from './move.js'
 import { pauseTests } from './pauses.js'
 import { raceTests } from './races.js'
 import { recordTests } from './record.js'
 import { scheduleTests } from './schedules.js'
+import { signalTests } from './signals.js'
 import { submitTests } from './submit.js'
 import { uniqueTests } from './unique.js'
+import { waitTests } from './waits.js'
 import { workerTests } from './workers.js'
 
 export interface Skip {
@@ -45,7 +54,16 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   move: moveTests,
   races: raceTests,
   record: recordTests,
+  waits: waitTests,
+  signals: signalTests,
+  children: childTests,
+  effects: effectTests,
+  compensating: compensatingTests,
+  ledger: ledgerTests,
+  approvals: approvalTests,
   history: historyTests,
+  callbacks: callbackTests,
+  links: linkTests,
   lists: listTests,
   files: fileTests,
   keys: keyTests,

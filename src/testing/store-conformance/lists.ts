@@ -41,8 +41,10 @@ async function populate(bench: Bench, count = 28): Promise<string[]> {
       await bench.apply(id, cancel())
       await bench.settle(claimed, released)
     }
-    if (kind >= 8)
-      await bench.force(id, { state: 'waiting', waitKind: WAITS[kind - 8]!, worker: null, attemptAt: null })
+    if (kind >= 8) {
+      const begun = i < 14 ? {} : { startedAt: null }
+      await bench.force(id, { state: 'waiting', waitKind: WAITS[kind - 8]!, worker: null, attemptAt: null, ...begun })
+    }
     if (random() < 0.6) await bench.clock.advance(Math.floor(random() * 40))
     if (i === Math.floor(count / 2)) await bench.store.markLate(5)
     if (i % 20 === 10) await bench.apply(one(ids), lost)

@@ -5,7 +5,7 @@ import { cancel, errored, lost } from './bench.js'
 import type { Suite } from './index.js'
 
 const step = (key: string, more: Partial<StepRow> = {}): StepRow => ({
-  ...{ key, kind: 'step', attempt: 1, startedAt: 10, endedAt: 20, result: '{"a":1}', info: null },
+  ...{ key, kind: 'step', attempt: 1, seq: 0, startedAt: 10, endedAt: 20, result: '{"a":1}', info: null },
   effect: null,
   undo: null,
   ...more,
@@ -19,9 +19,10 @@ export function recordTests({ test }: Suite): void {
   test('steps come back as they were recorded, in order', async (bench) => {
     const { live } = await bench.started()
     const rows = [
-      step('fetch'),
-      step('charge#2', { kind: 'process', endedAt: 21, result: null, info: '{"pid":7}' }),
-      step('recognize/fast', { kind: 'first', attempt: 2, endedAt: 22, result: '""' }),
+      // In the same millisecond: their place says which came first.
+      step('fetch', { seq: 1 }),
+      step('charge#2', { kind: 'process', seq: 2, result: null, info: '{"pid":7}' }),
+      step('recognize/fast', { kind: 'first', attempt: 2, seq: 3, result: '""' }),
     ]
     for (const row of rows) expect(await bench.store.record({ jobId: live.id, epoch: 1, steps: [row] })).toBe(true)
     expect(await bench.store.steps(live.id)).toEqual(rows)

@@ -2,6 +2,7 @@
  * Schema 1: record / live / outcome and what belongs to a job. `{{suffix}}` and `{{serial}}` are the dialect's words.
  * Never edit a released migration; add the next one.
  */
+import { APPROVAL_STATES } from '../../../core/approval.js'
 import { FINAL_STATES, LIVE_STATES } from '../../../core/job.js'
 
 /** A job that a worker may take once its time has come. Queries must say it in these very words, so that the index serves them. */
@@ -61,7 +62,7 @@ create table history (
 ) {{suffix}};
 
 create table steps (
-  job_id text not null, key text not null, kind text not null, attempt bigint not null, started_at bigint not null, ended_at bigint not null,
+  job_id text not null, key text not null, kind text not null, attempt bigint not null, seq bigint not null, started_at bigint not null, ended_at bigint not null,
   result text, bytes bigint not null, info text, effect text, undo text, primary key (job_id, key)
 ) {{suffix}};
 
@@ -84,10 +85,11 @@ create index waits_due on waits (due_at) where due_at is not null;
 create index waits_child on waits (child_id) where child_id is not null;
 
 create table mailbox (
-  job_id text not null, signal_id text not null, name text not null, payload text not null, actor text not null, at bigint not null, taken_by text,
-  primary key (job_id, signal_id)
+  job_id text not null, seq bigint not null, signal_id text not null, name text not null, payload text not null, actor text not null, at bigint not null,
+  taken_by text, primary key (job_id, seq)
 ) {{suffix}};
-create index mailbox_name on mailbox (job_id, name, at) where taken_by is null;
+create unique index mailbox_signal on mailbox (job_id, signal_id);
+create index mailbox_name on mailbox (job_id, name, seq) where taken_by is null;
 
 create table callbacks (
   hash text primary key, tenant text not null, job_id text not null, key text not null, expires_at bigint not null, used_at bigint, answer_hash text
@@ -96,10 +98,12 @@ create index callbacks_job on callbacks (job_id);
 
 create table approvals (
   id text primary key, tenant text not null, job_id text not null, job_type text not null, key text not null, gate text not null, risk text not null,
-  state text not null, due_at bigint, requested_at bigint not null, requester text, version bigint not null, body text not null
+  state text not null check (state in (${quoted(APPROVAL_STATES)})), due_at bigint not null, requested_at bigint not null, assignees text not null,
+  version bigint not null, body text not null
 ) {{suffix}};
-create index approvals_job on approvals (job_id, key);
-create index approvals_open on approvals (tenant, state, due_at, id);
+create unique index approvals_job on approvals (job_id, key);
+create index approvals_due on approvals (tenant, state, due_at, id);
+create index approvals_requested on approvals (tenant, requested_at, id);
 
 create table resolutions (
   job_id text not null, at bigint not null, kind text not null, reason text not null, evidence text, actor text not null, other_id text,
@@ -123,6 +127,7 @@ create table turns (name text not null, job_id text not null, has integer not nu
 create unique index turns_has on turns (name) where has = 1;
 create index turns_job on turns (job_id);
 create table buckets (name text primary key, due bigint not null) {{suffix}};
+create index buckets_due on buckets (due);
 create table uniques (name text primary key, job_id text not null, expires_at bigint) {{suffix}};
 create index uniques_job on uniques (job_id);
 create index uniques_expiry on uniques (expires_at) where expires_at is not null;

@@ -23,7 +23,7 @@ import {
 import type { Replaced } from './unique.js'
 import { untie } from './untie.js'
 
-export function* withdrawPlan(
+export function* giveWayPlan(
   replaced: readonly Replaced[],
   now: number,
   changes: Change[],
@@ -55,5 +55,5 @@ function* write(decision: Decision, expiresAt: number, now: number, changes: Cha
   yield* run(INSERT_HISTORY, [historyValues(from.id, history)])
   changes.push(live ? changeOf(live) : endOf(decision, null))
   if (from.ties & TIES.limits) yield* leaveLimits(decision, { now, changes, dialect })
-  if (outcome && from.ties !== 0) yield* untie(from, now, changes, dialect)
+  if (from.ties !== 0) yield* untie(decision, now, changes, dialect)
 }

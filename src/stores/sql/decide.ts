@@ -1,0 +1,94 @@
+/**
+ * A change of an approval and all that follows for its job, in one transaction: the wait ends or is set anew, the job
+ * wakes, stops or says how far it is. What is decided comes from outside; two that decide at once follow each other, and
+ * the second sees what the first has left.
+ */
+import type { ApprovalRow } from '../../core/approval.js'
+import { shownOf } from '../../core/approval-decide.js'
+import { wakeOf } from '../../core/approval-expire.js'
+import { type LiveJob, TIES } from '../../core/job.js'
+import { type Event, transition } from '../../core/lifecycle.js'
+import type { ApprovalChange, ApprovalChanged, ApprovalWrite, Change } from '../store.js'
+import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
+import { auditPlan } from './audit.js'
+import { changeOf } from './changes.js'
+import { movePlan } from './move.js'
+import { type Dialect, one, type Plan, run } from './plan.js'
+import { readLive } from './rows.js'
+import { recordValue, toWait, wakePlan } from './waits.js'
+
+type Sha256 = (text: string) => string
+
+export function* decidePlan(
+  change: ApprovalChange,
+  now: number,
+  changes: Change[],
+  sha256: Sha256,
+  dialect: Dialect,
+): Plan<ApprovalChanged> {
+  for (;;) {
+    const before = yield* approvalPlan(change.id)
+    if (!before || (change.tenant !== undefined && before.tenant !== change.tenant)) return { outcome: 'not-found' }
+    if (change.epoch !== undefined && !(yield* holds(before.jobId, change.epoch))) return { outcome: 'stale-lease' }
+    const write = change.apply(before, now)
+    if (!write) return { outcome: 'unchanged', row: before }
+    if (!(yield* writeApproval(write.row, before.version))) continue
+    const seq =
+      write.row.state === 'pending'
+        ? yield* waitOn(write.row, changes, dialect)
+        : yield* close(write, change.expiresAt, now, changes, sha256, dialect)
+    yield* auditPlan(write.audit, now, sha256, seq === null ? null : { jobId: write.row.jobId, seq })
+    return { outcome: 'changed', row: write.row }
+  }
+}
+
+function* holds(jobId: string, epoch: number): Plan<boolean> {
+  const sql = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
+  return (yield* one(sql, jobId, epoch)) !== undefined
+}
+
+/** Open, or open again: its job waits for it, and says how far it is. */
+function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<null> {
+  const { jobId, key } = row
+  yield* forgetStep(jobId, key)
+  yield* run(
+    `insert into waits (job_id, key, kind, name, due_at, child_id, created_at) values (?1, ?2, 'approval', ?3, ?4, null, ?5)
+     on conflict (job_id, key) do update set due_at = excluded.due_at`,
+    [[jobId, key, row.gate, wakeOf(row), row.requestedAt]],
+  )
+  const [live] = yield* readLive([jobId], dialect)
+  if (!live) return null
+  const shown = live.state === 'waiting' && live.why?.wait?.id === row.id
+  const why = shown ? { ...live.why, wait: shownOf(row) } : live.why
+  // `changed_at` stays: it is since when the job waits.
+  yield* run('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
+    [jobId, live.ties | TIES.waits, why && JSON.stringify(why)],
+  ])
+  changes.push(changeOf({ ...live, why, revision: live.revision + 1, wakeAt: wakeOf(row) }))
+  return null
+}
+
+/** @returns the seq of the job's history entry, null when the job did not move */
+function* close(
+  { row, actor, by, reason, details, stop }: ApprovalWrite,
+  expiresAt: ApprovalChange['expiresAt'],
+  now: number,
+  changes: Change[],
+  sha256: Sha256,
+  dialect: Dialect,
+): Plan<number | null> {
+  const { id, jobId, key, state } = row
+  const found = yield* one('select * from waits where job_id = ?1 and key = ?2', jobId, key)
+  if (found) yield* recordValue(toWait(found), JSON.stringify({ is: 'value', value: { approval: id, state } }), now)
+  if (!stop) return yield* wakePlan({ jobId, kind: 'approval' }, actor, by, now, changes, dialect, details)
+  const event: Event = { type: 'stopped', actor, reason, details, ...stop }
+  const decide = (live: LiveJob, at: number) => transition(live, event, at)
+  const [moved] = yield* movePlan(
+    [{ jobId, decide, ...(expiresAt ? { expiresAt } : {}) }],
+    now,
+    changes,
+    sha256,
+    dialect,
+  )
+  return moved!.outcome === 'moved' ? moved!.decision.history.seq : null
+}
