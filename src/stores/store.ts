@@ -9,9 +9,8 @@ import type { Clock, Entropy } from '../core/clock.js'
 import type { AuditDraft, AuditEntry } from '../core/history.js'
 import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
 import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
-import type { LimitNumbers } from '../core/limits.js'
 import type { Schedule, ScheduleProblem } from '../core/schedule.js'
-import type { ApiKeyRow, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
+import type { ApiKeyRow, ClaimRequest, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -464,20 +463,6 @@ export interface StoreInfo {
   sole: boolean
   /** Folder for the bytes of files that belongs to this store; null for a store that ends with the process. */
   filesDir: string | null
-}
-
-export interface ClaimRequest {
-  worker: string
-  /** May be a getter: like `limit`, it is read when the claim is carried out. */
-  readonly lanes: readonly { lane: string; limit: number }[]
-  /** At most so many in all; read when the claim is carried out. */
-  limit: () => number
-  /** Levels in the order in which they are served; not always the highest first, so that nothing starves. */
-  readonly levels: readonly number[]
-  /** The numbers of a type's limits as they are defined now; without them those count that a job was submitted under. */
-  numbers?: (type: string) => LimitNumbers | undefined
-  /** Told of lanes that may hold more ready jobs although they gave less than asked. */
-  onCut?: (lane: string) => void
 }
 
 /** How full a lane is. */
