@@ -86,6 +86,8 @@ export interface CancelOptions extends CallOptions {
   reason?: string
   /** `graceful`: signal, then TERM, then KILL after 5 s. `force`: children are killed now. @default 'graceful' */
   mode?: 'graceful' | 'force'
+  /** False: what its steps did stays as it is; needs `jobs:operate`. @default true: steps with an undo are undone first */
+  compensate?: boolean
   /** Refuse (`version-mismatch`) unless the job still has this version. */
   ifVersion?: number
 }

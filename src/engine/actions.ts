@@ -8,7 +8,7 @@ import type { WireJob } from '../core/wire.js'
 import type { WireGroupCancel } from '../core/wire-operate.js'
 import type { Moved } from '../stores/store.js'
 import { act, alreadyDone, refused } from './act.js'
-import type { ActionRequest, Caller } from './api.js'
+import type { ActionRequest, Caller, CancelRequest } from './api.js'
 import type { EngineParts } from './parts.js'
 import { demand, holds, isOwn, visibleTo } from './rights.js'
 
@@ -17,14 +17,11 @@ const PAGE = 200
 export class Actions {
   constructor(private readonly parts: EngineParts) {}
 
-  async cancel(
-    caller: Caller,
-    id: string,
-    request: ActionRequest & { mode?: 'graceful' | 'force' },
-  ): Promise<{ job: WireJob; pending: boolean }> {
+  async cancel(caller: Caller, id: string, request: CancelRequest): Promise<{ job: WireJob; pending: boolean }> {
     const { record, outcome } = await this.parts.load(caller, id)
     const own = isOwn(caller, record)
-    if (!holds(caller, 'jobs:operate') && !(own && holds(caller, 'jobs:submit'))) demand(caller, 'jobs:operate')
+    const submitter = own && holds(caller, 'jobs:submit') && request.compensate !== false
+    if (!submitter) demand(caller, 'jobs:operate')
     if (outcome?.status === 'cancelled') return { job: await this.parts.get(caller, id), pending: false }
     const moved = await act(this.parts, caller, id, request, {
       action: 'job.cancel',
@@ -34,7 +31,9 @@ export class Actions {
         reason: request.reason ?? null,
         by: own ? 'caller' : 'operator',
         mode: request.mode ?? 'graceful',
+        ...(request.compensate === false ? { compensate: false } : {}),
       },
+      ...(request.compensate === false ? { details: { compensate: false } } : {}),
     })
     const job = await this.parts.get(caller, id)
     if (moved.outcome === 'finished' && moved.status !== 'cancelled') throw alreadyDone(job)

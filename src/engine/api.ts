@@ -196,6 +196,13 @@ export interface KeyRequest {
   expiresAt?: string | null
 }
 
+export interface CancelRequest extends ActionRequest {
+  /** How a running job is stopped. @default 'graceful' */
+  mode?: 'graceful' | 'force'
+  /** False: what its steps did stays as it is; operators only. @default true: steps with an undo are undone first */
+  compensate?: boolean
+}
+
 export interface Engine extends OperatorUses {
   readonly clock: Clock
   readonly store: StoreInfo
@@ -230,11 +237,7 @@ export interface Engine extends OperatorUses {
   group(caller: Caller, groupId: string): Promise<WireGroup>
 
   /** `pending: false`: it is cancelled (200). Else the worker was asked to stop (202); the job says how it ended if it already has. */
-  cancel(
-    caller: Caller,
-    id: string,
-    request: ActionRequest & { mode?: 'graceful' | 'force' },
-  ): Promise<{ job: WireJob; pending: boolean }>
+  cancel(caller: Caller, id: string, request: CancelRequest): Promise<{ job: WireJob; pending: boolean }>
   retry(caller: Caller, id: string, request: ActionRequest & { resetAttempts?: boolean }): Promise<WireJob>
 
   history(caller: Caller, id: string, page: { cursor?: string; limit?: number }): Promise<Page<WireHistoryEntry>>

@@ -178,6 +178,13 @@ describe('handlers that wait, no message', () => {
     await assertReplaySafe(waits.busy, input, { reset, answer, handlers: waits.children, maxCrashes: 50 })
   }, 60_000)
 
+  it('an effect that nobody can ask about: then a person is asked', async () => {
+    const handler = one(async (job) =>
+      job.step('pay', ({ key }: { key: string }) => bank.charge(5, key), { effect: 'once' }),
+    )
+    await assertReplaySafe(handler, {}, { reset })
+  })
+
   it('an approved effect that is taken back', async () => {
     const reset = () => [shop.reset(), waits.forget()]
     const policy = () => ({ risk: 'low', rule: 'always', why: 'It is a test.' }) as const

@@ -141,6 +141,24 @@ describe('compensation', () => {
     expect(log.slice(-3)).toEqual(['undo car C1', 'undo hotel H1', 'undo flight F1'])
   })
 
+  it('is left out when the cancel says so, which only operators may say', async () => {
+    const log: string[] = []
+    const rig = await open(
+      booking(log, () => new Promise(() => {})),
+      { worker: { drainMs: 1 } },
+    )
+    const { id } = await rig.submit(trip, {})
+    await rig.settle()
+    const caller = { ...LOCAL, scopes: ['jobs:submit' as const] }
+    const request = { reason: 'keeps the rest', mode: 'force' as const, compensate: false }
+    await expect(rig.engine.cancel(caller, id, request)).rejects.toMatchObject({ code: 'forbidden' })
+    await rig.engine.cancel(LOCAL, id, request)
+    expect((await rig.untilDone(id)).status).toBe('cancelled')
+    expect(log).toEqual(['flight', 'hotel', 'note', 'car'])
+    const [entry] = (await rig.engine.audit(LOCAL, { target: `job/${id}` })).items
+    expect(entry).toMatchObject({ action: 'job.cancel', details: { compensate: false } })
+  })
+
   it('that does not work waits for a person, and goes on when told to', async () => {
     const log: string[] = []
     let down = true

@@ -92,6 +92,10 @@ export const ifVersion = z.int().min(0).optional().describe('Act only if the job
 export const CancelRequest = z.strictObject({
   reason,
   mode: z.enum(['graceful', 'force']).optional().describe('`force` kills child processes at once. Default graceful.'),
+  compensate: z
+    .boolean()
+    .optional()
+    .describe('False: what its steps did is not undone; needs jobs:operate. Default true.'),
   ifVersion,
 })
 

@@ -18,6 +18,8 @@ export type Deviation =
 /** How the last attempt of a run deviates from the attempts before it, and from the plain run; null when it does not. */
 export function deviationOf(run: Done, plain: Done): Deviation | null {
   const last = run.attempts.at(-1)
+  // What the effect was is not known, and a person is asked: that is what was ordered.
+  if (run.crashed && run.job.error?.code === 'effect-unknown') return null
   // An error in the last attempt is an end like any other.
   if (!last || last.calls.some(({ failed }) => failed)) return null
   const earlier = run.attempts.slice(0, -1)
