@@ -36,6 +36,12 @@ export function duration(value: string): number {
   }
 }
 
+/** An http or https address. */
+export function webAddress(value: string): string {
+  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value
+  throw new InvalidArgumentError('It must be an address like https://jobs.example.com.')
+}
+
 export function wholeNumber(min: number, max: number): (value: string) => number {
   return (value) => {
     const number = Number(value)

@@ -17,6 +17,8 @@ export interface ServerRequest {
   jobsDir: string
   /** File with the facades, or null for none. */
   facadesFile: string | null
+  /** Where the outside world reaches it; callback URLs begin with it. @default http://localhost and the port */
+  publicUrl?: string
   dataDir: string
   /** File name of the database inside the data folder. */
   database: string
@@ -77,6 +79,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     handlers: jobs.handlers,
     worker: { slots: request.slots },
     env: request.env,
+    publicUrl: request.publicUrl ?? `http://localhost:${request.port}`,
     onError: (error) => onError(error),
   })
   let listening: Listening | undefined

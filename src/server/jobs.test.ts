@@ -309,7 +309,7 @@ describe('actions', () => {
   })
 
   test.each([
-    [{ compensate: true }, '/compensate', 'unknown'],
+    [{ compensat: true }, '/compensat', 'unknown'],
     [{ mode: 'hard' }, '/mode', 'enum'],
     [{ reason: 'x'.repeat(3000) }, '/reason', 'range'],
     [{ ifVersion: '3' }, '/ifVersion', 'type'],

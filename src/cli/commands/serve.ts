@@ -1,7 +1,7 @@
 /** `untildone serve`: server and worker in this process, for production. Refuses to start with a broken job file. */
 import { resolve } from 'node:path'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
-import { type CommandSpec, wholeNumber } from '../command.js'
+import { type CommandSpec, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, EXIT } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
@@ -21,6 +21,7 @@ a second one stops at once, and the jobs go on at the next start.`,
     },
     { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
     { flags: '--facades <file>', text: 'older APIs to keep, as data: a .json or .ts file (default: none)' },
+    { flags: '--public-url <url>', text: 'where the outside world reaches it, for callback URLs', parse: webAddress },
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
     { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 10_000) },
   ],
@@ -67,6 +68,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       cwd: context.io.cwd,
       jobsDir: options.jobs ?? 'jobs',
       facadesFile: options.facades ?? null,
+      publicUrl: options.publicUrl,
       dataDir: options.dataDir,
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',
