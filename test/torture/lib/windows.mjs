@@ -25,7 +25,7 @@ export const WINDOWS = {
 /** Which kind of work a transaction does, told by the statements that it carries out. */
 export const KINDS = [
   ['submit', /^insert into jobs /],
-  ['claim', /^update live set state = 'running'/],
+  ['claim', /^update live set state = \?/],
   ['step', /^insert into steps /],
   ['finish', /^insert into outcomes /],
   ['file', /^insert into files /],
