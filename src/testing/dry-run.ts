@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
+import type { Person } from '../core/job.js'
 import type { Json } from '../core/json.js'
 import type { JobHandler } from '../define/define-job.js'
 import type { RecordedRun, RunApproval, RunStep } from '../engine/story/type-run.js'
@@ -28,6 +29,7 @@ export interface StoryExample {
     operationKey?: string
     tags?: string[]
     metadata?: Record<string, string>
+    onBehalfOf?: Person
     permissions?: string[]
   }
 }
