@@ -104,7 +104,7 @@ async function compare(bare, crowded, claims, runs) {
   for (let i = -WARMUP; i < claims * runs; i++) {
     for (const { profiled, store, all, run } of sides) {
       profiled.reset()
-      const claimed = await store.claim({ worker: 'w-bench', lanes: LANES, limit: () => CLAIM, reverse: false })
+      const claimed = await store.claim({ worker: 'w-bench', lanes: LANES, limit: () => CLAIM, levels: [0, 1, 2, 3] })
       const { sqlMs, planMs } = profiled.take()
       if (claimed.length !== CLAIM) throw new Error(`A claim of ${CLAIM} took ${claimed.length} jobs.`)
       if (i >= 0) run.push((sqlMs + planMs) * 1000)

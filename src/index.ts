@@ -12,6 +12,7 @@ import type { Person } from './core/job.js'
 import { scheduleMembers } from './core/schedule-options.js'
 import type { WireJob } from './core/wire.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
+import type { OnDuplicate } from './define/limits.js'
 import type { ScheduleDeclaration } from './define/schedule.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
 import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
@@ -90,11 +91,15 @@ export interface SubmitOptions {
   permissions?: string[]
   /** Version of the definition the input was made for; older input is upgraded by the type. */
   typeVersion?: string
+  /** What becomes of a duplicate; only for types with `unique`. @default what the type says */
+  onDuplicate?: OnDuplicate
 }
 
 /** A submitted job, seen from the process that owns the store. */
 export interface LocalHandle<Output> {
   readonly id: string
+  /** Set when nothing was stored because this job, of the same unique name, was there before. */
+  readonly duplicateOf: string | null
   /** The job as it is now. */
   get(): Promise<WireJob>
   /** Waits for the end. @throws UntildoneError `job-failed`, `job-cancelled` */
@@ -159,6 +164,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
       for (const worker of workers) worker.hint(lane, runAt)
     },
     publicUrl: options.publicUrl ?? 'http://localhost:4884',
+    queues: options.queues ?? {},
     ...(options.approvals ? { approvals: options.approvals } : {}),
   })
   const schedules = new ScheduleClock({ firings: engine.firings, clock, now: () => store.now(), onError })
@@ -200,10 +206,13 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         onBehalfOf: more.onBehalfOf,
         permissions: more.permissions,
         typeVersion: more.typeVersion,
+        onDuplicate: more.onDuplicate,
       }
       const mark = engine.waiters.ends
-      const { job, before } = await engine.submission.accept(LOCAL, body, more.key ?? null)
-      return job ? localHandle(engine, job.record.id, mark) : localHandle(engine, before, Number.NEGATIVE_INFINITY)
+      const { job, before, duplicate } = await engine.submission.accept(LOCAL, body, more.key ?? null)
+      return job
+        ? localHandle(engine, job.record.id, mark, null)
+        : localHandle(engine, before, Number.NEGATIVE_INFINITY, duplicate ? before : null)
     },
     replaceHandlers: (handlers) => registry.replace(handlers),
     replaceSchedules: async (declared, complete = true) =>
@@ -244,9 +253,15 @@ function scheduleBody({ id, definition, input, paused, ...options }: ScheduleDec
   }
 }
 
-function localHandle(engine: Engine & EngineInside, id: string, mark: number): LocalHandle<any> {
+function localHandle(
+  engine: Engine & EngineInside,
+  id: string,
+  mark: number,
+  duplicateOf: string | null,
+): LocalHandle<any> {
   return {
     id,
+    duplicateOf,
     get: () => engine.get(LOCAL, id),
     async result() {
       const { status, json } = await engine.end(id, mark)

@@ -98,8 +98,8 @@ const RULES: Record<string, Rule> = {
   testing: {
     uses: [...EVERYTHING, 'stores/sql'],
     node: 'all',
-    npm: ['vitest'],
-    why: 'testing may name everything of ours, and vitest in the conformance suite',
+    npm: ['vitest', 'fast-check'],
+    why: 'testing may name everything of ours, and vitest and fast-check in the conformance suite',
   },
   'index.ts': {
     uses: EVERYTHING.filter((area) => area !== 'testing'),

@@ -45,6 +45,13 @@ export function wholeNumber(min: number, max: number): (value: string) => number
   }
 }
 
+export function oneOf(words: readonly string[]): (value: string) => string {
+  return (value) => {
+    if (!words.includes(value)) throw new InvalidArgumentError(`It must be one of ${words.join(', ')}.`)
+    return value
+  }
+}
+
 export function list(value: string): string[] {
   return value
     .split(',')

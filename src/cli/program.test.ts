@@ -65,19 +65,30 @@ describe('submit', () => {
 
   it('reads standard input, and passes the options on', async () => {
     const line =
-      'submit greet --file - --key k1 --group g --operation op --priority 5 --tag a --tag b --meta t=1 --at 2030-01-01T00:00:00Z'
+      'submit greet --file - --key k1 --group g --operation op --on-duplicate reject --priority 5 --tag a --tag b --meta t=1 --at 2030-01-01T00:00:00Z'
     await ud(line, { input: '{"a":1}' })
     expect(body()).toEqual({
       type: 'greet',
       input: { a: 1 },
       groupId: 'g',
       operationKey: 'op',
+      onDuplicate: 'reject',
       priority: 5,
       tags: ['a', 'b'],
       metadata: { t: '1' },
       runAt: '2030-01-01T00:00:00.000Z',
     })
     expect(fake.requests.at(-1)!.headers['idempotency-key']).toBe('"k1"')
+  })
+
+  it('says that a job of the same operation was there before', async () => {
+    fake.routes['POST /v1/jobs'] = (_, response) =>
+      sendJson(response, 202, makeJob({ id: 'job-9' }), { 'duplicate-of': 'job-9' })
+    expect((await ud('submit greet')).out).toContain(
+      '(a job of the same operation was there before: nothing was stored)',
+    )
+    const wrong = await ud('submit greet --on-duplicate ignore')
+    expect([wrong.exit, wrong.err]).toEqual([2, expect.stringContaining('one of return, reject, replace')])
   })
 
   it('uploads name=@path and sends its id', async () => {
@@ -419,5 +430,58 @@ describe('usage', () => {
     for (const help of helps) expect(help.match(forbidden)?.[0], help).toBeUndefined()
     const { out, err } = await ud('version')
     expect(out + err).not.toMatch(forbidden)
+  })
+})
+
+describe('types and queues', () => {
+  const type = {
+    type: 'ocr',
+    queue: 'q',
+    title: 'OCR',
+    description: null,
+    stages: [],
+    version: null,
+    retentionMs: 1000,
+  }
+  const retry = { withinMs: 60_000, maxAttempts: null, backoff: { fromMs: 1, toMs: 2, factor: 2 }, onExhausted: 'fail' }
+  const more = {
+    retry,
+    expected: { samples: 0, p50Ms: null, p95Ms: null },
+    inputSchema: {},
+    requireIdempotencyKey: false,
+  }
+  const limits = { concurrency: 2, ordered: true, rate: { limit: 5, perMs: 60_000, burst: 1 } }
+  const unique = { windowMs: 600_000, onDuplicate: 'replace' }
+
+  it('show what is paused, limited and unique', async () => {
+    const paused = { ...type, ...more, limits, unique, paused: true }
+    fake.routes['GET /v1/job-types'] = (_, response) => sendJson(response, 200, { items: [paused], nextCursor: null })
+    fake.routes['GET /v1/job-types/ocr'] = (_, response) => sendJson(response, 200, paused)
+    expect((await ud('types list')).out).toMatch(/ocr +q +after 1 m +paused +OCR/)
+    const { out } = await ud('types show ocr')
+    expect(out).toContain('paused: accepted, not started')
+    expect(out).toContain('2 at once per key, one after the other per key, 5 in 1 m per key')
+    expect(out).toContain('within 10 m: replace what has not begun')
+  })
+
+  it('are paused and resumed, with a reason', async () => {
+    fake.routes['POST /v1/job-types/ocr/pause'] = (_, response) =>
+      sendJson(response, 200, { type: 'ocr', paused: true })
+    fake.routes['POST /v1/job-types/ocr/resume'] = (_, response) =>
+      sendJson(response, 200, { type: 'ocr', paused: false })
+    const queue = { name: 'q', paused: true, depth: 3, held: 1, oldestAgeMs: 65_000, running: 2, concurrency: null }
+    fake.routes['POST /v1/queues/q/pause'] = (_, response) => sendJson(response, 200, queue)
+    fake.routes['POST /v1/queues/q/resume'] = (_, response) => sendJson(response, 200, { ...queue, paused: false })
+    fake.routes['GET /v1/queues'] = (_, response) => sendJson(response, 200, { items: [queue], nextCursor: null })
+    const said = async (line: string[]) => (await ud(line)).err
+    expect(await said(['types', 'pause', 'ocr', '--reason', 'engine is broken'])).toBe(
+      'Type ocr is paused: its jobs are accepted and not started.\n',
+    )
+    expect(body()).toEqual({ reason: 'engine is broken' })
+    expect(await said(['types', 'resume', 'ocr'])).toBe('Type ocr goes on.\n')
+    expect(await said(['queues', 'pause', 'q'])).toBe('Queue q is paused: 3 waiting, 2 running.\n')
+    expect(await said(['queues', 'resume', 'q'])).toBe('Queue q goes on: 3 waiting.\n')
+    expect((await ud('queues list')).out).toMatch(/q +paused +3 +1 +1 m 5 s +2/)
+    expect(JSON.parse((await ud('queues pause q --json')).out)).toEqual(queue)
   })
 })

@@ -13,6 +13,7 @@ import type {
   WireJob,
   WireJobType,
   WireLog,
+  WireQueue,
   WireStep,
 } from '../core/wire.js'
 import type { WireStory } from '../core/wire-story.js'
@@ -27,6 +28,7 @@ import type {
   KeyOptions,
   ListOptions,
   PageOptions,
+  PauseOptions,
   ReadOptions,
   ResultOptions,
   RetryJobOptions,
@@ -92,6 +94,15 @@ export interface UntildoneClient extends OperatorCalls {
 
   types(options?: CallOptions): Promise<WireJobType[]>
   type(name: string, options?: CallOptions): Promise<WireJobType>
+  /** Starts none of its jobs from now on; they are still accepted, and running ones go on. */
+  pauseType(name: string, options?: PauseOptions): Promise<WireJobType>
+  resumeType(name: string, options?: PauseOptions): Promise<WireJobType>
+  readonly queues: {
+    list(options?: CallOptions): Promise<WireQueue[]>
+    /** The same for all types of a queue. @throws UntildoneApiError `not-found` */
+    pause(name: string, options?: PauseOptions): Promise<WireQueue>
+    resume(name: string, options?: PauseOptions): Promise<WireQueue>
+  }
   /** The whole way of a type, from intake to visible end, told from a job that ran. @throws UntildoneApiError `not-found` */
   typeStory(name: string, options?: CallOptions & { from?: string }): Promise<WireTypeStory>
 

@@ -32,7 +32,15 @@ describe('submit', () => {
     })
     expect(request!.headers['idempotency-key']).toBe(`"${handle.key}"`)
     expect(handle.key).toMatch(/^[0-9a-f-]{36}$/)
-    expect([handle.id, handle.done, handle.replayed]).toEqual(['job-1', false, false])
+    expect([handle.id, handle.done, handle.replayed, handle.duplicateOf]).toEqual(['job-1', false, false, null])
+  })
+
+  it('says of which job it is a duplicate, and how duplicates are to be taken', async () => {
+    fake.routes['POST /v1/jobs'] = (_, response) =>
+      sendJson(response, 202, makeJob({ id: 'job-9' }), { 'duplicate-of': 'job-9' })
+    const handle = await client().submit('greet', {}, { operationKey: 'o', onDuplicate: 'replace' })
+    expect([handle.id, handle.duplicateOf, handle.replayed]).toEqual(['job-9', 'job-9', false])
+    expect(JSON.parse(fake.requests[0]!.body)).toMatchObject({ operationKey: 'o', onDuplicate: 'replace' })
   })
 
   it('makes one job when the connection is cut after it was stored', async () => {
@@ -287,4 +295,25 @@ it('no file of the client imports anything of Node, or a value of the job defini
     }
     expect(text, name).not.toMatch(/\bprocess\.|\bBuffer\b|\brequire\(|import\(/)
   }
+})
+
+describe('types and queues', () => {
+  it('are paused and resumed with a reason and a key of their own', async () => {
+    const calls: [string, () => Promise<unknown>][] = [
+      ['/v1/job-types/a%20b/pause', () => client().pauseType('a b', { reason: 'vendor' })],
+      ['/v1/job-types/a%20b/resume', () => client().resumeType('a b')],
+      ['/v1/queues/q/pause', () => client().queues.pause('q', { reason: 'vendor' })],
+      ['/v1/queues/q/resume', () => client().queues.resume('q')],
+    ]
+    for (const [path, call] of calls) {
+      fake.routes[`POST ${path}`] = (_, response) => sendJson(response, 200, { paused: path.endsWith('pause') })
+      expect(await call()).toEqual({ paused: path.endsWith('pause') })
+      const [request] = sent('POST', path)
+      expect(JSON.parse(request!.body)).toEqual(path.endsWith('pause') ? { reason: 'vendor' } : {})
+      expect(request!.headers['idempotency-key']).toBeTruthy()
+    }
+    fake.routes['GET /v1/queues'] = (_, response) =>
+      sendJson(response, 200, { items: [{ name: 'q' }], nextCursor: null })
+    expect(await client().queues.list()).toEqual([{ name: 'q' }])
+  })
 })

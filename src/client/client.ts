@@ -12,6 +12,7 @@ import type {
   WireJob,
   WireJobType,
   WireLog,
+  WireQueue,
   WireStep,
 } from '../core/wire.js'
 import type { WireStory } from '../core/wire-story.js'
@@ -24,7 +25,7 @@ import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
 import { keyHeader, newKey } from './key.js'
 import { operatorCalls } from './operate.js'
-import type { CancelOptions, ClientOptions, ListOptions, PageOptions, SubmitOptions } from './options.js'
+import type { CancelOptions, ClientOptions, ListOptions, PageOptions, PauseOptions, SubmitOptions } from './options.js'
 import { type Page, paged } from './paged.js'
 import { scheduleCalls } from './schedules.js'
 import { type Call, createTransport, type Transport } from './transport.js'
@@ -52,6 +53,9 @@ export function createClient(options: ClientOptions): UntildoneClient {
   const act = <T>(path: string, json: unknown, signal?: AbortSignal): Promise<T> =>
     body<T>({ method: 'POST', path, json, headers: { 'idempotency-key': newKey() }, signal })
 
+  const pauseOrResume = <T>(kind: string, name: string, verb: string, { signal, ...request }: PauseOptions = {}) =>
+    act<T>(`/v1/${kind}/${encodeURIComponent(name)}/${verb}`, request, signal)
+
   const get: UntildoneClient['get'] = (id, { include, signal } = {}) =>
     body<WireJob>({ path: at(id), query: { include: include?.length ? include : undefined }, signal })
   const cancel: UntildoneClient['cancel'] = (id, { signal, ...request }: CancelOptions = {}) =>
@@ -70,6 +74,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
       job: answer.body,
       key,
       replayed,
+      duplicateOf: answer.headers.get('duplicate-of'),
       get: (read) => get(answer.body.id, read),
       cancel: (request) => cancel(answer.body.id, request),
     })
@@ -114,6 +119,13 @@ export function createClient(options: ClientOptions): UntildoneClient {
     story: (id, { voice, signal } = {}) => body<WireStory>({ path: at(id, '/story'), query: { voice }, signal }),
     types: ({ signal } = {}) => items<WireJobType>({ path: '/v1/job-types', signal }),
     type: (name, { signal } = {}) => body<WireJobType>({ path: `/v1/job-types/${encodeURIComponent(name)}`, signal }),
+    pauseType: (name, options) => pauseOrResume<WireJobType>('job-types', name, 'pause', options),
+    resumeType: (name, options) => pauseOrResume<WireJobType>('job-types', name, 'resume', options),
+    queues: {
+      list: ({ signal } = {}) => items<WireQueue>({ path: '/v1/queues', signal }),
+      pause: (name, options) => pauseOrResume<WireQueue>('queues', name, 'pause', options),
+      resume: (name, options) => pauseOrResume<WireQueue>('queues', name, 'resume', options),
+    },
     typeStory: (name, { from, signal } = {}) =>
       body<WireTypeStory>({ path: `/v1/job-types/${encodeURIComponent(name)}/story`, query: { from }, signal }),
     uploadFile: upload,
@@ -180,7 +192,7 @@ function submission(job: JobDefinition | string, input: unknown, options: Submit
   const [runAt, deadlineAt] = [instant(options.runAt), instant(options.deadlineAt)]
   const json = {
     ...{ type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata },
-    ...{ onBehalfOf, permissions, typeVersion },
+    ...{ onBehalfOf, permissions, typeVersion, onDuplicate: options.onDuplicate },
   }
   return { method: 'POST', path: '/v1/jobs', json, headers, signal }
 }

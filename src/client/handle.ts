@@ -17,6 +17,8 @@ export interface JobHandle<Output = unknown> {
   readonly key: string
   /** True when the key had been used before with the same content: this is that job, as it is now. */
   readonly replayed: boolean
+  /** Set when nothing was stored because this job, of the same operation, was there before. */
+  readonly duplicateOf: string | null
   /** The job as last seen by this handle. */
   readonly job: WireJob
   /** `job.done`: final, nothing changes after it. */
@@ -39,12 +41,13 @@ export interface HandleParts {
   job: WireJob
   key: string
   replayed: boolean
+  duplicateOf: string | null
   get(options?: CallOptions): Promise<WireJob>
   cancel(options: CancelOptions): Promise<WireJob>
 }
 
 export function createHandle<Output>(parts: HandleParts): JobHandle<Output> {
-  const { transport, key, replayed } = parts
+  const { transport, key, replayed, duplicateOf } = parts
   const { id } = parts.job
   let last = parts.job
   const see = (job: WireJob): WireJob => {
@@ -55,6 +58,7 @@ export function createHandle<Output>(parts: HandleParts): JobHandle<Output> {
     id,
     key,
     replayed,
+    duplicateOf,
     get job() {
       return last
     },

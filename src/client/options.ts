@@ -41,6 +41,12 @@ export interface SubmitOptions {
   deadlineAt?: Instant
   tags?: string[]
   metadata?: Record<string, string>
+  /**
+   * What becomes of it when a job of the same operation is there: `return` gives that job (`handle.duplicateOf`), `reject`
+   * throws `duplicate-operation`, `replace` cancels it if it has not begun. Only for types with `unique`.
+   * @default what the type says
+   */
+  onDuplicate?: 'return' | 'reject' | 'replace'
   /** The person it is done for: shown to approvers, and not counted as another person. */
   onBehalfOf?: Person
   /** What that person may do now; checked again before effects that happen once. */
@@ -54,6 +60,11 @@ export interface SubmitOptions {
 
 export interface CallOptions {
   signal?: AbortSignal
+}
+
+export interface PauseOptions extends CallOptions {
+  /** Kept in the audit log, and shown to whoever waits. */
+  reason?: string
 }
 
 export interface ReadOptions extends CallOptions {

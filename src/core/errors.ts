@@ -182,7 +182,7 @@ export const PROBLEMS = {
   'duplicate-operation': {
     status: 409,
     retryable: no,
-    title: 'A job for this operation is still under way.',
+    title: 'A job for this operation is there already.',
     fix: 'Follow the job in `params.existingJobId`, or send `onDuplicate: "return"`.',
   },
   'idempotency-key-in-use': {

@@ -29,8 +29,11 @@ export type JobState = LiveState | FinalState
 
 export type WaitKind = 'approval' | 'review' | 'signal' | 'pause' | 'timer' | 'child'
 
-/** Why a queued job is not ready although its time may have come: a limit of its type holds it. */
-export type Held = 'concurrency' | 'order' | 'rate'
+/**
+ * Why a job is not ready although its time may have come: a limit of its type holds it. `granted`: the limit lets it go,
+ * from its `runAt` on.
+ */
+export type Held = 'concurrency' | 'order' | 'rate' | 'granted'
 
 /** Where a failure came from, so that a bad model is not mistaken for a bad network. Set by the rule that decided. */
 export const ORIGINS = [
@@ -128,6 +131,9 @@ export interface JobOptions {
   child?: { key: string; onParentEnd: 'cancel' | 'leave' }
   /** Limits that were computed from its input at submit. */
   limits?: JobLimits
+  /** In a descendant: the order keys whose turn an ancestor has, as names; it is done within that turn. */
+  turns?: string[]
+  /** No second job with this key until it is done, or until that instant. */
   unique?: { key: string; until: 'done' | number }
   /** Hash of the input schema it was accepted under. */
   schema?: string
@@ -135,14 +141,14 @@ export interface JobOptions {
   schedule?: { id: string; at: number }
 }
 
-/** Keys are names inside one tenant and type. */
+/** Keys are names inside one tenant and type; '' stands for the whole type. */
 export interface JobLimits {
-  /** At most `limit` jobs with this key run at once. */
+  /** At most `limit` jobs with this key have a worker at once. */
   concurrency?: { key: string; limit: number }
   /** Jobs with this key are done strictly one after the other, in the order of their submits. */
   order?: string
   /** At most `limit` starts with this key in `perMs`. */
-  rate?: { key: string; limit: number; perMs: number }
+  rate?: { key: string; limit: number; perMs: number; burst?: number }
 }
 
 /**

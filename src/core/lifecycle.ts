@@ -31,7 +31,7 @@ import {
 import { isFinal, phaseOf } from './status.js'
 
 export type { Event, EventOf, Events, EventType } from './events.js'
-export { isFinal, phaseOf, statusAfter, statusOf } from './status.js'
+export { isFinal, isHeld, phaseOf, statusAfter, statusOf } from './status.js'
 
 type Row = { readonly [E in EventType]?: Rule<E> }
 

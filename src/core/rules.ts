@@ -17,13 +17,14 @@ const AFTER_LOSS: RetryPolicy = {
 }
 
 export function claim(job: LiveJob, event: EventOf<'claimed'>, now: number): Next | null {
-  if (job.worker !== null || job.held !== null || job.runAt > now) return null
+  if (job.worker !== null || (job.held !== null && job.held !== 'granted') || job.runAt > now) return null
   // Past its deadline a job only fails: work begun now could no longer count. What must be undone is undone all the same.
   if (job.state === 'queued' && job.deadlineAt !== null && job.deadlineAt <= now) return null
   return {
     state: job.state === 'compensating' ? 'compensating' : 'running',
     set: {
       worker: event.worker,
+      held: null,
       epoch: job.epoch + 1,
       attempt: job.attempt + 1,
       startedAt: job.startedAt ?? now,

@@ -79,7 +79,7 @@ export interface Schedule {
   firedCount: number
   /** Instants that passed unseen and were not caught up. */
   missedCount: number
-  /** Instants that were left out because the previous job was not done. */
+  /** Instants that were left out because the previous job, or another that is a duplicate, was not done. */
   skippedCount: number
   /** Instants that got no job because of a problem. */
   problemCount: number

@@ -28,6 +28,11 @@ export function phaseOf(
   if (job.waitKind === 'pause') return 'paused'
   if (job.state === 'waiting') return job.waitKind === 'timer' || job.waitKind === 'child' ? 'waiting' : job.waitKind!
   if (job.state !== 'queued') return job.state
-  if (job.startedAt === null) return job.held ? 'held' : job.runAt > now ? 'scheduled' : 'queued'
+  if (job.startedAt === null) return isHeld(job, now) ? 'held' : job.runAt > now ? 'scheduled' : 'queued'
   return job.errors + job.losses > 0 || job.why?.scopes ? 'retrying' : 'running'
+}
+
+/** A limit of its type keeps it from starting now. */
+export function isHeld({ held, runAt }: Pick<LiveJob, 'held' | 'runAt'>, now: number): boolean {
+  return held !== null && (held !== 'granted' || runAt > now)
 }

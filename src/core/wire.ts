@@ -118,6 +118,8 @@ export interface WireJob {
 /** For operators: `include=ops`. */
 export interface WireOps {
   phase: string
+  /** The limit that keeps it from starting; null for none. */
+  heldBy: WireHeld | null
   attempt: number
   maxAttempts: number | null
   nextAttemptAt: string | null
@@ -125,6 +127,15 @@ export interface WireOps {
   queue: string
   workerId: string | null
   leaseExpiresAt: string | null
+}
+
+export interface WireHeld {
+  limit: 'concurrency' | 'order' | 'rate'
+  /** The key it is counted under; '' when the limit is of the whole type. */
+  key: string
+  /** Jobs with this key that have a worker now, and that come before it; null where that says nothing. */
+  running: number | null
+  ahead: number | null
 }
 
 export interface WireStep {
@@ -241,7 +252,30 @@ export interface WireJobType {
   requireIdempotencyKey: boolean
   retentionMs: number
   queue: string
+  /** Limits as they are defined now; null for none. */
+  limits: {
+    concurrency: number | null
+    ordered: boolean
+    rate: { limit: number; perMs: number; burst: number } | null
+  } | null
+  /** While it is not done (`windowMs` null) or within a window from its submit, a job has no duplicate. */
+  unique: { windowMs: number | null; onDuplicate: 'return' | 'reject' | 'replace' } | null
+  /** True: its jobs are accepted and not started. */
   paused: boolean
+}
+
+export interface WireQueue {
+  name: string
+  paused: boolean
+  /** Jobs that could start now, `held` included; counts end at 10 000 per type. */
+  depth: number
+  /** Of these, the ones that a limit of their type holds. */
+  held: number
+  /** How long the oldest of them has been waiting. */
+  oldestAgeMs: number | null
+  running: number
+  /** Most jobs at once in this process; null: as many as the worker has slots. */
+  concurrency: number | null
 }
 
 export interface WireFile {

@@ -8,6 +8,7 @@ import type { ErrorRule } from '../core/classify.js'
 import type { Duration } from '../core/duration.js'
 import type { Actor, FinalState, Person } from '../core/job.js'
 import type { Contract, JobDefinition } from './define-job.js'
+import type { OnDuplicate } from './limits.js'
 import type { AnySchema, InputOf, OutputOf, RawSchema, StandardSchema } from './schema.js'
 
 /** Handed to the function of a step. */
@@ -111,6 +112,11 @@ export interface CallOptions {
   priority?: number
   tags?: string[]
   operationKey?: string
+  /**
+   * For types with `unique`, when such a job is there. `return`: the parent waits for that one, and never cancels it.
+   * @default what the type says
+   */
+  onDuplicate?: OnDuplicate
 }
 /** How a child ended, with `onFailure: 'return'`. */
 export type ChildEnd<T> =

@@ -7,6 +7,14 @@ import type { ErrorRule } from '../core/classify.js'
 import { type Duration, parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
 import type { JobContext } from './context.js'
+import {
+  type LimitOptions,
+  type LimitSettings,
+  settleLimits,
+  settleUnique,
+  type UniqueOptions,
+  type UniqueSettings,
+} from './limits.js'
 import { type AnySchema, describeSchema, type InputOf, type OutputOf } from './schema.js'
 
 const VERSION = /^[A-Za-z0-9._+-]{1,64}$/
@@ -93,6 +101,10 @@ export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
   completion?: Completion
   /** At most so many jobs of this type run at once in this process; 1 makes it strictly one after the other. @default the queue's */
   concurrency?: number
+  /** Limits by key, counted over all processes. @default none */
+  limits?: LimitOptions<Input>
+  /** `'active'`: while a job of the same operation is not done, there is no second one. @default as many as are submitted */
+  unique?: 'active' | UniqueOptions<Input>
   /** How long a finished job is kept. @default '30d' */
   retention?: Duration
   /** Refuse a submit without an Idempotency-Key. @default false */
@@ -150,6 +162,8 @@ export interface HandlerSettings {
   verify: ((output: any, context: { input: any }) => void | Promise<void>) | null
   completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
   concurrency: number
+  limits: LimitSettings | null
+  unique: UniqueSettings | null
   retentionMs: number
   requireIdempotencyKey: boolean
   maxLost: number
@@ -262,6 +276,8 @@ function settle(definition: JobDefinition<any, any, any>, options: HandlerOption
           ? { mode: 'wait', upToMs: parseDuration(completion.upTo, 'completion.upTo') }
           : completion,
       concurrency: options.concurrency === undefined ? Infinity : whole(options.concurrency, 'concurrency', 1),
+      limits: settleLimits(name, options.limits),
+      unique: settleUnique(name, options.unique),
       retentionMs: parseDuration(options.retention ?? '30d', 'retention'),
       requireIdempotencyKey: options.requireIdempotencyKey ?? false,
       maxLost: whole(options.maxLost, 'maxLost', 3),

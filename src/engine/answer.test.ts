@@ -157,6 +157,47 @@ describe('the answer to an undo that did not work', () => {
   })
 })
 
+describe('the question whether there is something to undo', () => {
+  /** A payment that was begun, whose outcome is not known, in a job that is cancelled. */
+  async function cancelled(log: string[]) {
+    const rig = await open(
+      pay.handler(async (job) => {
+        await job.step('pay', () => new Promise<string>(() => log.push('charge')), {
+          effect: 'once',
+          undo: (value) => void log.push(`refund ${value}`),
+        })
+      }) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    await rig.settle()
+    await rig.crash()
+    await rig.restart()
+    await rig.advance('1m')
+    await rig.engine.cancel(LOCAL, id, { reason: 'withdrew' })
+    await rig.advance('1m')
+    const { status, blockedOn } = await rig.get(id)
+    expect([status, blockedOn[0]?.question?.step]).toEqual(['blocked', 'pay'])
+    return { rig, id, answers: blockedOn[0]!.question!.answers }
+  }
+
+  it('happened: it is undone; its end is the one that was on hold', async () => {
+    const log: string[] = []
+    const { rig, id, answers } = await cancelled(log)
+    expect(answers).toEqual(['happened', 'did-not-happen'])
+    await rig.engine.answer(EVE, id, happened('R-17'))
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'cancelled' })
+    expect(log).toEqual(['charge', 'refund R-17'])
+  })
+
+  it('did not happen: nothing is undone', async () => {
+    const log: string[] = []
+    const { rig, id } = await cancelled(log)
+    await rig.engine.answer(EVE, id, DID_NOT)
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'cancelled' })
+    expect(log).toEqual(['charge'])
+  })
+})
+
 describe('what is refused', () => {
   it('another step, no step, a result where none belongs, no reason', async () => {
     const { rig, id } = await asked([])

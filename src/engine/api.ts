@@ -20,15 +20,19 @@ import type {
   WireJob,
   WireJobType,
   WireLog,
+  WireQueue,
   WireStep,
 } from '../core/wire.js'
 import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
 import type { Voice, WireStory } from '../core/wire-story.js'
 import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { OpenFile } from '../define/context.js'
+import { ON_DUPLICATE, type OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
+
+export { ON_DUPLICATE }
 
 export const SCOPES = [
   'jobs:submit',
@@ -72,6 +76,8 @@ export interface SubmitBody {
   /** The person it is done for, and what they are allowed now. */
   onBehalfOf?: Person | null
   permissions?: string[]
+  /** What becomes of a duplicate; only for types with `unique`. Absent: as the type says. */
+  onDuplicate?: OnDuplicate | null
   /** Version of the definition that the caller was built against; older input is upgraded by the type. */
   typeVersion?: string | null
   /** W3C trace context; the server takes it from the header. */
@@ -82,6 +88,15 @@ export interface SubmitAnswer {
   job: WireJob
   /** The key was used before with the same content: this is that job, as it is now. */
   replayed: boolean
+  /** Nothing was stored: this job, of the same unique name, was there before. */
+  duplicateOf: string | null
+}
+
+export interface BatchAnswer {
+  items: WireJob[]
+  replayed: boolean
+  /** Places of items that were there before, as duplicates. */
+  duplicates: number[]
 }
 
 export type Include = 'input' | 'ops' | 'steps' | 'approvals'
@@ -191,7 +206,7 @@ export interface Engine extends OperatorUses {
     caller: Caller,
     items: { body: SubmitBody; key: string | null }[],
     key: string | null,
-  ): Promise<{ items: WireJob[]; replayed: boolean }>
+  ): Promise<BatchAnswer>
   /** All checks of a submit, nothing stored. */
   validate(
     caller: Caller,
@@ -255,14 +270,21 @@ export interface Engine extends OperatorUses {
     decideMany(caller: Caller, batch: BatchDecision): Promise<DecidedOne[]>
   }
 
-  types(caller: Caller): WireJobType[]
+  types(caller: Caller): Promise<WireJobType[]>
   /** @throws not-found */
-  type(caller: Caller, name: string): WireJobType
+  type(caller: Caller, name: string): Promise<WireJobType>
   /**
    * From intake to visible end, told from the declaration and from a job that ran: `from`, or the latest that completed.
    * @throws not-found, job-not-found; forbidden when `from` is given without jobs:read
    */
   typeStory(caller: Caller, name: string, from?: string): Promise<WireTypeStory>
+  /** From now on none of its jobs of this tenant is started; they are still accepted. @throws not-found */
+  pauseType(caller: Caller, name: string, request: ActionRequest): Promise<WireJobType>
+  resumeType(caller: Caller, name: string, request: ActionRequest): Promise<WireJobType>
+  queues(caller: Caller): Promise<WireQueue[]>
+  /** The same for all types of a queue. @throws not-found */
+  pauseQueue(caller: Caller, name: string, request: ActionRequest): Promise<WireQueue>
+  resumeQueue(caller: Caller, name: string, request: ActionRequest): Promise<WireQueue>
 
   /** Streams to disk, hashes, syncs, then stores the row. @throws payload-too-large; nothing is left behind then */
   addFile(

@@ -295,8 +295,9 @@ describe('what it may do', () => {
     await expect(engine.submit(LOCAL, { type: 'untildone.bulk', input: {} }, null)).rejects.toMatchObject({
       code: 'unknown-job-type',
     })
-    expect(engine.types(LOCAL).map(({ type }) => type)).toEqual(['work', 'other'])
-    expect(() => engine.type(LOCAL, 'untildone.bulk')).toThrow()
+    expect((await engine.types(LOCAL)).map(({ type }) => type)).toEqual(['work', 'other'])
+    await expect(engine.type(LOCAL, 'untildone.bulk')).rejects.toThrow()
+    await expect(engine.pauseType(OPS, 'untildone.bulk', {})).rejects.toMatchObject({ code: 'not-found' })
     const mine = defineJob('untildone.mine', { input: z.object({}) }).handler(async () => {})
     expect(() => rig.app.replaceHandlers([mine as never])).toThrow(/server's own/)
     const { job } = await engine.bulk(OPS, { action: 'resolve', filter: { status: ['failed'] }, reason: 'x' }, null)

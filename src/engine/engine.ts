@@ -6,7 +6,7 @@ import { partsOf, type Status } from '../core/job.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
 import { Actions } from './actions.js'
-import type { Engine } from './api.js'
+import type { Caller, Engine } from './api.js'
 import { type ApprovalSettings, approvalRules } from './approval-rules.js'
 import { Approvals } from './approvals.js'
 import { Cursors } from './cursor.js'
@@ -15,6 +15,7 @@ import { Firings } from './firing.js'
 import { Keys } from './keys.js'
 import { operatorUses } from './operator.js'
 import { EngineParts } from './parts.js'
+import { Pauses } from './pauses.js'
 import { Queries } from './queries.js'
 import { isBuiltIn, type Registry } from './registry.js'
 import { demand, mayUseType } from './rights.js'
@@ -34,6 +35,8 @@ export interface EngineOptions {
   onSubmitting: (lane: string, runAt: number) => void
   /** Where this server is reached from outside. */
   publicUrl: string
+  /** Capacity per queue in this process. */
+  queues: Readonly<Record<string, { concurrency?: number }>>
   approvals?: ApprovalSettings
 }
 
@@ -53,6 +56,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const { store, registry, clock, entropy } = options
   const waiters = new Waiters()
   const secret = await store.secret()
+  const pauses = new Pauses(store, registry, options.queues, options.onSubmitting)
+  await pauses.load()
   const parts = new EngineParts(
     store,
     registry,
@@ -64,6 +69,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     options.onSubmitting,
     secret,
     options.publicUrl.replace(/\/+$/, ''),
+    pauses,
     approvalRules(options.approvals ?? {}, (text) => entropy.sha256(text)),
   )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
@@ -81,6 +87,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
   const schedules = new Schedules(parts, submission)
+  const describe = async (caller: Caller, name: string) => {
+    await pauses.refresh()
+    const type = registry.get(name)
+    if (!type || isBuiltIn(name) || !mayUseType(caller, name)) throw noType(name)
+    return registry.describe(type, pauses.ofType(caller.tenant, name) !== null)
+  }
   const stories = new Stories(parts)
 
   return {
@@ -115,16 +127,23 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     onChange: (listener) => store.onChange(listener),
     approvals,
 
-    types: (caller) =>
-      registry
-        .all()
-        .filter((type) => mayUseType(caller, type.name))
-        .map((type) => registry.describe(type)),
-    type(caller, name) {
-      const type = registry.get(name)
-      if (!type || isBuiltIn(name) || !mayUseType(caller, name)) throw noType(name)
-      return registry.describe(type)
+    async types(caller) {
+      await pauses.refresh()
+      const types = registry.all().filter((type) => mayUseType(caller, type.name))
+      return types.map((type) => registry.describe(type, pauses.ofType(caller.tenant, type.name) !== null))
     },
+    type: describe,
+    async pauseType(caller, name, request) {
+      await pauses.setType(caller, name, true, request)
+      return describe(caller, name)
+    },
+    async resumeType(caller, name, request) {
+      await pauses.setType(caller, name, false, request)
+      return describe(caller, name)
+    },
+    queues: (caller) => pauses.queues(caller),
+    pauseQueue: (caller, name, request) => pauses.setQueue(caller, name, true, request),
+    resumeQueue: (caller, name, request) => pauses.setQueue(caller, name, false, request),
 
     typeStory: (caller, name, from) => stories.typeStory(caller, name, from),
 

@@ -38,9 +38,9 @@ describe('what is usual', () => {
     for (let i = 0; i < 20; i++) await rig.submit(work, { ms: 400 }, { runAt: new Date(rig.clock.now() + 60_000) })
     await rig.untilIdle()
     const expected = { p50Ms: expect.toBeOneOf([400, 401]), samples: 20 }
-    expect(rig.engine.type(LOCAL, 'work').expected).toMatchObject(expected)
+    expect((await rig.engine.type(LOCAL, 'work')).expected).toMatchObject(expected)
     await rig.restart()
-    expect(rig.engine.type(LOCAL, 'work').expected).toMatchObject(expected)
+    expect((await rig.engine.type(LOCAL, 'work')).expected).toMatchObject(expected)
   })
 
   it('gives expectedDoneAt to jobs under way', async () => {

@@ -10,6 +10,7 @@ import type { FileBytes } from '../stores/files.js'
 import { isTombstone, type Store, type StoredJob, type WaitRow } from '../stores/store.js'
 import type { Caller, Include } from './api.js'
 import type { Cursors } from './cursor.js'
+import type { Pauses } from './pauses.js'
 import type { Registry } from './registry.js'
 import { maySee } from './rights.js'
 import type { TypeView } from './story/facts.js'
@@ -33,6 +34,7 @@ export class EngineParts {
     private readonly secret: string,
     /** Where this server is reached from outside; without a slash at the end. */
     public publicUrl: string,
+    readonly pauses: Pauses,
     /** What this deployment decides about approvals. */
     readonly approvals: ApprovalRules,
   ) {}
@@ -68,6 +70,7 @@ export class EngineParts {
    * @throws UntildoneError `job-not-found`, `job-expired`
    */
   async load(caller: Caller, id: string, values = INLINE_RESULT_BYTES): Promise<StoredJob> {
+    await this.pauses.refresh()
     const found = await this.store.find(id, values)
     if (found === null) throw notFound(id)
     if (isTombstone(found)) {
@@ -97,10 +100,11 @@ export class EngineParts {
     return viewOf(stored, this.store.now(), this.typeView(stored), include)
   }
 
-  /** What its type says, and whether anybody serves the lane it waits in. */
+  /** What its type says, whether anybody serves the lane it waits in, and whether that is paused. */
   typeView({ record, live }: StoredJob): TypeView {
     const unservedSince = live ? (this.unserved.get(live.lane) ?? null) : null
-    return { ...this.registry.viewOf(record.type), unservedSince }
+    const pause = live && live.worker === null ? this.pauses.of(partsOf(live.lane)) : null
+    return { ...this.registry.viewOf(record.type), unservedSince, pause }
   }
 }
 

@@ -44,7 +44,7 @@ it('the catalogue says what a type asks for and promises', async () => {
     () => 1 as never,
   )
   const rig = await open(handler as unknown as JobHandler, { worker: false })
-  expect(rig.engine.types(LOCAL)).toMatchObject([
+  expect(await rig.engine.types(LOCAL)).toMatchObject([
     {
       ...{
         type: 'work',

@@ -3,9 +3,11 @@
  */
 import { UntildoneError } from '../core/errors.js'
 import { canonicalJson, type Json } from '../core/json.js'
+import type { LimitNumbers } from '../core/limits.js'
 import type { WireGate, WireJobType } from '../core/wire.js'
 import { isJobHandler, type JobHandler } from '../define/define-job.js'
 import { filesIn } from '../define/file.js'
+import { numbersOf } from '../define/limits.js'
 import { type AnySchema, describeSchema } from '../define/schema.js'
 import { Expectations } from './expectations.js'
 import type { TypeView } from './story/facts.js'
@@ -22,6 +24,8 @@ export interface RegisteredType {
   signals: Readonly<Record<string, Validator>>
   /** File ids in an input or result of this type. */
   filesIn: (side: 'input' | 'output', value: unknown) => string[]
+  /** The numbers of its limits, which hold for waiting jobs too. */
+  numbers: LimitNumbers | undefined
   /** What the input schema is recognised by: a job carries the one it was accepted under. */
   schema: (sha256: (text: string) => string) => string
 }
@@ -84,6 +88,7 @@ export class Registry {
       stages: type?.handler.definition.stages ?? [],
       maxAttempts: settings?.retry.attempts ?? null,
       expected: this.expectations.of(name),
+      numbers: type?.numbers,
       retry: settings?.retry ?? null,
       targetMs: settings?.targetMs ?? null,
       say: settings?.say ?? null,
@@ -91,7 +96,7 @@ export class Registry {
   }
 
   /** The type's page in the catalogue. */
-  describe({ name, handler: { definition, settings } }: RegisteredType): WireJobType {
+  describe({ name, handler: { definition, settings } }: RegisteredType, paused: boolean): WireJobType {
     const { withinMs, attempts, fromMs, toMs, factor, onExhausted } = settings.retry
     return {
       type: name,
@@ -113,7 +118,17 @@ export class Registry {
       requireIdempotencyKey: settings.requireIdempotencyKey,
       retentionMs: settings.retentionMs,
       queue: settings.queue,
-      paused: false,
+      limits: settings.limits && {
+        concurrency: settings.limits.concurrency?.limit ?? null,
+        ordered: settings.limits.order !== null,
+        rate: settings.limits.rate && {
+          limit: settings.limits.rate.limit,
+          perMs: settings.limits.rate.perMs,
+          burst: settings.limits.rate.burst,
+        },
+      },
+      unique: settings.unique && { windowMs: settings.unique.forMs, onDuplicate: settings.unique.onDuplicate },
+      paused,
     }
   }
 }
@@ -138,6 +153,7 @@ function registered(handler: JobHandler): RegisteredType {
     ),
     filesIn: (side, value) =>
       marked[side] ? filesIn(side === 'input' ? definition.inputSchema : definition.outputSchema, value) : [],
+    numbers: numbersOf(handler.settings.limits),
     schema: (sha256) => (hash ??= sha256(canonicalJson(definition.inputSchema as Json)).slice(0, 16)),
   }
 }

@@ -173,6 +173,8 @@ export class Replays {
     const { queue, pin, version } = type.handler.settings
     const now = parts.store.now()
     const { tags, metadata, onBehalfOf, permissions, traceparent, schema } = record.options
+    // It holds a worker like any other of its key; whose turn it is was decided for the work that it undoes.
+    const { order: _, ...limits } = record.options.limits ?? {}
     const newId = parts.entropy.jobId()
     const live = newUndoing(
       newId,
@@ -180,13 +182,14 @@ export class Replays {
       levelOf(record.priority),
       now,
     )
-    live.ties |= TIES.origin
+    live.ties |= TIES.origin | (Object.keys(limits).length > 0 ? TIES.limits : 0)
     const job: NewJob = {
       record: {
         ...record,
         ...{ id: newId, queue, createdAt: now, runAt: null, deadlineAt: null, parentId: null, replayOf: null },
         options: {
           ...{ tags, metadata, onBehalfOf, permissions, traceparent, schema, compensates: id },
+          ...(Object.keys(limits).length > 0 ? { limits } : {}),
           // The keys of its undos are those of the effects.
           operationRoot: operationOf(record),
         },

@@ -14,7 +14,7 @@ import { demand, mayUseType } from './rights.js'
 import type { ScheduleBody, ScheduleUpdate, ScheduleUses } from './schedule-api.js'
 import { checkId, settleDefinition, updated } from './schedule-definition.js'
 import { scheduleView, upcomingOf } from './schedule-view.js'
-import type { Submission } from './submit.js'
+import { duplicate, type Submission } from './submit.js'
 import { instantsUntil, timetableOf, type When } from './timetable.js'
 
 const PAGE = 50
@@ -150,6 +150,7 @@ export class Schedules implements ScheduleUses {
     if (submitted.outcome === 'file-missing') throw fileMissing(submitted.file)
     if (submitted.outcome === 'key-reused')
       throw new UntildoneError('idempotency-key-reused', 'The key was used for a run of another schedule.')
+    if (submitted.outcome === 'duplicate-refused') throw duplicate(submitted.jobId, submitted.why)
     return this.parts.get(caller, submitted.jobId)
   }
 

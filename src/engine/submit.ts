@@ -8,12 +8,12 @@ import { canonicalJson, type Json, parseJson } from '../core/json.js'
 import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { CallOptions } from '../define/context.js'
-import { isTombstone, type NewJob, type StoredJob } from '../stores/store.js'
-import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
+import { isTombstone, type NewJob, type StoredJob, type Submitted } from '../stores/store.js'
+import type { BatchAnswer, Caller, SubmitAnswer, SubmitBody } from './api.js'
+import { bindUnique, limitsFor, uniqueFor, withinTurns } from './limits.js'
 import type { EngineParts } from './parts.js'
 import { gatesOf, isBuiltIn, type RegisteredType } from './registry.js'
 import { demand, maySee, mayUseType, personOf } from './rights.js'
-import { viewOf } from './view.js'
 
 /** Types whose usual time is above this count as late past their own p95; for shorter ones the note would cost more than it tells. */
 const LATE_FROM_MS = 10_000
@@ -22,35 +22,42 @@ export class Submission {
   constructor(private readonly parts: EngineParts) {}
 
   async submit(caller: Caller, body: SubmitBody, key: string | null): Promise<SubmitAnswer> {
-    const { job, before } = await this.accept(caller, body, key)
-    return job
-      ? { job: this.fresh(job), replayed: false }
-      : { job: await this.parts.get(caller, before), replayed: true }
+    const { job, before, duplicate } = await this.accept(caller, body, key)
+    if (job) return { job: this.fresh(job), replayed: false, duplicateOf: null }
+    if (!duplicate) return { job: await this.parts.get(caller, before), replayed: true, duplicateOf: null }
+    return { job: await this.existing(caller, before), replayed: false, duplicateOf: before }
   }
 
-  /** The durable part alone. `before`: the job that took the key first. */
+  /** The durable part alone. `before`: the job that took the key first, or whose duplicate this would be. */
   async accept(
     caller: Caller,
     body: SubmitBody,
     key: string | null,
-  ): Promise<{ job: NewJob; before: null } | { job: null; before: string }> {
+  ): Promise<{ job: NewJob; before: null; duplicate: false } | { job: null; before: string; duplicate: boolean }> {
     demand(caller, 'jobs:submit')
     // A known key answers at once, whatever has become of the type and its schema since (rulings 20).
     const keyed = key === null ? null : { operation: 'submit', key, fingerprint: this.fingerprint(body) }
     const before = keyed && (await this.keyed(caller, keyed))
-    if (before) return { job: null, before }
+    if (before) return { job: null, before, duplicate: false }
     const job = await this.prepare(caller, body, keyed, '')
     this.parts.onSubmitting(job.live.lane, job.live.runAt)
     const [answer] = await this.parts.store.submit([job])
-    if (answer!.outcome === 'created') return { job, before: null }
-    return { job: null, before: await this.replayed(caller, answer!) }
+    if (answer!.outcome === 'created') return { job, before: null, duplicate: false }
+    return { job: null, before: await this.replayed(caller, answer!), duplicate: answer!.outcome === 'duplicate' }
+  }
+
+  /** The job whose duplicate was submitted, for a caller who may see it; others are only told that there is one. */
+  private async existing(caller: Caller, id: string): Promise<WireJob> {
+    const found = await this.parts.store.find(id)
+    if (found && !isTombstone(found) && !maySee(caller, found.record)) throw duplicate(null, 'exists')
+    return this.parts.get(caller, id)
   }
 
   async submitBatch(
     caller: Caller,
     items: { body: SubmitBody; key: string | null }[],
     key: string | null,
-  ): Promise<{ items: WireJob[]; replayed: boolean }> {
+  ): Promise<BatchAnswer> {
     demand(caller, 'jobs:submit')
     if (items.length === 0)
       throw new UntildoneError('validation-failed', 'A batch needs at least one item.', {
@@ -102,36 +109,38 @@ export class Submission {
         { errors },
       )
     if (keyed) {
-      // The key of the batch rides on its first job, which knows the others; so no item has a key of its own.
+      // The key of the batch rides on its first job; so no item has a key of its own.
       jobs[0]!.idempotency = keyed
-      jobs[0]!.record.options.batch = jobs.map(({ record }) => record.id)
     }
     for (const { live } of jobs) this.parts.onSubmitting(live.lane, live.runAt)
     const answers = await this.parts.store.submit(jobs)
     if (keyed && answers[0]!.outcome === 'replayed') return this.batchAgain(caller, answers[0]!.jobId)
-    const refused = answers.find(({ outcome }) => outcome !== 'created' && outcome !== 'replayed')
+    const refused = answers.find(({ outcome }) => !STORED.has(outcome))
     if (refused) await this.replayed(caller, refused)
     let next = 0
+    const duplicates: number[] = []
     const stored = await Promise.all(
       items.map(async (_, i) => {
         const before = known.get(i)
         if (before !== undefined) return this.parts.get(caller, before)
         const job = jobs[next]!
         const answer = answers[next++]!
-        return answer.outcome === 'created'
-          ? this.fresh(job)
-          : this.parts.get(caller, await this.replayed(caller, answer))
+        if (answer.outcome === 'created') return this.fresh(job)
+        if (answer.outcome === 'duplicate') duplicates.push(i)
+        const id = await this.replayed(caller, answer)
+        return answer.outcome === 'duplicate' ? this.existing(caller, id) : this.parts.get(caller, id)
       }),
     )
-    return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed') }
+    return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed'), duplicates }
   }
 
   /** The jobs of a batch that was stored before, as they are now. */
-  private async batchAgain(caller: Caller, first: string): Promise<{ items: WireJob[]; replayed: true }> {
+  private async batchAgain(caller: Caller, first: string): Promise<BatchAnswer> {
     const stored = await this.parts.load(caller, first)
     return {
       items: await Promise.all((stored.record.options.batch ?? [first]).map((id) => this.parts.get(caller, id))),
       replayed: true,
+      duplicates: [],
     }
   }
 
@@ -153,9 +162,10 @@ export class Submission {
   async keyed(caller: Caller, wanted: NonNullable<NewJob['idempotency']>): Promise<string | null> {
     const found = await this.parts.store.keyed(caller.tenant, wanted.operation, wanted.key)
     if (!found) return null
+    const { jobId } = found
     return this.replayed(caller, {
       outcome: found.fingerprint === wanted.fingerprint ? 'replayed' : 'key-reused',
-      jobId: found.jobId,
+      jobId,
     })
   }
 
@@ -208,6 +218,8 @@ export class Submission {
         errors: [{ pointer: `${at}/deadlineAt`, code: 'too-early', message: 'must be later than now and than runAt' }],
       })
     }
+    const unique = uniqueFor(this.parts, caller, type, checked.value, body, at)
+    const limits = limitsFor(type, checked.value, entropy.sha256)
     const priority = body.priority ?? 0
     const record: JobRecord = {
       id,
@@ -224,6 +236,7 @@ export class Submission {
       options: {
         ...optionsOf(body),
         ...submitterIn(caller),
+        ...(limits ? { limits } : {}),
         schema: type.schema(entropy.sha256),
       },
       createdBy: caller.actor,
@@ -239,13 +252,16 @@ export class Submission {
       deadlineAt,
       escalateAt: patience === null ? null : Math.max(now, runAt ?? 0) + patience,
     })
-    return {
+    live.ties |= (limits ? TIES.limits : 0) | (unique ? TIES.unique : 0)
+    const job: NewJob = {
       record,
       live,
       history: accepted(live, caller.actor),
       files: type.filesIn('input', checked.value),
       idempotency: keyed,
     }
+    if (unique) bindUnique(job, unique, settings.unique!.forMs)
+    return job
   }
 
   /** What a producer built against an older definition sends is brought to the present form before it is judged. */
@@ -276,6 +292,7 @@ export class Submission {
       priority: options.priority ?? parent.priority,
       ...(options.tags ? { tags: options.tags } : {}),
       ...(options.operationKey ? { operationKey: options.operationKey } : {}),
+      ...(options.onDuplicate ? { onDuplicate: options.onDuplicate } : {}),
       ...(parent.options.traceparent ? { traceparent: parent.options.traceparent } : {}),
     }
     const keyed = { operation: 'child', key: `${parent.id}/${key}`, fingerprint: '' }
@@ -290,6 +307,7 @@ export class Submission {
       ...(permissions ? { permissions } : {}),
     })
     job.live.ties |= TIES.parent
+    withinTurns(job.record, parent)
     return job
   }
 
@@ -317,6 +335,8 @@ export class Submission {
     }
     const job = await this.prepare(caller, body, keyed, '', { judged })
     job.record.createdBy = record.createdBy
+    // It is known that there was one before; beside one that is under way there is no second all the same.
+    if (job.unique) Object.assign(job.unique, { onDuplicate: 'reject', again: true })
     // Whoever asks for it does not count among those who approve it.
     if (caller.actor.kind === 'apiKey') job.record.options.submitter ??= personOf(caller)
     return job
@@ -350,24 +370,20 @@ export class Submission {
   }
 
   private fresh({ record, live }: NewJob): WireJob {
-    return viewOf(
-      {
-        record,
-        live,
-        outcome: null,
-        progress: null,
-        warnings: [],
-        supersededBy: null,
-        compensatedBy: null,
-        resolution: null,
-      },
-      live.changedAt,
-      this.parts.registry.viewOf(record.type),
-    )
+    return this.parts.view({
+      record,
+      live,
+      outcome: null,
+      progress: null,
+      warnings: [],
+      supersededBy: null,
+      compensatedBy: null,
+      resolution: null,
+    })
   }
 
-  /** The job that took the key first; or the reason why this request is refused. */
-  private async replayed(caller: Caller, answer: { outcome: string; jobId?: string; file?: string }): Promise<string> {
+  /** The job that took the key first, or whose duplicate this is; or the reason why this request is refused. */
+  private async replayed(caller: Caller, answer: Submitted): Promise<string> {
     if (answer.outcome === 'file-missing') {
       throw new UntildoneError(
         'input-invalid',
@@ -381,9 +397,10 @@ export class Submission {
         },
       )
     }
-    if (answer.outcome === 'replayed') return answer.jobId!
-    const before = await this.parts.store.find(answer.jobId!)
+    if (answer.outcome !== 'key-reused' && answer.outcome !== 'duplicate-refused') return answer.jobId
+    const before = await this.parts.store.find(answer.jobId)
     const visible = before !== null && !isTombstone(before) && maySee(caller, before.record)
+    if (answer.outcome === 'duplicate-refused') throw duplicate(visible ? answer.jobId : null, answer.why)
     throw new UntildoneError(
       'idempotency-key-reused',
       visible
@@ -392,6 +409,24 @@ export class Submission {
       { params: visible ? { existingJobId: answer.jobId } : {} },
     )
   }
+}
+
+/** Answers of jobs that are there: nothing of the call is refused. */
+const STORED = new Set<Submitted['outcome']>(['created', 'replayed', 'duplicate'])
+
+const WHY = {
+  exists: 'is there already',
+  started: 'has begun already, so it cannot be replaced',
+  done: 'is done already, so it cannot be replaced',
+  'not-yours': 'was submitted by somebody else, so it cannot be replaced',
+} as const
+
+/** @param id null for a caller who may not see it */
+export function duplicate(id: string | null, why: keyof typeof WHY): UntildoneError {
+  const said = `${id === null ? 'A job' : `Job ${id}`} for the same operation ${WHY[why]}. Nothing was stored.`
+  return new UntildoneError('duplicate-operation', said, {
+    params: { ...(id === null ? {} : { existingJobId: id }), why },
+  })
 }
 
 /** No database keeps a NUL in a text of its own: one cuts the text there, another refuses the row. */

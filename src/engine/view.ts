@@ -5,7 +5,7 @@
 import type { ErrorInfo, LiveJob, Status } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { parseJson } from '../core/json.js'
-import { phaseOf } from '../core/lifecycle.js'
+import { isHeld, phaseOf, statusOf } from '../core/lifecycle.js'
 import { questionOf } from '../core/question.js'
 import type { WireError, WireJob, WireOps, WireProgress } from '../core/wire.js'
 import type { StoredJob } from '../stores/store.js'
@@ -180,10 +180,12 @@ function percentOf(completed: number | null, total: number | null): number | nul
   return total !== null && total > 0 && completed !== null ? Math.min(100, Math.floor((completed / total) * 100)) : null
 }
 
-function opsOf({ record, live, outcome }: StoredJob, type: TypeView, now: number): WireOps {
+function opsOf(stored: StoredJob, type: TypeView, now: number): WireOps {
+  const { record, live, outcome, heldBy = null } = stored
   const error = live ? live.why?.error : outcome!.error
   return {
-    phase: outcome ? outcome.phase : phaseOf(live!, now),
+    phase: outcome ? outcome.phase : pausedNow(live!, type, now) ? 'paused' : phaseOf(live!, now),
+    heldBy: live && isHeld(live, now) ? heldBy : null,
     attempt: outcome ? outcome.attempt : live!.attempt,
     maxAttempts: type.maxAttempts,
     nextAttemptAt: live?.state === 'queued' ? iso(live.runAt) : null,
@@ -192,6 +194,11 @@ function opsOf({ record, live, outcome }: StoredJob, type: TypeView, now: number
     workerId: live?.worker ?? null,
     leaseExpiresAt: null,
   }
+}
+
+/** It would start now if its type and queue were not paused. */
+function pausedNow(live: LiveJob, { pause }: TypeView, now: number): boolean {
+  return pause != null && statusOf(live) === 'accepted' && (live.runAt <= now || isHeld(live, now))
 }
 
 /** Server-paced polling (http-contract, Retry-After table), in milliseconds. */

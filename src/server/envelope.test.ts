@@ -35,6 +35,7 @@ const bodies = fc.record(
     groupId: rarely(fc.option(short), odd),
     operationKey: rarely(fc.option(short), odd),
     priority: rarely(fc.integer({ min: -100, max: 100 }), fc.oneof(odd, fc.constantFrom(101, -101, 2 ** 60))),
+    onDuplicate: rarely(fc.constantFrom('return', 'reject', 'replace', null), odd),
     tags: rarely(fc.array(short, { maxLength: 16 }), fc.oneof(odd, fc.array(fc.oneof(short, odd), { maxLength: 20 }))),
     metadata: rarely(
       fc.dictionary(short, short, { maxKeys: 16 }),

@@ -3,7 +3,7 @@
  * schemas/requests.ts (a property test compares them). It does not look into `input`; the engine does.
  */
 import { type FieldError, type Json, UntildoneError, utf8Length } from '../core/index.js'
-import type { SubmitBody } from '../engine/api.js'
+import { ON_DUPLICATE, type SubmitBody } from '../engine/api.js'
 import { tooLarge } from './body.js'
 import { checkKey } from './headers.js'
 import { instantMs } from './query.js'
@@ -56,6 +56,10 @@ const CHECKS: Record<string, Check> = {
       if (typeof permission !== 'string' || permission.length < 1 || permission.length > 200)
         add(errors, `${pointer}/${i}`, 'range', 'must be text of 1 to 200 characters')
     })
+  },
+  onDuplicate: (value, pointer, errors) => {
+    if (value !== null && !ON_DUPLICATE.includes(value as never))
+      add(errors, pointer, 'value', `must be one of ${ON_DUPLICATE.join(', ')}, or null`)
   },
   typeVersion: (value, pointer, errors) => {
     if (value !== null && (typeof value !== 'string' || value.length < 1 || value.length > 64))

@@ -58,7 +58,7 @@ export const TAGS: { name: Tag; description: string }[] = [
   { name: 'Groups', description: 'Jobs that share a `groupId`, e.g. a session.' },
   { name: 'Execution', description: 'What happened inside, for operators: history, attempts, steps, logs.' },
   { name: 'Approvals', description: 'What waits for people: the inbox, the card, decisions.' },
-  { name: 'Job types', description: 'What can be submitted.' },
+  { name: 'Job types', description: 'What can be submitted, and the queues it goes through.' },
   { name: 'Schedules', description: 'Timetables that make jobs.' },
   { name: 'Access', description: 'API keys, and who you are.' },
   { name: 'Server', description: 'What this server is, whether it is well, and its documents.' },
@@ -115,6 +115,10 @@ export const RESPONSE_HEADERS: Record<ResponseHeaderName | 'Request-Id' | 'Until
   'Idempotent-Replayed': {
     description: '`true`: the key was used before; this is that job, as it is now.',
     example: 'true',
+  },
+  'Duplicate-Of': {
+    description: 'Nothing was stored: this job of the same operation was there before, and is the body.',
+    example: '019a7c31-5b0e-7c44-9d0a-2f6c1b7e4a10',
   },
   'Preference-Applied': { description: 'What was done of your Prefer.', example: 'wait=10' },
   'Content-Range': { description: 'Which bytes these are.', example: 'bytes 0-1023/48213' },

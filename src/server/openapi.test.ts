@@ -23,6 +23,7 @@ import {
   type WireJobType,
   type WireLog,
   type WireProblem,
+  type WireQueue,
   type WireReplayPlan,
   type WireSchedule,
   type WireStep,
@@ -136,6 +137,7 @@ describe('the schemas', () => {
     expect(valid('JobPage', await (await get('/v1/jobs')).json())).toBeNull()
     expect(valid('EventPage', await (await get(`/v1/jobs/${id}/events`)).json())).toBeNull()
     expect(valid('JobTypeList', await (await get('/v1/job-types')).json())).toBeNull()
+    expect(valid('QueueList', await (await get('/v1/queues')).json())).toBeNull()
     expect(valid('WhoAmI', await (await get('/v1/whoami')).json())).toBeNull()
     expect(valid('Problem', await (await get('/v1/jobs/none')).json())).toBeNull()
     expect(valid('TypeStory', await (await get('/v1/job-types/greet/story')).json())).toBeNull()
@@ -179,6 +181,7 @@ describe('the schemas', () => {
     expectTypeOf<Of<typeof components.GroupCancelAnswer>>().toEqualTypeOf<WireGroupCancel>()
     expectTypeOf<Of<typeof components.BulkPlan>>().toEqualTypeOf<WireBulkPlan>()
     expectTypeOf<Of<typeof components.JobType>>().toEqualTypeOf<WireJobType>()
+    expectTypeOf<Of<typeof components.Queue>>().toEqualTypeOf<WireQueue>()
     expectTypeOf<Of<typeof components.StoredFile>>().toEqualTypeOf<WireFile>()
     expectTypeOf<keyof Of<typeof components.ApiKey>>().toEqualTypeOf<keyof WireApiKey>()
     expectTypeOf<Of<typeof components.Schedule>>().toExtend<WireSchedule>()

@@ -80,6 +80,7 @@ export type ResponseHeaderName =
   | 'ETag'
   | 'Link'
   | 'Idempotent-Replayed'
+  | 'Duplicate-Of'
   | 'Preference-Applied'
   | 'Content-Range'
   | 'Content-Disposition'

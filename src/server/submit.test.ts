@@ -54,6 +54,23 @@ describe('an accepted submit', () => {
     expect(engine.jobs.size).toBe(1)
   })
 
+  test('of an operation that is there already is answered with that job', async () => {
+    const { post, engine } = harness()
+    const operation = { ...GREET, operationKey: 'invoice:1' }
+    const first = (await (await post('/v1/jobs', operation)).json()) as { id: string }
+    const second = await post('/v1/jobs', { ...operation, onDuplicate: 'return' })
+    expect(second.status).toBe(202)
+    expect(second.headers.get('duplicate-of')).toBe(first.id)
+    expect(second.headers.get('idempotent-replayed')).toBeNull()
+    expect(await second.json()).toMatchObject({ id: first.id })
+    const third = await post('/v1/jobs', { ...operation, onDuplicate: 'reject' })
+    expect(third.status).toBe(409)
+    expect(await problemOf(third)).toMatchObject({ code: 'duplicate-operation', params: { existingJobId: first.id } })
+    expect(engine.jobs.size).toBe(1)
+    const wrong = await post('/v1/jobs', { ...GREET, onDuplicate: 'ignore' })
+    expect(await problemOf(wrong)).toMatchObject({ code: 'validation-failed', errors: [{ pointer: '/onDuplicate' }] })
+  })
+
   test('that is done by now answers 200 and says where', async () => {
     const { post, engine, job } = harness()
     const id = await job({ 'idempotency-key': 'K1' })
@@ -241,7 +258,7 @@ describe('a batch', () => {
     expect(made.replayed).toBe(false)
     const again = await post('/v1/jobs/batch', body, { 'idempotency-key': 'B' })
     expect(again.headers.get('idempotent-replayed')).toBe('true')
-    expect(await again.json()).toEqual({ items: made.items, replayed: true })
+    expect(await again.json()).toEqual({ items: made.items, replayed: true, duplicates: [] })
     expect(engine.jobs.size).toBe(2)
   })
 

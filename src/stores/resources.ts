@@ -3,6 +3,7 @@
  * methods.
  */
 import type { Origin, Person, Status } from '../core/job.js'
+import type { LimitNumbers } from '../core/limits.js'
 
 export interface JobFilter {
   tenant: string
@@ -94,4 +95,18 @@ export interface ProcessRow {
   pgid: number
   startTime: string
   bootId: string
+}
+
+export interface ClaimRequest {
+  worker: string
+  /** May be a getter: like `limit`, it is read when the claim is carried out. */
+  readonly lanes: readonly { lane: string; limit: number }[]
+  /** At most so many in all; read when the claim is carried out. */
+  limit: () => number
+  /** Levels in the order in which they are served; not always the highest first, so that nothing starves. */
+  readonly levels: readonly number[]
+  /** The numbers of a type's limits as they are defined now; without them those count that a job was submitted under. */
+  numbers?: (type: string) => LimitNumbers | undefined
+  /** Told of lanes that may hold more ready jobs although they gave less than asked. */
+  onCut?: (lane: string) => void
 }

@@ -10,7 +10,7 @@ import type { AuditDraft, AuditEntry } from '../core/history.js'
 import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
 import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
 import type { Schedule, ScheduleProblem } from '../core/schedule.js'
-import type { ApiKeyRow, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
+import type { ApiKeyRow, ClaimRequest, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -59,6 +59,19 @@ export interface NewJob {
   compensates?: string
   /** Written in the same transaction, if the job is created. */
   audit?: AuditDraft
+  /** Given: no second job has this name until it is free again (`record.options.unique.until`). */
+  unique?: {
+    /** Of limitName(). */
+    name: string
+    /** `replace`: the earlier one is cancelled if it has not begun, else the new one is refused. */
+    onDuplicate: 'return' | 'reject' | 'replace'
+    /** Replaces only what the same actor has submitted. */
+    ownOnly?: boolean
+    /** A name whose job is done counts as free. */
+    again?: boolean
+    /** When a job that was replaced may be removed. */
+    expiresAt: (finishedAt: number, live: LiveJob) => number
+  }
 }
 
 export type Submitted =
@@ -67,6 +80,9 @@ export type Submitted =
   | { outcome: 'replayed'; jobId: string }
   | { outcome: 'key-reused'; jobId: string }
   | { outcome: 'file-missing'; file: string }
+  /** Another job of the same unique name is there; the key, if there is one, is that job's from now on. */
+  | { outcome: 'duplicate'; jobId: string }
+  | { outcome: 'duplicate-refused'; jobId: string; why: 'exists' | 'started' | 'done' | 'not-yours' }
 
 export interface Claimed {
   live: LiveJob
@@ -216,6 +232,17 @@ export interface StoredJob {
   compensatedBy: string | null
   /** The latest one. */
   resolution: ResolutionRow | null
+  /** The limit that holds it, when one does and it was asked for with the job. */
+  heldBy?: HeldBy | null
+}
+
+export interface HeldBy {
+  limit: 'concurrency' | 'order' | 'rate'
+  key: string
+  /** Jobs of the key that have a worker, with `concurrency`. */
+  running: number | null
+  /** Jobs of the key that come first, with `order`; counted up to 1000. */
+  ahead: number | null
 }
 
 export interface StoredOutcome extends Outcome {
@@ -292,8 +319,8 @@ export interface Store {
 
   /**
    * All jobs of one call are stored together or not at all; per key at most one job ever exists. One answer per job, in
-   * order: jobs whose key was used before are replays, the others are stored. A refusal, and the replay of a batch key,
-   * is one answer for the whole call.
+   * order: jobs whose key was used before are replays, those whose unique name is taken are duplicates, the others are
+   * stored. A refusal, and the replay of a batch key, is one answer for the whole call.
    */
   submit(jobs: readonly NewJob[]): Promise<Submitted[]>
   /** The job that has this key, finished, unfinished or expired; null when the key is free. */
@@ -341,10 +368,17 @@ export interface Store {
   overdue(limit: number): Promise<LiveJob[]>
   /** Counts lateness into the revision of jobs that became late; returns how many. */
   markLate(limit: number): Promise<number>
-  /** Lanes that hold queued jobs, with the earliest runAt of each. */
+  /** Lanes that hold jobs which may be claimed, with the earliest runAt of each; without paused ones. */
   lanes(): Promise<{ lane: string; runAt: number }[]>
-  /** The earliest runAt of the queued jobs of one lane, null when it holds none. */
+  /** The earliest runAt of the jobs of one lane that may be claimed, null when it holds none or is paused. */
   due(lane: string): Promise<number | null>
+  /** What waits and runs in each lane that is not empty; counts end at `cap`. Paused lanes are told like others. */
+  load(cap: number): Promise<LaneLoad[]>
+  /**
+   * Gives places in limits that are free to whoever is next; looks at up to `limit` keys after `after` ('' for the first).
+   * Returns the last key it looked at, null when there are no more. Doing it twice changes nothing.
+   */
+  heal(after: string, limit: number, numbers?: ClaimRequest['numbers']): Promise<string | null>
 
   /** The job, its tombstone, or null. `values` limits inline results and inputs, in bytes. */
   find(id: string, values?: number): Promise<StoredJob | Tombstone | null>
@@ -366,8 +400,8 @@ export interface Store {
   durations(perType: number): Promise<Map<string, number[]>>
 
   readonly pauses: {
-    /** A row: from now on nothing of it is claimed. Null row: it goes on. */
-    set(row: PauseRow, on: boolean, audit: AuditDraft): Promise<void>
+    /** On: from now on nothing of it is claimed. Off: it goes on. False, and no audit entry, when it was so before. */
+    set(row: PauseRow, on: boolean, audit: AuditDraft): Promise<boolean>
     list(): Promise<PauseRow[]>
   }
   readonly workers: {
@@ -431,14 +465,16 @@ export interface StoreInfo {
   filesDir: string | null
 }
 
-export interface ClaimRequest {
-  worker: string
-  /** May be a getter: like `limit`, it is read when the claim is carried out. */
-  readonly lanes: readonly { lane: string; limit: number }[]
-  /** At most so many in all; read when the claim is carried out. */
-  limit: () => number
-  /** Serve the lower levels first; one claim in ten does, so that nothing starves. */
-  reverse: boolean
+/** How full a lane is. */
+export interface LaneLoad {
+  lane: string
+  /** Jobs whose time has come and that only wait for a worker. */
+  ready: number
+  /** Jobs that a limit holds. */
+  held: number
+  /** Since when the oldest of them could have started. */
+  oldestAt: number | null
+  running: number
 }
 
 export interface StoredHistory extends HistoryEntry {

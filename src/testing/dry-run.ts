@@ -29,8 +29,8 @@ export interface StoryExample {
     operationKey?: string
     tags?: string[]
     metadata?: Record<string, string>
-    onBehalfOf?: Person
     permissions?: string[]
+    onBehalfOf?: Person
   }
 }
 

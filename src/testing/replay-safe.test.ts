@@ -11,6 +11,7 @@ import { LOCAL } from '../engine/api.js'
 import { bank, post, shop } from './fixtures/replay/far-side.js'
 import * as safe from './fixtures/replay/safe.js'
 import * as socket from './fixtures/replay/socket.js'
+import * as waits from './fixtures/replay/waits.js'
 import { assertReplaySafe, fake, type ReplayOptions, ReplaySafetyError, recordEffect, replayFindings } from './index.js'
 
 const FIXTURES = join(import.meta.dirname, 'fixtures/replay')
@@ -91,6 +92,30 @@ const MORE: Case[] = [
   ['socket', 'effect-outside-step', () => ({ text: 'hi' }), /message to 127\.0\.0\.1:\d+ on an open connection/],
   ['file-of-job', 'effect-outside-step', () => ({ text: 'hi' }), /job\.file\(\) stored a file outside a step/],
   ['step-state', 'result-differs', () => ({ parts: [1, 2] }), /at \/total 3 became 0/],
+  [
+    'stage-outside',
+    'effect-outside-step',
+    () => ({ cents: 5 }),
+    /bank\.charge was called outside a step.*hand it the key/,
+  ],
+  ['map-nested', 'nested-step', () => ({ pages: ['a', 'b'] }), /"page\/read" was .* the function of "page\/0"/],
+  ['sleep-name', 'unstable-value', () => ({ name: 'Ada' }), /Date\.now\(\) .* decides which steps .* "since-\d+" was/],
+  [
+    'child-input',
+    'unstable-value',
+    () => ({ name: 'Ada' }),
+    /new Date\(\) .* reaches job\.call "print", which did something else/,
+    { handlers: waits.children },
+  ],
+  ['floating-wait', 'floating-promise', () => ({ name: 'Ada' }), /job\.sleep "pause" was started and nobody waited/],
+  ['wait-in-read', 'nested-step', () => ({ name: 'Ada' }), /"pause" was asked for inside a function that only looks/],
+  [
+    'swallowed-child',
+    'swallowed-error',
+    () => ({ at: 'noon' }),
+    /error of job\.call "print" was caught/,
+    { handlers: waits.children },
+  ],
   ['order', 'other-order', () => ({ name: 'Ada' }), /"one" is asked for before "two" .* recorded after it/],
 ]
 
@@ -132,6 +157,33 @@ describe('five correct handlers, no message', () => {
     },
     60_000,
   )
+})
+
+describe('handlers that wait, no message', () => {
+  const reset = () => shop.reset()
+  const answer: ReplayOptions['answer'] = async (job, rig) => {
+    const [wait] = job.blockedOn
+    if (wait!.kind === 'approval') await rig.approve(job, { by: 'mara' })
+    else if (wait!.title!.includes('replied')) await rig.signal(job, 'replied', { text: 'yes' })
+    else await rig.callback(job, 'print/courier', { outcome: 'completed' })
+  }
+
+  it('a race, with the signal late and in time', async () => {
+    await assertReplaySafe(waits.patient, { to: 'Ada' }, { reset })
+    await assertReplaySafe(waits.patient, { to: 'Ada' }, { reset, answer })
+  })
+
+  it('stages, items, children and a callback', async () => {
+    const input = { pages: ['a', '', 'c', 'd'] }
+    await assertReplaySafe(waits.busy, input, { reset, answer, handlers: waits.children, maxCrashes: 50 })
+  }, 60_000)
+
+  it('an approved effect that is taken back', async () => {
+    const reset = () => [shop.reset(), waits.forget()]
+    const policy = () => ({ risk: 'low', rule: 'always', why: 'It is a test.' }) as const
+    const rig = { approvals: { policy, policyVersion: '1' } }
+    await assertReplaySafe(waits.regret, { cents: 500 }, { reset, answer, ends: 'failed', rig })
+  }, 60_000)
 })
 
 const one = (run: Parameters<ReturnType<typeof defineJob>['handler']>[0] & ((job: any) => unknown), options = {}) =>

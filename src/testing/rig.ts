@@ -14,6 +14,8 @@ import type { WireJob } from '../core/wire.js'
 import type { WireApproval } from '../core/wire-approval.js'
 import type { JobHandler } from '../define/define-job.js'
 import { type Caller, type Engine, LOCAL } from '../engine/api.js'
+import type { EngineInside } from '../engine/engine.js'
+import type { CallbackBody } from '../engine/operator-api.js'
 import { createUntildone, type Untildone, type UntildoneOptions } from '../index.js'
 import { one } from '../stores/sql/plan.js'
 import { SqliteDriver } from '../stores/sqlite/driver.js'
@@ -133,6 +135,12 @@ export class TestRig {
   /** Sends a signal that the job's definition declares; it may come before the job waits for it. @throws UntildoneError */
   async signal(job: JobRef, name: string, payload: unknown): Promise<void> {
     await this.engine.signal(LOCAL, idOf(job), name, { payload: payload as Json })
+  }
+
+  /** Answers a callback of the job, as whoever was given its URL would. `step`: its name, with the stages around it. */
+  async callback(job: JobRef, step: string, answer: CallbackBody): Promise<void> {
+    const { parts } = this.engine as Engine & EngineInside
+    await this.engine.answerCallback(parts.callbackOf(idOf(job), step).token, answer)
   }
 
   /** Lets everything that can happen now happen: until some turns of the loop bring no transaction. */

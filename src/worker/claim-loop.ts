@@ -4,14 +4,13 @@
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
+import { levelsOf } from '../core/limits.js'
 import type { Registry } from '../engine/registry.js'
 import type { Claimed, ClaimRequest, Store } from '../stores/store.js'
 
 const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
-/** One claim in so many serves the lower priorities first. */
-const REVERSE_EVERY = 10
 
 type Quota = ClaimRequest['lanes'][number]
 
@@ -130,7 +129,8 @@ export class ClaimLoop {
     }
     this.claiming = true
     this.claims++
-    const { store, worker } = this.options
+    const { store, worker, registry } = this.options
+    const cut: string[] = []
     let lanes: readonly Quota[] = []
     let asked = 0
     // Only the claim itself knows what is free: the ends of attempts that share its commit come before it.
@@ -148,9 +148,11 @@ export class ClaimLoop {
           return ask()
         },
         limit: () => (asked = this.stopped ? 0 : this.free),
-        reverse: this.claims % REVERSE_EVERY === 0,
+        levels: levelsOf(this.claims),
+        numbers: (type) => registry.get(type)?.numbers,
+        onCut: (lane) => cut.push(lane),
       })
-      .then((claimed) => this.took(lanes, claimed, asked))
+      .then((claimed) => this.took(lanes, claimed, asked, cut))
       .catch((error) => {
         for (const { lane } of lanes)
           if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
@@ -162,7 +164,7 @@ export class ClaimLoop {
       })
   }
 
-  private took(lanes: readonly Quota[], claimed: readonly Claimed[], asked: number): void {
+  private took(lanes: readonly Quota[], claimed: readonly Claimed[], asked: number, cut: readonly string[]): void {
     const given = new Map<string, number>()
     for (const { live } of claimed) {
       this.count(live.lane, 1)
@@ -171,7 +173,7 @@ export class ClaimLoop {
     // A lane that gave everything that was asked, or that was cut off by the total, may hold more.
     const full = claimed.length >= asked
     for (const { lane, limit } of lanes) {
-      if (full || (given.get(lane) ?? 0) >= limit) this.lanes.set(lane, 0)
+      if (full || (given.get(lane) ?? 0) >= limit || cut.includes(lane)) this.lanes.set(lane, 0)
       else if (this.timed.delete(lane)) void this.askWhen(lane)
     }
     if (claimed.length > 0) this.options.onClaimed(claimed)

@@ -16,6 +16,7 @@ import { Waker } from './waker.js'
 
 const TICK_MS = 1000
 const REAP_MS = 5000
+const HEAL_MS = 5000
 const SWEEP_MS = 60_000
 const CHUNK = 500
 /** Removing a job touches a dozen tables; so many hold up a claim for about 2 ms, at the same cost per job as more. */
@@ -63,6 +64,7 @@ export class Maintenance {
       // Only words hang on it.
       await this.lookForWorkers().catch(() => undefined)
     })
+    this.every('heal', HEAL_MS, () => this.heal())
     this.every('sweep', SWEEP_MS, () => this.sweep())
   }
 
@@ -122,6 +124,13 @@ export class Maintenance {
       if (!unserved.has(lane)) unserved.set(lane, Math.max(runAt, this.since))
     }
     for (const lane of unserved.keys()) if (!waiting.has(lane)) unserved.delete(lane)
+  }
+
+  /** Gives free places in limits to whoever is next, a number of keys at a time: a look that costs little when all is well. */
+  async heal(): Promise<void> {
+    const { store, registry } = this.options.parts
+    for (let after: string | null = ''; after !== null && !this.stopped; )
+      after = await store.heal(after, CHUNK, (type) => registry.get(type)?.numbers)
   }
 
   /** Retention: finished jobs, tombstones, files nobody refers to. */

@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../core/clock.js'
 import type { Actor } from '../core/job.js'
 import { transition } from '../core/lifecycle.js'
 import type { EngineParts } from '../engine/parts.js'
-import type { Change, DutyRow, WaitRow, WaitValue } from '../stores/store.js'
+import { type Change, type DutyRow, isTombstone, type WaitRow, type WaitValue } from '../stores/store.js'
 
 const CHUNK = 500
 const SYSTEM: Actor = { kind: 'system', id: 'engine' }
@@ -116,7 +116,14 @@ export class Waker {
     const value: WaitValue = childId === null ? { is: 'timeout' } : { is: 'timeout', child: childId }
     const by = kind === 'timer' ? `timer ${name}` : `timeout of ${kind} ${name}`
     await this.parts.store.settle({ jobId, key, value: JSON.stringify(value), actor: SYSTEM, by })
-    if (childId !== null) await this.cancelChild(childId, `${jobId} waited no longer`)
+    if (childId !== null && (await this.isChildOf(childId, jobId)))
+      await this.cancelChild(childId, `${jobId} waited no longer`)
+  }
+
+  /** A job that was there before, and that this one only waited for, is nobody's to cancel. */
+  private async isChildOf(childId: string, jobId: string): Promise<boolean> {
+    const child = await this.parts.store.find(childId, 0)
+    return child !== null && !isTombstone(child) && child.record.parentId === jobId
   }
 
   private async discharge(duty: DutyRow): Promise<void> {

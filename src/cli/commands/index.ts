@@ -16,6 +16,7 @@ import { jobsList } from './jobs-list.js'
 import { jobsAnswer, jobsOverride, jobsPause, jobsResolve, jobsResume } from './jobs-operate.js'
 import { jobsDecisions, jobsSignal } from './jobs-signal.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
+import { queuesList, queuesPause, queuesResume } from './queues.js'
 import {
   schedulesCreate,
   schedulesDelete,
@@ -29,7 +30,7 @@ import {
 } from './schedules.js'
 import { serve } from './serve.js'
 import { submit } from './submit.js'
-import { typesList, typesShow } from './types.js'
+import { typesList, typesPause, typesResume, typesShow } from './types.js'
 import { typesStory } from './types-story.js'
 import { version } from './version.js'
 
@@ -68,6 +69,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   typesList,
   typesShow,
   typesStory,
+  typesPause,
+  typesResume,
+  queuesList,
+  queuesPause,
+  queuesResume,
   schedulesList,
   schedulesShow,
   schedulesCreate,

@@ -6,7 +6,7 @@ import { basename, extname, resolve } from 'node:path'
 import { type JobHandle, UntildoneApiError } from '../../client/index.js'
 import type { Json } from '../../core/json.js'
 import type { WireJob } from '../../core/wire.js'
-import { type CommandSpec, duration, instant, person, wholeNumber } from '../command.js'
+import { type CommandSpec, duration, instant, oneOf, person, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, type Exit } from '../failure.js'
 import { followJob } from '../follow-job.js'
@@ -38,6 +38,11 @@ export const submit: CommandSpec = {
     { flags: '--group <id>', text: 'session or batch it belongs to' },
     { flags: '--operation <key>', text: 'the business operation behind it, e.g. invoice:9917' },
     {
+      flags: '--on-duplicate <what>',
+      text: 'when a job of the same operation is there: return, reject or replace it',
+      parse: oneOf(['return', 'reject', 'replace']),
+    },
+    {
       flags: '--for <id[:name]>',
       text: 'the person it is done for, who then is no "other person" in approvals',
       parse: person,
@@ -55,7 +60,11 @@ export const submit: CommandSpec = {
   async run(context, [type, pairs = []], options) {
     const handle = await send(context, type, await inputOf(context, type, pairs, options), options)
     const { job } = handle
-    const note = handle.replayed ? '  (this key was used before: the same job)' : ''
+    const note = handle.replayed
+      ? '  (this key was used before: the same job)'
+      : handle.duplicateOf === null
+        ? ''
+        : '  (a job of the same operation was there before: nothing was stored)'
     if (options.wait === undefined) {
       if (context.options.json) context.printJson(job)
       else if (context.options.quiet) context.print(job.id)
@@ -99,6 +108,7 @@ async function send(context: Context, type: string, input: Json, options: Record
     key: options.key,
     group: options.group,
     operationKey: options.operation,
+    onDuplicate: options.onDuplicate,
     priority: options.priority,
     onBehalfOf: options.for,
     runAt: options.at && instant(options.at, now),

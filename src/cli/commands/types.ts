@@ -1,8 +1,8 @@
-/** `untildone types list` and `types show`: the catalogue of the server. */
+/** `untildone types list`, `show`, `pause` and `resume`: the catalogue of the server, and whether a type is started. */
 import { formatDuration } from '../../core/duration.js'
 import type { Json } from '../../core/json.js'
 import type { WireJobType } from '../../core/wire.js'
-import type { CommandSpec } from '../command.js'
+import { type CommandSpec, REASON } from '../command.js'
 import { kindsOf } from '../pairs.js'
 import { facts } from '../table.js'
 import { clean, cleanLines } from '../text.js'
@@ -19,6 +19,7 @@ export const typesList: CommandSpec = {
       clean(type.queue),
       givesUp(type),
       usual(type),
+      type.paused ? 'paused' : '',
       clean(type.title ?? type.description ?? ''),
     ])
     const columns = [
@@ -26,6 +27,7 @@ export const typesList: CommandSpec = {
       { title: 'QUEUE' },
       { title: 'GIVES UP' },
       { title: 'USUALLY' },
+      { title: 'STATE' },
       { title: 'WHAT', shrinkTo: 10 },
     ]
     printList(context, types, columns, rows, 'This server has no job types.')
@@ -45,7 +47,10 @@ export const typesShow: CommandSpec = {
       ['title', type.title && clean(type.title)],
       ['what', type.description && clean(type.description)],
       ['stages', clean(type.stages.map((stage) => stage.label).join(', '))],
-      ['queue', clean(type.queue) + (type.paused ? '  (paused)' : '')],
+      ['queue', clean(type.queue)],
+      ['state', type.paused ? 'paused: accepted, not started' : null],
+      ['limits', limitsOf(type)],
+      ['duplicates', duplicatesOf(type)],
       [
         'tries',
         `${retry.maxAttempts ?? 'as many as fit'}, pauses ${formatDuration(retry.backoff.fromMs)} to ${formatDuration(retry.backoff.toMs)}`,
@@ -59,6 +64,55 @@ export const typesShow: CommandSpec = {
       `${lines}\n\ninput schema\n${cleanLines(JSON.stringify(type.inputSchema, null, 2))}\n\nsubmit it\n  ${exampleOf(type)}`,
     )
   },
+}
+
+export const typesPause: CommandSpec = {
+  usage: 'types pause <type>',
+  summary: 'start nothing of a type; its jobs are still accepted',
+  options: [REASON],
+  examples: [
+    ['untildone types pause ocr --reason "engine is broken"', 'running jobs go on; a restart changes nothing'],
+  ],
+  async run(context, [name], options) {
+    const type = await context.client.pauseType(name, { reason: options.reason, signal: context.interrupted })
+    if (context.options.json) return context.printJson(type)
+    context.say(`Type ${clean(type.type)} is paused: its jobs are accepted and not started.`)
+  },
+}
+
+export const typesResume: CommandSpec = {
+  usage: 'types resume <type>',
+  summary: 'go on with a type',
+  options: [REASON],
+  examples: [['untildone types resume ocr', 'the worker looks at once']],
+  async run(context, [name], options) {
+    const type = await context.client.resumeType(name, { reason: options.reason, signal: context.interrupted })
+    if (context.options.json) return context.printJson(type)
+    context.say(`Type ${clean(type.type)} goes on.`)
+  },
+}
+
+function limitsOf({ limits }: WireJobType): string | null {
+  if (!limits) return null
+  const { concurrency, ordered, rate } = limits
+  const parts = [
+    concurrency === null ? [] : `${concurrency} at once per key`,
+    ordered ? 'one after the other per key' : [],
+    rate ? `${rate.limit} in ${formatDuration(rate.perMs)} per key` : [],
+  ]
+  return parts.flat().join(', ')
+}
+
+const DUPLICATES = {
+  return: 'the job that is there is the answer',
+  reject: 'refused',
+  replace: 'replace what has not begun',
+}
+
+function duplicatesOf({ unique }: WireJobType): string | null {
+  if (!unique) return null
+  const within = unique.windowMs === null ? 'while it is not done' : `within ${formatDuration(unique.windowMs)}`
+  return `${within}: ${DUPLICATES[unique.onDuplicate]}`
 }
 
 function givesUp(type: WireJobType): string {

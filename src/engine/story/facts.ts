@@ -6,6 +6,7 @@ import type { ApprovalRow } from '../../core/approval.js'
 import type { RetryPolicy } from '../../core/backoff.js'
 import { type Attempt, type ErrorInfo, type LiveJob, partsOf, type Status } from '../../core/job.js'
 import { statusOf } from '../../core/lifecycle.js'
+import type { LimitNumbers } from '../../core/limits.js'
 import type { Say, Stage } from '../../define/define-job.js'
 import type {
   DecisionRow,
@@ -30,6 +31,8 @@ export interface TypeView {
   unservedSince?: number | null
   /** Set while nothing of its type or queue is started. */
   pause?: PauseRow | null
+  /** The numbers of its limits as they are defined now, which rule waiting jobs too. */
+  numbers?: LimitNumbers | undefined
 }
 
 /** What only the whole story reads. One sentence has to do without it. */

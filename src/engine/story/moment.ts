@@ -3,6 +3,7 @@
  * rows. What is said of each moment is in the tables beside this file.
  */
 import type { LiveJob } from '../../core/job.js'
+import { isHeld } from '../../core/lifecycle.js'
 import { type Facts, failures, undoes } from './facts.js'
 
 export type OpenMoment =
@@ -64,11 +65,12 @@ function openOf({ type, now }: Facts, live: LiveJob): OpenMoment | BlockedMoment
   if (live.state === 'cancelling' || live.state === 'running') return live.state
   if (live.state === 'waiting') return WAITS[live.waitKind ?? 'review']
   const due = live.worker === null && live.runAt <= now
-  if (due && live.held === null && type.pause == null && (type.unservedSince ?? null) !== null) return 'noWorker'
+  if (due && !isHeld(live, now) && type.pause == null && (type.unservedSince ?? null) !== null) return 'noWorker'
   if (live.state === 'compensating') return 'compensating'
+  const held = isHeld(live, now)
+  if (type.pause && (held || live.runAt <= now)) return 'lanePaused'
+  if (held) return 'held'
   if (live.startedAt !== null && failures(live) > 0) return 'betweenTries'
-  if (live.held !== null && live.runAt <= now) return 'held'
-  if (type.pause && live.runAt <= now) return 'lanePaused'
   if (live.startedAt !== null) return 'inLine'
   return live.runAt > now ? 'scheduled' : 'stored'
 }

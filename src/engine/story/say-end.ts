@@ -61,7 +61,7 @@ function byHand({ job: { warnings, outcome }, detail }: Facts): string {
   if (!said) return sentence(message || `Set to ${outcome!.status} by hand`)
   // The state machine's own words name nobody; whoever gave an error of their own meant that to be read.
   const why = message === '' || outcome!.error?.rule === 'override' ? entry?.reason : message
-  return join(said, why)
+  return join(said, why && sentence(why))
 }
 
 const PLAIN: Record<FinalState, string> = {

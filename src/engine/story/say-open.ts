@@ -3,31 +3,13 @@
  * user hears nothing of tries.
  */
 import type { Person } from '../../core/job.js'
-import { errorOf, type Facts, failures, lane, triesOf, undoes } from './facts.js'
+import { errorOf, type Facts, failures, lane, stageOf, triesOf, undoes } from './facts.js'
+import { held, limit, line } from './held.js'
 import type { OpenMoment } from './moment.js'
 import { errorWords, givesUp, inQueue, type Lines, since, stageWords, tryWords, workingOn } from './phrases.js'
 import { about, because, clock, count, iso, join, nameOf, quoted, sentence, span } from './words.js'
 
 const RECEIVED = 'Received; it is in line.'
-
-const HELD = {
-  concurrency: 'as many of its kind as may run at once do so',
-  order: 'the one before it has not ended',
-  rate: 'as many of its kind as may start in this time have',
-} as const
-
-function held({ job: { live } }: Facts): string {
-  return HELD[live!.held!] ?? 'a limit of its type holds it'
-}
-
-/** The key and number of the limit that holds it. */
-function limit({ job: { live, record } }: Facts): string {
-  const { concurrency, order, rate } = record.options.limits ?? {}
-  if (live!.held === 'concurrency' && concurrency) return ` ${quoted(concurrency.key)}, ${concurrency.limit} at once`
-  if (live!.held === 'order' && order) return ` ${quoted(order)}`
-  if (live!.held === 'rate' && rate) return ` ${quoted(rate.key)}, ${rate.limit} in ${span(rate.perMs)}`
-  return ''
-}
 
 function pausedBy({ type: { pause }, now }: Facts): string {
   const who = nameOf(pause!.by) ?? 'an operator'
@@ -99,10 +81,10 @@ export const OPEN: Record<OpenMoment, Lines> = {
     operator: (f) => `Accepted, scheduled for ${clock(f.job.live!.runAt, f.now)} ${inQueue(f)}.`,
   },
   held: {
-    caller: (f) => begun(f, 'Accepted; waiting its turn.', 'Waiting its turn.'),
+    caller: (f) => line(f) ?? begun(f, 'Accepted; waiting its turn.', 'Waiting its turn.'),
     endUser: (f) => begun(f, RECEIVED, workingOn(f, 'endUser')),
     support: (f) => `Waits its turn for ${since(f)}: ${held(f)}.`,
-    operator: (f) => `Held for ${since(f)} by ${f.job.live!.held}${limit(f)}: ${held(f)}.`,
+    operator: (f) => `Held for ${since(f)} by ${limit(f)}: ${held(f)}.`,
   },
   noWorker: {
     caller: (f) =>
@@ -129,7 +111,9 @@ export const OPEN: Record<OpenMoment, Lines> = {
     endUser: (f) => workingOn(f, 'endUser'),
     support: (f) => {
       const head = `Processing${stageWords(f)}${tryWords(f)}`
-      return f.job.progress ? `${head}: ${sentence(workingOn(f, 'endUser'))}` : `${head}.`
+      const doing = f.job.progress && sentence(workingOn(f, 'endUser'))
+      // The stage is named already.
+      return doing === null || doing === `${stageOf(f)?.label}.` ? `${head}.` : `${head}: ${doing}`
     },
     operator: (f) => {
       const { worker, attemptAt } = f.job.live!

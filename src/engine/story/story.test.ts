@@ -94,7 +94,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 
 const walk = fc.record({
   steps: fc.array(fc.record({ event, after: fc.integer({ min: 0, max: 3 * 3_600_000 }), undo: fc.boolean() }), {
-    maxLength: 25,
+    ...{ maxLength: 25, size: 'max' },
   }),
   runAt: fc.option(fc.constant(Date.UTC(2026, 10, 23)), { nil: null }),
   deadlineAt: instant,

@@ -88,11 +88,14 @@ function budget({ withinMs, attempts, fromMs, toMs, onExhausted }: HandlerSettin
   return `What does not work is tried again for ${span(withinMs)}${most}, with pauses of ${span(fromMs)} to ${span(toMs)}; then ${then}.`
 }
 
+/** Neither a place nor work. */
+const UNTOLD: ReadonlySet<string> = new Set(['stage', 'read', 'decision'])
+
 function stages({ definition, settings, steps, run }: Told): string[] {
   const { targetMs, attemptTimeoutMs } = settings
   const lines = definition.stages.map(({ name, label }, i) => {
     const [stage] = steps.filter((step) => step.kind === 'stage' && step.stage === name)
-    const inside = steps.filter((step) => step.stage === name && step.kind !== 'stage' && step.kind !== 'read')
+    const inside = steps.filter((step) => step.stage === name && !UNTOLD.has(step.kind))
     const where = stage ? `queue ${quoted(stage.queue)}` : run ? 'shown as progress only' : UNKNOWN
     const own = stage
       ? [
@@ -198,6 +201,10 @@ function waits({ definition, steps, run }: Told): string[] {
   return lines.length > 0 ? lines : ['It waits for nothing outside.']
 }
 
+const THEN: Record<string, string> = {
+  ...{ cancel: 'it is cancelled', fail: 'it fails', continue: 'it goes on', escalate: 'others are asked' },
+}
+
 function approvals({ definition, run }: Told): string[] {
   const gates = Object.keys(definition.approvals)
   if (gates.length === 0) return ['Nobody has to approve anything.']
@@ -209,7 +216,7 @@ function approvals({ definition, run }: Told): string[] {
     const what = writes.length > 0 ? ` before writing to ${list(writes)}` : ''
     const tier = risk === null ? 'its risk is computed by policy' : `its risk is at least ${risk}`
     const time = due === null ? 'the time to decide is that of its tier' : `to be decided within ${due}`
-    return `${quoted(gate)}${what}: ${tier}; ${time}, then ${onExpire ?? 'as its tier says'}; a rejection means ${onReject ?? 'cancel'}.`
+    return `${quoted(gate)}${what}: ${tier}; ${time}, then ${(onExpire && THEN[onExpire]) ?? 'what its tier says'}; when it is rejected, ${THEN[onReject ?? 'cancel'] ?? onReject}.`
   })
 }
 

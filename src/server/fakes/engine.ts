@@ -13,14 +13,14 @@ import {
   type WireJob,
   type WireJobType,
 } from '../../core/index.js'
-import type { Caller, Engine, Include, KeyRequest, SubmitBody, WaitOptions } from '../../engine/api.js'
+import type { ActionRequest, Caller, Engine, Include, KeyRequest, SubmitBody, WaitOptions } from '../../engine/api.js'
 import type { Change } from '../hub.js'
 import { noApprovals } from './approvals.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
 import { UnfakedOperator } from './operator.js'
-import { blankJob, blankStory, blankTypeStory, jobType } from './samples.js'
+import { blankJob, blankStory, blankTypeStory, jobType, queue } from './samples.js'
 
 interface Kept {
   job: WireJob
@@ -78,12 +78,16 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       if (known.fingerprint !== fingerprint) {
         throw new UntildoneError('idempotency-key-reused', undefined, { params: { existingJobId: known.ids[0] } })
       }
-      return { job: this.#kept(known.ids[0]!).job, replayed: true }
+      return { job: this.#kept(known.ids[0]!).job, replayed: true, duplicateOf: null }
     }
     this.#check(body)
+    const there = body.onDuplicate && [...this.jobs.values()].find(({ job }) => job.operationKey === body.operationKey)
+    if (there && body.onDuplicate === 'reject')
+      throw new UntildoneError('duplicate-operation', undefined, { params: { existingJobId: there.job.id } })
+    if (there) return { job: there.job, replayed: false, duplicateOf: there.job.id }
     const job = this.#store(caller, body)
     if (key !== null) this.#keys.set(scoped, { fingerprint, ids: [job.id] })
-    return { job, replayed: false }
+    return { job, replayed: false, duplicateOf: null }
   }
 
   async submitBatch(caller: Caller, items: { body: SubmitBody; key: string | null }[], key: string | null) {
@@ -91,11 +95,11 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     const fingerprint = canonicalJson(items)
     const known = key === null ? undefined : this.#keys.get(scoped)
     if (known && known.fingerprint !== fingerprint) throw new UntildoneError('idempotency-key-reused')
-    if (known) return { items: known.ids.map((id) => this.#kept(id).job), replayed: true }
+    if (known) return { items: known.ids.map((id) => this.#kept(id).job), replayed: true, duplicates: [] }
     for (const [i, { body }] of items.entries()) this.#check(body, `/items/${i}`)
     const jobs = items.map(({ body }) => this.#store(caller, body))
     if (key !== null) this.#keys.set(scoped, { fingerprint, ids: jobs.map((job) => job.id) })
-    return { items: jobs, replayed: false }
+    return { items: jobs, replayed: false, duplicates: [] }
   }
 
   async validate(_caller: Caller, body: SubmitBody) {
@@ -116,6 +120,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       ...(include.includes('ops') && {
         ops: {
           phase: 'queued',
+          heldBy: null,
           attempt: 0,
           maxAttempts: null,
           nextAttemptAt: null,
@@ -250,17 +255,47 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     return () => void this.#listeners.delete(listener)
   }
 
-  types(): WireJobType[] {
-    return [jobType(this.completion)]
+  /** `type/greet`, `queue/default`. */
+  readonly paused = new Set<string>()
+
+  async types(): Promise<WireJobType[]> {
+    return [{ ...jobType(this.completion), paused: this.paused.has('type/greet') }]
   }
 
-  type(_caller: Caller, name: string): WireJobType {
+  async type(_caller: Caller, name: string): Promise<WireJobType> {
     if (name !== 'greet') throw new UntildoneError('not-found')
-    return jobType(this.completion)
+    return (await this.types())[0]!
+  }
+
+  async #pause(kind: string, name: string, on: boolean, reason: string | null | undefined): Promise<void> {
+    if (name !== (kind === 'type' ? 'greet' : 'default')) throw new UntildoneError('not-found')
+    this.calls.push(`${on ? 'pause' : 'resume'} ${kind}/${name}${reason ? `: ${reason}` : ''}`)
+    if (on) this.paused.add(`${kind}/${name}`)
+    else this.paused.delete(`${kind}/${name}`)
+  }
+
+  async pauseType(caller: Caller, name: string, { reason }: ActionRequest) {
+    await this.#pause('type', name, true, reason)
+    return this.type(caller, name)
+  }
+  async resumeType(caller: Caller, name: string, { reason }: ActionRequest) {
+    await this.#pause('type', name, false, reason)
+    return this.type(caller, name)
+  }
+  async queues() {
+    return [queue(this.paused.has('queue/default'))]
+  }
+  async pauseQueue(_caller: Caller, name: string, { reason }: ActionRequest) {
+    await this.#pause('queue', name, true, reason)
+    return queue(true)
+  }
+  async resumeQueue(_caller: Caller, name: string, { reason }: ActionRequest) {
+    await this.#pause('queue', name, false, reason)
+    return queue(false)
   }
 
   async typeStory(caller: Caller, name: string, from?: string) {
-    this.type(caller, name)
+    await this.type(caller, name)
     return blankTypeStory(name, from ?? null)
   }
 

@@ -1,5 +1,5 @@
 /** A whole job and a whole job type for tests, in the shape of the wire. Never in the package. */
-import type { Voice, WireJob, WireJobType, WireStory, WireTypeStory } from '../../core/index.js'
+import type { Voice, WireJob, WireJobType, WireQueue, WireStory, WireTypeStory } from '../../core/index.js'
 
 export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJob {
   return {
@@ -55,6 +55,10 @@ export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJo
   }
 }
 
+export function queue(paused = false): WireQueue {
+  return { name: 'default', paused, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
+}
+
 export function blankStory(job: WireJob, voice: Voice, asOf: string): WireStory {
   const { id: jobId, type, status, done, statusText: headline } = job
   return {
@@ -105,6 +109,8 @@ export function jobType(completion: WireJobType['completion']): WireJobType {
     requireIdempotencyKey: false,
     retentionMs: 2_592_000_000,
     queue: 'default',
+    limits: null,
+    unique: null,
     paused: false,
   }
 }

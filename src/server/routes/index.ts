@@ -13,6 +13,7 @@ import { healthRoutes } from './health.js'
 import { jobTypeRoutes } from './job-types.js'
 import { jobRoutes } from './jobs.js'
 import { operatorRoutes } from './operator.js'
+import { queueRoutes } from './queues.js'
 import { referenceRoutes } from './reference.js'
 import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
@@ -33,6 +34,7 @@ export const routes: readonly Route[] = [
   ...fileRoutes,
   ...groupRoutes,
   ...jobTypeRoutes,
+  ...queueRoutes,
   ...scheduleRoutes,
   ...accessRoutes,
   ...auditRoutes,

@@ -1,11 +1,14 @@
-/** GET /v1/job-types, /v1/job-types/{type} and its story: the catalogue. Pausing and resuming a type belongs here. */
+/** GET /v1/job-types, /v1/job-types/{type} and its story: the catalogue; and pausing and resuming a type. */
 import { createHash } from 'node:crypto'
 import { typeStoryMarkdown } from '../../engine/story/type-text.js'
 import { accepts, matches } from '../headers.js'
 import { text } from '../query.js'
 import { empty, json, jsonText, NO_STORE, type Reply } from '../reply.js'
 import { type Call, type Route, route } from '../route.js'
+import { PauseRequest, ResumeRequest } from '../schemas/requests.js'
 import { READERS } from './shared.js'
+
+const TYPE = { type: { description: 'Name of the type.', example: 'ocr.extract' } }
 
 export const jobTypeRoutes: Route[] = [
   route({
@@ -22,7 +25,7 @@ export const jobTypeRoutes: Route[] = [
       304: { description: 'Nothing changed.', headers: ['ETag'] },
     },
     problems: [],
-    handler: (call) => catalogue(call, { items: call.server.engine.types(call.caller), nextCursor: null }),
+    handler: async (call) => catalogue(call, { items: await call.server.engine.types(call.caller), nextCursor: null }),
   }),
   route({
     method: 'GET',
@@ -32,14 +35,56 @@ export const jobTypeRoutes: Route[] = [
     scope: READERS,
     summary: 'One job type',
     description: 'Schemas, stages, how it is retried, how long it usually takes.',
-    params: { type: { description: 'Name of the type.', example: 'ocr.extract' } },
+    params: TYPE,
     headers: ['If-None-Match'],
     responses: {
       200: { description: 'The type.', schema: 'JobType', headers: ['ETag'] },
       304: { description: 'Nothing changed.', headers: ['ETag'] },
     },
     problems: ['not-found'],
-    handler: (call) => catalogue(call, call.server.engine.type(call.caller, call.params.type!)),
+    handler: async (call) => catalogue(call, await call.server.engine.type(call.caller, call.params.type!)),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/job-types/{type}/pause',
+    id: 'pauseJobType',
+    tag: 'Job types',
+    scope: ['jobs:operate'],
+    summary: 'Start nothing of a type',
+    description:
+      'Its jobs are still accepted and stay `accepted`; running ones go on. Counts for your tenant, also after a restart. ' +
+      'Pausing twice is once.',
+    params: TYPE,
+    body: {
+      schema: PauseRequest,
+      component: 'PauseRequest',
+      required: false,
+      examples: { vendor: { reason: 'the vendor is down' } },
+    },
+    responses: { 200: { description: 'It is paused.', schema: 'JobType' } },
+    problems: ['not-found'],
+    handler: async ({ server, caller, params, body }) =>
+      json(await server.engine.pauseType(caller, params.type!, body), 200, { 'Cache-Control': NO_STORE }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/job-types/{type}/resume',
+    id: 'resumeJobType',
+    tag: 'Job types',
+    scope: ['jobs:operate'],
+    summary: 'Go on with a type',
+    description: 'The worker looks at once. On a type that is not paused nothing happens.',
+    params: TYPE,
+    body: {
+      schema: ResumeRequest,
+      component: 'ResumeRequest',
+      required: false,
+      examples: { back: { reason: 'the vendor is back' } },
+    },
+    responses: { 200: { description: 'It goes on.', schema: 'JobType' } },
+    problems: ['not-found'],
+    handler: async ({ server, caller, params, body }) =>
+      json(await server.engine.resumeType(caller, params.type!, body), 200, { 'Cache-Control': NO_STORE }),
   }),
   route({
     method: 'GET',

@@ -84,6 +84,7 @@ export const operatorRoutes: Route[] = [
       202: { description: 'The new job.', schema: REPLAYED, headers: ['Location', 'ETag', 'Retry-After'] },
     },
     problems: [
+      'duplicate-operation',
       ...(['job-not-found', 'job-expired', 'job-not-done', 'step-not-replayable', 'invalid-transition'] as const),
       ...(['input-invalid', 'unknown-job-type', 'idempotency-key-reused', 'idempotency-key-invalid'] as const),
     ],

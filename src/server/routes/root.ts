@@ -57,6 +57,7 @@ export const rootRoutes: Route[] = [
           jobs: `${base}/v1/jobs`,
           files: `${base}/v1/files`,
           jobTypes: `${base}/v1/job-types`,
+          queues: `${base}/v1/queues`,
           schedules: `${base}/v1/schedules`,
           bulk: `${base}/v1/operations/bulk`,
           audit: `${base}/v1/audit`,

@@ -181,6 +181,7 @@ export const scheduleRoutes: Route[] = [
       202: { description: 'The job is stored.', schema: 'Job', headers: ['Location', 'ETag', 'Retry-After'] },
     },
     problems: [
+      'duplicate-operation',
       ...(['not-found', 'input-invalid', 'unknown-job-type', 'version-mismatch', 'idempotency-key-invalid'] as const),
       ...(['idempotency-key-reused', 'outcome-unknown'] as const),
     ],

@@ -13,6 +13,7 @@ export const SUBMIT_PROBLEMS = [
   'idempotency-key-required',
   'idempotency-key-in-use',
   'idempotency-key-reused',
+  'duplicate-operation',
   'input-invalid',
   'unknown-job-type',
   'file-not-found',
@@ -22,6 +23,8 @@ export const SUBMIT_PROBLEMS = [
   'overloaded',
   'outcome-unknown',
 ] as const
+
+const SAME_JOB = ['Idempotent-Replayed', 'Duplicate-Of'] as const
 
 export const EXAMPLE_SUBMIT = {
   type: 'ocr.extract',
@@ -43,6 +46,8 @@ export const submitRoutes: Route[] = [
     description:
       'Stores a job and answers 202 once it is on disk; 200 when it is already done, because you asked to wait or the key ' +
       'was used before. Send an `Idempotency-Key`, and the same one again when an answer was lost.\n\n' +
+      'A type with `unique` has one job per operation: a duplicate is answered with the job that is there ' +
+      '(`Duplicate-Of`), refused, or takes its place, as `onDuplicate` says.\n\n' +
       'Checked in this order, and nothing is stored unless all hold: credentials, size, JSON, envelope, key, type, input.',
     query: {
       validateOnly: bool('Check everything, store nothing; answers 200 with what would happen.', { example: true }),
@@ -57,12 +62,12 @@ export const submitRoutes: Route[] = [
       200: {
         description: 'Done already, or (with `validateOnly`) valid.',
         schema: { anyOf: [{ $ref: '#/components/schemas/Job' }, { $ref: '#/components/schemas/Validation' }] },
-        headers: ['Location', 'Content-Location', 'ETag', 'Link', 'Idempotent-Replayed', 'Preference-Applied'],
+        headers: ['Location', 'Content-Location', 'ETag', 'Link', ...SAME_JOB, 'Preference-Applied'],
       },
       202: {
         description: 'Stored durably. Follow it by `Location`, `Link` or its id.',
         schema: 'Job',
-        headers: ['Location', 'Retry-After', 'ETag', 'Link', 'Idempotent-Replayed', 'Preference-Applied'],
+        headers: ['Location', 'Retry-After', 'ETag', 'Link', ...SAME_JOB, 'Preference-Applied'],
       },
     },
     problems: SUBMIT_PROBLEMS,
@@ -102,7 +107,7 @@ export const submitRoutes: Route[] = [
       const answer = await engine.submitBatch(call.caller, items, idempotencyKey(headers.get('idempotency-key')))
       const jobs = answer.items.map((job) => underBase(job, settings.base))
       const more: Record<string, string> = answer.replayed ? { 'Idempotent-Replayed': 'true' } : {}
-      return json({ items: jobs, replayed: answer.replayed }, 202, more)
+      return json({ items: jobs, replayed: answer.replayed, duplicates: answer.duplicates }, 202, more)
     },
   }),
 ]
@@ -117,7 +122,7 @@ async function submit(call: Call<any, SubmitBody>): Promise<Reply> {
   if (call.query.validateOnly) return json(await engine.validate(call.caller, body, key))
 
   const wanted = preference(headers.get('prefer'))
-  const { job, replayed } = await engine.submit(call.caller, body, key)
+  const { job, replayed, duplicateOf } = await engine.submit(call.caller, body, key)
   const waitMs = job.done ? 0 : Math.min(waitWanted(call, job, wanted), settings.limits.waitMs)
   const now = waitMs > 0 ? await waited(call, job, waitMs) : job
 
@@ -129,6 +134,7 @@ async function submit(call: Call<any, SubmitBody>): Promise<Reply> {
     Link: `<${shown.links.stream}>; rel="monitor"`,
   }
   if (replayed) answer['Idempotent-Replayed'] = 'true'
+  if (duplicateOf !== null) answer['Duplicate-Of'] = duplicateOf
   if (now.done) answer['Content-Location'] = shown.links.self
   else if (now.pollAfterMs !== null) answer['Retry-After'] = retryAfter(now.pollAfterMs)
   if (wanted) {

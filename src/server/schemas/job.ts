@@ -81,6 +81,15 @@ export const Step = z
 export const JobOps = z
   .object({
     phase: z.string().describe('Finer than `status`; an open set.'),
+    heldBy: z
+      .object({
+        limit: z.enum(['concurrency', 'order', 'rate']),
+        key: z.string(),
+        running: count.nullable(),
+        ahead: count.nullable(),
+      })
+      .nullable()
+      .describe('The limit that keeps it from starting; null for none.'),
     attempt: count,
     maxAttempts: count.nullable(),
     nextAttemptAt: instant.nullable(),

@@ -2,7 +2,7 @@
  * Everything else that answers are made of: events, execution detail, groups, types, files, keys, problems, pages.
  */
 import { z } from 'zod'
-import { SCOPES } from '../../engine/api.js'
+import { ON_DUPLICATE, SCOPES } from '../../engine/api.js'
 import { Actor, anyJson, count, instant, Job, JobError, JobProgress, Person, Status, Step, uuid } from './job.js'
 
 const cursor = z.string().nullable().describe('Hand it back as `cursor`; null when this was the last page.')
@@ -141,11 +141,37 @@ export const JobType = z
     requireIdempotencyKey: z.boolean(),
     retentionMs: z.number(),
     queue: z.string(),
-    paused: z.boolean(),
+    limits: z
+      .object({
+        concurrency: count.nullable().describe('Jobs with the same key that may run at once.'),
+        ordered: z.boolean().describe('Jobs with the same key are done one after the other.'),
+        rate: z.object({ limit: count, perMs: z.number(), burst: count }).nullable(),
+      })
+      .nullable(),
+    unique: z
+      .object({
+        windowMs: z.number().nullable().describe('Null: as long as the job is not done.'),
+        onDuplicate: z.enum(ON_DUPLICATE),
+      })
+      .nullable(),
+    paused: z.boolean().describe('True: its jobs are accepted and not started.'),
   })
   .describe('What can be submitted, and how it behaves.')
 
 export const JobTypeList = z.object({ items: z.array(JobType), nextCursor: cursor })
+
+export const Queue = z
+  .object({
+    name: z.string(),
+    paused: z.boolean().describe('True: its jobs are accepted and not started.'),
+    depth: count.describe('Jobs that could start now, `held` included; counted up to 10 000 per type.'),
+    held: count.describe('Of these, the ones that a limit of their type holds.'),
+    oldestAgeMs: z.number().nullable().describe('How long the oldest of them has been waiting.'),
+    running: count,
+    concurrency: count.nullable().describe('Most jobs at once in this process; null: as many as the worker has slots.'),
+  })
+  .describe('A named lane with its own capacity.')
+export const QueueList = z.object({ items: z.array(Queue), nextCursor: cursor })
 
 export const StoredFile = z
   .object({

@@ -3,7 +3,7 @@
  * submit body is checked by `envelope.ts`; a property test holds the two together.
  */
 import { z } from 'zod'
-import { type KeyRequest, SCOPES } from '../../engine/api.js'
+import { type KeyRequest, ON_DUPLICATE, SCOPES } from '../../engine/api.js'
 import { anyJson, Job } from './job.js'
 import { Gate } from './others.js'
 
@@ -26,6 +26,13 @@ export const submitMembers = {
   priority: z.int().min(-100).max(100).optional().describe('Higher is sooner. Default 0.'),
   runAt: optionalInstant.describe('Do not start before.'),
   deadlineAt: optionalInstant.describe('Give up after.'),
+  onDuplicate: z
+    .enum(ON_DUPLICATE)
+    .nullable()
+    .optional()
+    .describe(
+      'What becomes of it when a job of the same operation is there: `return` that job, `reject` with 409, or `replace` it if it has not begun. Only for types with `unique`; default is what the type says.',
+    ),
   tags: z.array(z.string().min(1).max(64)).max(16).optional(),
   onBehalfOf: z
     .strictObject({ id: z.string().min(1).max(200), name: z.string().max(200).optional() })
@@ -67,6 +74,9 @@ export const BatchRequest = z
 export const BatchAnswer = z.object({
   items: z.array(Job).describe('In the order of the request.'),
   replayed: z.boolean().describe('True when this batch was stored before under the same key.'),
+  duplicates: z
+    .array(z.int().min(0))
+    .describe('Places in `items` of jobs that were there before, as duplicates: nothing was stored for them.'),
 })
 
 export const Validation = z.object({
@@ -90,6 +100,9 @@ export const RetryRequest = z.strictObject({
   ifVersion,
   resetAttempts: z.boolean().optional().describe('Start a new retry budget. Default: true from a review.'),
 })
+
+export const PauseRequest = z.strictObject({ reason })
+export const ResumeRequest = z.strictObject({ reason })
 
 export const CreateKeyRequest: z.ZodType<KeyRequest> = z.strictObject({
   name: z.string().min(1).max(100),

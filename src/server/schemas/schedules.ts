@@ -130,7 +130,7 @@ export const Schedule = z
       .describe('Why an instant got no job; the latest one.'),
     firedCount: count.describe('Instants that got their job.'),
     missedCount: count.describe('Instants that passed unseen and were not caught up.'),
-    skippedCount: count.describe('Instants left out because the previous job was not done.'),
+    skippedCount: count.describe('Instants left out because the previous job, or a duplicate, was not done.'),
     problemCount: count.describe('Instants that got no job because of a problem.'),
     createdAt: instant,
     createdBy: Actor,

@@ -4,6 +4,7 @@
 import type { Entropy } from '../../core/clock.js'
 import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
 import { claimPlan } from './claim.js'
+import type { PauseBook } from './lanes.js'
 import { movePlan } from './move.js'
 import type { Dialect, Plan } from './plan.js'
 import { recordPlan } from './record.js'
@@ -56,15 +57,18 @@ export function* carryOut(
   changes: Change[],
   sha256: Entropy['sha256'],
   dialect: Dialect,
+  pauses: PauseBook,
 ): Plan<Answers[]> {
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
-  if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes, sha256) })
+  if (submits.length > 0)
+    done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes, dialect, sha256) })
   if (records.length > 0)
     done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, sha256, dialect) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), now, changes, sha256, dialect) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
-  for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect)] })
+  for (const claim of claims)
+    done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect, pauses)] })
   return done
 }

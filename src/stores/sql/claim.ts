@@ -1,13 +1,16 @@
 /**
- * Claiming: a move of many jobs from `queued` to `running`. Takes what is ready in index order; the state machine has the
- * last word on each.
+ * Claiming: a move of many jobs from `queued` to `running`. Takes what is ready in index order; the gate says whether
+ * their limits allow it, and the state machine has the last word on each.
  */
-import { LEVELS } from '../../core/job.js'
-import { transition } from '../../core/lifecycle.js'
+import { type Decision, transition } from '../../core/lifecycle.js'
 import type { Change, Claimed, ClaimRequest } from '../store.js'
+import { changeOf } from './changes.js'
+import { type Found, Gate, isBound } from './gate.js'
+import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { all, type Dialect, each, type Plan, type Row, run, unpack, type Value } from './plan.js'
 import {
+  CLEAR_HELD,
   claimedValues,
   historyValues,
   INSERT_HISTORY,
@@ -18,49 +21,60 @@ import {
   liveOf,
   UPDATE_CLAIMED,
 } from './rows.js'
-import { changeOf } from './submit.js'
 
 const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
   where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id order by l.run_at, l.id limit ?4`
-const LEVELS_DOWN = [...LEVELS].reverse()
+
+/** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
+const ASIDE_MAX = 500
+
+interface Ready extends Found {
+  decision: Decision
+}
 
 /**
  * Takes ready jobs in index order: per lane and level a range scan of (run_at, id), never a sort, so that its cost does
  * not depend on how many jobs wait for later or in other lanes.
  */
-export function* claimPlan(request: ClaimRequest, now: number, changes: Change[], dialect: Dialect): Plan<Claimed[]> {
-  const sql = ready(dialect)
+export function* claimPlan(
+  request: ClaimRequest,
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+  pauses: PauseBook,
+): Plan<Claimed[]> {
+  const gate = new Gate({ now, changes, dialect, ...(request.numbers ? { numbers: request.numbers } : {}) })
+  const paused = yield* pauses.paused()
   let free = request.limit()
-  const taken: Row[] = []
+  const taken: Ready[] = []
   for (const { lane, limit } of request.lanes) {
+    if (paused(lane)) continue
     let quota = Math.min(limit, free)
-    for (const level of request.reverse ? LEVELS_DOWN : LEVELS) {
+    for (const level of request.levels) {
       if (quota <= 0) break
-      const rows = yield* all(sql, lane, level, now, quota)
-      quota -= rows.length
-      free -= rows.length
-      taken.push(...rows)
+      const found = yield* take(request, lane, level, quota, gate, now, dialect)
+      quota -= found.length
+      free -= found.length
+      taken.push(...found)
     }
     if (free <= 0) break
   }
   if (taken.length === 0) return []
-  const actor = { kind: 'worker' as const, id: request.worker }
-  const claimed: Claimed[] = []
-  const entries: Value[][] = []
-  for (const row of taken) {
-    const tuple = unpack(row.t)
-    const decision = transition(liveOf(tuple, JOB_WIDTH), { type: 'claimed', worker: request.worker, actor }, now)
-    if (!decision.ok) continue // the scan and the rule agree on what is ready; the rule has the last word
-    claimed.push({ live: decision.live!, record: jobOf(tuple, row.input) })
-    entries.push(historyValues(decision.live!.id, decision.history))
-  }
+  const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
+  yield* run(
+    CLEAR_HELD,
+    taken.filter(({ live }) => live.held !== null).map(({ live }) => [live.id]),
+  )
   yield* run(
     UPDATE_CLAIMED,
     claimed.map(({ live }) => claimedValues(live)),
   )
-  yield* run(INSERT_HISTORY, entries)
+  yield* run(
+    INSERT_HISTORY,
+    taken.map(({ live, decision }): Value[] => historyValues(live.id, decision.history)),
+  )
   const large = claimed.filter(({ record }) => record.input === null)
   const blobs = yield* each<{ data: string }>(
     `select data from blobs where job_id = ?1 and name = 'input'`,
@@ -71,4 +85,46 @@ export function* claimPlan(request: ClaimRequest, now: number, changes: Change[]
   })
   for (const { live, record } of claimed) changes.push(changeOf(live, record.groupId))
   return claimed
+}
+
+/** Up to `quota` jobs of one level of a lane. One scan, unless limits keep some of them: then it goes on behind those. */
+function* take(
+  request: ClaimRequest,
+  lane: string,
+  level: number,
+  quota: number,
+  gate: Gate,
+  now: number,
+  dialect: Dialect,
+): Plan<readonly Ready[]> {
+  const sql = ready(dialect)
+  let taken: readonly Ready[] = []
+  for (;;) {
+    const rows = yield* all(sql, lane, level, now, quota)
+    const found = readyOf(rows, request.worker, now)
+    if (taken.length === 0 && !found.some(isBound)) return found
+    // What was admitted before is still in the index.
+    const seen = new Set(taken.map(({ live }) => live.id))
+    const { held } = gate
+    taken = [...taken, ...(yield* gate.admit(found.filter(({ live }) => !seen.has(live.id))))]
+    // Nothing more is there, or nothing was put aside that others come after.
+    if (rows.length < quota || gate.held === held) return taken
+    if (gate.held >= ASIDE_MAX) {
+      request.onCut?.(lane)
+      return taken
+    }
+  }
+}
+
+function readyOf(rows: readonly Row[], worker: string, now: number): Ready[] {
+  const actor = { kind: 'worker' as const, id: worker }
+  const found: Ready[] = []
+  for (const row of rows) {
+    const tuple = unpack(row.t)
+    const live = liveOf(tuple, JOB_WIDTH)
+    const decision = transition(live, { type: 'claimed', worker, actor }, now)
+    // The scan and the rule agree on what is ready; the rule has the last word.
+    if (decision.ok) found.push({ live, record: jobOf(tuple, row.input), decision })
+  }
+  return found
 }

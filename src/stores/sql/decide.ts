@@ -11,10 +11,10 @@ import { type Event, transition } from '../../core/lifecycle.js'
 import type { ApprovalChange, ApprovalChanged, ApprovalWrite, Change } from '../store.js'
 import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
 import { auditPlan } from './audit.js'
+import { changeOf } from './changes.js'
 import { movePlan } from './move.js'
 import { type Dialect, one, type Plan, run } from './plan.js'
 import { readLive } from './rows.js'
-import { changeOf } from './submit.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
 
 type Sha256 = (text: string) => string

@@ -141,15 +141,16 @@ export function* operationDone(tenant: string, id: string, now: number): Plan<vo
   yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
 }
 
-export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, now: number, sha256: Sha256): Plan<void> {
-  if (on)
-    yield* run(
-      'insert into pauses (tenant, kind, name, actor, reason, at) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
-      [[row.tenant, row.kind, row.name, actorText(row.by), row.reason, row.at]],
-    )
-  else
-    yield* run('delete from pauses where tenant = ?1 and kind = ?2 and name = ?3', [[row.tenant, row.kind, row.name]])
+export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, now: number, sha256: Sha256): Plan<boolean> {
+  const [changed] = on
+    ? yield* run(
+        'insert into pauses (tenant, kind, name, actor, reason, at) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
+        [[row.tenant, row.kind, row.name, actorText(row.by), row.reason, row.at]],
+      )
+    : yield* run('delete from pauses where tenant = ?1 and kind = ?2 and name = ?3', [[row.tenant, row.kind, row.name]])
+  if (changed !== 1) return false
   yield* auditPlan(audit, now, sha256)
+  return true
 }
 
 export function* pausesPlan(): Plan<PauseRow[]> {

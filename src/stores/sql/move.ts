@@ -2,12 +2,14 @@
  * The one guarded write: rows are read, the decision handed in says what follows, and its rows are written only if the
  * version still holds. Nothing here knows which state follows which.
  */
-import { type LiveJob, partsOf } from '../../core/job.js'
+import { type LiveJob, partsOf, TIES } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
 import type { Decision } from '../../core/lifecycle.js'
 import type { AttemptRecord, Change, Move, Moved } from '../store.js'
 import { auditPlan } from './audit.js'
+import { changeOf, endOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
+import { leaveLimits } from './limits.js'
 import { type Dialect, one, type Plan, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
 import {
@@ -22,7 +24,7 @@ import {
   readLive,
   UPDATE_LIVE,
 } from './rows.js'
-import { changeOf, INLINE_BYTES, pinFiles } from './submit.js'
+import { INLINE_BYTES, pinFiles } from './submit.js'
 import { untie } from './untie.js'
 import { wakeIfSettled } from './waits.js'
 
@@ -108,12 +110,14 @@ function* moveRound(
     now,
     changes,
     sha256,
+    dialect,
   )
   for (const { i, decision } of done) {
     answers[i] = { outcome: 'moved', decision }
-    changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!))
+    changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!.result ?? null))
     const { blockedOn } = moves[i]!
     if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, now, changes, dialect)
+    if (decision.from.ties & TIES.limits) yield* leaveLimits(decision, { now, changes, dialect })
     if (decision.from.ties !== 0) yield* untie(decision, now, changes, dialect)
   }
   return again
@@ -124,13 +128,8 @@ function* writeDecisions(
   now: number,
   changes: Change[],
   sha256: Sha256,
+  dialect: Dialect,
 ): Plan<void> {
-  yield* writeRecords(
-    done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
-    now,
-    changes,
-    sha256,
-  )
   const blobs: Value[][] = []
   yield* run(
     INSERT_OUTCOME,
@@ -152,6 +151,14 @@ function* writeDecisions(
   yield* run(
     'insert into blobs (job_id, name, data) values (?1, ?2, ?3) on conflict (job_id, name) do update set data = excluded.data',
     blobs,
+  )
+  // After the outcomes: a child that ends in this very round settles the wait for it at once.
+  yield* writeRecords(
+    done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
+    now,
+    changes,
+    sha256,
+    dialect,
   )
   yield* run(
     INSERT_ATTEMPT,
@@ -182,29 +189,4 @@ function* finishedOrMissing(move: Move): Plan<Moved> {
   )
   if (!row || (move.tenant !== undefined && row.tenant !== move.tenant)) return { outcome: 'not-found' }
   return { outcome: 'finished', status: row.status }
-}
-
-function endOf({ from, outcome }: Decision, move: Move): Change {
-  const { tenant, type } = partsOf(from.lane)
-  return {
-    jobId: from.id,
-    tenant,
-    type,
-    groupId: null,
-    lane: from.lane,
-    status: outcome!.status,
-    done: true,
-    version: outcome!.version,
-    revision: outcome!.revision,
-    queuedAt: null,
-    cancelling: null,
-    pausing: false,
-    wakeAt: null,
-    ties: from.ties !== 0,
-    end: {
-      outcome: outcome!,
-      result: outcome!.status === 'completed' ? (move.result ?? null) : null,
-      since: from.budgetFrom,
-    },
-  }
 }

@@ -1,7 +1,7 @@
 /**
  * Reading: one job, lists, groups, and what belongs to a job. Every statement that a caller's request reaches names the tenant.
  */
-import { LEVELS, type LiveJob, STATUSES, type Status } from '../../core/job.js'
+import { type LiveJob, STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
   GroupSummary,
@@ -15,8 +15,8 @@ import type {
   WarningRow,
 } from '../store.js'
 import { latestResolution } from './ledger.js'
-import { CLAIMABLE } from './migrations/0001-initial.js'
-import { all, type Dialect, each, one, type Plan, type Tuple, unpack, type Value } from './plan.js'
+import { heldByPlan } from './limits.js'
+import { all, type Dialect, one, type Plan, type Tuple, unpack, type Value } from './plan.js'
 import {
   actorPrefix,
   attemptOf,
@@ -80,15 +80,18 @@ function* tombstone(id: string): Plan<Tombstone | null> {
 
 function* storedOf(t: Tuple, input: string, result: string | null): Plan<StoredJob> {
   const p = AT.progress
+  const record = jobOf(t, input)
+  const live = t[AT.live] === null ? null : liveOf(t, AT.live)
   return {
-    record: jobOf(t, input),
-    live: t[AT.live] === null ? null : liveOf(t, AT.live),
+    record,
+    live,
     outcome: t[AT.outcome] === null ? null : outcomeOf(t, AT.outcome, result),
     progress: t[p + 5] === null ? null : progressOf(t, p),
     supersededBy: t[p + 8],
     warnings: t[p + 9] > 0 ? yield* warningsOf(t[0]) : [],
     compensatedBy: t[p + 10],
     resolution: t[p + 11] === null ? null : yield* latestResolution(t[0]),
+    ...(live !== null && live.held !== null ? { heldBy: yield* heldByPlan(record, live) } : {}),
   }
 }
 
@@ -316,34 +319,4 @@ export function* durationsPlan(perType: number): Plan<Map<string, number[]>> {
     found.set(type, list)
   }
   return found
-}
-
-const QUEUED = `select lane from live where ${CLAIMABLE}`
-const EARLIEST = LEVELS.map(
-  (level) =>
-    `(select l.run_at from live l where l.lane = found.lane and ${CLAIMABLE} and l.level = ${level} order by l.run_at limit 1) as at${level}`,
-)
-/** A loose index scan: a few seeks per lane however many jobs wait, in one statement because there may be many lanes. */
-const LANES = `with recursive found(lane) as (
-    select (${QUEUED} order by lane limit 1)
-    union all select (${QUEUED} and lane > found.lane order by lane limit 1) from found where found.lane is not null
-  ) select lane, ${EARLIEST.join(', ')} from found where lane is not null`
-
-/** Lanes with queued jobs. */
-export function* lanesPlan(): Plan<{ lane: string; runAt: number }[]> {
-  const rows = yield* all(LANES)
-  return rows.map(({ lane, ...levels }) => ({
-    lane,
-    runAt: Math.min(...Object.values(levels).filter((at) => at !== null)),
-  }))
-}
-
-/** The earliest runAt in a lane: one seek per level. */
-export function* duePlan(lane: string): Plan<number | null> {
-  const levels = yield* each<{ at: number }>(
-    `select run_at as at from live where lane = ?1 and ${CLAIMABLE} and level = ?2 order by run_at limit 1`,
-    LEVELS.map((level) => [lane, level]),
-  )
-  const instants = levels.flatMap((row) => (row ? [row.at] : []))
-  return instants.length > 0 ? Math.min(...instants) : null
 }

@@ -6,11 +6,11 @@ import { TIES } from '../../core/job.js'
 import type { AttemptRecord, Change, ProgressRow } from '../store.js'
 import { addApprovals } from './approvals.js'
 import { auditPlan } from './audit.js'
+import { changeOf } from './changes.js'
+import { addWaits } from './children.js'
 import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps, markUndo } from './steps.js'
-import { changeOf } from './submit.js'
-import { addWaits } from './waits.js'
 
 type Sha256 = (text: string) => string
 
@@ -43,6 +43,7 @@ export function* recordPlan(
     now,
     changes,
     sha256,
+    dialect,
   )
   const lives = yield* readLive(
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
@@ -73,6 +74,7 @@ export function* writeRecords(
   now: number,
   changes: Change[],
   sha256: Sha256,
+  dialect: Dialect,
 ): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
   yield* run(
@@ -91,11 +93,17 @@ export function* writeRecords(
   )
   for (const record of records)
     if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
-      yield* writeMore(record, now, changes, sha256)
+      yield* writeMore(record, now, changes, sha256, dialect)
 }
 
 /** What few attempts have. */
-function* writeMore(record: AttemptRecord, now: number, changes: Change[], sha256: Sha256): Plan<void> {
+function* writeMore(
+  record: AttemptRecord,
+  now: number,
+  changes: Change[],
+  sha256: Sha256,
+  dialect: Dialect,
+): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
   yield* run(
     `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -129,7 +137,7 @@ function* writeMore(record: AttemptRecord, now: number, changes: Change[], sha25
   if (record.approvals) yield* addApprovals(record.approvals)
   for (const entry of record.audit ?? []) yield* auditPlan(entry, now, sha256)
   if (record.waits?.length) {
-    yield* addWaits(record, now, changes)
+    yield* addWaits(record, now, changes, dialect)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)
     // The revision moves so that nobody writes the row as it was before.
     yield* run('update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2', [

@@ -145,6 +145,8 @@ export function liveValues(live: LiveJob): Value[] {
 }
 /** Only what a claim changes. */
 export const UPDATE_CLAIMED = `update live set state = ?10, version = ?3, revision = ?4, epoch = ?5, attempt = ?6, worker = ?7, started_at = ?8, attempt_at = ?9, changed_at = ?9 where id = ?1 and version = ?2`
+/** Before that, for what a limit has let go: a running job is never held. */
+export const CLEAR_HELD = 'update live set held = null where id = ?1'
 export function claimedValues(live: LiveJob): Value[] {
   return [
     live.id,

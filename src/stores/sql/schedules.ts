@@ -9,6 +9,7 @@ import { auditPlan } from './audit.js'
 import { all, type Dialect, each, one, type Plan, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import { pinFiles, submitPlan } from './submit.js'
+import type { Lent } from './workers.js'
 
 const MOVING =
   'type, definition, input, declared, paused, next_at, decided_at, previous_at, last_job_id, last_problem, fired_count, missed_count, skipped_count, problem_count, updated_at, version, revision'
@@ -150,7 +151,7 @@ function* holdFiles(name: string, files: readonly string[], expiresAt: number): 
   yield* pinFiles(files.map((file) => [file, name] as const))
 }
 
-function* firePlan(firing: Firing, now: number, changes: Change[]): Plan<Fired> {
+function* firePlan(firing: Firing, now: number, changes: Change[], dialect: Dialect): Plan<Fired> {
   const { tenant, id } = firing
   // The guard comes first: it also holds the row against other writers until the commit.
   const [held] = yield* run(
@@ -166,8 +167,8 @@ function* firePlan(firing: Firing, now: number, changes: Change[]): Plan<Fired> 
   for (const { at, job } of firing.jobs) {
     let answer: keyof typeof counted = 'skipped'
     if (!firing.afterPrevious || !(yield* underWay(lastJobId))) {
-      const submitted = yield* store(job, id, at, now, changes)
-      answer = submitted.outcome === 'created' || submitted.outcome === 'replayed' ? submitted.outcome : 'refused'
+      const submitted = yield* store(job, id, at, now, changes, dialect)
+      answer = ANSWERS[submitted.outcome]
       if (submitted.outcome === 'file-missing') lastProblem = firing.missingFile(submitted.file, at)
       if (answer === 'created') lastJobId = job.record.id
       if (answer === 'created' || answer === 'replayed') previousAt = at
@@ -187,6 +188,16 @@ function* firePlan(firing: Firing, now: number, changes: Change[]): Plan<Fired> 
   return { outcome: 'fired', jobs: answers }
 }
 
+/** A type that lets no second job of an operation begin leaves the instant out, as an overlap does. */
+const ANSWERS: Record<Submitted['outcome'], 'created' | 'replayed' | 'skipped' | 'refused'> = {
+  created: 'created',
+  replayed: 'replayed',
+  duplicate: 'skipped',
+  'duplicate-refused': 'skipped',
+  'file-missing': 'refused',
+  'key-reused': 'refused',
+}
+
 function* underWay(jobId: string | null): Plan<boolean> {
   return jobId !== null && (yield* one('select 1 as found from live where id = ?1', jobId)) !== undefined
 }
@@ -196,12 +207,13 @@ function* runPlan(
   now: number,
   changes: Change[],
   sha256: Entropy['sha256'],
+  dialect: Dialect,
 ): Plan<Submitted | null> {
   const [held] = yield* run('update schedules set revision = revision + 1 where tenant = ?1 and id = ?2', [
     [tenant, id],
   ])
   if (held !== 1) return null
-  const submitted = yield* store(job, id, at, now, changes)
+  const submitted = yield* store(job, id, at, now, changes, dialect)
   if (submitted.outcome !== 'created') return submitted
   yield* run('update schedules set previous_at = ?3, last_job_id = ?4 where tenant = ?1 and id = ?2', [
     [tenant, id, at, job.record.id],
@@ -211,8 +223,15 @@ function* runPlan(
 }
 
 /** The job, and the note which schedule made it. */
-function* store(job: NewJob, schedule: string, at: number, now: number, changes: Change[]): Plan<Submitted> {
-  const [[submitted]] = (yield* submitPlan([[job]], now, changes)) as [[Submitted]]
+function* store(
+  job: NewJob,
+  schedule: string,
+  at: number,
+  now: number,
+  changes: Change[],
+  dialect: Dialect,
+): Plan<Submitted> {
+  const [[submitted]] = (yield* submitPlan([[job]], now, changes, dialect)) as [[Submitted]]
   if (submitted.outcome === 'created')
     yield* run('insert into firings (job_id, tenant, schedule_id, at) values (?1, ?2, ?3, ?4)', [
       [job.record.id, job.record.tenant, schedule, at],
@@ -221,10 +240,7 @@ function* store(job: NewJob, schedule: string, at: number, now: number, changes:
 }
 
 /** What the store lends its schedules. */
-interface Base {
-  read<T>(plan: () => Plan<T>): Promise<T>
-  write<T>(plan: (now: number, changes: Change[]) => Plan<T>): Promise<T>
-  now(): number
+interface Base extends Lent {
   dialect: Dialect
   sha256: Entropy['sha256']
   fileGraceMs: number
@@ -236,7 +252,7 @@ export function schedulesOf({ read, write, now, dialect, sha256, fileGraceMs }: 
     get: (tenant, id) => read(() => getPlan(tenant, id)),
     list: (tenant, after, limit) => read(() => listPlan(tenant, after, limit)),
     due: (types, until, limit) => read(() => duePlan(types, until, limit, now(), dialect)),
-    fire: (firing) => write((at, changes) => firePlan(firing, at, changes)),
-    run: (request) => write((at, changes) => runPlan(request, at, changes, sha256)),
+    fire: (firing) => write((at, changes) => firePlan(firing, at, changes, dialect)),
+    run: (request) => write((at, changes) => runPlan(request, at, changes, sha256, dialect)),
   }
 }

@@ -21,7 +21,6 @@ import type {
   Move,
   Moved,
   NewJob,
-  ProcessRow,
   ResolutionRow,
   Settle,
   SettleAnswer,
@@ -30,24 +29,24 @@ import type {
   Store,
   StoreInfo,
   Submitted,
-  WorkerRow,
 } from '../store.js'
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
+import { changeOf } from './changes.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
+import { healPlan } from './heal.js'
+import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { all, type Driver, one, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
-  duePlan,
   durationsPlan,
   endedPlan,
   findPlan,
   groupPlan,
   historyPlan,
-  lanesPlan,
   listPlan,
   livesPlan,
   logsPlan,
@@ -55,8 +54,9 @@ import {
 } from './read.js'
 import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { schedulesOf } from './schedules.js'
-import { changeOf, INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
+import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
+import { type Lent, workersOf } from './workers.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */
@@ -71,6 +71,7 @@ export class SqlStore implements Store {
   private batch = new Batch()
   private flushing: Promise<void> | null = null
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
+  private readonly book: PauseBook
   /** Rows were removed since the last tidying. */
   private untidy = false
   private closed = false
@@ -82,10 +83,15 @@ export class SqlStore implements Store {
     private readonly entropy: Entropy,
     private readonly options: SqlStoreOptions = {},
   ) {
-    this.schedules = schedulesOf({
+    this.book = new PauseBook(info.sole)
+    const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
       now: () => this.now(),
+    }
+    this.workers = workersOf(lent)
+    this.schedules = schedulesOf({
+      ...lent,
       dialect: driver.dialect,
       sha256: entropy.sha256,
       fileGraceMs: options.fileGraceMs ?? FILE_GRACE_MS,
@@ -150,6 +156,7 @@ export class SqlStore implements Store {
     try {
       await this.commitTogether(batch)
     } catch (error) {
+      this.book.forget()
       if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
       const explained = this.driver.explain(error)
       // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
@@ -166,7 +173,10 @@ export class SqlStore implements Store {
     const changes: Change[] = []
     const now = this.driver.now()
     const { driver, entropy } = this
-    const answers = await driver.transact(() => carryOut(batch, now, changes, entropy.sha256, driver.dialect), true)
+    const answers = await driver.transact(
+      () => carryOut(batch, now, changes, entropy.sha256, driver.dialect, this.book),
+      true,
+    )
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
   }
@@ -241,7 +251,11 @@ export class SqlStore implements Store {
     return this.write((now, changes) => resolvePlan(row, tenant, audit, operationId, now, changes, sha256))
   }
   readonly pauses: Store['pauses'] = {
-    set: (row, on, audit) => this.write((now) => pausePlan(row, on, audit, now, this.entropy.sha256)),
+    set: (row, on, audit) =>
+      this.write((now) => {
+        this.book.forget()
+        return pausePlan(row, on, audit, now, this.entropy.sha256)
+      }),
     list: () => this.read(pausesPlan),
   }
 
@@ -273,10 +287,20 @@ export class SqlStore implements Store {
   }
 
   lanes() {
-    return this.read(lanesPlan)
+    return this.read(() => lanesPlan(this.book))
   }
   due(lane: string) {
-    return this.read(() => duePlan(lane))
+    return this.read(() => duePlan(lane, this.book))
+  }
+  load(cap: number) {
+    const now = this.now()
+    return this.read(() => loadPlan(now, cap))
+  }
+  heal(after: string, limit: number, numbers?: ClaimRequest['numbers']): Promise<string | null> {
+    const { dialect } = this.driver
+    return this.write((now, changes) =>
+      healPlan(after, limit, { now, changes, dialect, ...(numbers ? { numbers } : {}) }),
+    )
   }
   find(id: string, values = INLINE_BYTES * 4) {
     return this.read(() => findPlan(id, values, this.driver.dialect))
@@ -307,65 +331,7 @@ export class SqlStore implements Store {
     return this.read(() => durationsPlan(perType))
   }
 
-  readonly workers: Store['workers'] = {
-    beat: (worker: WorkerRow) =>
-      this.write(function* () {
-        const changed = yield* run(
-          `insert into workers (id, boot, host, pid, started_at, lease_until, state, serves) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-           on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state, serves = excluded.serves where workers.state <> 'gone'`,
-          [
-            [
-              worker.id,
-              worker.boot,
-              worker.host,
-              worker.pid,
-              worker.startedAt,
-              worker.leaseUntil,
-              worker.state,
-              worker.serves === null ? null : JSON.stringify(worker.serves),
-            ],
-          ],
-        )
-        return changed[0] === 1
-      }),
-    list: () =>
-      this.read(function* () {
-        const rows = yield* all('select * from workers order by started_at')
-        return rows.map((row) => ({
-          id: row.id,
-          boot: row.boot,
-          host: row.host,
-          pid: row.pid,
-          startedAt: row.started_at,
-          leaseUntil: row.lease_until,
-          state: row.state,
-          serves: row.serves === null ? null : JSON.parse(row.serves),
-        }))
-      }),
-    addProcess: (row) =>
-      this.write(function* () {
-        yield* run(
-          'insert into processes (job_id, pgid, start_time, boot_id, worker) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
-          [[row.jobId, row.pgid, row.startTime, row.bootId, row.worker]],
-        )
-      }),
-    removeProcess: (jobId, pgid) =>
-      this.write(function* () {
-        yield* run('delete from processes where job_id = ?1 and pgid = ?2', [[jobId, pgid]])
-      }),
-    strays: () => {
-      const now = this.now()
-      return this.read(function* () {
-        const rows = yield* all(
-          `select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`,
-          now,
-        )
-        return rows.map(
-          (row): ProcessRow => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }),
-        )
-      })
-    },
-  }
+  readonly workers: Store['workers']
 
   readonly files: Store['files'] = {
     add: (row, jobId) =>

@@ -1,16 +1,17 @@
 /**
  * Storing new jobs: job, live row, first history entry, idempotency key, file pins and tags, all in one transaction.
  */
-
-import { partsOf } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
-import { statusOf } from '../../core/lifecycle.js'
 import type { Change, NewJob, Submitted } from '../store.js'
 import { auditPlan } from './audit.js'
+import { changeOf } from './changes.js'
+import { giveWayPlan } from './give-way.js'
 import { noted } from './ledger.js'
-import { each, one, type Plan, run, type Value } from './plan.js'
+import { enterLimits } from './limits.js'
+import { type Dialect, each, one, type Plan, run, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 import { insertSteps } from './steps.js'
+import { readUniques, type Uniques, writeUniques } from './unique.js'
 
 type Sha256 = (text: string) => string
 
@@ -36,45 +37,69 @@ export function* submitPlan(
   calls: readonly SubmitCall[],
   now: number,
   changes: Change[],
+  dialect: Dialect,
   /** Needed for jobs with an audit entry: what people asked for. */
   sha256: Sha256 | null = null,
 ): Plan<Submitted[][]> {
   const keys = new KeyRing(yield* storedKeys(calls))
+  const uniques = yield* readUniques(calls, now)
   const missing = yield* missingFiles(calls, now)
   const stored: NewJob[] = []
   const answers = calls.map((jobs): Submitted[] => {
     const fresh: NewJob[] = []
     const answer: Submitted[] = []
-    const refuse = (why: Submitted): Submitted[] => {
-      for (const job of fresh) if (job.idempotency) keys.remove(job)
-      return [why]
+    const batch = jobs[0]?.idempotency?.batch ? jobs[0] : null
+    const settle = (kept: boolean) => {
+      keys.settle(kept)
+      uniques.settle(kept)
     }
     for (const job of jobs) {
-      const before = job.idempotency && keys.find(job)
-      if (before && before.fingerprint !== job.idempotency!.fingerprint)
-        return refuse({ outcome: 'key-reused', jobId: before.jobId })
-      if (before) {
-        answer.push({ outcome: 'replayed', jobId: before.jobId })
-        if (job.idempotency!.batch) return answer
-        continue
+      const verdict = judge(job, keys, uniques, missing)
+      if (verdict === null) fresh.push(job)
+      else if (verdict.outcome !== 'replayed' && verdict.outcome !== 'duplicate') {
+        settle(false)
+        return [verdict]
       }
-      const file = job.files.find((id) => missing.has(`${job.record.tenant}/${id}`))
-      if (file !== undefined) return refuse({ outcome: 'file-missing', file })
-      if (job.idempotency) keys.add(job)
-      fresh.push(job)
-      answer.push({ outcome: 'created', jobId: job.record.id })
+      answer.push(verdict ?? { outcome: 'created', jobId: job.record.id })
+      if (verdict?.outcome === 'replayed' && job === batch) return answer
+      // A duplicate's key stands for the job that was there before.
+      if (job.idempotency && job !== batch && verdict?.outcome !== 'replayed') keys.add(job, jobIdOf(answer.at(-1)!))
     }
+    if (batch && fresh[0]) {
+      fresh[0].record.options.batch = answer.map(jobIdOf)
+      keys.add(batch, fresh[0].record.id)
+    }
+    settle(true)
     stored.push(...fresh)
     return answer
   })
+  yield* enterLimits(stored, now)
   yield* insertJobs(stored)
+  yield* run(
+    'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
+    keys.added,
+  )
+  yield* writeUniques(stored)
   for (const job of stored) {
     changes.push(changeOf(job.live, job.record.groupId))
     if (job.record.replayOf !== null || job.compensates !== undefined) yield* linkOrigin(job, changes)
     if (job.audit && sha256) yield* auditPlan(job.audit, now, sha256, { jobId: job.record.id, seq: 1 })
   }
+  if (uniques.replaced.length > 0) yield* giveWayPlan(uniques.replaced, now, changes, dialect)
   return answers
 }
+
+/** Null: it is to be stored. */
+function judge(job: NewJob, keys: KeyRing, uniques: Uniques, missing: ReadonlySet<string>): Submitted | null {
+  const before = job.idempotency && keys.find(job)
+  if (before && before.fingerprint !== job.idempotency!.fingerprint)
+    return { outcome: 'key-reused', jobId: before.jobId }
+  if (before) return { outcome: 'replayed', jobId: before.jobId }
+  const file = job.files.find((id) => missing.has(`${job.record.tenant}/${id}`))
+  return file === undefined ? uniques.judge(job) : { outcome: 'file-missing', file }
+}
+
+const jobIdOf = (answer: Submitted): string => ('jobId' in answer ? answer.jobId : '')
 
 /** Readers of the job that it replays or undoes see the new one. */
 function* linkOrigin({ record, compensates }: NewJob, changes: Change[]): Plan<void> {
@@ -99,23 +124,34 @@ function* storedKeys(
 /** Keys stored before, and keys that jobs of this very transaction take: the first one wins, the rest are replays. */
 class KeyRing {
   private readonly taken = new Map<string, { jobId: string; fingerprint: string }>()
+  /** Rows of the keys that were taken. */
+  readonly added: Value[][] = []
+  /** How many of them belong to calls that are decided. */
+  private kept = 0
   constructor(stored: [NewJob, { job_id: string; fingerprint: string } | undefined][]) {
     for (const [job, row] of stored)
-      if (row) this.taken.set(this.name(job), { jobId: row.job_id, fingerprint: row.fingerprint })
-  }
-  private name({ record, idempotency }: NewJob): string {
-    return `${record.tenant}\n${idempotency!.operation}\n${idempotency!.key}`
+      if (row) this.taken.set(nameOf(job), { jobId: row.job_id, fingerprint: row.fingerprint })
   }
   find(job: NewJob) {
-    return this.taken.get(this.name(job))
+    return this.taken.get(nameOf(job))
   }
-  add(job: NewJob): void {
-    this.taken.set(this.name(job), { jobId: job.record.id, fingerprint: job.idempotency!.fingerprint })
+  add(job: NewJob, jobId: string): void {
+    const { operation, key, fingerprint } = job.idempotency!
+    this.taken.set(nameOf(job), { jobId, fingerprint })
+    this.added.push([job.record.tenant, operation, key, jobId, fingerprint])
   }
-  /** The call that took it is refused. */
-  remove(job: NewJob): void {
-    this.taken.delete(this.name(job))
+  /** The keys of a call that is stored stay taken; those of one that is refused are given back. */
+  settle(kept: boolean): void {
+    if (!kept) {
+      for (const [tenant, operation, key] of this.added.splice(this.kept))
+        this.taken.delete(`${tenant}\n${operation}\n${key}`)
+    }
+    this.kept = this.added.length
   }
+}
+
+function nameOf({ record, idempotency }: NewJob): string {
+  return `${record.tenant}\n${idempotency!.operation}\n${idempotency!.key}`
 }
 
 /** Files that do not exist, belong to another tenant or have expired, as `tenant/id`. */
@@ -147,12 +183,6 @@ function* insertJobs(jobs: readonly NewJob[]): Plan<void> {
   )
   yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
   yield* run(
-    'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
-    jobs
-      .filter((job) => job.idempotency)
-      .map(({ record, idempotency: at }) => [record.tenant, at!.operation, at!.key, record.id, at!.fingerprint]),
-  )
-  yield* run(
     'insert into tags (tenant, tag, job_id) values (?1, ?2, ?3) on conflict do nothing',
     jobs.flatMap(({ record }) => (record.options.tags ?? []).map((tag) => [record.tenant, tag, record.id])),
   )
@@ -167,24 +197,4 @@ export function* pinFiles(pairs: readonly (readonly [file: string, jobId: string
     'update files set expires_at = null where id = ?1',
     pairs.map(([file]) => [file]),
   )
-}
-
-/** What listeners are told of an unfinished job. */
-export function changeOf(live: NewJob['live'], groupId: string | null = null): Change {
-  const { tenant, type } = partsOf(live.lane)
-  return {
-    jobId: live.id,
-    tenant,
-    type,
-    groupId,
-    lane: live.lane,
-    status: statusOf(live),
-    done: false,
-    version: live.version,
-    revision: live.revision,
-    queuedAt: live.worker === null && (live.state === 'queued' || live.state === 'compensating') ? live.runAt : null,
-    cancelling: live.state === 'cancelling' ? (live.why?.cancel?.mode ?? 'graceful') : null,
-    pausing: live.state === 'running' && live.why?.pause !== undefined,
-    wakeAt: live.wakeAt,
-  }
 }

@@ -1,6 +1,6 @@
 /**
  * What an end means for rows that hang on the job: its parent is told, its children are to be cancelled, its waits are
- * over, its place in limits goes to the next, the job that it replays or undoes is noted. Most jobs have none of these and pay nothing.
+ * over, its name is free, the job that it replays or undoes is noted. Most jobs have none of these and pay nothing.
  */
 import { type LiveJob, TIES } from '../../core/job.js'
 import type { Decision } from '../../core/lifecycle.js'
@@ -20,6 +20,8 @@ export function* untie(
   if (outcome || (live!.state === 'compensating' && from.why?.undo === undefined))
     yield* letGo(from, now, outcome ? 'The job has ended.' : 'What the job did is being undone.')
   if (!outcome) return
+  // A window goes on after the end; a name that is held until the end is free with it.
+  if (from.ties & TIES.unique) yield* run('delete from uniques where job_id = ?1 and expires_at is null', [[from.id]])
   if (from.ties & TIES.origin && outcome.status === 'completed') yield* noteOrigin(from.id, now, changes)
   yield* settleParent(from, now, changes, dialect)
 }

@@ -1,5 +1,5 @@
 /**
- * What jobs wait for: registering a wait, settling it once, and waking the job. Signals, timers, callbacks, approvals and
+ * What jobs wait for: settling a wait once, and waking the job. Signals, timers, callbacks, approvals and
  * children all end the same way: the value becomes a recorded step, and the state machine says whether the job wakes.
  */
 
@@ -8,7 +8,6 @@ import { seqAfter, TIES } from '../../core/job.js'
 import type { Json } from '../../core/json.js'
 import { transition } from '../../core/lifecycle.js'
 import type {
-  AttemptRecord,
   CallbackAnswer,
   CallbackAnswered,
   CallbackRow,
@@ -18,56 +17,19 @@ import type {
   SignalAnswer,
   SignalRow,
   StepRow,
-  Submitted,
   WaitRow,
   WaitValue,
 } from '../store.js'
 import { auditPlan } from './audit.js'
+import { changeOf } from './changes.js'
 import { all, type Dialect, each, one, type Plan, type Row, run } from './plan.js'
 import { actorOf, actorText, historyValues, INSERT_HISTORY, liveValues, readLive, UPDATE_LIVE } from './rows.js'
 import { insertSteps } from './steps.js'
-import { changeOf, submitPlan } from './submit.js'
 
 const SYSTEM: Actor = { kind: 'system', id: 'engine' }
 
-/** A wait whose value is recorded already is not registered again. */
-const INSERT_WAIT = `insert into waits (job_id, key, kind, name, due_at, child_id, created_at)
-  select ?1, ?2, ?3, ?4, ?5, ?6, ?7 where not exists (select 1 from steps where job_id = ?1 and key = ?2) on conflict (job_id, key) do nothing`
-
-/** Registers waits and stores child jobs; what is there already settles them at once. */
-export function* addWaits(record: AttemptRecord, now: number, changes: Change[]): Plan<void> {
-  const { jobId, waits = [], children = [] } = record
-  const answers = yield* submitPlan(
-    children.map((child) => [child]),
-    now,
-    changes,
-  )
-  const stored = new Map(children.map((child, i) => [child.record.options.child!.key, answers[i]![0]!]))
-  const rows = waits.map((wait): WaitRow => {
-    const answer = stored.get(wait.key)
-    return { ...wait, childId: answer && 'jobId' in answer ? answer.jobId : wait.childId }
-  })
-  const added = yield* run(
-    INSERT_WAIT,
-    rows.map((w) => [jobId, w.key, w.kind, w.name, w.dueAt, w.childId, w.createdAt]),
-  )
-  for (const [i, wait] of rows.entries()) {
-    if (added[i] !== 1) continue
-    const value = wait.kind === 'child' ? yield* ended(wait, stored.get(wait.key)) : yield* unread(wait)
-    if (value !== null) yield* recordValue(wait, value, now)
-  }
-}
-
-/** A child that cannot be stored has failed; nobody must wait for a job that will never be. */
-function* ended({ childId }: WaitRow, answer: Submitted | undefined): Plan<string | null> {
-  if (answer?.outcome !== 'file-missing') return childId === null ? null : yield* endOfChild(childId)
-  const message = `It was not started: the file ${answer.file} of its input does not exist, belongs to another tenant or has expired.`
-  const error = { code: 'file-not-found', message }
-  return valueText({ is: 'child', id: '', status: 'failed', result: null, error })
-}
-
 /** The oldest signal of this name that nobody has taken. */
-function* unread(wait: WaitRow): Plan<string | null> {
+export function* unread(wait: WaitRow): Plan<string | null> {
   if (wait.kind !== 'signal' && wait.kind !== 'callback') return null
   const name = wait.kind === 'signal' ? wait.name : `callback:${wait.key}`
   const mail = yield* one(
@@ -294,14 +256,16 @@ export function* answerCallbackPlan(
   return 'answered'
 }
 
-/** The parent's wait ends with its child, in the same transaction. */
+/** The waits for a child end with it, in the same transaction: its parent's, and those of jobs that asked for the same. */
 export function* settleParent(child: LiveJob, now: number, changes: Change[], dialect: Dialect): Plan<void> {
   if ((child.ties & TIES.parent) === 0) return
-  const row = yield* one('select * from waits where child_id = ?1', child.id)
-  if (!row) return
-  const wait = toWait(row)
-  yield* recordValue(wait, (yield* endOfChild(child.id))!, now)
-  yield* wakePlan(wait, SYSTEM, `child ${child.id}`, now, changes, dialect)
+  const rows = yield* all('select * from waits where child_id = ?1', child.id)
+  if (rows.length === 0) return
+  const value = (yield* endOfChild(child.id))!
+  for (const wait of rows.map(toWait)) {
+    yield* recordValue(wait, value, now)
+    yield* wakePlan(wait, SYSTEM, `child ${child.id}`, now, changes, dialect)
+  }
 }
 
 export function* dueWaitsPlan(now: number, limit: number): Plan<WaitRow[]> {

@@ -42,6 +42,8 @@ async function stepsOf(doing: () => Promise<unknown>): Promise<string[]> {
 
 async function open(): Promise<Bench> {
   bench = await Bench.open(sqliteWith(Explaining, ':memory:'))
+  // What is paused is read once, and remembered by the one owner of the store.
+  await bench.store.lanes()
   return bench
 }
 
@@ -73,6 +75,31 @@ describe('the index made for it', () => {
       'jobs to be woken',
       (bench) => bench.store.dueWakes(5),
       ['SEARCH l USING INDEX live_wake (wake_at<?)', 'SEARCH w EXISTS USING PRIMARY KEY (job_id=?)'],
+    ],
+    [
+      'how much waits and runs',
+      (bench) => bench.store.load(5),
+      [
+        ...['SCAN CONSTANT ROW', 'SCAN live USING INDEX live_ready', 'SCAN found'],
+        'SEARCH live USING INDEX live_ready (lane>?)',
+        'SEARCH l USING INDEX live_ready (lane=? AND level=?)',
+        'SCAN live USING INDEX live_behind',
+        'SEARCH live USING INDEX live_behind (lane>?)',
+        ...['SEARCH live USING INDEX live_worker (worker>?)', 'USE TEMP B-TREE FOR GROUP BY'],
+      ],
+    ],
+    [
+      'places in limits',
+      (bench) => bench.store.heal('', 5),
+      [
+        // As many as jobs with limits run.
+        ...['SCAN s USING COVERING INDEX slots_job', 'SEARCH l USING PRIMARY KEY (id=?) LEFT-JOIN'],
+        'SEARCH uniques USING PRIMARY KEY (name=?)',
+        'SEARCH uniques USING COVERING INDEX uniques_expiry (expires_at<?)',
+        ...['SEARCH buckets USING PRIMARY KEY (name=?)', 'SEARCH buckets USING COVERING INDEX buckets_due (due<?)'],
+        ...['SCAN CONSTANT ROW', 'SEARCH held USING PRIMARY KEY (name>?)', 'SCAN found'],
+        'SEARCH turns USING PRIMARY KEY (name>?)',
+      ],
     ],
     // In the order of its primary key, up to the limit.
     ['what is left to do', (bench) => bench.store.duties(5), ['SCAN duties']],

@@ -19,6 +19,9 @@ storeConformance('SQLite :memory:', () => sqlite(':memory:'), {
       reason: 'a database in memory ends with its connection',
       tests: [
         'submit › survives a restart, keys included',
+        'unique › names survive a restart',
+        'limits › places survive a restart',
+        'pauses › a pause survives a restart',
         'record › records survive a restart',
         'keys › the secret of a store is random, and the same after a restart',
         'history › a chain stays whole under concurrent actions, whoever acts and whatever they write',

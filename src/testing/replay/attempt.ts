@@ -14,6 +14,8 @@ export interface Call {
   /** Path of the stage or branch it was made in. */
   scope: string
   place: Place | null
+  /** It waits for the outside. */
+  waits: boolean
   state: 'waiting' | 'resolved' | 'rejected'
   /** Its function ran in this attempt, so it was not taken from the record. */
   ran: boolean
@@ -87,6 +89,8 @@ export interface Run {
 export class Attempt {
   readonly calls: Call[] = []
   readonly asked = new Map<string, Call>()
+  /** Items of maps whose functions ran. */
+  readonly items: Call[] = []
   /** Paths whose code ran. */
   readonly entered = new Set([''])
   /** Values of job.read, as JSON. */

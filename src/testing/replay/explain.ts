@@ -104,7 +104,7 @@ async function unstableSource(run: Done, plain: Done, again: (plan: Plan) => Pro
   if (candidates.length === 0) return null
   const heals = async (at: (place: Use['place']) => boolean) => {
     const held = await again({ ...run.plan, hold: { at, tape: plain.tape } })
-    return deviationOf(held, plain) === null
+    return plain.unfinished === null ? deviationOf(held, plain) === null : held.unfinished === null
   }
   for (const use of candidates) if (await heals((place) => same(place, use.place))) return use
   return candidates.length > 1 && (await heals(() => true)) ? candidates[0]! : null

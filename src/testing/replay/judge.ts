@@ -18,11 +18,12 @@ export type Deviation =
 /** How the last attempt of a run deviates from the attempts before it, and from the plain run; null when it does not. */
 export function deviationOf(run: Done, plain: Done): Deviation | null {
   const last = run.attempts.at(-1)
-  if (!last || (run.plan.fail !== undefined && run.attempts.length === 1)) return null
+  // An error in the last attempt is an end like any other.
+  if (!last || last.calls.some(({ failed }) => failed)) return null
   const earlier = run.attempts.slice(0, -1)
   if (endOf(run) === endOf(plain))
     for (const attempt of earlier) {
-      const found = branches(attempt, last)
+      const found = branches(attempt, last, run.suspended.has(attempt.number))
       if (found) return found
     }
   for (const attempt of earlier) {
@@ -42,8 +43,11 @@ export function endOf({ job, unfinished, attempts }: Done): string {
   return job.error ? `${job.status} (${job.error.code}: ${job.error.message})` : job.status
 }
 
-function branches(earlier: Attempt, last: Attempt): Deviation | null {
-  const recorded = earlier.calls.filter(({ state }) => state === 'resolved')
+function branches(earlier: Attempt, last: Attempt, suspended: boolean): Deviation | null {
+  // What an attempt waited for when it came to a stop is stored as well.
+  const recorded = earlier.calls.filter(
+    ({ state, waits }) => state === 'resolved' || (suspended && waits && state === 'waiting'),
+  )
   for (const was of recorded) {
     const call = last.asked.get(was.key)
     if (call && call.method !== was.method) return { kind: 'method', call, was }
@@ -55,7 +59,7 @@ function branches(earlier: Attempt, last: Attempt): Deviation | null {
   }
   if (!earlier.sequential || !last.sequential) return null
   const before = recorded.filter(({ key }) => last.asked.has(key))
-  const after = last.calls.filter(({ key }) => earlier.asked.get(key)?.state === 'resolved')
+  const after = last.calls.filter(({ key }) => before.some((was) => was.key === key))
   const i = before.findIndex(({ key }, i) => after[i]?.key !== key)
   return i === -1 || !after[i] ? null : { kind: 'order', call: after[i], other: before[i]! }
 }
@@ -111,12 +115,15 @@ function swallowed({ attempts }: Done, findings: Findings): void {
   }
 }
 
+const WALKED = new Set(['job.stage', 'job.first'])
+
 /** A promise of the product, checked here as well. */
 function ranAgain({ attempts }: Done, findings: Findings): void {
   for (const [i, attempt] of attempts.entries())
     for (const call of attempt.calls) {
       const before = attempts.slice(0, i).some(({ asked }) => asked.get(call.key)?.state === 'resolved')
-      if (!before || !call.ran) continue
+      // While it is undone, what is inside stages and engines is walked through again.
+      if (!before || !call.ran || WALKED.has(call.method)) continue
       findings.add({
         kind: 'ran-again',
         place: call.place,
@@ -130,8 +137,8 @@ function ranAgain({ attempts }: Done, findings: Findings): void {
 /** Steps that ran twice, because the process died before the record: each effect must have been done with the same key. */
 function repeatedEffects({ attempts, effects }: Done, findings: Findings): Suspicion[] {
   const suspicions: Suspicion[] = []
-  for (const { number, calls } of attempts.slice(1))
-    for (const call of calls) {
+  for (const { number, calls, items } of attempts.slice(1))
+    for (const call of [...calls, ...items]) {
       if (!call.ran || call.state !== 'resolved') continue
       const here = effects.filter((effect) => effect.call === call)
       for (const was of effects.filter((effect) => effect.call?.key === call.key && effect.attempt < number)) {
@@ -158,7 +165,7 @@ function notRecognised(call: Call, effect: Effect): Found {
 function otherValues({ attempts }: Done): Suspicion[] {
   const made = new Map<string, string>()
   const suspicions: Suspicion[] = []
-  for (const call of attempts.flatMap(({ calls }) => calls)) {
+  for (const call of attempts.flatMap(({ calls, items }) => [...calls, ...items])) {
     if (call.made === null) continue
     if ((made.get(call.key) ?? call.made) !== call.made) suspicions.push({ kind: 'value', call })
     made.set(call.key, call.made)

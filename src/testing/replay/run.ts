@@ -5,6 +5,7 @@
 import { type Duration, parseDuration } from '../../core/duration.js'
 import type { WireJob } from '../../core/wire.js'
 import type { JobHandler } from '../../define/define-job.js'
+import { LOCAL } from '../../engine/api.js'
 import type { SubmitOptions } from '../../index.js'
 import { isTombstone } from '../../stores/store.js'
 import { createTestRig, type TestRig, type TestRigOptions } from '../rig.js'
@@ -18,6 +19,7 @@ export interface RunOptions {
   submit: SubmitOptions
   reset: () => unknown
   answer: ((job: WireJob, rig: TestRig) => unknown) | null
+  ends: string
   within: Duration
   timeout: Duration
   handlers: readonly JobHandler[]
@@ -33,10 +35,14 @@ export interface Done extends Run {
   crashed: boolean
   /** How often it wrote to the store, by what it wrote. */
   commits: Record<Commit, number>
+  /** Attempts that came to a stop and waited. */
+  suspended: ReadonlySet<number>
 }
 
-/** A handler that is still failing after so many attempts will not end soon. */
-const ATTEMPTS = 20
+/** A handler that has failed so often, or has been at work so often, will not end soon. */
+const ERRORS = 20
+const LATE = 'late'
+const ATTEMPTS = 300
 
 export async function runOnce(
   handler: JobHandler<any, any>,
@@ -66,7 +72,9 @@ export async function runOnce(
     const { id } = await rig.submit(handler.definition.name, input, options.submit)
     const unfinished = await drive(rig, id, death, options)
     const job = await rig.get(id)
-    return Object.assign(run, { job, unfinished, crashed: died, commits })
+    const attempts = await rig.engine.attempts(LOCAL, id)
+    const suspended = new Set(attempts.flatMap(({ outcome, attempt }) => (outcome === 'suspended' ? [attempt] : [])))
+    return Object.assign(run, { job, unfinished, crashed: died, commits, suspended })
   } finally {
     await rig.close()
   }
@@ -109,29 +117,38 @@ async function drive(
     }
     const live = await liveOf(rig, id)
     if (live === null) return null
-    if (live.state === 'running' || live.state === 'cancelling') {
-      const moved = async () => !rig.alive || (await liveOf(rig, id))?.version !== live.version
+    const moved = async () => !rig.alive || (await liveOf(rig, id))?.version !== live.version
+    if (live.worker !== null) {
       if (!(await until(moved, 'the handler', timeoutMs).catch(() => false)))
         return `it was still at work after ${options.timeout} of real time`
       continue
     }
     const job = await rig.get(id)
-    if (job.status === 'blocked') {
-      // One of several people who must decide raises the revision, and no more.
-      if (!options.answer || job.revision === answered) return null
+    // One of several people who must decide raises the revision, and no more.
+    if (job.status === 'blocked' && options.answer && job.revision !== answered) {
       answered = job.revision
       // The answer is a commit too: the process may die in it.
       await Promise.race([options.answer(job, rig), ...(dying ? [dying] : [])])
       continue
     }
-    const next = rig.clock.next
+    // Nobody answers. What it waits for may have a time limit: then that is what comes.
+    if (job.status === 'blocked' && (options.ends === 'blocked' || live.wakeAt === null)) return null
+    const left = end - rig.clock.now()
     const last = job.ops?.lastError
     const why = last ? `; its last error was ${last.code}: ${last.message}` : ''
-    if (live.attempt >= ATTEMPTS) return `it had not ended after ${ATTEMPTS} attempts${why}`
-    if (next === null || rig.clock.now() + next > end)
-      return `it had not ended after ${options.within} of test time${why}`
-    await rig.clock.advance(next)
+    if (live.attempt >= ATTEMPTS || (await failures(rig, id, live.attempt)) >= ERRORS)
+      return `it had not ended after ${live.attempt} attempts${why}`
+    // Other jobs may be at work, e.g. in a child process: time stands still for them too.
+    await until(async () => rig.app.running === 0 || (await moved()), 'the other jobs', timeoutMs).catch(() => false)
+    if (!(await rig.advanceUntil(moved, 'the job', left).catch(() => LATE))) continue
+    return `it had not ended after ${options.within} of test time${why}`
   }
+}
+
+/** Attempts that ended in an error; a look that is not taken before there can be many. */
+async function failures(rig: TestRig, id: string, attempts: number): Promise<number> {
+  if (attempts < ERRORS) return 0
+  return (await rig.engine.attempts(LOCAL, id)).filter(({ outcome }) => outcome === 'error').length
 }
 
 async function liveOf(rig: TestRig, id: string) {

@@ -14,6 +14,8 @@ type Fn = (...args: any[]) => any
 
 /** Calls of `job` that record nothing under a name. Every other one is taken for a recorded call, new ones included. */
 const PLAIN = new Set(['progress', 'warn', 'decision', 'open', 'file', 'read'])
+/** Calls that wait for the outside: one that lost a race is left to itself. */
+const WAITS = new Set(['sleep', 'waitFor', 'callback', 'answer', 'approve', 'call'])
 /** Functions that run again in every attempt on purpose. */
 const LOOKS = new Set(['before', 'confirm'])
 
@@ -54,8 +56,8 @@ function watchedJob(job: JobContext<any>, attempt: Attempt): JobContext<any> {
 
 /** What a handler starts and does not wait for may or may not be done when the job is. */
 function leftBehind(attempt: Attempt): void {
-  for (const { key, state, awaited, place, method } of attempt.calls) {
-    if (state !== 'waiting' && awaited) continue
+  for (const { key, state, awaited, place, method, waits } of attempt.calls) {
+    if (awaited && (waits || state !== 'waiting')) continue
     attempt.run.found({
       kind: 'floating-promise',
       place,
@@ -96,21 +98,10 @@ function storesFile(attempt: Attempt, here: Zone, place: Place | null): void {
 }
 
 function recordedCall(attempt: Attempt, here: Zone, method: string, original: Fn, args: any[], place: Place | null) {
-  const name = typeof args[0] === 'string' ? args[0] : `${method} ${args[0]?.name ?? ''}`
-  const call: Call = {
-    key: attempt.numbered(here.path === '' ? name : `${here.path}/${name}`),
-    method: `job.${method}`,
-    scope: here.path,
-    place: place ?? attempt.last,
-    state: 'waiting',
-    ran: false,
-    made: null,
-    value: undefined,
-    json: null,
-    awaited: false,
-    failed: false,
-  }
-  if (here.kind === 'step') nested(attempt, here, call)
+  const call = callOf(attempt, here, method, nameOf(args), place)
+  // What a child is asked is recorded with the first try.
+  if (method === 'call') call.made = jsonOf(args[1])
+  if (here.kind === 'step' || here.kind === 'read') nested(attempt, here, call)
   attempt.add(call)
   let answer: unknown
   const { fail } = attempt.run.plan
@@ -126,7 +117,38 @@ function recordedCall(attempt: Attempt, here: Zone, method: string, original: Fn
     attempt.settle(call, 'resolved', answer)
     return answer
   }
-  return Asked.of(answer as Promise<unknown>, attempt, call)
+  const given =
+    method === 'callback' ? (answer as Promise<any>).then((made) => callback(attempt, here, made, call)) : answer
+  return Asked.of(given as Promise<unknown>, attempt, call)
+}
+
+function callOf(attempt: Attempt, here: Zone, method: string, name: string, place: Place | null): Call {
+  return {
+    key: attempt.numbered(here.path === '' ? name : `${here.path}/${name}`),
+    method: `job.${method}`,
+    scope: here.path,
+    place: place ?? attempt.last,
+    waits: WAITS.has(method),
+    state: 'waiting',
+    ran: false,
+    made: null,
+    value: undefined,
+    json: null,
+    awaited: false,
+    failed: false,
+  }
+}
+
+/** As it is recorded: a child under the name of its type, unless it has one of its own. */
+function nameOf([first, , options]: any[]): string {
+  return typeof first === 'string' ? first : (options?.name ?? String(first?.name))
+}
+
+/** The wait for its answer is a call of its own, made wherever it is waited for. */
+function callback(attempt: Attempt, here: Zone, made: { result: Fn }, { key, place }: Call) {
+  const name = `answer to ${key.slice(here.path === '' ? 0 : here.path.length + 1)}`
+  const result = () => recordedCall(attempt, zone() ?? here, 'answer', made.result, [name], placeOf() ?? place)
+  return { ...made, result }
 }
 
 function nested(attempt: Attempt, here: Zone, call: Call): void {
@@ -134,13 +156,15 @@ function nested(attempt: Attempt, here: Zone, call: Call): void {
     kind: 'nested-step',
     place: call.place,
     step: call.key,
-    what: `${call.method} "${call.key}" was asked for inside the function of "${here.call?.key}"`,
-    fix: 'What is inside does not run again once the outer one is recorded. Take it out, and do one after the other.',
+    what: `${call.method} "${call.key}" was asked for inside ${here.kind === 'read' ? 'a function that only looks' : `the function of "${here.call?.key}"`}`,
+    fix: 'Nothing is recorded in there, and nothing can wait. Take it out, and do one after the other.',
   })
 }
 
 /** The arguments, with their functions marked as what they are. */
 function wrapped(attempt: Attempt, here: Zone, method: string, args: unknown[]): unknown[] {
+  if (method === 'answer') return []
+  if (method === 'map') return items(attempt, here, args as Parameters<JobContext<any>['map']>)
   return args.map((arg) => {
     if (typeof arg === 'function') {
       // A request is made again in every attempt, from the world as it then is.
@@ -159,6 +183,22 @@ function wrapped(attempt: Attempt, here: Zone, method: string, args: unknown[]):
     })
     return Object.fromEntries(marked)
   })
+}
+
+/** Each item of a map is a call of its own, which is asked for only until it is recorded. */
+function items(attempt: Attempt, here: Zone, args: Parameters<JobContext<any>['map']>): unknown[] {
+  const [name, list, fn, options] = args
+  const key = options?.key
+  const each = async (item: unknown, context: { index: number }) => {
+    const own = key ? key(item, context.index) : String(context.index)
+    const call = callOf(attempt, { ...here, path: here.call!.key }, 'map', own, here.call!.place)
+    attempt.items.push(call)
+    const zone: Zone = { ...here, kind: 'step', path: here.call!.key, call }
+    const value = await theStep(attempt, zone, fn as Fn)(item, context)
+    call.state = 'resolved'
+    return value
+  }
+  return [name, list, each, options]
 }
 
 function inside(zone: Zone, fn: Fn): Fn {

@@ -5,7 +5,17 @@
 import { until } from '../../core/backoff.js'
 import type { Entropy } from '../../core/clock.js'
 import type { AuditDraft } from '../../core/history.js'
-import { type Actor, type ErrorInfo, type LiveJob, laneOf, levelOf, TIES } from '../../core/job.js'
+import {
+  type Actor,
+  type ErrorInfo,
+  type JobLimits,
+  type JobOptions,
+  LEVELS,
+  type LiveJob,
+  laneOf,
+  levelOf,
+  TIES,
+} from '../../core/job.js'
 import {
   accepted,
   type Decision,
@@ -15,6 +25,7 @@ import {
   type Refusal,
   transition,
 } from '../../core/lifecycle.js'
+import { limitName } from '../../core/limits.js'
 import type {
   AttemptRecord,
   Change,
@@ -63,6 +74,11 @@ export interface Wanted {
   escalateAt?: number
   files?: string[]
   createdBy?: Actor
+  limits?: JobLimits
+  /** `for` in milliseconds; absent: until it is done. */
+  unique?: { key: string; for?: number; onDuplicate?: 'return' | 'reject' | 'replace'; ownOnly?: boolean }
+  /** The wait of `parentId` that it is the child for. */
+  childOf?: string
 }
 
 export class Bench {
@@ -93,6 +109,8 @@ export class Bench {
     const id = this.entropy.jobId()
     const { runAt = null, deadlineAt = null, escalateAt = null } = wanted
     const live = newLive(id, laneOf(queue, type, tenant), levelOf(priority), now, { runAt, deadlineAt, escalateAt })
+    live.ties =
+      (wanted.limits ? TIES.limits : 0) | (wanted.unique ? TIES.unique : 0) | (wanted.parentId ? TIES.parent : 0)
     const input = JSON.stringify(wanted.input ?? {})
     return {
       record: {
@@ -113,7 +131,7 @@ export class Bench {
         operationKey: wanted.operationKey ?? null,
         parentId: wanted.parentId ?? null,
         replayOf: wanted.replayOf ?? null,
-        options: wanted.tags ? { tags: wanted.tags } : {},
+        options: optionsOf(wanted, now),
       },
       live,
       history: accepted(live, createdBy),
@@ -126,6 +144,7 @@ export class Bench {
           }
         : null,
       files: wanted.files ?? [],
+      ...(wanted.unique ? { unique: uniqueOf(wanted.unique, tenant, type) } : {}),
     }
   }
 
@@ -140,8 +159,8 @@ export class Bench {
     return (await this.submit(wanted))[0]!
   }
 
-  claim(limit = 100, { lane = LANE, worker = 'w-1', reverse = false } = {}): Promise<Claimed[]> {
-    return this.store.claim({ worker, lanes: [{ lane, limit }], limit: () => limit, reverse })
+  claim(limit = 100, { lane = LANE, worker = 'w-1', levels = LEVELS as readonly number[] } = {}): Promise<Claimed[]> {
+    return this.store.claim({ worker, lanes: [{ lane, limit }], limit: () => limit, levels })
   }
 
   async claimOne(worker = 'w-1'): Promise<Claimed> {
@@ -296,6 +315,30 @@ export const audit = (more: Partial<AuditDraft> = {}): AuditDraft => ({
   ...{ tenant: 'default', actor: CALLER, action: 'job.cancel', target: 'job/x', reason: 'because', details: { n: 1 } },
   ...more,
 })
+
+function optionsOf({ tags, limits, unique, childOf }: Wanted, now: number): JobOptions {
+  return {
+    ...(tags ? { tags } : {}),
+    ...(limits ? { limits } : {}),
+    ...(unique
+      ? { unique: { key: unique.key, until: unique.for === undefined ? ('done' as const) : now + unique.for } }
+      : {}),
+    ...(childOf === undefined ? {} : { child: { key: childOf, onParentEnd: 'cancel' as const } }),
+  }
+}
+
+function uniqueOf(
+  { key, onDuplicate = 'return', ownOnly }: NonNullable<Wanted['unique']>,
+  tenant: string,
+  type: string,
+) {
+  return {
+    name: limitName('unique', { tenant, type }, key),
+    onDuplicate,
+    expiresAt: (at: number) => at + 30 * DAY,
+    ...(ownOnly ? { ownOnly } : {}),
+  }
+}
 
 function forced(live: LiveJob, change: Partial<LiveJob>, now: number): Decision | Refusal {
   const next = { ...live, ...change, version: live.version + 1, revision: live.revision + 1, changedAt: now }

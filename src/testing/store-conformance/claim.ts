@@ -1,6 +1,6 @@
 /** Claim: what comes first, to whom, and never twice. */
 import { expect } from 'vitest'
-import { laneOf } from '../../core/job.js'
+import { LEVELS, laneOf } from '../../core/job.js'
 import { errored, LANE, retry } from './bench.js'
 import type { Suite } from './index.js'
 
@@ -44,9 +44,9 @@ export function claimTests({ test }: Suite): void {
     expect((await bench.claim()).map(({ live }) => ids.indexOf(live.id))).toEqual([2, 1, 3, 0])
   })
 
-  test('reverse serves the lower levels first', async (bench) => {
+  test('levels are served in the order that is asked for', async (bench) => {
     const ids = await bench.submit({ priority: 100 }, { priority: 10 }, { priority: 0 }, { priority: -5 })
-    const got = await bench.claim(3, { reverse: true })
+    const got = await bench.claim(3, { levels: [3, 2, 1, 0] })
     expect(got.map(({ live }) => ids.indexOf(live.id))).toEqual([3, 2, 1])
   })
 
@@ -72,7 +72,7 @@ export function claimTests({ test }: Suite): void {
     )
     const lanes = ['a', 'b', 'c'].map((type) => ({ lane: laneOf('default', type, 'default'), limit: 2 }))
     const typesOf = (claimed: { record: { type: string } }[]) => claimed.map(({ record }) => record.type).join('')
-    const claim = (limit: () => number) => bench.store.claim({ worker: 'w-1', lanes, limit, reverse: false })
+    const claim = (limit: () => number) => bench.store.claim({ worker: 'w-1', lanes, limit, levels: LEVELS })
     expect(typesOf(await claim(() => 100))).toBe('aabb')
     expect(typesOf(await claim(() => 3))).toBe('aab')
     expect(typesOf(await claim(() => 0))).toBe('')
@@ -93,7 +93,9 @@ export function claimTests({ test }: Suite): void {
   test('no job is given twice, however many ask at once', async (bench) => {
     const ids = await bench.submit(...Array.from({ length: 100 }, () => ({})))
     const waves = await Promise.all(
-      Array.from({ length: 40 }, (_, i) => bench.claim(7, { worker: `w-${i}`, reverse: i % 3 === 0 })),
+      Array.from({ length: 40 }, (_, i) =>
+        bench.claim(7, { worker: `w-${i}`, levels: i % 3 === 0 ? [3, 2, 1, 0] : LEVELS }),
+      ),
     )
     const got = waves.flat().map(({ live }) => live.id)
     expect(got).toHaveLength(100)

@@ -18,14 +18,18 @@ import { fileTests } from './files.js'
 import { historyTests } from './history.js'
 import { keyTests } from './keys.js'
 import { ledgerTests } from './ledger.js'
+import { limitPropertyTests } from './limit-property.js'
+import { limitTests } from './limits.js'
 import { linkTests } from './links.js'
 import { listTests } from './lists.js'
 import { moveTests } from './move.js'
+import { pauseTests } from './pauses.js'
 import { raceTests } from './races.js'
 import { recordTests } from './record.js'
 import { scheduleTests } from './schedules.js'
 import { signalTests } from './signals.js'
 import { submitTests } from './submit.js'
+import { uniqueTests } from './unique.js'
 import { waitTests } from './waits.js'
 import { workerTests } from './workers.js'
 
@@ -42,7 +46,11 @@ export interface Suite {
 
 const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   submit: submitTests,
+  unique: uniqueTests,
   claim: claimTests,
+  limits: limitTests,
+  'limits at random': limitPropertyTests,
+  pauses: pauseTests,
   move: moveTests,
   races: raceTests,
   record: recordTests,

@@ -134,7 +134,7 @@ export function ledgerTests({ test }: Suite): void {
     expect(await bench.apply(id, errored())).toEqual({ outcome: 'finished', status: 'failed' })
   })
 
-  test('pauses: set once with who and why, listed until they are taken back, each with its entry in the audit', async (bench) => {
+  test('pauses: set once with who and why, listed until they are taken back, each change with its entry in the audit', async (bench) => {
     const row = (more: Partial<PauseRow> = {}): PauseRow => ({
       ...{ tenant: 'default', kind: 'type', name: 't', by: CALLER, reason: 'month end', at: bench.clock.now() },
       ...more,
@@ -153,9 +153,7 @@ export function ledgerTests({ test }: Suite): void {
     expect(await bench.store.pauses.list()).toEqual([queue, elsewhere])
     expect((await bench.store.audit('default', 0, 9)).map(({ action }) => action)).toEqual([
       'type.pause',
-      'type.pause',
       'queue.pause',
-      'type.resume',
       'type.resume',
     ])
     expect(await bench.store.audit('b', 0, 9)).toHaveLength(1)

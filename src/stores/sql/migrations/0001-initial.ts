@@ -6,7 +6,9 @@ import { APPROVAL_STATES } from '../../../core/approval.js'
 import { FINAL_STATES, LIVE_STATES } from '../../../core/job.js'
 
 /** A job that a worker may take once its time has come. Queries must say it in these very words, so that the index serves them. */
-export const CLAIMABLE = `state in ('queued', 'compensating') and worker is null and held is null`
+export const CLAIMABLE = `state in ('queued', 'compensating') and worker is null and (held is null or held = 'granted')`
+/** A job that a limit keeps from being claimed. */
+export const BEHIND = `held <> 'granted'`
 
 const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
 
@@ -31,9 +33,10 @@ create table live (
   why text, changed_at bigint not null,
   check ((state = 'waiting') = (wait_kind is not null)),
   check (state = 'compensating' or (state in ('running', 'cancelling')) = (worker is not null)),
-  check (held is null or state = 'queued')
+  check (held is null or state in ('queued', 'compensating'))
 ) {{suffix}};
 create index live_ready on live (lane, level, run_at, id) where ${CLAIMABLE};
+create index live_behind on live (lane, run_at) where ${BEHIND};
 create index live_worker on live (worker) where worker is not null;
 create index live_wake on live (wake_at) where wake_at is not null;
 create index live_deadline on live (deadline_at) where deadline_at is not null;
@@ -115,13 +118,19 @@ create table pauses (tenant text not null, kind text not null, name text not nul
 
 create table slots (name text not null, job_id text not null, primary key (name, job_id)) {{suffix}};
 create index slots_job on slots (job_id);
-create table turns (name text not null, job_id text not null, primary key (name, job_id)) {{suffix}};
-create index turns_job on turns (job_id);
-create table held (name text not null, job_id text not null, level integer not null, primary key (name, job_id)) {{suffix}};
+create table held (
+  name text not null, granted integer not null, level integer not null, run_at bigint not null, job_id text not null, since bigint not null,
+  primary key (name, granted, level, run_at, job_id)
+) {{suffix}};
 create index held_job on held (job_id);
-create table buckets (name text primary key, at bigint not null) {{suffix}};
+create table turns (name text not null, job_id text not null, has integer not null, primary key (name, job_id)) {{suffix}};
+create unique index turns_has on turns (name) where has = 1;
+create index turns_job on turns (job_id);
+create table buckets (name text primary key, due bigint not null) {{suffix}};
+create index buckets_due on buckets (due);
 create table uniques (name text primary key, job_id text not null, expires_at bigint) {{suffix}};
 create index uniques_job on uniques (job_id);
+create index uniques_expiry on uniques (expires_at) where expires_at is not null;
 
 create table progress (
   job_id text primary key, stage text, message text, completed double precision, total double precision, unit text,

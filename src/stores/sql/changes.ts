@@ -1,0 +1,51 @@
+/** What listeners are told of a job after the commit. Hints, made from the rows as they were written. */
+import { type LiveJob, partsOf } from '../../core/job.js'
+import { type Decision, statusOf } from '../../core/lifecycle.js'
+import type { Change } from '../store.js'
+
+/** Of an unfinished job. */
+export function changeOf(live: LiveJob, groupId: string | null = null): Change {
+  const { tenant, type } = partsOf(live.lane)
+  const idle = live.worker === null && (live.state === 'queued' || live.state === 'compensating')
+  return {
+    jobId: live.id,
+    tenant,
+    type,
+    groupId,
+    lane: live.lane,
+    status: statusOf(live),
+    done: false,
+    version: live.version,
+    revision: live.revision,
+    queuedAt: idle && (live.held === null || live.held === 'granted') ? live.runAt : null,
+    cancelling: live.state === 'cancelling' ? (live.why?.cancel?.mode ?? 'graceful') : null,
+    pausing: live.state === 'running' && live.why?.pause !== undefined,
+    wakeAt: live.wakeAt,
+  }
+}
+
+/** Of an end. @param result JSON text */
+export function endOf({ from, outcome }: Decision, result: string | null): Change {
+  const { tenant, type } = partsOf(from.lane)
+  return {
+    jobId: from.id,
+    tenant,
+    type,
+    groupId: null,
+    lane: from.lane,
+    status: outcome!.status,
+    done: true,
+    version: outcome!.version,
+    revision: outcome!.revision,
+    queuedAt: null,
+    cancelling: null,
+    pausing: false,
+    wakeAt: null,
+    ties: from.ties !== 0,
+    end: {
+      outcome: outcome!,
+      result: outcome!.status === 'completed' ? result : null,
+      since: from.budgetFrom,
+    },
+  }
+}
