@@ -107,6 +107,21 @@ it('paid, the record lost, the shop out of reach for a while: taken back or not,
   await bench.expectLegalHistory(id)
 })
 
+it('paid, the record lost, and voided in the shop meanwhile: a person is asked what that means', async () => {
+  const bench = await Bench.open()
+  const { rig } = bench
+  const id = await bench.submit(2)
+  await bench.blocked(id)
+  const died = rig.crashAt({ op: 'record', when: 'before', nth: 2 })
+  void rig.approve(id, { by: MARA })
+  await died
+  bench.shop.voidRefund('R-1', 'by-hand')
+  await rig.restart()
+  await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'review')
+  expect((await rig.get(id)).error).toMatchObject({ code: 'effect-unknown' })
+  expect(bench.effects()).toEqual(['refund O-2 24900', 'void O-2 24900'])
+})
+
 describe('made once', () => {
   it('paid, failed, and submitted again under another key: the refund that was made is found', async () => {
     const { bench } = await paidAndFailed('refund-T-2')
