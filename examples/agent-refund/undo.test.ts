@@ -1,6 +1,8 @@
 // What was paid is taken back when the job cannot keep its promise, and a refund is made once however often it is asked for.
 import { LOCAL } from 'untildone'
 import { describe, expect, it } from 'vitest'
+import { approvals } from './agent/policy.js'
+import { WORKERS } from './start.js'
 import { Bench, MARA } from './support.js'
 
 const closedByOther = (bench: Bench, n: number) => (call: number) => {
@@ -55,7 +57,10 @@ describe('taken back', () => {
   })
 })
 
-/** Paid, and the process dies before that is on record; then the shop no longer lets this service in. */
+/**
+ * Paid, and the process dies before that is on record; then the shop no longer lets this service in. The job will not say
+ * that it failed, because the payment may have to be taken back; in the end somebody says so by hand, and is wrong.
+ */
 async function paidAndFailed(operationKey: string): Promise<{ bench: Bench; id: string }> {
   const bench = await Bench.open()
   const { rig } = bench
@@ -71,11 +76,51 @@ async function paidAndFailed(operationKey: string): Promise<{ bench: Bench; id: 
     throw Object.assign(new Error('Unknown key.'), { status: 401, code: 'unknown-key' })
   }
   await rig.restart()
-  expect(await rig.untilDone(id)).toMatchObject({ status: 'failed', error: { code: 'unknown-key' } })
+  await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'review')
+  const { error, version } = await rig.get(id)
+  expect(error).toMatchObject({ code: 'undo-failed', details: { last: { code: 'unknown-key' } } })
+  await rig.engine.override(LOCAL, id, { status: 'failed', reason: 'The shop has no such refund.', ifVersion: version })
+  expect(await rig.get(id)).toMatchObject({ status: 'failed', done: true })
   expect(bench.effects()).toEqual(['refund O-2 24900'])
   bench.hooks = {}
   return { bench, id }
 }
+
+it('paid, the record lost, the shop out of reach for a while: taken back or not, it is known before the job has an end', async () => {
+  const bench = await Bench.open()
+  const { rig } = bench
+  const id = await bench.submit(2)
+  await bench.blocked(id)
+  const died = rig.crashAt({ op: 'record', when: 'before', nth: 2 })
+  void rig.approve(id, { by: MARA })
+  await died
+  await rig.restart(undefined, { worker: false, approvals })
+  await rig.advance('1m')
+  await rig.engine.cancel(LOCAL, id, { reason: 'The customer keeps it.' })
+  let away = 3
+  bench.hooks.permissions = () => {
+    if (away-- > 0) throw Object.assign(new Error('The shop is busy.'), { status: 503 })
+  }
+  await rig.restart(undefined, { worker: WORKERS, approvals })
+  expect(await rig.untilDone(id)).toMatchObject({ status: 'cancelled' })
+  expect(bench.effects()).toEqual(['refund O-2 24900', 'void O-2 24900'])
+  await bench.expectLegalHistory(id)
+})
+
+it('paid, the record lost, and voided in the shop meanwhile: a person is asked what that means', async () => {
+  const bench = await Bench.open()
+  const { rig } = bench
+  const id = await bench.submit(2)
+  await bench.blocked(id)
+  const died = rig.crashAt({ op: 'record', when: 'before', nth: 2 })
+  void rig.approve(id, { by: MARA })
+  await died
+  bench.shop.voidRefund('R-1', 'by-hand')
+  await rig.restart()
+  await rig.advanceUntil(async () => (await rig.get(id)).ops!.phase === 'review')
+  expect((await rig.get(id)).error).toMatchObject({ code: 'effect-unknown' })
+  expect(bench.effects()).toEqual(['refund O-2 24900', 'void O-2 24900'])
+})
 
 describe('made once', () => {
   it('paid, failed, and submitted again under another key: the refund that was made is found', async () => {

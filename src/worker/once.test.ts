@@ -289,6 +289,59 @@ describe('an end that comes while the outcome of an effect is not known', () => 
     expect(undone).toEqual(taken)
   })
 
+  it('is not taken for settled when the handler does not come to the step: what it threw on the way stands in the way', async () => {
+    undone.length = 0
+    const far = bank()
+    let letIn = true
+    const rig = await open(
+      pay.handler({ retry: quick }, async (job) => {
+        await job.read('account', () => {
+          if (!letIn) throw new Permanent('unknown key', { code: 'unknown-key' })
+        })
+        await job.step('pay', async ({ key }) => far.pay(key), {
+          ...{ effect: 'once', confirm: ({ key }: { key: string }) => far.find(key) },
+          undo: (receipt: string) => void undone.push(receipt),
+        })
+      }) as never,
+    )
+    const dying = rig.crashAt({ op: 'record', when: 'before', nth: 2 })
+    const { id } = await rig.submit(pay, {})
+    await dying
+    letIn = false
+    await rig.restart()
+    await rig.advance('1m')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'blocked',
+      error: { code: 'undo-failed', details: { last: { code: 'unknown-key' } } },
+    })
+    expect(undone).toEqual([])
+    letIn = true
+    await rig.engine.retry(LOCAL, id, { reason: 'the key works again' })
+    expect(await rig.untilDone(id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'unknown-key', details: { compensation: { undone: ['pay'] } } },
+    })
+    expect(undone).toEqual(['receipt'])
+  })
+
+  it('nor when the present code has no such step', async () => {
+    const far = bank()
+    const rig = await open(handlerWith(far, true))
+    const dying = rig.crashAt({ op: 'record', when: 'before', nth: 2 })
+    const { id } = await rig.submit(pay, {})
+    await dying
+    await rig.restart([pay.handler(async () => Promise.reject(new Permanent('closed'))) as never])
+    await rig.advance('1m')
+    expect(await rig.get(id)).toMatchObject({ status: 'blocked', error: { code: 'undo-failed' } })
+    await rig.restart([pay.handler(async (job) => job.sleep('on', '1d')) as never])
+    await rig.engine.retry(LOCAL, id, { reason: 'another version' })
+    await rig.advance('1m')
+    expect(await rig.get(id)).toMatchObject({
+      status: 'blocked',
+      error: { code: 'undo-failed', details: { last: { code: 'undo-missing' } } },
+    })
+  })
+
   it.each([
     ['fails', false],
     ['is cancelled', true],

@@ -42,6 +42,20 @@ export class Undos {
   }
 
   /**
+   * An effect that was begun and has no record may have happened. Where the handler came to it, it was asked; one that it
+   * did not come to may have an undo.
+   * @throws UntildoneError `undo-missing`
+   */
+  private async nothingMissed(attempt: Attempt): Promise<void> {
+    const effects = await attempt.store.effects(attempt.id)
+    const missed = effects.find(({ step, state }) => state === 'started' && !attempt.steps.names.has(step))
+    if (!missed) return
+    const { step } = missed
+    const said = `Step "${step}" was begun and may have happened, and the present code does not come to it.`
+    throw new UntildoneError('undo-missing', said, { params: { step } })
+  }
+
+  /**
    * Undoes what is due.
    * @returns what this job has undone, in all its attempts, and what a person said to have seen to
    * @throws what an undo threw; UntildoneError `undo-missing` when the present code has none for a step
@@ -49,6 +63,7 @@ export class Undos {
   async run(attempt: Attempt): Promise<{ steps: string[]; partial: string[] }> {
     const stopped = attempt.goOn()
     if (this.unknown) throw this.unknown.error
+    await this.nothingMissed(attempt)
     for (const row of this.due(attempt)) {
       this.at = row.key
       const found = this.known.get(row.key)

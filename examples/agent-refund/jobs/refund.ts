@@ -96,6 +96,8 @@ export const refundHandler = ({ shop, propose }: Parts) =>
             },
             confirm: async ({ key }) => {
               const found = await shop.findRefund(key)
+              // Made, and taken back by somebody in the shop: only a person can say what that means.
+              if (found?.voided) return 'unknown'
               return found ? { happened: true, result: found } : { happened: false }
             },
             undo: ({ receipt }, step) => shop.voidRefund(receipt, step),
