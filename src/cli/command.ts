@@ -51,12 +51,6 @@ export function wholeNumber(min: number, max: number): (value: string) => number
   }
 }
 
-export function webAddress(value: string): string {
-  if (!/^https?:\/\/[^/]/.test(value) || !URL.canParse(value))
-    throw new InvalidArgumentError('It must be a URL like https://jobs.example.com.')
-  return value
-}
-
 export function oneOf(words: readonly string[]): (value: string) => string {
   return (value) => {
     if (!words.includes(value)) throw new InvalidArgumentError(`It must be one of ${words.join(', ')}.`)

@@ -19,15 +19,13 @@ export interface ServerRequest {
   jobsDir: string
   /** File with the facades, or null for none. */
   facadesFile: string | null
-  /** Where the outside world reaches it; callback URLs begin with it. @default http://localhost and the port */
+  /** Where the outside world reaches it; callback URLs begin with it. @default its address on this machine */
   publicUrl?: string
   dataDir: string
   /** File name of the database inside the data folder. */
   database: string
   host: string
   port: number
-  /** Where the outside world reaches it; callback URLs begin with it. Left out: its address on this machine. */
-  publicUrl?: string
   /** Word in API keys made here. */
   env: string
   /** Jobs at once. */
@@ -83,7 +81,6 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     handlers: jobs.handlers,
     worker: { slots: request.slots },
     env: request.env,
-    publicUrl: request.publicUrl ?? `http://localhost:${request.port}`,
     onError: (error) => onError(error),
   })
   let listening: Listening | undefined
