@@ -63,7 +63,9 @@ export interface UntildoneOptions {
   env?: string
   /** Told of trouble that no job can report. @default console.error */
   onError?: (error: unknown) => void
+  /** For tests. @default the real clock */
   clock?: Clock
+  /** Ids, secrets and jitter; for tests. @default the machine's */
   entropy?: Entropy
 }
 
@@ -77,19 +79,27 @@ export interface WorkerSettings {
 }
 
 export interface SubmitOptions {
-  /** Idempotency key: the same key gives the same job, always. */
+  /** Idempotency key: the same key gives the same job, always. @default none: each submit is a job */
   key?: string
+  /** Session or batch that the job belongs to. @default none */
   group?: string
+  /** The business operation behind it, for example `invoice:9917`: its effects have the same keys in every such job. @default its own */
   operationKey?: string
+  /** −100 … 100, higher is sooner. @default 0 */
   priority?: number
+  /** Not before this instant. @default at once */
   runAt?: Date
+  /** Stops as `failed` (`deadline-passed`) at this instant. @default none */
   deadlineAt?: Date
+  /** To find it by, 16 at most. @default none */
   tags?: string[]
+  /** Whatever the submitter wants to read again. @default none */
   metadata?: Record<string, string>
-  /** The person it is done for, and what they are allowed now. */
+  /** The person it is done for: shown to approvers, and not counted as another person. @default none */
   onBehalfOf?: Person
+  /** What that person may do now; checked again before effects that happen once. @default none is checked */
   permissions?: string[]
-  /** Version of the definition the input was made for; older input is upgraded by the type. */
+  /** Version of the definition the input was made for; older input is upgraded by the type. @default the present one */
   typeVersion?: string
   /** What becomes of a duplicate; only for types with `unique`. @default what the type says */
   onDuplicate?: OnDuplicate

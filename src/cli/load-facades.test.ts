@@ -108,6 +108,20 @@ describe('the server', () => {
     }
   })
 
+  it('hands out callback URLs under its own address, or the one that it is told', async () => {
+    const handler = `async (job) => (await job.callback('vendor')).url`
+    const wrapped = `defineJob('url', { input: jsonSchema({ type: 'object' }) }).handler(${handler})`
+    put('jobs/url.ts', `import { defineJob, jsonSchema } from 'untildone'\nexport const url = ${wrapped}`)
+    for (const publicUrl of [undefined, 'https://jobs.example.com/work/']) {
+      const server = await startServer({ ...request(null), ...(publicUrl ? { publicUrl } : {}) })
+      const given = String(await (await server.app.submit('url', {})).result())
+      expect(given.replace(/[0-9a-f]{64}$/, '')).toBe(
+        `${publicUrl ? 'https://jobs.example.com/work' : server.url}/v1/callbacks/`,
+      )
+      await server.stop()
+    }
+  })
+
   it('refuses to start with a wrong one, and lets go of the database', async () => {
     put('facades.json', JSON.stringify({ ...FACADE, status: 'nope' }))
     await expect(startServer(request('facades.json'))).rejects.toMatchObject({

@@ -6,6 +6,8 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { UntildoneError } from '../core/errors.js'
 import type { JobHandler, ScheduleDeclaration } from '../define/index.js'
+import type { Engine } from '../engine/api.js'
+import type { EngineInside } from '../engine/engine.js'
 import { createUntildone, sqlite, type Untildone } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
@@ -17,7 +19,7 @@ export interface ServerRequest {
   jobsDir: string
   /** File with the facades, or null for none. */
   facadesFile: string | null
-  /** Where the outside world reaches it; callback URLs begin with it. @default http://localhost and the port */
+  /** Where the outside world reaches it; callback URLs begin with it. @default its address on this machine */
   publicUrl?: string
   dataDir: string
   /** File name of the database inside the data folder. */
@@ -79,7 +81,6 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     handlers: jobs.handlers,
     worker: { slots: request.slots },
     env: request.env,
-    publicUrl: request.publicUrl ?? `http://localhost:${request.port}`,
     onError: (error) => onError(error),
   })
   let listening: Listening | undefined
@@ -87,6 +88,9 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     const server = createServer(app.engine, { version: packageVersion(), onError, facades })
     // The port first: when it cannot be had, no job may have been started.
     listening = await listen(server, { port: request.port, host: request.host })
+    // Known only now when any free port was asked for; no job has begun yet.
+    const { parts } = app.engine as Engine & EngineInside
+    parts.publicUrl = (request.publicUrl ?? urlOf(request.host, listening.port)).replace(/\/+$/, '')
     await app.replaceSchedules(jobs.schedules, jobs.broken.length === 0)
     await app.start()
   } catch (error) {

@@ -13,12 +13,13 @@ export interface ClientOptions {
   url: string
   /** API key (`ud_…`). Never give one to a browser. @default none, which a server on loopback accepts while it has no keys */
   key?: string
-  /** Sent with every request. */
+  /** Sent with every request. @default none */
   headers?: Record<string, string>
   /** Time limit of one sending, in milliseconds; what a call waits for on purpose comes on top. @default 30000 */
   timeoutMs?: number
+  /** How hard a call tries before its error reaches you. @default 10 sendings within 2 minutes */
   retry?: RetryOptions
-  /** @default globalThis.fetch */
+  /** What sends. @default globalThis.fetch */
   fetch?: typeof fetch
   /** For tests. @default the real clock */
   clock?: ClientClock
@@ -29,9 +30,9 @@ export type Instant = Date | string
 export interface SubmitOptions {
   /** Idempotency key, 1 to 255 visible ASCII characters: the same key and content are stored once. @default a new UUID */
   key?: string
-  /** Session or batch that the job belongs to (`groupId`). */
+  /** Session or batch that the job belongs to (`groupId`). @default none */
   group?: string
-  /** The business operation behind it, for example `invoice:9917`. */
+  /** The business operation behind it, for example `invoice:9917`: its effects have the same keys in every such job. @default its own */
   operationKey?: string
   /** −100 … 100, higher is sooner. @default 0 */
   priority?: number
@@ -39,7 +40,9 @@ export interface SubmitOptions {
   runAt?: Instant
   /** Stops as `failed` (`deadline-passed`) at this instant. @default none */
   deadlineAt?: Instant
+  /** To find it by, 16 at most. @default none */
   tags?: string[]
+  /** Whatever the submitter wants to read again. @default none */
   metadata?: Record<string, string>
   /**
    * What becomes of it when a job of the same operation is there: `return` gives that job (`handle.duplicateOf`), `reject`
@@ -47,18 +50,20 @@ export interface SubmitOptions {
    * @default what the type says
    */
   onDuplicate?: 'return' | 'reject' | 'replace'
-  /** The person it is done for: shown to approvers, and not counted as another person. */
+  /** The person it is done for: shown to approvers, and not counted as another person. @default none */
   onBehalfOf?: Person
-  /** What that person may do now; checked again before effects that happen once. */
+  /** What that person may do now; checked again before effects that happen once. @default none is checked */
   permissions?: string[]
-  /** Version of the definition the input was made for; older input is upgraded. */
+  /** Version of the definition the input was made for; older input is upgraded. @default the present one */
   typeVersion?: string
   /** The server holds the answer this long for the end of the job, 60 s at most. @default what the job type says */
   wait?: Duration
+  /** Gives up the request, not the job. @default none */
   signal?: AbortSignal
 }
 
 export interface CallOptions {
+  /** Gives up the request; what it asked for may happen all the same. @default none */
   signal?: AbortSignal
 }
 
@@ -83,17 +88,20 @@ export interface ResultOptions extends CallOptions {
 }
 
 export interface CancelOptions extends CallOptions {
+  /** Kept in its history, and shown with its end. @default none */
   reason?: string
   /** `graceful`: signal, then TERM, then KILL after 5 s. `force`: children are killed now. @default 'graceful' */
   mode?: 'graceful' | 'force'
   /** False: what its steps did stays as it is; needs `jobs:operate`. @default true: steps with an undo are undone first */
   compensate?: boolean
-  /** Refuse (`version-mismatch`) unless the job still has this version. */
+  /** Refuse (`version-mismatch`) unless the job still has this version. @default whatever it has */
   ifVersion?: number
 }
 
 export interface RetryJobOptions extends CallOptions {
+  /** Kept in its history. @default none */
   reason?: string
+  /** Refuse (`version-mismatch`) unless the job still has this version. @default whatever it has */
   ifVersion?: number
   /** Starts a new retry budget. @default true when the job waits for review */
   resetAttempts?: boolean

@@ -202,8 +202,16 @@ export function cancelled(job: LiveJob, cancel: Cancel, now: number, ends?: Atte
   if (cancel.end) return stop(job, cancel.end, now, ends, cancel.compensate)
   const { code, phase } = CANCELS[cancel.by]
   const message = cancel.reason ? `Cancelled: ${cancel.reason}` : 'Cancelled on request.'
-  const error = engineError(job, code, null, message, null, now)
+  const error = { ...engineError(job, code, null, message, null, now), details: leftOpen(job) }
   return end(job, { state: 'cancelled', phase, error, ...(ends ? { ends } : {}) }, now, cancel.compensate)
+}
+
+/** What nobody has answered when it ends over the question: whether an effect has happened. */
+function leftOpen({ state, waitKind, why }: LiveJob): ErrorInfo['details'] {
+  const asked = state === 'waiting' && waitKind === 'review' ? why?.error : null
+  if (asked?.code !== 'effect-unknown') return null
+  const { code, class: kind, message, rule } = asked
+  return { last: { code, class: kind, message, rule } }
 }
 
 /** Ends as the event says: a refused approval, an answer to a review. */
@@ -216,7 +224,8 @@ export function stop(
 ): Next {
   const { status, phase, code, message } = event
   const error = engineError(job, code, status === 'failed' ? 'permanent' : null, message, `stopped ${code}`, now)
-  const next = { state: status, phase, error: { ...error, origin: 'policy' as const }, ...(ends ? { ends } : {}) }
+  const said = { ...error, origin: 'policy' as const, details: leftOpen(job) }
+  const next = { state: status, phase, error: said, ...(ends ? { ends } : {}) }
   return end(job, next, now, compensate)
 }
 

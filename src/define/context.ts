@@ -28,7 +28,7 @@ export interface StepContext {
 export type Confirmation<T> = { happened: true; result: T } | { happened: false } | 'unknown'
 
 export interface StepOptions<T = unknown> {
-  /** Rules tried before those of the type. */
+  /** Rules tried before those of the type. @default none */
   errors?: readonly ErrorRule[]
   /** The step fails as transient (`step-timeout`) after this. @default none */
   timeout?: Duration
@@ -41,15 +41,22 @@ export interface StepOptions<T = unknown> {
    * @default 'idempotent'
    */
   effect?: 'read' | 'idempotent' | 'once'
-  /** Guard, run in every attempt right before the effect and never recorded: read the authoritative state again, and throw. */
+  /**
+   * Guard, run in every attempt right before the effect and never recorded: read the authoritative state again, and throw.
+   * @default none
+   */
   before?: () => unknown
   /**
    * The approval that a `once` step rests on, which must have been asked for by a function: right before the effect that
    * function is asked again, and if it now asks for something else, the effect is not begun. The approval is open again
    * with the difference, and the job waits for it.
+   * @default none
    */
   approvedBy?: Pick<ApprovalAnswer<unknown>, 'id'>
-  /** Asks the far side whether the effect of a `once` step has happened. Without it, or on 'unknown', a person is asked. */
+  /**
+   * Asks the far side whether the effect of a `once` step has happened, in a later attempt than the one that began it.
+   * @default none: then, and on 'unknown', the job is blocked and a person is asked
+   */
   confirm?: (context: StepContext) => Confirmation<NoInfer<T>> | Promise<Confirmation<NoInfer<T>>>
   /**
    * Takes the effect back if the job fails or is cancelled later; run in reverse order, retried like a step. Its `key` is
@@ -79,7 +86,7 @@ export interface StageOptions {
 }
 
 export interface WaitOptions {
-  /** Ends the wait without a value. @default none */
+  /** Ends the wait without a value, so long after it began. @default none: as long as it takes; '7d' for a callback */
   timeout?: Duration
 }
 
@@ -100,17 +107,19 @@ export type CallbackResult<T> =
   | { outcome: 'timeout' }
 
 export interface CallOptions {
-  /** Name of the step. @default the child's type */
+  /** Name under which the parent records it. @default the child's type, numbered from the second call on */
   name?: string
   /** The longest a parent waits; then the child is cancelled. @default '7d' */
   timeout?: Duration
-  /** `throw`: a child that did not complete fails the parent (ChildFailed, permanent). `return`: the parent gets how it ended. @default 'throw' */
+  /** `throw`: a child that did not complete fails the parent (permanent, `child-failed` or `child-timeout`). `return`: the parent gets how it ended. @default 'throw' */
   onFailure?: 'throw' | 'return'
   /** What becomes of the child when the parent ends first. @default 'cancel' */
   onParentEnd?: 'cancel' | 'leave'
-  /** @default the parent's */
+  /** −100 … 100, higher is sooner. @default the parent's */
   priority?: number
+  /** To find it by. @default none */
   tags?: string[]
+  /** The business operation that its effects belong to. @default its own */
   operationKey?: string
   /**
    * For types with `unique`, when such a job is there. `return`: the parent waits for that one, and never cancels it.
@@ -129,16 +138,17 @@ export type ChildEnd<T> =
     }
 
 export interface MapOptions<Item> {
-  /** Items at once. @default 4 */
+  /** Items under way at once, 1 or more. @default 4 */
   concurrency?: number
-  /** Name of an item, part of what is recorded; must not change between attempts. @default its index */
+  /** Name of an item, part of what is recorded; must not change between attempts. @default its index, which is right only for a list that stays the same */
   key?: (item: Item, index: number) => string
-  /** So many items may fail for good, each as a warning and a null; a share below 1 is of all items. @default 0 */
+  /** So many items may fail for good, each as a warning and a null; a share below 1 is of all items. @default 0: the first one ends the attempt */
   tolerate?: number
 }
 
 /** An entry of the decision log of an AI step: what decided, with what, on which path. */
 export interface DecisionEntry {
+  /** What decided. */
   model: string
   /** Version of the model, or of the prompt and model together. */
   version: string
@@ -153,16 +163,17 @@ export interface DecisionEntry {
 export interface ProcessOptions<T> {
   /** Executable; never run through a shell. */
   command: string
+  /** Handed over as they are, one by one. @default none */
   args?: readonly string[]
   /** Handed on stdin, or the file to read it from. @default closed at once */
   stdin?: string | Uint8Array | { path: string }
   /** Working directory. @default a private one that is removed afterwards */
   cwd?: string
-  /** Added to a small allow-list (PATH, HOME, LANG, …); nothing else of the parent's environment is passed on. */
+  /** Added to a small allow-list (PATH, HOME, LANG, …); nothing else of the parent's environment is passed on. @default nothing is added */
   env?: Record<string, string>
   /** TERM, then KILL after `grace`. @default '10m' */
   timeout?: Duration
-  /** @default '5s' */
+  /** From TERM to KILL. @default '5s' */
   grace?: Duration
   /** Hard limit of the child's address space in MiB. @default none */
   memoryMb?: number
@@ -172,20 +183,24 @@ export interface ProcessOptions<T> {
   envelope?: boolean
   /** Turns the child's output into the value that is recorded. @default the envelope's value, or stdout as text */
   parse?: (out: { stdout: string; stderr: string; envelope: unknown }) => T | Promise<T>
-  /** Rules tried before those of the type, against the exit and the last lines of stderr. */
+  /** Rules tried before those of the type, against the exit and the last lines of stderr. @default none */
   errors?: readonly ErrorRule[]
-  /** Called for each line on stderr while it runs; for progress. */
+  /** Called for each line on stderr while it runs; for progress. @default nobody listens */
   onLine?: (line: string) => void
+  /** Value recorded when a harmless error surfaces; the handler goes on and a warning is kept. @default the error ends the attempt */
   onHarmless?: T
 }
 
 export interface ProgressUpdate {
+  /** One line for people. @default the label of the stage stands alone */
   message?: string
+  /** How many are done; within a stage it never falls. @default not counted */
   completed?: number
+  /** Of how many; with `completed` it makes a percentage. @default not known, and then there is no percentage */
   total?: number
-  /** Singular noun, e.g. `page`. */
+  /** What is counted, a singular noun like `page`. @default none */
   unit?: string
-  /** Rounds over the same things, for work that repeats itself. A later round may count `completed` from the start. */
+  /** Rounds over the same things, for work that repeats itself. A later round may count `completed` from the start. @default none */
   iterations?: { completed: number; total?: number }
 }
 

@@ -46,19 +46,21 @@ export interface DefineOptions<
   A extends Record<string, AnySchema> = Record<string, AnySchema>,
   G extends Record<string, AnySchema> = Record<string, AnySchema>,
 > {
+  /** Schema of the input: any Standard Schema library, or `jsonSchema(…)`. What it gives is what the handler gets. */
   input: I
-  /** @default anything that JSON can hold */
+  /** Schema of the result, checked before the job completes. @default anything that JSON can hold */
   output?: O
-  /** For people; the name is an address, not a text. */
+  /** For people; the name is an address, not a text. @default the name */
   title?: string
+  /** For people, in catalogues and documentation. @default none */
   description?: string
-  /** What progress shows, in order; `job.stage` takes only these. */
+  /** What progress shows, in order; `job.stage` takes only these. @default none: then a stage may have any name */
   stages?: S
-  /** Gates at which people decide: name → schema of the data that an approver may edit. */
+  /** Gates at which people decide: name → schema of the data that an approver may edit. @default none */
   approvals?: A
-  /** Signals that a job of this type may be sent: name → schema of the payload. */
+  /** Signals that a job of this type may be sent: name → schema of the payload. @default none, and none may be sent */
   signals?: G
-  /** For schema libraries that cannot emit JSON Schema. */
+  /** For schema libraries that cannot emit JSON Schema. @default what the schema says of itself */
   jsonSchema?: { input?: Record<string, unknown>; output?: Record<string, unknown> }
 }
 
@@ -75,7 +77,7 @@ export interface Say<C extends Contract = Contract> {
 }
 
 export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
-  /** Version of this handler's code; shown with each job. */
+  /** Version of this handler's code; shown with each job. @default none */
   version?: string
   /** A job stays with workers of the version it was submitted to. @default false: names decide, any version goes on with it */
   pin?: boolean
@@ -83,6 +85,7 @@ export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
    * Brings the input of a job that was accepted under another version or schema to the present one; what it gives must
    * pass the present schema, else the job is blocked (`code-changed`). Also asked for submits that name an older
    * `typeVersion`.
+   * @default none: older input must fit as it stands
    */
   upgrade?: (input: unknown, fromVersion: string | null) => unknown
   /** Named lane with its own capacity. @default 'default' */
@@ -93,9 +96,9 @@ export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
   timeout?: { attempt?: Duration }
   /** When 95 % should be done, from runAt; an older job counts as late. @default the type's own p95 once it has 20 runs */
   target?: { p95: Duration }
-  /** The type's error table, tried in order. */
+  /** The type's error table, tried in order. @default none: the built-in rules decide */
   errors?: readonly ErrorRule[]
-  /** Last look at the result before the job completes; throw to refuse it. */
+  /** Last look at the result before the job completes; throw to refuse it. @default none */
   verify?: (output: Output, context: { input: Input }) => void | Promise<void>
   /** How a caller should wait: `wait` answers the submit with the end if it comes within `upTo`. @default { mode: 'background' } */
   completion?: Completion

@@ -310,6 +310,7 @@ describe('actions', () => {
 
   test.each([
     [{ compensat: true }, '/compensat', 'unknown'],
+    [{ compensate: 'no' }, '/compensate', 'type'],
     [{ mode: 'hard' }, '/mode', 'enum'],
     [{ reason: 'x'.repeat(3000) }, '/reason', 'range'],
     [{ ifVersion: '3' }, '/ifVersion', 'type'],

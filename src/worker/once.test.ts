@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { type Confirmation, defineJob, type JobHandler, Permanent, Review, Transient, until } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
 import { rigs } from '../testing/fixtures/rigs.js'
+import type { TestRig } from '../testing/index.js'
 
 const open = rigs()
 const quick = until({ backoff: { from: '10ms', to: '10ms' } })
@@ -277,6 +278,26 @@ describe('an end that comes while the outcome of an effect is not known', () => 
     expect(undone).toEqual(['receipt'])
   })
 
+  it('is not stopped over the question: it is asked once more, because it may have to be undone', async () => {
+    undone.length = 0
+    const far = bank()
+    const rig = await open(handlerWith(far, false))
+    const dying = rig.crashAt({ op: 'record', when: 'before', nth: 2 })
+    const { id } = await rig.submit(pay, {})
+    await dying
+    await rig.restart()
+    await rig.advance('1m')
+    await rig.engine.answer(LOCAL, id, { answer: 'stop', step: 'pay', reason: 'withdrawn' })
+    await rig.advance('1m')
+    const { status, error } = await rig.get(id)
+    expect([status, error!.code, (error!.details!.question as any).answers]).toEqual([
+      ...['blocked', 'effect-unknown', ['happened', 'did-not-happen']],
+    ])
+    await rig.engine.answer(LOCAL, id, { answer: 'did-not-happen', step: 'pay', reason: 'asked the bank' })
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'cancelled', error: { code: 'stopped-by-operator' } })
+    expect(undone).toEqual([])
+  })
+
   it.each([
     ['happened', ['told']],
     ['did-not-happen', []],
@@ -339,6 +360,28 @@ describe('an end that comes while the outcome of an effect is not known', () => 
     expect(await rig.get(id)).toMatchObject({
       status: 'blocked',
       error: { code: 'undo-failed', details: { last: { code: 'undo-missing' } } },
+    })
+  })
+
+  it.each([
+    ['a cancel', (rig: TestRig, id: string) => rig.engine.cancel(LOCAL, id, {})],
+    [
+      'the answer "stop"',
+      (rig: TestRig, id: string) => rig.engine.answer(LOCAL, id, { answer: 'stop', step: 'pay', reason: 'withdrawn' }),
+    ],
+  ])('is told with the end when %s leaves the question open', async (_, ends) => {
+    const rig = await open(
+      pay.handler(async (job) => {
+        await job.step('pay', () => Promise.reject(new Error('the answer was lost')), { effect: 'once' })
+      }) as never,
+    )
+    const { id } = await rig.submit(pay, {})
+    await rig.advance('1m')
+    expect((await rig.get(id)).status).toBe('blocked')
+    await ends(rig, id)
+    expect(await rig.get(id)).toMatchObject({
+      status: 'cancelled',
+      error: { details: { last: { code: 'effect-unknown', message: expect.stringContaining('Did "pay" happen?') } } },
     })
   })
 

@@ -13,6 +13,14 @@ const refund = defineJob('refund', {
 })
 const child = defineJob('child', { input: z.object({ n: z.number() }), output: z.number() })
 const bare = defineJob('bare', { input: z.object({}) })
+const request = {
+  summary: 'Refund 5 EUR',
+  because: 'It came back.',
+  writes: [{ target: 'payments', change: { refund: { now: null, after: 5 } } }],
+  evidence: [{ label: 'Receipt', quote: 'Returned', version: '1' }],
+  impact: 'Money leaves the account',
+  rollback: 'Void it',
+}
 const client = createClient({ url: 'http://localhost:4884' })
 
 // input of a submit
@@ -55,8 +63,35 @@ refund.handler(async (job) => {
   await job.step('a', () => 1, { effect: 'twice' })
   // @ts-expect-error confirm gives another type than the step
   await job.step('a', () => 1, { effect: 'once', confirm: () => ({ happened: true, result: 'one' }) })
+  // @ts-expect-error undo takes the value of the step
+  await job.step('a', () => 1, { undo: (value: string) => value })
+  // @ts-expect-error a harmless error gives another type than the step
+  await job.step('a', () => 1, { onHarmless: 'nothing' })
   // @ts-expect-error a decision without its tools
   job.decision({ model: 'm', version: '1', path: 'p' })
+  // @ts-expect-error an option that a stage does not have
+  await job.stage('intake', { concurrency: 1 }, () => 1)
+  // @ts-expect-error a sleep without a name
+  await job.sleep('1d')
+  const texts = await job.map('page', [1, 2], (page) => page.toFixed())
+  // @ts-expect-error a tolerated failure is null
+  texts[0].length
+  // @ts-expect-error the key is of an item
+  await job.map('page', [1, 2], (page) => page, { key: (page) => page.length })
+  const answer = await (await job.callback<{ pages: number }>('vendor')).result()
+  // @ts-expect-error nobody may have answered
+  void answer.payload
+  // @ts-expect-error the payload has no such member
+  if (answer.outcome === 'completed') void answer.payload.sheets
+  // @ts-expect-error the gate is not declared
+  await job.approve('refund', request)
+  // @ts-expect-error the data of the gate is missing
+  await job.approve('payout', request)
+  const approval = await job.approve('payout', { ...request, data: { amount: 5 } })
+  // @ts-expect-error it may have been refused
+  void approval.data.amount
+  // @ts-expect-error a member of a child's options that does not exist
+  await job.call(child, { n: 1 }, { onFailure: 'ignore' })
   return { receipt: 'R' }
 })
 
