@@ -211,8 +211,8 @@ describe.each([
     expect(plain.counts.record).toBeGreaterThan(15)
     // What comes before the failure is the same in both.
     let missed = 0
+    // What comes before the failure is the same in both.
     for (const op of ['record', 'move'] as const)
-      // What comes before the failure is the same in both.
       for (const when of ['before', 'after'] as const)
         for (let nth = fails ? plain.counts[op] - 6 : 1; nth <= plain.counts[op]; nth++) {
           const made = await run(fails, { op, when, nth })
