@@ -20,13 +20,14 @@ interface Rule {
   why: string
 }
 
-const CONTRACTS = ['stores/store.ts', 'stores/resources.ts', 'stores/waits.ts', 'stores/files.ts']
+const CONTRACTS = ['stores/store.ts', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts', 'stores/files.ts']
 const EVERYTHING = [
   ...[
     'core',
     'define',
     'engine',
     'stores/store.ts',
+    'stores/jobs.ts',
     'stores/resources.ts',
     'stores/waits.ts',
     'stores/files.ts',
@@ -38,10 +39,19 @@ const EVERYTHING = [
 const RULES: Record<string, Rule> = {
   core: { uses: [], node: [], why: 'core is pure: it imports nothing at all' },
   define: { uses: ['core'], node: [], npm: ['zod'], why: 'define is what users write and runs in a browser too' },
-  'stores/resources.ts': { uses: ['core'], node: [], why: 'the store contract knows the core only' },
+  'stores/jobs.ts': {
+    uses: ['core', 'stores/waits.ts'],
+    node: [],
+    why: 'the store contract knows the core only',
+  },
+  'stores/resources.ts': {
+    uses: ['core', 'stores/jobs.ts'],
+    node: [],
+    why: 'the store contract knows the core only',
+  },
   'stores/waits.ts': { uses: ['core'], node: [], why: 'the store contract knows the core only' },
   'stores/store.ts': {
-    uses: ['core', 'stores/resources.ts', 'stores/waits.ts'],
+    uses: ['core', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts'],
     node: [],
     why: 'the store contract knows the core only',
   },

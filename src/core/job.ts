@@ -153,9 +153,9 @@ export interface JobLimits {
 
 /**
  * Bits of `LiveJob.ties`: which other rows hang on a job, so that most ends and claims look at none. `origin`: the
- * finished job that it replays or undoes gets a note when it completes.
+ * finished job that it replays or undoes gets a note when it completes. `told`: it names who is to hear of it.
  */
-export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16, origin: 32 } as const
+export const TIES = { parent: 1, children: 2, limits: 4, unique: 8, waits: 16, origin: 32, told: 64 } as const
 
 /** The moving part of an unfinished job. All instants in milliseconds since the epoch. */
 export interface LiveJob {

@@ -22,6 +22,7 @@ import { demand, mayUseType } from './rights.js'
 import { Schedules } from './schedules.js'
 import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
+import { Batches } from './submit-batch.js'
 import { Waiters } from './waiters.js'
 
 export interface EngineOptions {
@@ -81,6 +82,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     waiters.notify(changes)
   })
   const submission = new Submission(parts)
+  const batches = new Batches(parts, submission)
   const approvals = new Approvals(parts)
   const queries = new Queries(parts, approvals)
   const actions = new Actions(parts)
@@ -106,7 +108,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     clock,
     store: store.info,
     submit: (caller, body, key) => submission.submit(caller, body, key),
-    submitBatch: (caller, items, key) => submission.submitBatch(caller, items, key),
+    submitBatch: (caller, items, key) => batches.submit(caller, items, key),
     validate: (caller, body, key) => submission.validate(caller, body, key),
     completionOf: (type) => registry.get(type)?.handler.settings.completion ?? { mode: 'background' },
 

@@ -2,14 +2,14 @@
  * Accepting work: checks in the order of the contract, then one durable write of job, key, history and pins. Nothing is
  * answered before the commit.
  */
-import { type FieldError, UntildoneError } from '../core/errors.js'
+import { UntildoneError } from '../core/errors.js'
 import { type JobRecord, laneOf, levelOf, TIES } from '../core/job.js'
 import { canonicalJson, type Json, parseJson } from '../core/json.js'
 import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { CallOptions } from '../define/context.js'
 import { isTombstone, type NewJob, type StoredJob, type Submitted } from '../stores/store.js'
-import type { BatchAnswer, Caller, SubmitAnswer, SubmitBody } from './api.js'
+import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
 import { bindUnique, limitsFor, uniqueFor, withinTurns } from './limits.js'
 import type { EngineParts } from './parts.js'
 import { gatesOf, isBuiltIn, type RegisteredType } from './registry.js'
@@ -47,101 +47,10 @@ export class Submission {
   }
 
   /** The job whose duplicate was submitted, for a caller who may see it; others are only told that there is one. */
-  private async existing(caller: Caller, id: string): Promise<WireJob> {
+  async existing(caller: Caller, id: string): Promise<WireJob> {
     const found = await this.parts.store.find(id)
     if (found && !isTombstone(found) && !maySee(caller, found.record)) throw duplicate(null, 'exists')
     return this.parts.get(caller, id)
-  }
-
-  async submitBatch(
-    caller: Caller,
-    items: { body: SubmitBody; key: string | null }[],
-    key: string | null,
-  ): Promise<BatchAnswer> {
-    demand(caller, 'jobs:submit')
-    if (items.length === 0)
-      throw new UntildoneError('validation-failed', 'A batch needs at least one item.', {
-        errors: [{ pointer: '/items', code: 'too-small', message: 'must hold at least one item' }],
-      })
-    const twice = key === null ? -1 : items.findIndex((item) => item.key !== null)
-    if (twice >= 0)
-      throw new UntildoneError('validation-failed', 'A batch with an Idempotency-Key takes no key for single items.', {
-        errors: [
-          {
-            pointer: `/items/${twice}/idempotencyKey`,
-            code: 'conflict',
-            message: 'leave it out, or send the batch without a key',
-          },
-        ],
-      })
-    const keyed =
-      key === null
-        ? null
-        : {
-            operation: 'batch',
-            key,
-            fingerprint: this.fingerprint(items.map(({ body }) => body)),
-            batch: true as const,
-          }
-    const before = keyed && (await this.keyed(caller, keyed))
-    if (before) return this.batchAgain(caller, before)
-    const jobs: NewJob[] = []
-    const known = new Map<number, string>()
-    const errors: FieldError[] = []
-    for (const [i, { body, key: itemKey }] of items.entries()) {
-      const own = itemKey === null ? null : { operation: 'submit', key: itemKey, fingerprint: this.fingerprint(body) }
-      const before = own && (await this.keyed(caller, own))
-      if (before) {
-        known.set(i, before)
-        continue
-      }
-      try {
-        jobs.push(await this.prepare(caller, body, own, `/items/${i}`))
-      } catch (error) {
-        if (error instanceof UntildoneError && error.code === 'input-invalid') errors.push(...error.errors)
-        else throw error
-      }
-    }
-    if (errors.length > 0)
-      throw new UntildoneError(
-        'input-invalid',
-        `${errors.length} members of the batch are not valid. Nothing was stored.`,
-        { errors },
-      )
-    if (keyed) {
-      // The key of the batch rides on its first job; so no item has a key of its own.
-      jobs[0]!.idempotency = keyed
-    }
-    for (const { live } of jobs) this.parts.onSubmitting(live.lane, live.runAt)
-    const answers = await this.parts.store.submit(jobs)
-    if (keyed && answers[0]!.outcome === 'replayed') return this.batchAgain(caller, answers[0]!.jobId)
-    const refused = answers.find(({ outcome }) => !STORED.has(outcome))
-    if (refused) await this.replayed(caller, refused)
-    let next = 0
-    const duplicates: number[] = []
-    const stored = await Promise.all(
-      items.map(async (_, i) => {
-        const before = known.get(i)
-        if (before !== undefined) return this.parts.get(caller, before)
-        const job = jobs[next]!
-        const answer = answers[next++]!
-        if (answer.outcome === 'created') return this.fresh(job)
-        if (answer.outcome === 'duplicate') duplicates.push(i)
-        const id = await this.replayed(caller, answer)
-        return answer.outcome === 'duplicate' ? this.existing(caller, id) : this.parts.get(caller, id)
-      }),
-    )
-    return { items: stored, replayed: answers.every(({ outcome }) => outcome === 'replayed'), duplicates }
-  }
-
-  /** The jobs of a batch that was stored before, as they are now. */
-  private async batchAgain(caller: Caller, first: string): Promise<BatchAnswer> {
-    const stored = await this.parts.load(caller, first)
-    return {
-      items: await Promise.all((stored.record.options.batch ?? [first]).map((id) => this.parts.get(caller, id))),
-      replayed: true,
-      duplicates: [],
-    }
   }
 
   async validate(caller: Caller, body: SubmitBody, key: string | null) {
@@ -170,7 +79,7 @@ export class Submission {
   }
 
   /** The trace belongs to the request, not to what is asked: a repeat has its own. */
-  private fingerprint(body: SubmitBody | SubmitBody[]): string {
+  fingerprint(body: SubmitBody | SubmitBody[]): string {
     const asked = [body].flat().map(({ traceparent: _, ...rest }) => rest)
     return this.parts.entropy.sha256(canonicalJson(asked))
   }
@@ -369,7 +278,8 @@ export class Submission {
     return type
   }
 
-  private fresh({ record, live }: NewJob): WireJob {
+  /** A job as it is right after it was stored. */
+  fresh({ record, live }: NewJob): WireJob {
     return this.parts.view({
       record,
       live,
@@ -383,7 +293,7 @@ export class Submission {
   }
 
   /** The job that took the key first, or whose duplicate this is; or the reason why this request is refused. */
-  private async replayed(caller: Caller, answer: Submitted): Promise<string> {
+  async replayed(caller: Caller, answer: Submitted): Promise<string> {
     if (answer.outcome === 'file-missing') {
       throw new UntildoneError(
         'input-invalid',
@@ -410,9 +320,6 @@ export class Submission {
     )
   }
 }
-
-/** Answers of jobs that are there: nothing of the call is refused. */
-const STORED = new Set<Submitted['outcome']>(['created', 'replayed', 'duplicate'])
 
 const WHY = {
   exists: 'is there already',

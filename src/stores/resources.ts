@@ -1,9 +1,13 @@
 /**
- * Contract of rows beside the jobs: what is listed and how, groups, files, keys, workers. Types only; store.ts has the
- * methods.
+ * Contract of rows beside the jobs: what is listed and how, groups, files, keys, workers, schedules. Types only; store.ts
+ * has the methods.
  */
+import type { AuditDraft } from '../core/history.js'
 import type { Origin, Person, Status } from '../core/job.js'
 import type { LimitNumbers } from '../core/limits.js'
+import type { Schedule, ScheduleProblem } from '../core/schedule.js'
+import type { Happened, Webhook } from '../core/webhook.js'
+import type { NewJob } from './jobs.js'
 
 export interface JobFilter {
   tenant: string
@@ -109,4 +113,69 @@ export interface ClaimRequest {
   numbers?: (type: string) => LimitNumbers | undefined
   /** Told of lanes that may hold more ready jobs although they gave less than asked. */
   onCut?: (lane: string) => void
+}
+
+/** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */
+export interface ScheduleChange {
+  tenant: string
+  id: string
+  /** Gets null when there is none; answers null to write nothing. */
+  decide(schedule: Schedule | null, now: number): ScheduleDecision | null
+}
+
+export interface ScheduleDecision {
+  /** The schedule as it is to be; null removes it. Its jobs stay. */
+  next: Schedule | null
+  /** Given: the files its input refers to, kept as long as it refers to them. */
+  files?: readonly string[]
+  audit: AuditDraft | null
+}
+
+export type ScheduleChanged =
+  | { outcome: 'written'; schedule: Schedule | null }
+  | { outcome: 'left' }
+  | { outcome: 'file-missing'; file: string }
+
+/** What becomes of the instants of a schedule that have come. */
+export interface Firing {
+  tenant: string
+  id: string
+  /** The schedule as it was read: when it has changed since, nothing is written. */
+  revision: number
+  /** One job per instant, in order; each with a key of its own, so that an instant has one job however often it is fired. */
+  jobs: readonly { at: number; job: NewJob }[]
+  /** A job is stored only when the job before it is done; else its instant counts as skipped. */
+  afterPrevious: boolean
+  /** Where the timetable goes on. */
+  nextAt: number | null
+  /** Instants that are not caught up. */
+  missed: number
+  /** Instants that get no job because of `problem`. */
+  problems: number
+  problem: ScheduleProblem | null
+  /** What is noted when a file of the input is no longer there. */
+  missingFile(file: string, at: number): ScheduleProblem
+}
+
+export type Fired =
+  | { outcome: 'stale' }
+  /** Per job, in order. `replayed`: its instant had one before. */
+  | { outcome: 'fired'; jobs: ('created' | 'replayed' | 'skipped' | 'refused')[] }
+
+/** One change of one webhook: it is read, `decide` says what it is to be, and that is written, in one transaction. */
+export interface WebhookChange {
+  tenant: string
+  id: string
+  /** Gets null when there is none; answers undefined to write nothing, null to remove it. */
+  decide(webhook: Webhook | null, now: number, count: number): Webhook | null | undefined
+  /** Written with it; null for what nobody asked for. */
+  audit: AuditDraft | null
+}
+
+/** What happened, on its way to those who hear of it. */
+export interface Telling {
+  /** Taken out of the outbox; each that was there gets its jobs, once. */
+  happened: readonly Happened[]
+  /** The deliveries of each. */
+  jobs: ReadonlyMap<Happened['id'], readonly NewJob[]>
 }

@@ -7,10 +7,36 @@
 import type { ApprovalRow } from '../core/approval.js'
 import type { Clock, Entropy } from '../core/clock.js'
 import type { AuditDraft, AuditEntry } from '../core/history.js'
-import type { Attempt, JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
-import type { Decision, HistoryEntry, Refusal } from '../core/lifecycle.js'
-import type { Schedule, ScheduleProblem } from '../core/schedule.js'
-import type { ApiKeyRow, ClaimRequest, FileRow, GroupSummary, JobFilter, ProcessRow, WorkerRow } from './resources.js'
+import type { Attempt, LiveJob, Outcome, Status } from '../core/job.js'
+import type { Decision, Refusal } from '../core/lifecycle.js'
+import type { Schedule } from '../core/schedule.js'
+import type { Happened, Webhook } from '../core/webhook.js'
+import type {
+  AttemptRecord,
+  Claimed,
+  LogRow,
+  NewJob,
+  StepRow,
+  StoredHistory,
+  StoredJob,
+  Submitted,
+  Tombstone,
+} from './jobs.js'
+import type {
+  ApiKeyRow,
+  ClaimRequest,
+  Fired,
+  FileRow,
+  Firing,
+  GroupSummary,
+  JobFilter,
+  ProcessRow,
+  ScheduleChange,
+  ScheduleChanged,
+  Telling,
+  WebhookChange,
+  WorkerRow,
+} from './resources.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -31,134 +57,13 @@ import type {
   WaitRow,
 } from './waits.js'
 
+export * from './jobs.js'
 export type * from './resources.js'
 export type * from './waits.js'
 
 /** Opens a store; made by `sqlite(path)` and its siblings. */
 export interface StoreFactory {
   open(env: { clock: Clock; entropy: Entropy }): Promise<Store>
-}
-
-export interface NewJob {
-  record: JobRecord
-  live: LiveJob
-  history: HistoryEntry
-  /** Given: at most one job ever has this key (scope: tenant, operation). */
-  idempotency: {
-    operation: string
-    key: string
-    fingerprint: string
-    /** Set on the first job of a call: the key stands for all its jobs, and a replay of it is a replay of them all. */
-    batch?: true
-  } | null
-  /** Files the input refers to; pinned as long as the job is kept. */
-  files: readonly string[]
-  /** Steps it does not do again: the reused part of a replay, what a compensation undoes. */
-  steps?: readonly StepRow[]
-  /** The finished job that it undoes; linked in the same transaction. A job has one compensation, ever. */
-  compensates?: string
-  /** Written in the same transaction, if the job is created. */
-  audit?: AuditDraft
-  /** Given: no second job has this name until it is free again (`record.options.unique.until`). */
-  unique?: {
-    /** Of limitName(). */
-    name: string
-    /** `replace`: the earlier one is cancelled if it has not begun, else the new one is refused. */
-    onDuplicate: 'return' | 'reject' | 'replace'
-    /** Replaces only what the same actor has submitted. */
-    ownOnly?: boolean
-    /** A name whose job is done counts as free. */
-    again?: boolean
-    /** When a job that was replaced may be removed. */
-    expiresAt: (finishedAt: number, live: LiveJob) => number
-  }
-}
-
-export type Submitted =
-  | { outcome: 'created'; jobId: string }
-  /** The key was used before with the same content; `jobId` may meanwhile be a tombstone. */
-  | { outcome: 'replayed'; jobId: string }
-  | { outcome: 'key-reused'; jobId: string }
-  | { outcome: 'file-missing'; file: string }
-  /** Another job of the same unique name is there; the key, if there is one, is that job's from now on. */
-  | { outcome: 'duplicate'; jobId: string }
-  | { outcome: 'duplicate-refused'; jobId: string; why: 'exists' | 'started' | 'done' | 'not-yours' }
-
-export interface Claimed {
-  live: LiveJob
-  record: JobRecord
-}
-
-/** A memoized step as stored. `result` is JSON text; undefined in the handler is stored as null. */
-export interface StepRow {
-  key: string
-  kind: StepKind
-  attempt: number
-  /** Place in the order in which the job made its records; instants are too coarse for that. @default 0 */
-  seq?: number
-  startedAt: number
-  endedAt: number
-  result: string | null
-  /** JSON text for operators: the engine taken, a child's exit; or null. */
-  info: string | null
-  effect?: 'read' | 'idempotent' | 'once' | null
-  /** `due`: to be undone if the job does not complete. `reused`: another job's, which this one never undoes. */
-  undo?: 'due' | 'undone' | 'by-hand' | 'reused' | null
-}
-
-export const STEP_KINDS = [
-  ...(['step', 'process', 'first', 'stage', 'decision'] as const),
-  ...(['timer', 'signal', 'callback', 'approval', 'child'] as const),
-] as const
-export type StepKind = (typeof STEP_KINDS)[number]
-
-export interface ProgressRow {
-  stage: string | null
-  message: string | null
-  completed: number | null
-  total: number | null
-  unit: string | null
-  iterations: { completed: number; total: number | null } | null
-  updatedAt: number
-}
-
-export interface WarningRow {
-  code: string
-  message: string
-  step: string | null
-  at: number
-}
-
-export interface LogRow {
-  at: number
-  attempt: number
-  level: string
-  message: string
-  data: string | null
-}
-
-/** What a running attempt writes besides transitions; fenced by the epoch. */
-export interface AttemptRecord {
-  jobId: string
-  epoch: number
-  steps?: StepRow[]
-  progress?: ProgressRow
-  warnings?: WarningRow[]
-  logs?: LogRow[]
-  /** What it will wait for. One whose signal or child is already there is settled in the same transaction. */
-  waits?: WaitRow[]
-  /** Child jobs, each with its wait in `waits`; a child that exists is not stored again. */
-  children?: NewJob[]
-  callbacks?: CallbackRow[]
-  /** New approvals: an open one with its wait in `waits`, one of tier `none` with its step. */
-  approvals?: ApprovalRow[]
-  audit?: AuditDraft[]
-  effects?: EffectRow[]
-  /** One of the effects has an undo: no end of the job is told before it is known whether it happened. */
-  mayUndo?: boolean
-  decisions?: DecisionRow[]
-  /** Keys of steps that have been undone, or are a person's to undo. */
-  undone?: { key: string; undo: 'undone' | 'by-hand' }[]
 }
 
 /** One change of one job: the row is read, `decide` says what follows, and that is written, in one transaction. */
@@ -221,94 +126,6 @@ export interface Change {
     since: number
   }
 }
-
-export interface StoredJob {
-  record: JobRecord
-  live: LiveJob | null
-  outcome: StoredOutcome | null
-  progress: ProgressRow | null
-  warnings: WarningRow[]
-  supersededBy: string | null
-  compensatedBy: string | null
-  /** The latest one. */
-  resolution: ResolutionRow | null
-  /** The limit that holds it, when one does and it was asked for with the job. */
-  heldBy?: HeldBy | null
-}
-
-export interface HeldBy {
-  limit: 'concurrency' | 'order' | 'rate'
-  key: string
-  /** Jobs of the key that have a worker, with `concurrency`. */
-  running: number | null
-  /** Jobs of the key that come first, with `order`; counted up to 1000. */
-  ahead: number | null
-}
-
-export interface StoredOutcome extends Outcome {
-  /** JSON text, null when there is none, or when it is larger than the caller asked for. */
-  result: string | null
-  resultBytes: number
-  resultSha256: string | null
-  expiresAt: number
-}
-
-/** What is left of a job whose retention ended. */
-export interface Tombstone {
-  jobId: string
-  tenant: string
-  type: string
-  status: Status
-  finishedAt: number
-  expiredAt: number
-}
-
-/** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */
-export interface ScheduleChange {
-  tenant: string
-  id: string
-  /** Gets null when there is none; answers null to write nothing. */
-  decide(schedule: Schedule | null, now: number): ScheduleDecision | null
-}
-
-export interface ScheduleDecision {
-  /** The schedule as it is to be; null removes it. Its jobs stay. */
-  next: Schedule | null
-  /** Given: the files its input refers to, kept as long as it refers to them. */
-  files?: readonly string[]
-  audit: AuditDraft | null
-}
-
-export type ScheduleChanged =
-  | { outcome: 'written'; schedule: Schedule | null }
-  | { outcome: 'left' }
-  | { outcome: 'file-missing'; file: string }
-
-/** What becomes of the instants of a schedule that have come. */
-export interface Firing {
-  tenant: string
-  id: string
-  /** The schedule as it was read: when it has changed since, nothing is written. */
-  revision: number
-  /** One job per instant, in order; each with a key of its own, so that an instant has one job however often it is fired. */
-  jobs: readonly { at: number; job: NewJob }[]
-  /** A job is stored only when the job before it is done; else its instant counts as skipped. */
-  afterPrevious: boolean
-  /** Where the timetable goes on. */
-  nextAt: number | null
-  /** Instants that are not caught up. */
-  missed: number
-  /** Instants that get no job because of `problem`. */
-  problems: number
-  problem: ScheduleProblem | null
-  /** What is noted when a file of the input is no longer there. */
-  missingFile(file: string, at: number): ScheduleProblem
-}
-
-export type Fired =
-  | { outcome: 'stale' }
-  /** Per job, in order. `replayed`: its instant had one before. */
-  | { outcome: 'fired'; jobs: ('created' | 'replayed' | 'skipped' | 'refused')[] }
 
 export interface Store {
   readonly info: StoreInfo
@@ -443,6 +260,19 @@ export interface Store {
     /** A job out of turn, with its audit entry, in one transaction; null when the schedule is gone. */
     run(run: { tenant: string; id: string; at: number; job: NewJob; audit: AuditDraft }): Promise<Submitted | null>
   }
+  readonly webhooks: {
+    /** Read, decide, write: see WebhookChange. @returns what is there now */
+    change(change: WebhookChange): Promise<Webhook | null>
+    get(tenant: string, id: string): Promise<Webhook | null>
+    /** By id. */
+    list(tenant: string): Promise<Webhook[]>
+    /** What happened and has not been handed on, oldest first. */
+    outbox(limit: number): Promise<Happened[]>
+    /** Takes it out of the outbox and stores its deliveries, together or not at all. @returns how many were stored */
+    tell(telling: Telling): Promise<number>
+    /** Called after each commit that put something into the outbox; a hint. Returns the function that ends it. */
+    onHappened(listener: () => void): () => void
+  }
   /** Entries of the tenant's chain after (or, newest first, before) a seq; 0 is the beginning (or the end). */
   audit(tenant: string, after: number, limit: number, filter?: AuditFilter): Promise<AuditEntry[]>
   /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */
@@ -475,14 +305,4 @@ export interface LaneLoad {
   /** Since when the oldest of them could have started. */
   oldestAt: number | null
   running: number
-}
-
-export interface StoredHistory extends HistoryEntry {
-  /** Set on entries that an operator or caller caused: their place in the audit chain. */
-  hash: string | null
-  prevHash: string | null
-}
-
-export function isTombstone(found: StoredJob | Tombstone): found is Tombstone {
-  return 'expiredAt' in found
 }

@@ -4,14 +4,12 @@ import { plainText } from '../../core/json.js'
 import type { AuditFilter } from '../store.js'
 import { all, one, type Plan, run, type Value } from './plan.js'
 import { actorOf, actorPrefix, actorText } from './rows.js'
-
-type Sha256 = (text: string) => string
+import type { Tx } from './tx.js'
 
 /** The next entry of the tenant's audit chain. */
 export function* auditPlan(
   draft: Parameters<typeof chain>[0],
-  now: number,
-  sha256: Sha256,
+  { now, sha256 }: Pick<Tx, 'now' | 'sha256'>,
   job: { jobId: string; seq: number } | null = null,
 ): Plan<void> {
   const last = yield* one<{ seq: number; hash: string }>(

@@ -1,14 +1,15 @@
 /**
  * Group commit: what one transaction carries, and in which order. Knows neither who waits nor what the plans do.
  */
-import type { Entropy } from '../../core/clock.js'
-import type { AttemptRecord, Change, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
+import type { AttemptRecord, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
 import { claimPlan } from './claim.js'
 import type { PauseBook } from './lanes.js'
 import { movePlan } from './move.js'
-import type { Dialect, Plan } from './plan.js'
+import { type WebhookBook, writeOutbox } from './outbox.js'
+import type { Plan } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
+import type { Tx } from './tx.js'
 
 /** An operation that waits for the next commit. */
 export interface Waiting<In, Out> {
@@ -22,7 +23,7 @@ export class Batch {
   submits: Waiting<readonly NewJob[], Submitted[]>[] = []
   records: Waiting<AttemptRecord, boolean>[] = []
   moves: Waiting<Move, Moved>[] = []
-  others: Waiting<(now: number, changes: Change[]) => Plan<unknown>, unknown>[] = []
+  others: Waiting<(tx: Tx) => Plan<unknown>, unknown>[] = []
   claims: Waiting<ClaimRequest, Claimed[]>[] = []
   get size(): number {
     return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
@@ -53,22 +54,22 @@ interface Answers {
  */
 export function* carryOut(
   batch: Batch,
-  now: number,
-  changes: Change[],
-  sha256: Entropy['sha256'],
-  dialect: Dialect,
+  tx: Tx,
   pauses: PauseBook,
+  webhooks: WebhookBook,
 ): Plan<Answers[]> {
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
+  tx.heard = yield* webhooks.heard()
   if (submits.length > 0)
-    done.push({ of: submits, with: yield* submitPlan(inputs(submits), now, changes, dialect, sha256) })
+    done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0)
-    done.push({ of: records, with: yield* recordPlan(inputs(records), now, changes, sha256, dialect) })
-  if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), now, changes, sha256, dialect) })
-  for (const other of others) done.push({ of: [other], with: [yield* other.input(now, changes)] })
+    done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
+  if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })
+  for (const other of others) done.push({ of: [other], with: [yield* other.input(tx)] })
   for (const claim of claims)
-    done.push({ of: [claim], with: [yield* claimPlan(claim.input, now, changes, dialect, pauses)] })
+    done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
+  if (tx.happened.length > 0) yield* writeOutbox(tx)
   return done
 }

@@ -3,18 +3,19 @@
  * settles a wait at once.
  */
 import { TIES } from '../../core/job.js'
-import type { AttemptRecord, Change, NewJob, Submitted, WaitRow, WaitValue } from '../store.js'
-import { type Dialect, each, type Plan, run } from './plan.js'
+import type { AttemptRecord, NewJob, Submitted, WaitRow, WaitValue } from '../store.js'
+import { each, type Plan, run } from './plan.js'
 import { submitPlan } from './submit.js'
+import type { Tx } from './tx.js'
 import { endOfChild, recordValue, unread } from './waits.js'
 
 /** A wait whose value is recorded already is not registered again. */
 const INSERT_WAIT = `insert into waits (job_id, key, kind, name, due_at, child_id, created_at)
   select ?1, ?2, ?3, ?4, ?5, ?6, ?7 where not exists (select 1 from steps where job_id = ?1 and key = ?2) on conflict (job_id, key) do nothing`
 
-export function* addWaits(record: AttemptRecord, now: number, changes: Change[], dialect: Dialect): Plan<void> {
+export function* addWaits(record: AttemptRecord, tx: Tx): Plan<void> {
   const { jobId, waits = [], children = [] } = record
-  const found = yield* storeChildren(jobId, children, now, changes, dialect)
+  const found = yield* storeChildren(jobId, children, tx)
   const idOf = (wait: WaitRow): string | null => {
     const child = found.get(wait.key)
     return typeof child === 'string' ? child : wait.childId
@@ -33,7 +34,7 @@ export function* addWaits(record: AttemptRecord, now: number, changes: Change[],
         : typeof child === 'object'
           ? JSON.stringify(child)
           : yield* unread(wait)
-    if (value !== null) yield* recordValue(wait, value, now)
+    if (value !== null) yield* recordValue(wait, value, tx.now)
   }
 }
 
@@ -41,17 +42,13 @@ export function* addWaits(record: AttemptRecord, now: number, changes: Change[],
 function* storeChildren(
   parentId: string,
   children: readonly NewJob[],
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<Map<string, string | WaitValue>> {
   const found = new Map<string, string | WaitValue>()
   if (children.length === 0) return found
   const answers = yield* submitPlan(
     children.map((child) => [child]),
-    now,
-    changes,
-    dialect,
+    tx,
   )
   const adopted: string[] = []
   const circular = yield* waitsForItself(parentId, answers)

@@ -3,11 +3,12 @@
  * their limits allow it, and the state machine has the last word on each.
  */
 import { type Decision, transition } from '../../core/lifecycle.js'
-import type { Change, Claimed, ClaimRequest } from '../store.js'
+import type { Claimed, ClaimRequest } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
+import { announceMove } from './outbox.js'
 import { all, type Dialect, each, type Plan, type Row, run, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,
@@ -40,12 +41,11 @@ interface Ready extends Found {
  */
 export function* claimPlan(
   request: ClaimRequest,
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
   pauses: PauseBook,
 ): Plan<Claimed[]> {
-  const gate = new Gate({ now, changes, dialect, ...(request.numbers ? { numbers: request.numbers } : {}) })
+  const { now, changes, dialect } = tx
+  const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
   const paused = yield* pauses.paused()
   let free = request.limit()
   const taken: Ready[] = []
@@ -75,6 +75,7 @@ export function* claimPlan(
     INSERT_HISTORY,
     taken.map(({ live, decision }): Value[] => historyValues(live.id, decision.history)),
   )
+  for (const { decision } of taken) announceMove(decision, tx)
   const large = claimed.filter(({ record }) => record.input === null)
   const blobs = yield* each<{ data: string }>(
     `select data from blobs where job_id = ?1 and name = 'input'`,

@@ -8,38 +8,44 @@ import { shownOf } from '../../core/approval-decide.js'
 import { wakeOf } from '../../core/approval-expire.js'
 import { type LiveJob, TIES } from '../../core/job.js'
 import { type Event, transition } from '../../core/lifecycle.js'
-import type { ApprovalChange, ApprovalChanged, ApprovalWrite, Change } from '../store.js'
+import type { EventType } from '../../core/webhook.js'
+import type { ApprovalChange, ApprovalChanged, ApprovalWrite } from '../store.js'
 import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
 import { auditPlan } from './audit.js'
 import { changeOf } from './changes.js'
-import { movePlan } from './move.js'
-import { type Dialect, one, type Plan, run } from './plan.js'
+import { announceApproval } from './outbox.js'
+import { one, type Plan, run } from './plan.js'
 import { readLive } from './rows.js'
+import type { Tx } from './tx.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
-
-type Sha256 = (text: string) => string
 
 export function* decidePlan(
   change: ApprovalChange,
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<ApprovalChanged> {
   for (;;) {
     const before = yield* approvalPlan(change.id)
     if (!before || (change.tenant !== undefined && before.tenant !== change.tenant)) return { outcome: 'not-found' }
     if (change.epoch !== undefined && !(yield* holds(before.jobId, change.epoch))) return { outcome: 'stale-lease' }
-    const write = change.apply(before, now)
+    const write = change.apply(before, tx.now)
     if (!write) return { outcome: 'unchanged', row: before }
     if (!(yield* writeApproval(write.row, before.version))) continue
     const seq =
       write.row.state === 'pending'
-        ? yield* waitOn(write.row, changes, dialect)
-        : yield* close(write, change.expiresAt, now, changes, sha256, dialect)
-    yield* auditPlan(write.audit, now, sha256, seq === null ? null : { jobId: write.row.jobId, seq })
+        ? yield* waitOn(write.row, tx)
+        : yield* close(write, change.expiresAt, tx)
+    const told = toldOf(before, write.row)
+    if (told) announceApproval(write.row, told, tx)
+    yield* auditPlan(write.audit, tx, seq === null ? null : { jobId: write.row.jobId, seq })
     return { outcome: 'changed', row: write.row }
   }
+}
+
+/** What a webhook hears of this change; null for what is between the lines, like the first of two approvals. */
+function toldOf(before: ApprovalRow, { state, requestedAt }: ApprovalRow): EventType | null {
+  if (state === 'pending') return requestedAt === before.requestedAt ? null : 'approval.requested'
+  if (state === before.state || state === 'withdrawn') return null
+  return state === 'expired' ? 'approval.expired' : 'approval.decided'
 }
 
 function* holds(jobId: string, epoch: number): Plan<boolean> {
@@ -48,7 +54,7 @@ function* holds(jobId: string, epoch: number): Plan<boolean> {
 }
 
 /** Open, or open again: its job waits for it, and says how far it is. */
-function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<null> {
+function* waitOn(row: ApprovalRow, tx: Tx): Plan<null> {
   const { jobId, key } = row
   yield* forgetStep(jobId, key)
   yield* run(
@@ -56,7 +62,7 @@ function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<nu
      on conflict (job_id, key) do update set due_at = excluded.due_at`,
     [[jobId, key, row.gate, wakeOf(row), row.requestedAt]],
   )
-  const [live] = yield* readLive([jobId], dialect)
+  const [live] = yield* readLive([jobId], tx.dialect)
   if (!live) return null
   const shown = live.state === 'waiting' && live.why?.wait?.id === row.id
   const why = shown ? { ...live.why, wait: shownOf(row) } : live.why
@@ -64,7 +70,7 @@ function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<nu
   yield* run('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
     [jobId, live.ties | TIES.waits, why && JSON.stringify(why)],
   ])
-  changes.push(changeOf({ ...live, why, revision: live.revision + 1 }))
+  tx.changes.push(changeOf({ ...live, why, revision: live.revision + 1 }))
   return null
 }
 
@@ -72,23 +78,14 @@ function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<nu
 function* close(
   { row, actor, by, reason, details, stop }: ApprovalWrite,
   expiresAt: ApprovalChange['expiresAt'],
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<number | null> {
   const { id, jobId, key, state } = row
   const found = yield* one('select * from waits where job_id = ?1 and key = ?2', jobId, key)
-  if (found) yield* recordValue(toWait(found), JSON.stringify({ is: 'value', value: { approval: id, state } }), now)
-  if (!stop) return yield* wakePlan({ jobId, kind: 'approval' }, actor, by, now, changes, dialect, details)
+  if (found) yield* recordValue(toWait(found), JSON.stringify({ is: 'value', value: { approval: id, state } }), tx.now)
+  if (!stop) return yield* wakePlan({ jobId, kind: 'approval' }, actor, by, tx, details)
   const event: Event = { type: 'stopped', actor, reason, details, ...stop }
   const decide = (live: LiveJob, at: number) => transition(live, event, at)
-  const [moved] = yield* movePlan(
-    [{ jobId, decide, ...(expiresAt ? { expiresAt } : {}) }],
-    now,
-    changes,
-    sha256,
-    dialect,
-  )
+  const [moved] = yield* tx.move([{ jobId, decide, ...(expiresAt ? { expiresAt } : {}) }], tx)
   return moved!.outcome === 'moved' ? moved!.decision.history.seq : null
 }

@@ -4,8 +4,9 @@
  */
 import { type JobRecord, type LiveJob, TIES } from '../../core/job.js'
 import { afterStart, startAt, turnOf } from '../../core/limits.js'
-import { AHEAD_MS, type Books, giveNext, heldValues, INSERT_HELD, namesOf, setHeld } from './limits.js'
+import { AHEAD_MS, giveNext, heldValues, INSERT_HELD, namesOf, setHeld } from './limits.js'
 import { each, type Plan, run, type Value } from './plan.js'
+import type { Tx } from './tx.js'
 
 /** A ready job as the scan found it. */
 export interface Found {
@@ -41,7 +42,7 @@ export class Gate {
   /** Names whose next one may be granted a place, with a turn. */
   private given: [name: string, turn: number][] = []
 
-  constructor(private readonly books: Books) {}
+  constructor(private readonly tx: Tx) {}
 
   *admit<F extends Found>(found: readonly F[]): Plan<readonly F[]> {
     const bound = found.filter(isBound)
@@ -87,7 +88,7 @@ export class Gate {
     const { live, record } = one
     const limits = record.options.limits ?? {}
     const { order, concurrency, rate } = namesOf(record, limits)
-    const numbers = this.books.numbers?.(record.type)
+    const numbers = this.tx.numbers?.(record.type)
     if (order !== undefined) {
       const holder = this.holders.get(order)
       if (holder !== undefined && holder !== live.id) return this.hold(one, 'order', null)
@@ -106,10 +107,10 @@ export class Gate {
   }
 
   private mayStart(one: Found, name: string): boolean {
-    const { now } = this.books
+    const { now } = this.tx
     const { live, record } = one
     const starts = this.starts.get(name)!
-    const rate = this.books.numbers?.(record.type)?.rate ?? record.options.limits!.rate!
+    const rate = this.tx.numbers?.(record.type)?.rate ?? record.options.limits!.rate!
     const at = startAt(starts.due, now, rate)
     if (this.places.get(live.id) === name) {
       // Others were late, or the rate is another one by now: its time is told anew.
@@ -132,7 +133,7 @@ export class Gate {
 
   /** Out of the claim's way, into the line of this name. A place it was granted elsewhere is free again. */
   private hold({ live }: Found, held: NonNullable<LiveJob['held']>, name: string | null, at = live.runAt): false {
-    const { now } = this.books
+    const { now } = this.tx
     const before = this.places.get(live.id)
     if (live.held === 'granted') this.left.push([live.id])
     if (before !== undefined && before !== name) this.given.push([before, turnOf(live.id, live.version)])
@@ -147,7 +148,7 @@ export class Gate {
   }
 
   private *write(): Plan<void> {
-    const { aside, left, joined, slots, given, spent, books } = this
+    const { aside, left, joined, slots, given, spent, tx } = this
     this.aside = []
     this.left = []
     this.joined = []
@@ -161,8 +162,8 @@ export class Gate {
       [...spent].map((name) => [name, this.starts.get(name)!.due]),
     )
     spent.clear()
-    yield* setHeld(aside, books)
-    for (const [name, turn] of given) yield* giveNext(name, turn, books)
+    yield* setHeld(aside, tx)
+    for (const [name, turn] of given) yield* giveNext(name, turn, tx)
     // What was granted just now is not in what was loaded.
     for (const [name] of given) this.starts.delete(name)
   }

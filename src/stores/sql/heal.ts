@@ -6,8 +6,9 @@
 
 import type { JobLimits } from '../../core/job.js'
 import { isOrderName, isRateName } from '../../core/limits.js'
-import { type Books, giveNext, giveSlots, giveStarts, nextIn, passTurn } from './limits.js'
+import { giveNext, giveSlots, giveStarts, nextIn, passTurn } from './limits.js'
 import { all, one, type Plan, run } from './plan.js'
+import type { Tx } from './tx.js'
 
 /** A job that was granted its place and has not been claimed for so long does not hold up others. */
 const STALE_MS = 10_000
@@ -27,27 +28,27 @@ const names = (table: 'held' | 'turns') => `with recursive found(name) as (
  * Looks at up to `limit` names after `after`.
  * @returns the last name it looked at; null when there are no more
  */
-export function* healPlan(after: string, limit: number, books: Books): Plan<string | null> {
-  if (after === '') yield* sweep(limit, books)
+export function* healPlan(after: string, limit: number, tx: Tx): Plan<string | null> {
+  if (after === '') yield* sweep(limit, tx)
   const lines = yield* all<{ name: string }>(names('held'), after, limit)
   const rows = yield* all<{ name: string }>(names('turns'), after, limit)
   const found = [...lines, ...rows].map(({ name }) => name).sort((a, b) => (a < b ? -1 : 1))
   const looked = found.slice(0, limit)
   for (const name of looked) {
-    if (isOrderName(name)) yield* healTurn(name, books)
-    else yield* healLine(name, books)
+    if (isOrderName(name)) yield* healTurn(name, tx)
+    else yield* healLine(name, tx)
   }
   return found.length >= limit ? looked.at(-1)! : null
 }
 
-function* sweep(limit: number, books: Books): Plan<void> {
-  const { now } = books
+function* sweep(limit: number, tx: Tx): Plan<void> {
+  const { now } = tx
   const orphans = yield* all<{ name: string; job_id: string }>(ORPHANS, limit)
   yield* run(
     'delete from slots where name = ?1 and job_id = ?2',
     orphans.map(({ name, job_id }) => [name, job_id]),
   )
-  for (const { name } of orphans) yield* giveNext(name, 0, books)
+  for (const { name } of orphans) yield* giveNext(name, 0, tx)
   // A window that is over, and a rate that is not used, are as good as none.
   yield* run('delete from uniques where name in (select name from uniques where expires_at <= ?1 limit ?2)', [
     [now, SWEEP],
@@ -57,18 +58,18 @@ function* sweep(limit: number, books: Books): Plan<void> {
   ])
 }
 
-function* healTurn(name: string, books: Books): Plan<void> {
+function* healTurn(name: string, tx: Tx): Plan<void> {
   const has = yield* one<{ live: string | null }>(
     'select l.id as live from turns t left join live l on l.id = t.job_id where t.name = ?1 and t.has = 1',
     name,
   )
   if (has && has.live !== null) return
   yield* run('delete from turns where name = ?1 and has = 1', [[name]])
-  yield* passTurn(name, books)
+  yield* passTurn(name, tx)
 }
 
-function* healLine(name: string, books: Books): Plan<void> {
-  const { now, numbers } = books
+function* healLine(name: string, tx: Tx): Plan<void> {
+  const { now, numbers } = tx
   yield* run(
     `delete from held where name = ?1 and granted = 1 and not exists (select 1 from live l where l.id = held.job_id and l.held = 'granted')`,
     [[name]],
@@ -80,7 +81,7 @@ function* healLine(name: string, books: Books): Plan<void> {
       'select count(*) as n from held h join live l on l.id = h.job_id where h.name = ?1 and h.granted = 1 and l.run_at > ?2',
       ...[name, now - STALE_MS],
     )
-    if (Number(told!.n) === 0) yield* giveStarts(name, 0, books, 0)
+    if (Number(told!.n) === 0) yield* giveStarts(name, 0, tx, 0)
     return
   }
   const taken = yield* one<{ n: number }>(
@@ -89,5 +90,5 @@ function* healLine(name: string, books: Books): Plan<void> {
   )
   const limits = JSON.parse(next.options).limits as JobLimits
   const limit = numbers?.(next.type)?.concurrency ?? limits.concurrency!.limit
-  yield* giveSlots(name, Math.min(AT_ONCE, limit - Number(taken!.n)), 0, books)
+  yield* giveSlots(name, Math.min(AT_ONCE, limit - Number(taken!.n)), 0, tx)
 }

@@ -65,15 +65,14 @@ export function* resolvePlan(
   tenant: string,
   audit: AuditDraft,
   operationId: string | undefined,
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
+  tx: Tx,
 ): Plan<boolean> {
-  if (operationId !== undefined && (yield* operationSeen(tenant, operationId, now))) return true
-  if (!(yield* noted(row.jobId, tenant, changes))) return false
+  if (operationId !== undefined && (yield* operationSeen(tenant, operationId, tx.now))) return true
+  if (!(yield* noted(row.jobId, tenant, tx.changes))) return false
   yield* run(INSERT_RESOLUTION, [resolutionValues(row)])
-  yield* auditPlan(audit, now, sha256)
-  if (operationId !== undefined) yield* operationDone(tenant, operationId, now)
+  announceResolution(row, tenant, tx)
+  yield* auditPlan(audit, tx)
+  if (operationId !== undefined) yield* operationDone(tenant, operationId, tx.now)
   return true
 }
 
@@ -112,7 +111,7 @@ export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<b
 }
 
 /** A replay or a compensation completed: the job that it stands for gets the note, by whoever asked for it. */
-export function* noteOrigin(jobId: string, now: number, changes: Change[]): Plan<void> {
+export function* noteOrigin(jobId: string, tx: Tx): Plan<void> {
   const job = yield* one(
     'select j.tenant, j.replay_of, j.options, h.actor from jobs j join history h on h.job_id = j.id and h.seq = 1 where j.id = ?1',
     jobId,
@@ -120,13 +119,19 @@ export function* noteOrigin(jobId: string, now: number, changes: Change[]): Plan
   if (!job) return
   const undone: string | undefined = job.options === null ? undefined : JSON.parse(job.options).compensates
   const origin: string | null = undone ?? job.replay_of
-  if (origin === null || !(yield* noted(origin, job.tenant, changes))) return
+  if (origin === null || !(yield* noted(origin, job.tenant, tx.changes))) return
   const [kind, reason] = undone
     ? (['compensated', `What it did was undone by job ${jobId}.`] as const)
     : (['superseded', `Its replay, job ${jobId}, completed.`] as const)
   const by = actorOf(job.actor)
-  const row: ResolutionRow = { jobId: origin, kind, reason, evidence: null, by, at: now, otherId: jobId }
+  const row: ResolutionRow = { jobId: origin, kind, reason, evidence: null, by, at: tx.now, otherId: jobId }
   yield* run(INSERT_RESOLUTION, [resolutionValues(row)])
+  announceResolution(row, job.tenant, tx)
+}
+
+function announceResolution({ jobId, at, kind, otherId }: ResolutionRow, tenant: string, tx: Tx): void {
+  const what = { id: `${jobId}:resolved:${at}`, tenant, type: 'job.resolved', jobId } as const
+  announce(what, tx, { resolution: kind, otherJobId: otherId })
 }
 
 const OPERATION_TTL_MS = 86_400_000
@@ -141,7 +146,7 @@ export function* operationDone(tenant: string, id: string, now: number): Plan<vo
   yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
 }
 
-export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, now: number, sha256: Sha256): Plan<boolean> {
+export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {
   const [changed] = on
     ? yield* run(
         'insert into pauses (tenant, kind, name, actor, reason, at) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
@@ -149,7 +154,7 @@ export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, now: n
       )
     : yield* run('delete from pauses where tenant = ?1 and kind = ?2 and name = ?3', [[row.tenant, row.kind, row.name]])
   if (changed !== 1) return false
-  yield* auditPlan(audit, now, sha256)
+  yield* auditPlan(audit, tx)
   return true
 }
 

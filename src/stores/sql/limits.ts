@@ -21,15 +21,7 @@ import type { Change, HeldBy, NewJob } from '../store.js'
 import { changeOf } from './changes.js'
 import { all, type Dialect, each, one, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
-
-/** What the plans of limits share within one transaction. */
-export interface Books {
-  now: number
-  changes: Change[]
-  dialect: Dialect
-  /** The numbers as they are defined now; without them those count that a job was submitted under. */
-  numbers?: (type: string) => LimitNumbers | undefined
-}
+import type { Tx } from './tx.js'
 
 /** Starts that are due within this time are granted together, so that high rates do not need a claim for each. */
 export const AHEAD_MS = 50
@@ -40,7 +32,7 @@ const SET_HELD = `update live set held = ?2, run_at = ?3, budget_from = ?4, revi
 /** Changes what readers see of jobs and when they may be claimed; no transition, so no history. */
 export function* setHeld(
   rows: readonly { live: LiveJob; set: Partial<Pick<LiveJob, 'held' | 'runAt' | 'budgetFrom'>> }[],
-  { now, changes }: Books,
+  { now, changes }: Tx,
 ): Plan<void> {
   const next = rows.map(({ live, set }) => ({ ...live, ...set, revision: live.revision + 1, changedAt: now }))
   yield* run(
@@ -141,46 +133,46 @@ export function* heldByPlan(record: JobRecord, live: LiveJob): Plan<HeldBy | nul
 }
 
 /** What a move means for the places of a limited job: those it gives up go to the next in line. */
-export function* leaveLimits({ from, live, outcome, history }: Decision, books: Books): Plan<void> {
+export function* leaveLimits({ from, live, outcome, history }: Decision, tx: Tx): Plan<void> {
   // Told to stop, it still has its worker; held, it goes on standing where it stands.
   if (live !== null && (live.worker ?? live.held) !== null) return
   const turn = turnOf(from.id, history.seq)
   if (from.worker !== null) {
     const freed = yield* all<{ name: string }>('delete from slots where job_id = ?1 returning name', from.id)
-    for (const { name } of freed) yield* giveNext(name, turn, books)
+    for (const { name } of freed) yield* giveNext(name, turn, tx)
   } else if (from.held !== null && from.held !== 'order') {
     const places = yield* all<{ name: string; granted: number }>(
       'delete from held where job_id = ?1 returning name, granted',
       from.id,
     )
-    for (const { name, granted } of places) if (granted) yield* giveNext(name, turn, books)
+    for (const { name, granted } of places) if (granted) yield* giveNext(name, turn, tx)
   }
   if (!outcome) return
   const turns = yield* all<{ name: string; has: number }>(
     'delete from turns where job_id = ?1 returning name, has',
     from.id,
   )
-  for (const { name, has } of turns) if (has) yield* passTurn(name, books)
+  for (const { name, has } of turns) if (has) yield* passTurn(name, tx)
 }
 
 /** A place under this name is free, or will be: whoever is next may be claimed. */
-export function* giveNext(name: string, turn: number, books: Books): Plan<void> {
-  if (isOrderName(name)) yield* passTurn(name, books)
-  else if (isRateName(name)) yield* giveStarts(name, turn, books)
-  else yield* giveSlots(name, 1, turn, books)
+export function* giveNext(name: string, turn: number, tx: Tx): Plan<void> {
+  if (isOrderName(name)) yield* passTurn(name, tx)
+  else if (isRateName(name)) yield* giveStarts(name, turn, tx)
+  else yield* giveSlots(name, 1, turn, tx)
 }
 
-export function* giveSlots(name: string, count: number, turn: number, books: Books): Plan<void> {
+export function* giveSlots(name: string, count: number, turn: number, tx: Tx): Plan<void> {
   for (let given = 0; given < count; ) {
     const next = yield* nextIn(name, turn + given)
     if (!next) return
-    if (yield* grant(name, next, null, books)) given++
+    if (yield* grant(name, next, null, tx)) given++
   }
 }
 
 /** One start that is granted keeps the line moving: its claim grants the next. */
-export function* giveStarts(name: string, turn: number, books: Books, granted?: number): Plan<void> {
-  const { now } = books
+export function* giveStarts(name: string, turn: number, tx: Tx, granted?: number): Plan<void> {
+  const { now } = tx
   granted ??= Number(
     (yield* one<{ n: number }>('select count(*) as n from held where name = ?1 and granted = 1', name))!.n,
   )
@@ -188,9 +180,9 @@ export function* giveStarts(name: string, turn: number, books: Books, granted?: 
   while (granted < MOST_AHEAD) {
     const next = yield* nextIn(name, turn + granted)
     if (!next) return
-    const at = startAt(due, now, rateOf(next, books), granted)
+    const at = startAt(due, now, rateOf(next, tx), granted)
     if (granted > 0 && at > now + AHEAD_MS) return
-    if (yield* grant(name, next, at, books)) granted++
+    if (yield* grant(name, next, at, tx)) granted++
   }
 }
 
@@ -214,13 +206,13 @@ export function* nextIn(name: string, turn: number): Plan<InLine | undefined> {
   return undefined
 }
 
-function rateOf({ type, options }: InLine, { numbers }: Books): Rate {
+function rateOf({ type, options }: InLine, { numbers }: Tx): Rate {
   return numbers?.(type)?.rate ?? (JSON.parse(options).limits as JobLimits).rate!
 }
 
 /** @param at when it may start; null: now. @returns false when there is no such job any more */
-function* grant(name: string, next: InLine, at: number | null, books: Books): Plan<boolean> {
-  const { now, dialect } = books
+function* grant(name: string, next: InLine, at: number | null, tx: Tx): Plan<boolean> {
+  const { now, dialect } = tx
   const [live] = yield* readLive([next.job_id], dialect)
   if (!live || live.held === null || live.held === 'granted') {
     yield* run('delete from held where name = ?1 and job_id = ?2', [[name, next.job_id]])
@@ -230,23 +222,23 @@ function* grant(name: string, next: InLine, at: number | null, books: Books): Pl
   const runAt = at ?? live.runAt
   // What it stood in line is not taken from its retry budget.
   const budgetFrom = live.budgetFrom + Math.max(runAt, now) - next.since
-  yield* setHeld([{ live, set: { held: 'granted', runAt, budgetFrom } }], books)
+  yield* setHeld([{ live, set: { held: 'granted', runAt, budgetFrom } }], tx)
   return true
 }
 
 /** The turn goes to the job that was submitted first. */
-export function* passTurn(name: string, books: Books): Plan<void> {
+export function* passTurn(name: string, tx: Tx): Plan<void> {
   for (;;) {
     const next = yield* one<{ job_id: string }>(
       'select job_id from turns where name = ?1 order by job_id limit 1',
       name,
     )
     if (!next) return
-    const [live] = yield* readLive([next.job_id], books.dialect)
+    const [live] = yield* readLive([next.job_id], tx.dialect)
     if (live) {
       yield* run('update turns set has = 1 where name = ?1 and job_id = ?2', [[name, live.id]])
-      const budgetFrom = Math.max(live.budgetFrom, books.now)
-      if (live.held === 'order') yield* setHeld([{ live, set: { held: null, budgetFrom } }], books)
+      const budgetFrom = Math.max(live.budgetFrom, tx.now)
+      if (live.held === 'order') yield* setHeld([{ live, set: { held: null, budgetFrom } }], tx)
       return
     }
     yield* run('delete from turns where name = ?1 and job_id = ?2', [[name, next.job_id]])

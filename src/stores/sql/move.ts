@@ -5,12 +5,13 @@
 import { type LiveJob, partsOf, TIES } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
 import type { Decision } from '../../core/lifecycle.js'
-import type { AttemptRecord, Change, Move, Moved } from '../store.js'
+import type { AttemptRecord, Move, Moved } from '../store.js'
 import { auditPlan } from './audit.js'
 import { changeOf, endOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
 import { leaveLimits } from './limits.js'
-import { type Dialect, one, type Plan, run, type Value } from './plan.js'
+import { announceMove } from './outbox.js'
+import { one, type Plan, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
 import {
   attemptValues,
@@ -25,17 +26,13 @@ import {
   UPDATE_LIVE,
 } from './rows.js'
 import { INLINE_BYTES, pinFiles } from './submit.js'
+import type { Tx } from './tx.js'
 import { untie } from './untie.js'
 import { wakeIfSettled } from './waits.js'
 
-type Sha256 = (text: string) => string
-
 export function* movePlan(
   moves: readonly Move[],
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<Moved[]> {
   const answers = new Array<Moved>(moves.length)
   const known: (LiveJob | undefined)[] = moves.map((move) => move.known)
@@ -45,7 +42,7 @@ export function* movePlan(
     const seen = new Set<string>()
     const round = open.filter((i) => !seen.has(moves[i]!.jobId) && seen.add(moves[i]!.jobId))
     const later = open.filter((i) => !round.includes(i))
-    const again = yield* moveRound(round, moves, known, answers, now, changes, sha256, dialect)
+    const again = yield* moveRound(round, moves, known, answers, tx)
     open = again.length + later.length === 0 ? [] : [...again, ...later]
   }
   return answers
@@ -57,16 +54,13 @@ function* moveRound(
   moves: readonly Move[],
   known: (LiveJob | undefined)[],
   answers: Moved[],
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<number[]> {
   const again: number[] = []
   const unread = round.filter((i) => !known[i])
   const rows = yield* readLive(
     unread.map((i) => moves[i]!.jobId),
-    dialect,
+    tx.dialect,
   )
   const lives = new Map<number, LiveJob>(round.filter((i) => known[i]).map((i) => [i, known[i]!]))
   unread.forEach((i, n) => {
@@ -76,7 +70,7 @@ function* moveRound(
   for (const i of round) {
     const move = moves[i]!
     const live = lives.get(i)
-    if (move.operationId !== undefined && (yield* operationSeen(move.tenant ?? '', move.operationId, now))) {
+    if (move.operationId !== undefined && (yield* operationSeen(move.tenant ?? '', move.operationId, tx.now))) {
       answers[i] = { outcome: 'repeated' }
       continue
     }
@@ -84,7 +78,7 @@ function* moveRound(
       answers[i] = yield* finishedOrMissing(move)
       continue
     }
-    const decision = move.decide(live, now)
+    const decision = move.decide(live, tx.now)
     if (decision.ok) decided.push({ i, decision })
     else if (known[i]) again.push(i)
     else answers[i] = { outcome: 'refused', reason: decision.reason, live }
@@ -107,28 +101,23 @@ function* moveRound(
   )
   yield* writeDecisions(
     done.map(({ i, decision }) => ({ move: moves[i]!, decision })),
-    now,
-    changes,
-    sha256,
-    dialect,
+    tx,
   )
   for (const { i, decision } of done) {
     answers[i] = { outcome: 'moved', decision }
-    changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!.result ?? null))
+    tx.changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!.result ?? null))
     const { blockedOn } = moves[i]!
-    if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, now, changes, dialect)
-    if (decision.from.ties & TIES.limits) yield* leaveLimits(decision, { now, changes, dialect })
-    if (decision.from.ties !== 0) yield* untie(decision, now, changes, dialect)
+    if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, tx)
+    announceMove(decision, tx)
+    if (decision.from.ties & TIES.limits) yield* leaveLimits(decision, tx)
+    if (decision.from.ties !== 0) yield* untie(decision, tx)
   }
   return again
 }
 
 function* writeDecisions(
   done: readonly { move: Move; decision: Decision }[],
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<void> {
   const blobs: Value[][] = []
   yield* run(
@@ -155,10 +144,7 @@ function* writeDecisions(
   // After the outcomes: a child that ends in this very round settles the wait for it at once.
   yield* writeRecords(
     done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
-    now,
-    changes,
-    sha256,
-    dialect,
+    tx,
   )
   yield* run(
     INSERT_ATTEMPT,
@@ -170,8 +156,8 @@ function* writeDecisions(
   )
   yield* pinFiles(done.flatMap(({ move }) => (move.files ?? []).map((file) => [file, move.jobId] as const)))
   for (const { move, decision } of done) {
-    if (move.audit) yield* auditPlan(move.audit, now, sha256, { jobId: move.jobId, seq: decision.history.seq })
-    if (move.operationId !== undefined) yield* operationDone(move.tenant ?? '', move.operationId, now)
+    if (move.audit) yield* auditPlan(move.audit, tx, { jobId: move.jobId, seq: decision.history.seq })
+    if (move.operationId !== undefined) yield* operationDone(move.tenant ?? '', move.operationId, tx.now)
   }
 }
 

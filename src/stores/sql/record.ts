@@ -3,16 +3,16 @@
  * job.
  */
 import { TIES } from '../../core/job.js'
-import type { AttemptRecord, Change, ProgressRow } from '../store.js'
+import type { AttemptRecord, ProgressRow } from '../store.js'
 import { addApprovals } from './approvals.js'
 import { auditPlan } from './audit.js'
 import { changeOf } from './changes.js'
 import { addWaits } from './children.js'
-import { type Dialect, each, type Plan, run, type Value } from './plan.js'
+import { announceApproval } from './outbox.js'
+import { each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps, markUndo } from './steps.js'
-
-type Sha256 = (text: string) => string
+import type { Tx } from './tx.js'
 
 const FENCE = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
 const VISIBLE =
@@ -21,15 +21,12 @@ const VISIBLE =
 /** What attempts write while they run. @returns per record whether its epoch still holds the job. */
 export function* recordPlan(
   records: readonly AttemptRecord[],
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<boolean[]> {
   const visible = records.map((record) => record.progress !== undefined || (record.warnings?.length ?? 0) > 0)
   const raised = yield* run(
     VISIBLE,
-    records.filter((_, i) => visible[i]).map((record) => [record.jobId, record.epoch, now]),
+    records.filter((_, i) => visible[i]).map((record) => [record.jobId, record.epoch, tx.now]),
   )
   const quiet = yield* each(
     FENCE,
@@ -40,16 +37,13 @@ export function* recordPlan(
   const held = visible.map((is) => (is ? raised[r++] === 1 : quiet[q++] !== undefined))
   yield* writeRecords(
     records.filter((_, i) => held[i]),
-    now,
-    changes,
-    sha256,
-    dialect,
+    tx,
   )
   const lives = yield* readLive(
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
-    dialect,
+    tx.dialect,
   )
-  for (const live of lives) if (live) changes.push(changeOf(live))
+  for (const live of lives) if (live) tx.changes.push(changeOf(live))
   return held
 }
 
@@ -71,10 +65,7 @@ function progressRow(jobId: string, p: ProgressRow): Value[] {
 
 export function* writeRecords(
   records: readonly AttemptRecord[],
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
   yield* run(
@@ -93,16 +84,13 @@ export function* writeRecords(
   )
   for (const record of records)
     if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
-      yield* writeMore(record, now, changes, sha256, dialect)
+      yield* writeMore(record, tx)
 }
 
 /** What few attempts have. */
 function* writeMore(
   record: AttemptRecord,
-  now: number,
-  changes: Change[],
-  sha256: Sha256,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
   yield* run(
@@ -134,10 +122,13 @@ function* writeMore(
     'update steps set undo = ?3 where job_id = ?1 and key = ?2',
     undone.map(({ key, undo }) => [jobId, key, undo]),
   )
-  if (record.approvals) yield* addApprovals(record.approvals)
-  for (const entry of record.audit ?? []) yield* auditPlan(entry, now, sha256)
+  if (record.approvals) {
+    yield* addApprovals(record.approvals)
+    for (const row of record.approvals) if (row.state === 'pending') announceApproval(row, 'approval.requested', tx)
+  }
+  for (const entry of record.audit ?? []) yield* auditPlan(entry, tx)
   if (record.waits?.length) {
-    yield* addWaits(record, now, changes, dialect)
+    yield* addWaits(record, tx)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)
     // The revision moves so that nobody writes the row as it was before.
     yield* run('update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2', [

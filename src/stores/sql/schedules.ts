@@ -101,10 +101,10 @@ const holder = (tenant: string, id: string) => `schedule/${tenant}/${id}`
 
 function* changePlan(
   { tenant, id, decide }: ScheduleChange,
-  now: number,
-  sha256: Entropy['sha256'],
+  tx: Tx,
   fileGraceMs: number,
 ): Plan<ScheduleChanged> {
+  const { now } = tx
   for (;;) {
     const before = yield* getPlan(tenant, id)
     const decision = decide(before, now)
@@ -117,7 +117,7 @@ function* changePlan(
     // Somebody else was quicker (a database with several writers): read and decide anew.
     if (written !== 1) continue
     if (files || next === null) yield* holdFiles(holder(tenant, id), files ?? [], now + fileGraceMs)
-    if (audit) yield* auditPlan(audit, now, sha256)
+    if (audit) yield* auditPlan(audit, tx)
     return { outcome: 'written', schedule: kept }
   }
 }
@@ -151,12 +151,12 @@ function* holdFiles(name: string, files: readonly string[], expiresAt: number): 
   yield* pinFiles(files.map((file) => [file, name] as const))
 }
 
-function* firePlan(firing: Firing, now: number, changes: Change[], dialect: Dialect): Plan<Fired> {
+function* firePlan(firing: Firing, tx: Tx): Plan<Fired> {
   const { tenant, id } = firing
   // The guard comes first: it also holds the row against other writers until the commit.
   const [held] = yield* run(
     'update schedules set revision = revision + 1, decided_at = ?4, next_at = ?5 where tenant = ?1 and id = ?2 and revision = ?3',
-    [[tenant, id, firing.revision, now, firing.nextAt]],
+    [[tenant, id, firing.revision, tx.now, firing.nextAt]],
   )
   if (held !== 1) return { outcome: 'stale' }
   const before = (yield* getPlan(tenant, id))!
@@ -167,7 +167,7 @@ function* firePlan(firing: Firing, now: number, changes: Change[], dialect: Dial
   for (const { at, job } of firing.jobs) {
     let answer: keyof typeof counted = 'skipped'
     if (!firing.afterPrevious || !(yield* underWay(lastJobId))) {
-      const submitted = yield* store(job, id, at, now, changes, dialect)
+      const submitted = yield* store(job, id, at, tx)
       answer = ANSWERS[submitted.outcome]
       if (submitted.outcome === 'file-missing') lastProblem = firing.missingFile(submitted.file, at)
       if (answer === 'created') lastJobId = job.record.id
@@ -204,21 +204,18 @@ function* underWay(jobId: string | null): Plan<boolean> {
 
 function* runPlan(
   { tenant, id, at, job, audit }: Parameters<Store['schedules']['run']>[0],
-  now: number,
-  changes: Change[],
-  sha256: Entropy['sha256'],
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<Submitted | null> {
   const [held] = yield* run('update schedules set revision = revision + 1 where tenant = ?1 and id = ?2', [
     [tenant, id],
   ])
   if (held !== 1) return null
-  const submitted = yield* store(job, id, at, now, changes, dialect)
+  const submitted = yield* store(job, id, at, tx)
   if (submitted.outcome !== 'created') return submitted
   yield* run('update schedules set previous_at = ?3, last_job_id = ?4 where tenant = ?1 and id = ?2', [
     [tenant, id, at, job.record.id],
   ])
-  yield* auditPlan(audit, now, sha256)
+  yield* auditPlan(audit, tx)
   return submitted
 }
 
@@ -227,11 +224,9 @@ function* store(
   job: NewJob,
   schedule: string,
   at: number,
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<Submitted> {
-  const [[submitted]] = (yield* submitPlan([[job]], now, changes, dialect)) as [[Submitted]]
+  const [[submitted]] = (yield* submitPlan([[job]], tx)) as [[Submitted]]
   if (submitted.outcome === 'created')
     yield* run('insert into firings (job_id, tenant, schedule_id, at) values (?1, ?2, ?3, ?4)', [
       [job.record.id, job.record.tenant, schedule, at],
@@ -242,17 +237,16 @@ function* store(
 /** What the store lends its schedules. */
 interface Base extends Lent {
   dialect: Dialect
-  sha256: Entropy['sha256']
   fileGraceMs: number
 }
 
-export function schedulesOf({ read, write, now, dialect, sha256, fileGraceMs }: Base): Store['schedules'] {
+export function schedulesOf({ read, write, now, dialect, fileGraceMs }: Base): Store['schedules'] {
   return {
-    change: (change) => write((at) => changePlan(change, at, sha256, fileGraceMs)),
+    change: (change) => write((tx) => changePlan(change, tx, fileGraceMs)),
     get: (tenant, id) => read(() => getPlan(tenant, id)),
     list: (tenant, after, limit) => read(() => listPlan(tenant, after, limit)),
     due: (types, until, limit) => read(() => duePlan(types, until, limit, now(), dialect)),
-    fire: (firing) => write((at, changes) => firePlan(firing, at, changes, dialect)),
-    run: (request) => write((at, changes) => runPlan(request, at, changes, sha256, dialect)),
+    fire: (firing) => write((tx) => firePlan(firing, tx)),
+    run: (request) => write((tx) => runPlan(request, tx)),
   }
 }

@@ -5,6 +5,8 @@
 import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { AuditDraft } from '../../core/history.js'
+import { partsOf } from '../../core/job.js'
+import type { Happened } from '../../core/webhook.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -39,6 +41,8 @@ import { expirePlan, sweepFilesPlan } from './expire.js'
 import { healPlan } from './heal.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
+import { movePlan } from './move.js'
+import { announce, WebhookBook } from './outbox.js'
 import { all, type Driver, one, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
@@ -55,7 +59,9 @@ import {
 import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { schedulesOf } from './schedules.js'
 import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
+import type { Tx } from './tx.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
+import { webhooksOf } from './webhooks.js'
 import { type Lent, workersOf } from './workers.js'
 
 export interface SqlStoreOptions {
@@ -71,7 +77,9 @@ export class SqlStore implements Store {
   private batch = new Batch()
   private flushing: Promise<void> | null = null
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
+  private readonly outboxListeners = new Set<() => void>()
   private readonly book: PauseBook
+  private readonly webhookBook: WebhookBook
   /** Rows were removed since the last tidying. */
   private untidy = false
   private closed = false
@@ -84,16 +92,20 @@ export class SqlStore implements Store {
     private readonly options: SqlStoreOptions = {},
   ) {
     this.book = new PauseBook(info.sole)
+    this.webhookBook = new WebhookBook(info.sole)
     const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
+    this.webhooks = webhooksOf(lent, this.webhookBook, (listener) => {
+      this.outboxListeners.add(listener)
+      return () => this.outboxListeners.delete(listener)
+    })
     this.schedules = schedulesOf({
       ...lent,
       dialect: driver.dialect,
-      sha256: entropy.sha256,
       fileGraceMs: options.fileGraceMs ?? FILE_GRACE_MS,
     })
   }
@@ -134,7 +146,7 @@ export class SqlStore implements Store {
     })
   }
 
-  private write<T>(plan: (now: number, changes: Change[]) => Plan<T>): Promise<T> {
+  private write<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
     return this.enqueue('others', plan)
   }
   private read<T>(plan: () => Plan<T>): Promise<T> {
@@ -157,6 +169,7 @@ export class SqlStore implements Store {
       await this.commitTogether(batch)
     } catch (error) {
       this.book.forget()
+      this.webhookBook.forget()
       if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
       const explained = this.driver.explain(error)
       // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
@@ -171,35 +184,34 @@ export class SqlStore implements Store {
 
   private async commitTogether(batch: Batch): Promise<void> {
     const changes: Change[] = []
-    const now = this.driver.now()
     const { driver, entropy } = this
-    const answers = await driver.transact(
-      () => carryOut(batch, now, changes, entropy.sha256, driver.dialect, this.book),
-      true,
-    )
+    const { dialect } = driver
+    const happened: Happened[] = []
+    const about = { now: driver.now(), sha256: entropy.sha256, dialect, move: movePlan }
+    const tx: Tx = { ...about, changes, happened, heard: new Set() }
+    const answers = await driver.transact(() => carryOut(batch, tx, this.book, this.webhookBook), true)
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
+    if (happened.length > 0) for (const listener of this.outboxListeners) this.tell(listener, undefined)
   }
 
   /** What is committed stays committed, whatever a listener makes of it: an error here must not repeat the batch. */
-  private tell(listener: (changes: readonly Change[]) => void, changes: readonly Change[]): void {
+  private tell<T>(listener: (what: T) => void, what: T): void {
     try {
-      listener(changes)
+      listener(what)
     } catch (error) {
       console.error('untildone: a listener of the store failed', error)
     }
   }
 
   settle(settle: Settle): Promise<SettleAnswer> {
-    const { entropy, driver } = this
-    return this.write((now, changes) => settlePlan(settle, now, changes, entropy.sha256, driver.dialect))
+    return this.write((tx) => settlePlan(settle, tx))
   }
   signal(signal: SignalRow): Promise<SignalAnswer> {
-    return this.write((now, changes) => signalPlan(signal, now, changes, this.driver.dialect))
+    return this.write((tx) => signalPlan(signal, tx))
   }
   decide(change: ApprovalChange): Promise<ApprovalChanged> {
-    const { entropy, driver } = this
-    return this.write((now, changes) => decidePlan(change, now, changes, entropy.sha256, driver.dialect))
+    return this.write((tx) => decidePlan(change, tx))
   }
   approval(id: string) {
     return this.read(() => approvalPlan(id))
@@ -232,7 +244,7 @@ export class SqlStore implements Store {
     return this.read(() => callbackPlan(hash))
   }
   answerCallback(answer: CallbackAnswer): Promise<CallbackAnswered> {
-    return this.write((now, changes) => answerCallbackPlan(answer, now, changes, this.driver.dialect))
+    return this.write((tx) => answerCallbackPlan(answer, tx))
   }
   effect(tenant: string, key: string) {
     return this.read(() => effectPlan(tenant, key))
@@ -247,14 +259,13 @@ export class SqlStore implements Store {
     return this.read(() => waitsPlan(jobId))
   }
   resolve(row: ResolutionRow, tenant: string, audit: AuditDraft, operationId?: string): Promise<boolean> {
-    const { sha256 } = this.entropy
-    return this.write((now, changes) => resolvePlan(row, tenant, audit, operationId, now, changes, sha256))
+    return this.write((tx) => resolvePlan(row, tenant, audit, operationId, tx))
   }
   readonly pauses: Store['pauses'] = {
     set: (row, on, audit) =>
-      this.write((now) => {
+      this.write((tx) => {
         this.book.forget()
-        return pausePlan(row, on, audit, now, this.entropy.sha256)
+        return pausePlan(row, on, audit, tx)
       }),
     list: () => this.read(pausesPlan),
   }
@@ -273,15 +284,18 @@ export class SqlStore implements Store {
   }
 
   markLate(limit: number): Promise<number> {
-    const { dialect } = this.driver
-    return this.write(function* (now, changes) {
+    return this.write(function* (tx) {
+      const { now, dialect } = tx
       const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* run(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
         late.map(({ id }) => [id, now]),
       )
-      for (const live of late) changes.push(changeOf({ ...live, revision: live.revision + 1 }))
+      for (const live of late) {
+        tx.changes.push(changeOf({ ...live, revision: live.revision + 1 }))
+        announce({ id: `${live.id}:late`, tenant: partsOf(live.lane).tenant, type: 'job.late', jobId: live.id }, tx)
+      }
       return late.length
     })
   }
@@ -297,10 +311,7 @@ export class SqlStore implements Store {
     return this.read(() => loadPlan(now, cap))
   }
   heal(after: string, limit: number, numbers?: ClaimRequest['numbers']): Promise<string | null> {
-    const { dialect } = this.driver
-    return this.write((now, changes) =>
-      healPlan(after, limit, { now, changes, dialect, ...(numbers ? { numbers } : {}) }),
-    )
+    return this.write((tx) => healPlan(after, limit, { ...tx, ...(numbers ? { numbers } : {}) }))
   }
   find(id: string, values = INLINE_BYTES * 4) {
     return this.read(() => findPlan(id, values, this.driver.dialect))
@@ -344,7 +355,7 @@ export class SqlStore implements Store {
         const row = yield* one('select * from files where id = ?1', id)
         return row ? fileOf(row) : null
       }),
-    sweep: (now, limit) => this.write(() => sweepFilesPlan(now, limit, this.driver.dialect)),
+    sweep: (now, limit) => this.write(({ dialect }) => sweepFilesPlan(now, limit, dialect)),
     known: (ids) => {
       const list = this.driver.dialect.inList('id', 1)
       return this.read(function* () {
@@ -355,17 +366,15 @@ export class SqlStore implements Store {
   }
 
   readonly keys: Store['keys'] = {
-    put: (row, audit) => {
-      const sha256 = this.entropy.sha256
-      return this.write(function* (now) {
+    put: (row, audit) =>
+      this.write(function* (tx) {
         yield* run(
           `insert into api_keys (id, tenant, name, hash, scopes, types, person, groups, max_risk, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
            on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
           [apiKeyValues(row)],
         )
-        yield* auditPlan(audit, now, sha256)
-      })
-    },
+        yield* auditPlan(audit, tx)
+      }),
     get: (id) =>
       this.read(function* () {
         const row = yield* one('select * from api_keys where id = ?1', id)
@@ -385,13 +394,15 @@ export class SqlStore implements Store {
 
   readonly schedules: Store['schedules']
 
+  readonly webhooks: Store['webhooks']
+
   audit(tenant: string, after: number, limit: number, filter: AuditFilter = {}) {
     return this.read(() => auditListPlan(tenant, after, limit, filter))
   }
 
   async expire(limit: number): Promise<number> {
     const { tombstonesMs = 365 * 86_400_000, fileGraceMs = FILE_GRACE_MS } = this.options
-    const removed = await this.write((now) => expirePlan(now, limit, tombstonesMs, fileGraceMs, this.driver.dialect))
+    const removed = await this.write(({ now, dialect }) => expirePlan(now, limit, tombstonesMs, fileGraceMs, dialect))
     this.untidy ||= removed > 0
     // Once per sweep, after its last chunk.
     if (this.untidy && removed < limit) {

@@ -2,18 +2,18 @@
  * Storing new jobs: job, live row, first history entry, idempotency key, file pins and tags, all in one transaction.
  */
 import { utf8Length } from '../../core/json.js'
-import type { Change, NewJob, Submitted } from '../store.js'
+import type { NewJob, Submitted } from '../store.js'
 import { auditPlan } from './audit.js'
 import { changeOf } from './changes.js'
 import { giveWayPlan } from './give-way.js'
 import { noted } from './ledger.js'
 import { enterLimits } from './limits.js'
-import { type Dialect, each, one, type Plan, run, type Value } from './plan.js'
+import { announceSubmit } from './outbox.js'
+import { each, one, type Plan, run, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 import { insertSteps } from './steps.js'
+import type { Tx } from './tx.js'
 import { readUniques, type Uniques, writeUniques } from './unique.js'
-
-type Sha256 = (text: string) => string
 
 /** Values up to this many bytes stay in their row; larger ones go to `blobs` (rulings 18). */
 export const INLINE_BYTES = 64 * 1024
@@ -35,15 +35,11 @@ export type SubmitCall = readonly NewJob[]
 
 export function* submitPlan(
   calls: readonly SubmitCall[],
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
-  /** Needed for jobs with an audit entry: what people asked for. */
-  sha256: Sha256 | null = null,
+  tx: Tx,
 ): Plan<Submitted[][]> {
   const keys = new KeyRing(yield* storedKeys(calls))
-  const uniques = yield* readUniques(calls, now)
-  const missing = yield* missingFiles(calls, now)
+  const uniques = yield* readUniques(calls, tx.now)
+  const missing = yield* missingFiles(calls, tx.now)
   const stored: NewJob[] = []
   const answers = calls.map((jobs): Submitted[] => {
     const fresh: NewJob[] = []
@@ -73,7 +69,7 @@ export function* submitPlan(
     stored.push(...fresh)
     return answer
   })
-  yield* enterLimits(stored, now)
+  yield* enterLimits(stored, tx.now)
   yield* insertJobs(stored)
   yield* run(
     'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
@@ -81,11 +77,12 @@ export function* submitPlan(
   )
   yield* writeUniques(stored)
   for (const job of stored) {
-    changes.push(changeOf(job.live, job.record.groupId))
-    if (job.record.replayOf !== null || job.compensates !== undefined) yield* linkOrigin(job, changes)
-    if (job.audit && sha256) yield* auditPlan(job.audit, now, sha256, { jobId: job.record.id, seq: 1 })
+    announceSubmit(job, tx)
+    tx.changes.push(changeOf(job.live, job.record.groupId))
+    if (job.record.replayOf !== null || job.compensates !== undefined) yield* linkOrigin(job, tx)
+    if (job.audit) yield* auditPlan(job.audit, tx, { jobId: job.record.id, seq: 1 })
   }
-  if (uniques.replaced.length > 0) yield* giveWayPlan(uniques.replaced, now, changes, dialect)
+  if (uniques.replaced.length > 0) yield* giveWayPlan(uniques.replaced, tx)
   return answers
 }
 
@@ -102,12 +99,12 @@ function judge(job: NewJob, keys: KeyRing, uniques: Uniques, missing: ReadonlySe
 const jobIdOf = (answer: Submitted): string => ('jobId' in answer ? answer.jobId : '')
 
 /** Readers of the job that it replays or undoes see the new one. */
-function* linkOrigin({ record, compensates }: NewJob, changes: Change[]): Plan<void> {
+function* linkOrigin({ record, compensates }: NewJob, tx: Tx): Plan<void> {
   if (compensates !== undefined)
     yield* run(`insert into links (job_id, kind, other_id) values (?1, 'compensated-by', ?2)`, [
       [compensates, record.id],
     ])
-  yield* noted(compensates ?? record.replayOf!, record.tenant, changes)
+  yield* noted(compensates ?? record.replayOf!, record.tenant, tx.changes)
 }
 
 function* storedKeys(

@@ -4,26 +4,24 @@
  */
 import { type LiveJob, TIES } from '../../core/job.js'
 import type { Decision } from '../../core/lifecycle.js'
-import type { Change } from '../store.js'
 import { withdrawPlan } from './approvals.js'
 import { noteOrigin } from './ledger.js'
-import { all, type Dialect, type Plan, run } from './plan.js'
+import { all, type Plan, run } from './plan.js'
+import type { Tx } from './tx.js'
 import { settleParent } from './waits.js'
 
 export function* untie(
   { from, live, outcome }: Decision,
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<void> {
   // Once its end is decided it waits for nothing any more, also while its steps are undone first.
   if (outcome || (live!.state === 'compensating' && from.why?.undo === undefined))
-    yield* letGo(from, now, outcome ? 'The job has ended.' : 'What the job did is being undone.')
+    yield* letGo(from, tx.now, outcome ? 'The job has ended.' : 'What the job did is being undone.')
   if (!outcome) return
   // A window goes on after the end; a name that is held until the end is free with it.
   if (from.ties & TIES.unique) yield* run('delete from uniques where job_id = ?1 and expires_at is null', [[from.id]])
-  if (from.ties & TIES.origin && outcome.status === 'completed') yield* noteOrigin(from.id, now, changes)
-  yield* settleParent(from, now, changes, dialect)
+  if (from.ties & TIES.origin && outcome.status === 'completed') yield* noteOrigin(from.id, tx)
+  yield* settleParent(from, tx)
 }
 
 function* letGo({ id, ties }: LiveJob, now: number, why: string): Plan<void> {

@@ -6,12 +6,11 @@
 import type { Actor, LiveJob } from '../../core/job.js'
 import { seqAfter, TIES } from '../../core/job.js'
 import type { Json } from '../../core/json.js'
-import { transition } from '../../core/lifecycle.js'
+import { type Event, transition } from '../../core/lifecycle.js'
 import type {
   CallbackAnswer,
   CallbackAnswered,
   CallbackRow,
-  Change,
   Settle,
   SettleAnswer,
   SignalAnswer,
@@ -22,9 +21,10 @@ import type {
 } from '../store.js'
 import { auditPlan } from './audit.js'
 import { changeOf } from './changes.js'
-import { all, type Dialect, each, one, type Plan, type Row, run } from './plan.js'
-import { actorOf, actorText, historyValues, INSERT_HISTORY, liveValues, readLive, UPDATE_LIVE } from './rows.js'
+import { all, each, one, type Plan, type Row, run } from './plan.js'
+import { actorOf, actorText, readLive } from './rows.js'
 import { insertSteps } from './steps.js'
+import type { Tx } from './tx.js'
 
 const SYSTEM: Actor = { kind: 'system', id: 'engine' }
 
@@ -100,10 +100,7 @@ export function* recordValue(wait: WaitRow, value: string, now: number): Plan<vo
 /** Settles one wait and wakes its job. */
 export function* settlePlan(
   settle: Settle,
-  now: number,
-  changes: Change[],
-  sha256: (text: string) => string,
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<SettleAnswer> {
   if (settle.tenant !== undefined) {
     const job = yield* one<{ tenant: string }>('select tenant from jobs where id = ?1', settle.jobId)
@@ -112,9 +109,9 @@ export function* settlePlan(
   const row = yield* one('select * from waits where job_id = ?1 and key = ?2', settle.jobId, settle.key)
   if (!row) return 'late'
   const wait = toWait(row)
-  yield* recordValue(wait, settle.value, now)
-  const seq = yield* wakePlan(wait, settle.actor, settle.by, now, changes, dialect)
-  if (settle.audit) yield* auditPlan(settle.audit, now, sha256, seq === null ? null : { jobId: settle.jobId, seq })
+  yield* recordValue(wait, settle.value, tx.now)
+  const seq = yield* wakePlan(wait, settle.actor, settle.by, tx)
+  if (settle.audit) yield* auditPlan(settle.audit, tx, seq === null ? null : { jobId: settle.jobId, seq })
   return 'settled'
 }
 
@@ -130,11 +127,10 @@ export function* wakePlan(
   wait: Pick<WaitRow, 'jobId' | 'kind'>,
   actor: Actor,
   by: string,
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
   details?: Json,
 ): Plan<number | null> {
+  const { now, changes, dialect } = tx
   const [live] = yield* readLive([wait.jobId], dialect)
   if (!live || live.state !== 'waiting' || live.waitKind === 'review' || live.waitKind === 'pause') return null
   if (wait.kind === 'child') {
@@ -150,45 +146,34 @@ export function* wakePlan(
       return null
     }
   }
-  return yield* wakeNow(live, actor, by, now, changes, details)
+  return yield* wakeNow(live, actor, by, tx, details)
 }
 
-export function* wakeNow(
-  live: LiveJob,
-  actor: Actor,
-  by: string,
-  now: number,
-  changes: Change[],
-  details?: Json,
-): Plan<number | null> {
-  const decision = transition(live, { type: 'woken', actor, by, ...(details ? { details } : {}) }, now)
-  if (!decision.ok) return null
-  yield* run(UPDATE_LIVE, [[...liveValues(decision.live!), live.version, live.revision]])
-  yield* run(INSERT_HISTORY, [historyValues(live.id, decision.history)])
-  changes.push(changeOf(decision.live!))
-  return decision.history.seq
+function* wakeNow(known: LiveJob, actor: Actor, by: string, tx: Tx, details?: Json): Plan<number | null> {
+  const event: Event = { type: 'woken', actor, by, ...(details ? { details } : {}) }
+  const decide = (live: LiveJob, at: number) => transition(live, event, at)
+  const [moved] = yield* tx.move([{ jobId: known.id, known, decide }], tx)
+  return moved!.outcome === 'moved' ? moved!.decision.history.seq : null
 }
 
 /** Right after a job was suspended: what it waits for may be there already. */
 export function* wakeIfSettled(
   live: LiveJob,
   keys: readonly string[],
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<void> {
   const row = yield* one<{ key: string }>(
-    `select key from steps where job_id = ?2 and ${dialect.inList('key', 1)} limit 1`,
+    `select key from steps where job_id = ?2 and ${tx.dialect.inList('key', 1)} limit 1`,
     JSON.stringify(keys),
     live.id,
   )
   if (row) {
-    const [current] = yield* readLive([live.id], dialect)
-    yield* wakeNow(current!, SYSTEM, row.key, now, changes)
+    const [current] = yield* readLive([live.id], tx.dialect)
+    yield* wakeNow(current!, SYSTEM, row.key, tx)
   }
 }
 
-export function* signalPlan(signal: SignalRow, now: number, changes: Change[], dialect: Dialect): Plan<SignalAnswer> {
+export function* signalPlan(signal: SignalRow, tx: Tx): Plan<SignalAnswer> {
   const { jobId, signalId, name, payload, actor } = signal
   const job = yield* one(
     'select j.tenant, l.id as live, o.status from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id where j.id = ?1',
@@ -216,13 +201,13 @@ export function* signalPlan(signal: SignalRow, now: number, changes: Change[], d
   yield* run(
     `insert into mailbox (job_id, seq, signal_id, name, payload, actor, at, taken_by)
      select ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, null from mailbox where job_id = ?1`,
-    [[jobId, signalId, name, payload, actorText(actor), now]],
+    [[jobId, signalId, name, payload, actorText(actor), tx.now]],
   )
   if (!row) return { outcome: 'buffered' }
   const wait = toWait(row)
   yield* take(wait, signalId)
-  yield* recordValue(wait, valueText({ is: 'value', value: JSON.parse(payload), by: actor }), now)
-  yield* wakePlan(wait, actor, `signal ${name}`, now, changes, dialect)
+  yield* recordValue(wait, valueText({ is: 'value', value: JSON.parse(payload), by: actor }), tx.now)
+  yield* wakePlan(wait, actor, `signal ${name}`, tx)
   return { outcome: 'delivered' }
 }
 
@@ -237,34 +222,32 @@ function* unreadCount(jobId: string): Plan<number> {
 /** One transaction uses the token up and delivers its value, so that neither is ever without the other. */
 export function* answerCallbackPlan(
   { hash, answerHash, payload }: CallbackAnswer,
-  now: number,
-  changes: Change[],
-  dialect: Dialect,
+  tx: Tx,
 ): Plan<CallbackAnswered> {
   const row = yield* callbackPlan(hash)
   if (!row) return 'not-found'
   if (row.usedAt !== null) return row.answerHash === answerHash ? 'repeated' : 'used'
-  if (row.expiresAt <= now) return 'expired'
+  if (row.expiresAt <= tx.now) return 'expired'
   const { jobId, tenant, key } = row
   const name = `callback:${key}`
   const actor: Actor = { kind: 'system', id: 'callback' }
   const limit = Number.MAX_SAFE_INTEGER
   const mail: SignalRow = { jobId, tenant, name, signalId: name, payload, actor, limit }
-  const { outcome } = yield* signalPlan(mail, now, changes, dialect)
+  const { outcome } = yield* signalPlan(mail, tx)
   if (outcome !== 'delivered' && outcome !== 'buffered') return outcome === 'finished' ? 'finished' : 'not-found'
-  yield* run('update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1', [[hash, now, answerHash]])
+  yield* run('update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1', [[hash, tx.now, answerHash]])
   return 'answered'
 }
 
 /** The waits for a child end with it, in the same transaction: its parent's, and those of jobs that asked for the same. */
-export function* settleParent(child: LiveJob, now: number, changes: Change[], dialect: Dialect): Plan<void> {
+export function* settleParent(child: LiveJob, tx: Tx): Plan<void> {
   if ((child.ties & TIES.parent) === 0) return
   const rows = yield* all('select * from waits where child_id = ?1', child.id)
   if (rows.length === 0) return
   const value = (yield* endOfChild(child.id))!
   for (const wait of rows.map(toWait)) {
-    yield* recordValue(wait, value, now)
-    yield* wakePlan(wait, SYSTEM, `child ${child.id}`, now, changes, dialect)
+    yield* recordValue(wait, value, tx.now)
+    yield* wakePlan(wait, SYSTEM, `child ${child.id}`, tx)
   }
 }
 

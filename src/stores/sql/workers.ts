@@ -1,11 +1,12 @@
 /** Workers and the child processes they left: plain rows. Who is dead is decided by the lease that was written. */
-import type { Change, ProcessRow, Store, WorkerRow } from '../store.js'
+import type { ProcessRow, Store, WorkerRow } from '../store.js'
 import { all, type Plan, run } from './plan.js'
+import type { Tx } from './tx.js'
 
 /** What the store lends to the groups of its methods. */
 export interface Lent {
   read<T>(plan: () => Plan<T>): Promise<T>
-  write<T>(plan: (now: number, changes: Change[]) => Plan<T>): Promise<T>
+  write<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
   now(): number
 }
 

@@ -197,6 +197,10 @@ create index schedules_decided on schedules (decided_at) where paused is null;
 create table firings (job_id text primary key, tenant text not null, schedule_id text not null, at bigint not null) {{suffix}};
 create index firings_schedule on firings (tenant, schedule_id, job_id);
 
+create table webhooks (tenant text not null, id text not null, revision bigint not null, enabled integer not null, body text not null, primary key (tenant, id)) {{suffix}};
+
+create table outbox (at bigint not null, id text not null, body text not null, primary key (at, id)) {{suffix}};
+
 create table audit (
   tenant text not null, seq bigint not null, at bigint not null, actor text not null, action text not null, target text not null,
   reason text, details text, prev_hash text not null, hash text not null, job_id text, job_seq bigint, primary key (tenant, seq)

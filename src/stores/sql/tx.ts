@@ -1,0 +1,25 @@
+/**
+ * What the plans of one transaction share. Handed along as one value, so that a plan deep down can do what hangs on a
+ * job without everybody above it knowing.
+ */
+import type { LimitNumbers } from '../../core/limits.js'
+import type { Happened } from '../../core/webhook.js'
+import type { Change, Move, Moved } from '../store.js'
+import type { Dialect, Plan } from './plan.js'
+
+export interface Tx {
+  /** The instant all its rows are judged by. */
+  readonly now: number
+  readonly sha256: (text: string) => string
+  readonly dialect: Dialect
+  /** What listeners are told after the commit. */
+  readonly changes: Change[]
+  /** What webhooks hear of; goes to the outbox with the commit. */
+  readonly happened: Happened[]
+  /** Tenants with a webhook. */
+  heard: ReadonlySet<string>
+  /** The one guarded write (move.ts). It is lent, because the jobs that hang on a moved job are moved in turn. */
+  readonly move: (moves: readonly Move[], tx: Tx) => Plan<Moved[]>
+  /** The numbers of limits as they are defined now; without them those count that a job was submitted under. */
+  readonly numbers?: (type: string) => LimitNumbers | undefined
+}
