@@ -31,6 +31,7 @@ import { ON_DUPLICATE, type OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
+import type { WebhookUses } from './webhook-api.js'
 
 export { ON_DUPLICATE }
 
@@ -298,6 +299,7 @@ export interface Engine extends OperatorUses {
   openFile(caller: Caller, id: string): Promise<{ meta: WireFile; file: OpenFile }>
 
   readonly schedules: ScheduleUses
+  readonly webhooks: WebhookUses
 
   createKey(caller: Caller, request: KeyRequest): Promise<WireApiKey>
   listKeys(caller: Caller): Promise<WireApiKey[]>

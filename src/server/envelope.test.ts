@@ -41,6 +41,24 @@ const bodies = fc.record(
       fc.dictionary(short, short, { maxKeys: 16 }),
       fc.oneof(odd, fc.dictionary(fc.string({ maxLength: 80 }), odd, { maxKeys: 20 })),
     ),
+    notify: rarely(
+      fc.array(fc.oneof(fc.record({ webhookId: short }), fc.record({ url: short })), { maxLength: 5 }),
+      fc.oneof(
+        odd,
+        fc.array(
+          fc.record(
+            {
+              webhookId: rarely(short, odd),
+              url: rarely(short, odd),
+              events: rarely(fc.array(fc.constantFrom('job.completed', 'job.late', 'job.done'), { maxLength: 3 }), odd),
+              secret: odd,
+            },
+            { requiredKeys: [], noNullPrototype: true },
+          ),
+          { maxLength: 7 },
+        ),
+      ),
+    ),
     prioritiy: fc.constant(1),
   },
   { requiredKeys: [], noNullPrototype: true },
@@ -58,7 +76,7 @@ describe('the hand-written check', () => {
           expect(errorsOf(body).length === 0).toBe(SubmitRequest.safeParse(body).success)
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 1000 },
     )
   })
 
