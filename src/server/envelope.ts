@@ -80,7 +80,7 @@ const CHECKS: Record<string, Check> = {
   notify: (value, pointer, errors) => {
     if (!Array.isArray(value)) return add(errors, pointer, 'type', 'must be a list like [{"webhookId":"wh_1"}]')
     if (value.length > 5) add(errors, pointer, 'too-many', 'must name at most 5')
-    value.forEach((target, i) => notifyTarget(target, `${pointer}/${i}`, errors))
+    for (const [i, target] of value.entries()) notifyTarget(target, `${pointer}/${i}`, errors)
   },
 }
 const MEMBERS = Object.keys(CHECKS)
@@ -155,7 +155,10 @@ function shortText(value: unknown, pointer: string, errors: FieldError[]): void 
 
 /** Only its form: whether the webhook is there and the address may be called is the engine's to say. */
 function notifyTarget(target: unknown, pointer: string, errors: FieldError[]): void {
-  if (!isObject(target)) return add(errors, pointer, 'type', 'must be an object with a webhookId or a url')
+  if (!isObject(target)) {
+    add(errors, pointer, 'type', 'must be an object with a webhookId or a url')
+    return
+  }
   unknownMembers(target, ['webhookId', 'url', 'events'], pointer, errors)
   const { webhookId, url, events } = target
   if ((webhookId === undefined) === (url === undefined))
@@ -163,7 +166,10 @@ function notifyTarget(target: unknown, pointer: string, errors: FieldError[]): v
   if (webhookId !== undefined) sized(webhookId, 100, `${pointer}/webhookId`, errors)
   if (url !== undefined) sized(url, 2048, `${pointer}/url`, errors)
   if (events === undefined) return
-  if (!Array.isArray(events)) return add(errors, `${pointer}/events`, 'type', 'must be a list of events')
+  if (!Array.isArray(events)) {
+    add(errors, `${pointer}/events`, 'type', 'must be a list of events')
+    return
+  }
   if (events.length < 1 || events.length > EVENT_TYPES.length)
     add(errors, `${pointer}/events`, 'range', `must name 1 to ${EVENT_TYPES.length} events`)
   events.forEach((event, i) => {

@@ -175,7 +175,10 @@ describe('notify', () => {
     const { post, engine } = running()
     const bodies: unknown[] = []
     const { submit, submitBatch } = engine
-    engine.submit = (caller, body, key) => (bodies.push(body), submit.call(engine, caller, body, key))
+    engine.submit = (caller, body, key) => {
+      bodies.push(body)
+      return submit.call(engine, caller, body, key)
+    }
     engine.submitBatch = (caller, items, key) => {
       bodies.push(...items.map(({ body }) => body))
       return submitBatch.call(engine, caller, items, key)
