@@ -41,3 +41,10 @@ export type {
   ScheduleCalls,
   UpdateScheduleOptions,
 } from './schedules.js'
+export type {
+  CreateWebhookOptions,
+  ListDeliveriesOptions,
+  NotifyTarget,
+  UpdateWebhookOptions,
+  WebhookCalls,
+} from './webhooks.js'
