@@ -9,6 +9,7 @@ import type { UntildoneError } from '../core/errors.js'
 import type { Actor, Origin, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
 import type { Risk } from '../core/risk.js'
+import type { Notify } from '../core/told.js'
 import type {
   WireApiKey,
   WireAttempt,
@@ -31,6 +32,7 @@ import { ON_DUPLICATE, type OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
+import type { WebhookUses } from './webhook-api.js'
 
 export { ON_DUPLICATE }
 
@@ -80,6 +82,8 @@ export interface SubmitBody {
   onDuplicate?: OnDuplicate | null
   /** Version of the definition that the caller was built against; older input is upgraded by the type. */
   typeVersion?: string | null
+  /** Who is told of it besides the webhooks of the tenant. */
+  notify?: Notify[]
   /** W3C trace context; the server takes it from the header. */
   traceparent?: string | null
 }
@@ -298,6 +302,7 @@ export interface Engine extends OperatorUses {
   openFile(caller: Caller, id: string): Promise<{ meta: WireFile; file: OpenFile }>
 
   readonly schedules: ScheduleUses
+  readonly webhooks: WebhookUses
 
   createKey(caller: Caller, request: KeyRequest): Promise<WireApiKey>
   listKeys(caller: Caller): Promise<WireApiKey[]>
