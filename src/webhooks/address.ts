@@ -255,7 +255,7 @@ const SPECIAL: [range: string, kind: Special['kind'], what: string][] = [
   ['::1/128', 'loopback', 'it is loopback (RFC 4291)'],
   ['::ffff:0:0/96', 'other', 'it is an IPv4 address written as IPv6 (RFC 4291)'],
   ['::/96', 'other', 'it is an IPv4 address written as IPv6 (RFC 4291)'],
-  ['64:ff9b::/96', 'translated', 'it leads through a translator to an IPv4 address that is not public (RFC 6052)'],
+  ['64:ff9b::/96', 'translated', 'it leads to an IPv4 address that is not (RFC 6052)'],
   ['64:ff9b:1::/48', 'other', 'it leads through a local translator (RFC 8215)'],
   ['100::/64', 'other', 'it is discarded (RFC 6666)'],
   ['2001::/23', 'other', 'it is for protocols, Teredo among them (RFC 2928, RFC 4380)'],
