@@ -67,6 +67,8 @@ const TIMEOUT_MS = 20_000
 const MAX_BODY = 65_536
 const MAX_HEADERS = 16_384
 const SHOWN_BYTES = 1024
+/** Interim answers (1xx) before the status; more are somebody who keeps us busy. */
+const MOST_INTERIM = 8
 
 /**
  * Sends it once.
@@ -126,7 +128,7 @@ const systemResolver: Resolver = async (host) => (await lookup(host, { all: true
 
 async function addressesOf(target: Target, resolver: Resolver, end: AbortSignal): Promise<readonly string[]> {
   if (target.family !== 0) return [target.host]
-  const found = await unless(end, resolver(target.host)).catch((cause) => {
+  const found = await unless(end, Promise.resolve(target.host).then(resolver)).catch((cause) => {
     throw cause === LATE ? new Failed('timeout', 'lookup') : new Failed('dns', codeOf(cause))
   })
   if (found.length === 0) throw new Failed('dns', 'ENOTFOUND')
@@ -185,9 +187,14 @@ function exchange(
       socket.once('secureConnect', () => (phase = 'answer'))
     })
     request.on('response', (response) => {
+      if (response.statusCode === 101) return fail(new Failed('protocol', '101'))
       answer = { response, durationMs: duration(), body: [] }
       if (isRedirect(response)) return void request.destroy()
       receive(request, answer, maxResponseBytes)
+    })
+    let interim = 0
+    request.on('information', ({ statusCode }) => {
+      if (++interim > MOST_INTERIM) fail(new Failed('protocol', String(statusCode)))
     })
     request.on('upgrade', (_response, socket) => {
       socket.destroy()
@@ -262,7 +269,7 @@ class Failed extends Error {
 const refusedBy = (refusal: Refusal): Failed => new Failed('refused-address', refusal.address, refusal)
 
 function codeOf(error: unknown): string | null {
-  const { code, errors } = error as { code?: unknown; errors?: unknown[] }
+  const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown[] }
   if (typeof code === 'string') return code
   return errors?.length ? codeOf(errors[0]) : null
 }
