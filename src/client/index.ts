@@ -41,3 +41,14 @@ export type {
   ScheduleCalls,
   UpdateScheduleOptions,
 } from './schedules.js'
+export {
+  isNewer,
+  type OutgoingWebhook,
+  type SignedHeaders,
+  signWebhook,
+  type VerifyWebhookOptions,
+  verifyWebhook,
+  type WebhookHeaders,
+  type WebhookProblem,
+  WebhookVerificationError,
+} from './webhook.js'
