@@ -39,6 +39,7 @@ import type {
 } from './options.js'
 import type { Paged } from './paged.js'
 import type { ScheduleCalls } from './schedules.js'
+import type { WebhookCalls } from './webhooks.js'
 
 /** GET /v1: what this server is and allows. Members may be added. */
 export interface Root {
@@ -123,6 +124,8 @@ export interface UntildoneClient extends OperatorCalls {
     revoke(id: string, options?: CallOptions & { reason?: string }): Promise<void>
   }
   readonly schedules: ScheduleCalls
+  /** Who is told of events, and what became of it. */
+  readonly webhooks: WebhookCalls
   /** What waits for people, and their decisions. */
   readonly approvals: ApprovalCalls
   whoami(options?: CallOptions): Promise<WhoAmI>

@@ -29,6 +29,7 @@ import type { CancelOptions, ClientOptions, ListOptions, PageOptions, PauseOptio
 import { type Page, paged } from './paged.js'
 import { scheduleCalls } from './schedules.js'
 import { type Call, createTransport, type Transport } from './transport.js'
+import { webhookCalls } from './webhooks.js'
 
 // The server holds a submit for 60 s at most; its own answer must come before our limit.
 const SUBMIT_HOLD_MS = 60_000
@@ -161,6 +162,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
       },
     },
     schedules: scheduleCalls(body),
+    webhooks: webhookCalls(body),
     approvals: approvalCalls(body),
     whoami: ({ signal } = {}) => body({ path: '/v1/whoami', signal }),
     root: ({ signal } = {}) => body<Root>({ path: '/v1', signal }),
@@ -192,7 +194,7 @@ function submission(job: JobDefinition | string, input: unknown, options: Submit
   const [runAt, deadlineAt] = [instant(options.runAt), instant(options.deadlineAt)]
   const json = {
     ...{ type, input, groupId: group, operationKey, priority, runAt, deadlineAt, tags, metadata },
-    ...{ onBehalfOf, permissions, typeVersion, onDuplicate: options.onDuplicate },
+    ...{ onBehalfOf, permissions, typeVersion, onDuplicate: options.onDuplicate, notify: options.notify },
   }
   return { method: 'POST', path: '/v1/jobs', json, headers, signal }
 }

@@ -52,3 +52,10 @@ export {
   type WebhookProblem,
   WebhookVerificationError,
 } from './webhook.js'
+export type {
+  CreateWebhookOptions,
+  ListDeliveriesOptions,
+  NotifyTarget,
+  UpdateWebhookOptions,
+  WebhookCalls,
+} from './webhooks.js'

@@ -7,6 +7,7 @@ import type { Voice } from '../core/wire-story.js'
 import type { ClientClock } from './clock.js'
 import type { Connection } from './follow.js'
 import type { RetryOptions } from './retry.js'
+import type { NotifyTarget } from './webhooks.js'
 
 export interface ClientOptions {
   /** Address of the server, with its mount prefix if it has one, without `/v1`. */
@@ -56,6 +57,8 @@ export interface SubmitOptions {
   permissions?: string[]
   /** Version of the definition the input was made for; older input is upgraded. @default the present one */
   typeVersion?: string
+  /** Webhooks and addresses that are told of this job, 5 at most; an address needs the right to manage webhooks. @default none */
+  notify?: readonly NotifyTarget[]
   /** The server holds the answer this long for the end of the job, 60 s at most. @default what the job type says */
   wait?: Duration
   /** Gives up the request, not the job. @default none */

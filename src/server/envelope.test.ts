@@ -41,10 +41,24 @@ const bodies = fc.record(
       fc.dictionary(short, short, { maxKeys: 16 }),
       fc.oneof(odd, fc.dictionary(fc.string({ maxLength: 80 }), odd, { maxKeys: 20 })),
     ),
+    notify: rarely(fc.array(fc.record({ webhookId: short }), { maxLength: 5 }), odd),
     prioritiy: fc.constant(1),
   },
   { requiredKeys: [], noNullPrototype: true },
 )
+
+const targets = fc.array(
+  fc.record(
+    {
+      webhookId: rarely(short, odd),
+      url: rarely(short, odd),
+      events: rarely(fc.array(fc.constantFrom('job.completed', 'job.late'), { maxLength: 2 }), odd),
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  ),
+  { maxLength: 2 },
+)
+const notify = fc.oneof(targets, fc.array(fc.record({ webhookId: short }), { minLength: 4, maxLength: 7 }))
 
 describe('the hand-written check', () => {
   test('takes and refuses what the documented schema does', () => {
@@ -58,6 +72,16 @@ describe('the hand-written check', () => {
           expect(errorsOf(body).length === 0).toBe(SubmitRequest.safeParse(body).success)
         },
       ),
+      { numRuns: 500 },
+    )
+  })
+
+  test('takes and refuses the same in notify', () => {
+    fc.assert(
+      fc.property(notify, (made) => {
+        const body = JSON.parse(JSON.stringify({ type: 'greet', notify: made })) as Json
+        expect(errorsOf(body).length === 0).toBe(SubmitRequest.safeParse(body).success)
+      }),
       { numRuns: 500 },
     )
   })

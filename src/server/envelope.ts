@@ -2,7 +2,7 @@
  * The envelope check of a submit, written by hand because every submit passes here: it must agree with the schema in
  * schemas/requests.ts (a property test compares them). It does not look into `input`; the engine does.
  */
-import { type FieldError, type Json, UntildoneError, utf8Length } from '../core/index.js'
+import { EVENT_TYPES, type FieldError, type Json, UntildoneError, utf8Length } from '../core/index.js'
 import { ON_DUPLICATE, type SubmitBody } from '../engine/api.js'
 import { tooLarge } from './body.js'
 import { checkKey } from './headers.js'
@@ -77,6 +77,11 @@ const CHECKS: Record<string, Check> = {
       else if (text.length > 512) add(errors, at, 'range', 'must have at most 512 characters')
     }
   },
+  notify: (value, pointer, errors) => {
+    if (!Array.isArray(value)) return add(errors, pointer, 'type', 'must be a list like [{"webhookId":"wh_1"}]')
+    if (value.length > 5) add(errors, pointer, 'too-many', 'must name at most 5')
+    for (const [i, target] of value.entries()) notifyTarget(target, `${pointer}/${i}`, errors)
+  },
 }
 const MEMBERS = Object.keys(CHECKS)
 
@@ -146,6 +151,36 @@ function shortText(value: unknown, pointer: string, errors: FieldError[]): void 
   if (value === null) return
   if (typeof value !== 'string') add(errors, pointer, 'type', 'must be text or null')
   else if (value.length < 1 || value.length > 200) add(errors, pointer, 'range', 'must have 1 to 200 characters')
+}
+
+/** Only its form: whether the webhook is there and the address may be called is the engine's to say. */
+function notifyTarget(target: unknown, pointer: string, errors: FieldError[]): void {
+  if (!isObject(target)) {
+    add(errors, pointer, 'type', 'must be an object with a webhookId or a url')
+    return
+  }
+  unknownMembers(target, ['webhookId', 'url', 'events'], pointer, errors)
+  const { webhookId, url, events } = target
+  if ((webhookId === undefined) === (url === undefined))
+    add(errors, pointer, 'required', 'must name either a webhookId or a url')
+  if (webhookId !== undefined) sized(webhookId, 100, `${pointer}/webhookId`, errors)
+  if (url !== undefined) sized(url, 2048, `${pointer}/url`, errors)
+  if (events === undefined) return
+  if (!Array.isArray(events)) {
+    add(errors, `${pointer}/events`, 'type', 'must be a list of events')
+    return
+  }
+  if (events.length < 1 || events.length > EVENT_TYPES.length)
+    add(errors, `${pointer}/events`, 'range', `must name 1 to ${EVENT_TYPES.length} events`)
+  events.forEach((event, i) => {
+    if (!EVENT_TYPES.includes(event as never))
+      add(errors, `${pointer}/events/${i}`, 'enum', `must be one of ${EVENT_TYPES.join(', ')}`)
+  })
+}
+
+function sized(value: unknown, most: number, pointer: string, errors: FieldError[]): void {
+  if (typeof value !== 'string' || value.length < 1 || value.length > most)
+    add(errors, pointer, 'range', `must be text of 1 to ${most} characters`)
 }
 
 function instant(value: unknown, pointer: string, errors: FieldError[]): void {

@@ -15,6 +15,7 @@ POST /v1/jobs  ──►  202 Accepted            stored durably; Location, Retr
                     ├─ poll        GET /v1/jobs/{id}                 until done is true; wait Retry-After in between
                     ├─ long-poll   GET /v1/jobs/{id}?wait=30         answers as soon as it is done
                     ├─ stream      GET /v1/jobs/{id}/events/stream   server-sent events, resumable
+                    ├─ be told     POST /v1/webhooks, or notify      signed, and tried again for three days
                     └─ or wait     Prefer: wait=10 on the submit     200 with the end, if it comes in time
                     ▼
 GET /v1/jobs/{id}/result  ──►  200 with the bare result; 409 says why there is none
@@ -60,6 +61,10 @@ export const TAGS: { name: Tag; description: string }[] = [
   { name: 'Approvals', description: 'What waits for people: the inbox, the card, decisions.' },
   { name: 'Job types', description: 'What can be submitted, and the queues it goes through.' },
   { name: 'Schedules', description: 'Timetables that make jobs.' },
+  {
+    name: 'Webhooks',
+    description: 'Who is told of events, and what became of it. What they are sent: `webhooks` of this document.',
+  },
   { name: 'Access', description: 'API keys, and who you are.' },
   { name: 'Server', description: 'What this server is, whether it is well, and its documents.' },
 ]

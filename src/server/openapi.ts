@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { type ErrorCode, PROBLEMS } from '../core/index.js'
 import { COMMON_RESPONSE_HEADERS, DESCRIPTION, REQUEST_HEADERS, RESPONSE_HEADERS, TAGS } from './openapi-text.js'
+import { webhookDocs } from './openapi-webhooks.js'
 import type { Settings } from './options.js'
 import type { QueryParam } from './query.js'
 import type { ResponseDoc, Route } from './route.js'
@@ -56,6 +57,7 @@ export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 
     security: [{ bearer: [] }],
     tags: [...TAGS, ...facadeTags(routes)],
     paths,
+    webhooks: webhookDocs(ref('WebhookEvent')),
     components: {
       securitySchemes: {
         bearer: {

@@ -58,6 +58,7 @@ export type Tag =
   | 'Approvals'
   | 'Job types'
   | 'Schedules'
+  | 'Webhooks'
   | 'Access'
   | 'Server'
   | `Facade ${string}`

@@ -21,6 +21,7 @@ import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
 import { UnfakedOperator } from './operator.js'
 import { blankJob, blankStory, blankTypeStory, jobType, queue } from './samples.js'
+import { FakeWebhooks } from './webhooks.js'
 
 interface Kept {
   job: WireJob
@@ -45,6 +46,10 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   readonly #keyring = new Keyring()
   /** Tests of schedules use the real engine. */
   readonly schedules = null as unknown as Engine['schedules']
+  readonly webhooks = new FakeWebhooks(
+    () => this.#at(),
+    (caller, id) => void this.#visible(caller, id),
+  )
   /** By bearer key. */
   readonly callers = this.#keyring.callers
   /** Calls by name, for tests that assert what was not done. */

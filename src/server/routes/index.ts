@@ -20,6 +20,7 @@ import { scheduleRoutes } from './schedules.js'
 import { signalRoutes } from './signals.js'
 import { storyRoutes } from './story.js'
 import { submitRoutes } from './submit.js'
+import { webhookRoutes } from './webhooks.js'
 
 export const routes: readonly Route[] = [
   ...submitRoutes,
@@ -36,6 +37,7 @@ export const routes: readonly Route[] = [
   ...jobTypeRoutes,
   ...queueRoutes,
   ...scheduleRoutes,
+  ...webhookRoutes,
   ...accessRoutes,
   ...auditRoutes,
   ...bulkRoutes,

@@ -50,6 +50,7 @@ export const rootRoutes: Route[] = [
         features: {
           ...{ batch: true, files: true, longPoll: true, serverSentEvents: true, schedules: true, apiKeys: true },
           ...{ answers: true, replay: true, compensate: true, override: true, bulk: true, signals: true, audit: true },
+          ...{ webhooks: true },
         },
         facades,
         links: {
@@ -59,6 +60,7 @@ export const rootRoutes: Route[] = [
           jobTypes: `${base}/v1/job-types`,
           queues: `${base}/v1/queues`,
           schedules: `${base}/v1/schedules`,
+          webhooks: `${base}/v1/webhooks`,
           bulk: `${base}/v1/operations/bulk`,
           audit: `${base}/v1/audit`,
           whoami: `${base}/v1/whoami`,

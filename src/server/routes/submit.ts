@@ -47,7 +47,7 @@ export const submitRoutes: Route[] = [
       'Stores a job and answers 202 once it is on disk; 200 when it is already done, because you asked to wait or the key ' +
       'was used before. Send an `Idempotency-Key`, and the same one again when an answer was lost.\n\n' +
       'A type with `unique` has one job per operation: a duplicate is answered with the job that is there ' +
-      '(`Duplicate-Of`), refused, or takes its place, as `onDuplicate` says.\n\n' +
+      '(`Duplicate-Of`), refused, or takes its place, as `onDuplicate` says. `notify` names who is told of this one job.\n\n' +
       'Checked in this order, and nothing is stored unless all hold: credentials, size, JSON, envelope, key, type, input.',
     query: {
       validateOnly: bool('Check everything, store nothing; answers 200 with what would happen.', { example: true }),
@@ -56,7 +56,10 @@ export const submitRoutes: Route[] = [
     body: {
       component: 'SubmitRequest',
       read: (value, server, bytes) => readSubmit(value, server, bytes),
-      examples: { job: EXAMPLE_SUBMIT },
+      examples: {
+        job: EXAMPLE_SUBMIT,
+        told: { ...EXAMPLE_SUBMIT, notify: [{ webhookId: 'wh_7QmZ2xk4VbT9aLpE' }] },
+      },
     },
     responses: {
       200: {

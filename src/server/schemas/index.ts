@@ -7,6 +7,7 @@ import * as others from './others.js'
 import * as requests from './requests.js'
 import * as schedules from './schedules.js'
 import * as story from './story.js'
+import * as webhooks from './webhooks.js'
 
 export const components = {
   Job: job.Job,
@@ -89,6 +90,14 @@ export const components = {
   CreateScheduleRequest: schedules.CreateScheduleRequest,
   UpdateScheduleRequest: schedules.UpdateScheduleRequest,
   ScheduleActionRequest: schedules.ScheduleActionRequest,
+  Webhook: webhooks.Webhook,
+  WebhookList: webhooks.WebhookList,
+  WebhookEvent: webhooks.WebhookEvent,
+  Delivery: webhooks.Delivery,
+  DeliveryPage: webhooks.DeliveryPage,
+  CreateWebhookRequest: webhooks.CreateWebhookRequest,
+  UpdateWebhookRequest: webhooks.UpdateWebhookRequest,
+  RotateWebhookRequest: webhooks.RotateWebhookRequest,
 } satisfies Record<string, z.ZodType>
 
 export type ComponentName = keyof typeof components

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { type KeyRequest, ON_DUPLICATE, SCOPES } from '../../engine/api.js'
 import { anyJson, Job } from './job.js'
 import { Gate } from './others.js'
+import { notify } from './webhooks.js'
 
 export const optionalInstant = z.string().meta({ format: 'date-time' }).nullable().optional()
 
@@ -57,6 +58,7 @@ export const submitMembers = {
     .meta({ maxProperties: 16 })
     .optional()
     .describe('Yours; at most 16 pairs.'),
+  notify,
 }
 
 export const SubmitRequest = z.strictObject(submitMembers).describe('One job to be done.')
