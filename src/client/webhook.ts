@@ -84,7 +84,7 @@ export class WebhookVerificationError extends Error {
  *
  * @example Express
  * app.post('/hooks', express.raw({ type: 'application/json' }), async (request, response) => {
- *   const event = await verifyWebhook(request.headers, request.body, process.env.WEBHOOK_SECRET)
+ *   const event = await verifyWebhook(request.headers, request.body, secret)
  *   response.sendStatus(204)
  * })
  *
@@ -96,7 +96,7 @@ export class WebhookVerificationError extends Error {
  *
  * @example Next, app/hooks/route.ts
  * export async function POST(request: Request) {
- *   const event = await verifyWebhook(request.headers, await request.text(), process.env.WEBHOOK_SECRET!)
+ *   const event = await verifyWebhook(request.headers, await request.text(), secret)
  *   return new Response(null, { status: 204 })
  * }
  */
