@@ -48,6 +48,7 @@ export {
   signWebhook,
   type VerifyWebhookOptions,
   verifyWebhook,
+  type WebhookEvent,
   type WebhookHeaders,
   type WebhookProblem,
   WebhookVerificationError,

@@ -11,6 +11,7 @@ export {
   signWebhook,
   type WebhookProblem,
 } from '../core/webhook-signature.js'
+export type { WireEvent as WebhookEvent } from '../core/wire.js'
 
 export interface VerifyWebhookOptions {
   /**
@@ -107,8 +108,7 @@ export async function verifyWebhook<E = WireEvent>(
   options: VerifyWebhookOptions = {},
 ): Promise<E> {
   const { toleranceMs = TOLERANCE_MS, now = Date.now() } = options
-  // An unset environment variable is the usual mistake, and it must not become a text that says "undefined".
-  const given = Array.isArray(keys) ? keys : [keys]
+  const given = (Array.isArray(keys) ? keys : [keys]) as readonly string[]
   const checked = await checkWebhook({ headers, body, keys: given, toleranceMs, now })
   if (!checked.ok) throw new WebhookVerificationError(checked.code, checked.message)
   return checked.event as E

@@ -4,7 +4,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { checkWebhook, publicKeyOf, signWebhook } from './webhook-signature.js'
 
-const NOW = Date.UTC(2026, 10, 22, 9, 1, 44, 20)
+const NOW = Date.UTC(2026, 10, 22, 9, 1, 44, 980)
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const OTHER = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const EVENT = { id: 'job-1:9', type: 'job.completed', data: { jobId: 'job-1', version: 9 } }

@@ -457,6 +457,18 @@ describe('what never ends, or is too large', () => {
     expect(await to(far.url)).toMatchObject({ failure: 'response-too-large', status: null })
   })
 
+  it.each([
+    [15_000, 200],
+    [17_000, null],
+  ])('headers of %i bytes', async (bytes, status) => {
+    const far = await answering(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx: ${'y'.repeat(bytes)}\r\n\r\n`)
+    expect((await to(far.url)).status).toBe(status)
+  })
+
+  it('a body that ends with its connection is read whole', async () => {
+    expect((await to((await answering('HTTP/1.0 200 OK\r\n\r\nthanks')).url)).bodyStart).toBe('thanks')
+  })
+
   it('nothing is decompressed', async () => {
     const far = await receiver((_, response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(Buffer.from([0x1f, 0x8b, 0x08, 0x41]))

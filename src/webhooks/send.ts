@@ -196,13 +196,9 @@ function exchange(
     request.on('information', ({ statusCode }) => {
       if (++interim > MOST_INTERIM) fail(new Failed('protocol', String(statusCode)))
     })
-    request.on('upgrade', (_response, socket) => {
-      socket.destroy()
-      fail(new Failed('protocol', '101'))
-    })
+    request.on('upgrade', () => fail(new Failed('protocol', '101')))
     request.on('error', (error) => fail(failureAt(phase, error)))
     request.on('close', () => {
-      end.removeEventListener('abort', stop)
       if (answer) resolve(answer)
       else reject(failed ?? new Failed('reset', null))
     })
