@@ -17,6 +17,7 @@ import type { Context } from './context.js'
 import { EXIT, type Exit } from './failure.js'
 import { clean, count, padTo, type Style } from './text.js'
 import { packageVersion } from './version.js'
+import { webhookCheck } from './webhook-check.js'
 
 /** Exit code 0 when nothing is wrong. */
 export async function report(context: Context, options: { jobs?: string; data?: string }): Promise<Exit> {
@@ -78,7 +79,10 @@ async function serverChecks(context: Context): Promise<Check[]> {
         `${url} is ${body.status}${parts ? ` (${parts})` : ''}`,
         'See the log of the server; jobs that were accepted are kept.',
       )
-  return [state, ...versionCheck(response), ...clockCheck(context, response), await accessCheck(context)]
+  const access = await accessCheck(context)
+  // Without access there is nothing more to be asked.
+  const webhooks = access.state === 'ok' ? await webhookCheck(context) : []
+  return [state, ...versionCheck(response), ...clockCheck(context, response), access, ...webhooks]
 }
 
 function versionCheck(response: Response): Check[] {

@@ -97,7 +97,7 @@ function apiFailure(error: UntildoneApiError): Failure {
 }
 
 /** Where the server names an address, people at a terminal want a command. */
-const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string> = {
+const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string | undefined> = {
   'input-invalid': ({ type }) => `What it wants: untildone types show ${typeof type === 'string' ? type : '<type>'}`,
   'unknown-job-type': () => 'See what there is: untildone types list',
   'job-not-found': () => 'List the jobs you can see: untildone jobs list',
@@ -119,6 +119,10 @@ const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string> =
     Array.isArray(steps) && steps.length > 0
       ? `Begin from one of: ${steps.join(', ')}; or from the step that failed, or leave --from out.`
       : 'Leave --from out: nothing is recorded.',
+  forbidden: ({ requiredScope }) =>
+    typeof requiredScope === 'string'
+      ? `Use a key that may. An admin makes one: untildone keys create --name me --scopes ${requiredScope}`
+      : undefined,
   unauthenticated: () =>
     'Give a key: --api-key, or UNTILDONE_KEY. Make one on the server: untildone keys create --name me --role admin',
 }

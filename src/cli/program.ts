@@ -15,6 +15,7 @@ const GROUPS: Record<string, string> = {
   inbox: 'what waits for people, and their decisions',
   types: 'the catalogue of job types',
   schedules: 'timetables that make jobs',
+  webhooks: 'who is told of events, and what became of it',
   files: 'bytes too large for an input',
   keys: 'API keys',
 }

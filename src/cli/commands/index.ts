@@ -33,6 +33,17 @@ import { submit } from './submit.js'
 import { typesList, typesPause, typesResume, typesShow } from './types.js'
 import { typesStory } from './types-story.js'
 import { version } from './version.js'
+import {
+  webhooksAdd,
+  webhooksDisable,
+  webhooksEnable,
+  webhooksGet,
+  webhooksList,
+  webhooksRemove,
+  webhooksRotate,
+} from './webhooks.js'
+import { webhooksDeliveries, webhooksResend, webhooksTest } from './webhooks-deliveries.js'
+import { webhooksListen } from './webhooks-listen.js'
 
 export const COMMANDS: readonly CommandSpec[] = [
   init,
@@ -83,6 +94,17 @@ export const COMMANDS: readonly CommandSpec[] = [
   schedulesRun,
   schedulesDelete,
   schedulesNext,
+  webhooksList,
+  webhooksAdd,
+  webhooksGet,
+  webhooksRemove,
+  webhooksEnable,
+  webhooksDisable,
+  webhooksRotate,
+  webhooksTest,
+  webhooksDeliveries,
+  webhooksResend,
+  webhooksListen,
   filesUpload,
   filesGet,
   keysCreate,

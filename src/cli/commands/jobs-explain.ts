@@ -4,6 +4,7 @@ import { VOICES, type Voice, type WireStory } from '../../core/wire-story.js'
 import { type CommandSpec, jobId } from '../command.js'
 import type { Context } from '../context.js'
 import { clean, cutTo, padTo, paint, widthOf } from '../text.js'
+import { toldLines } from '../told.js'
 
 export const jobsExplain: CommandSpec = {
   usage: 'jobs explain <id>',
@@ -20,7 +21,8 @@ export const jobsExplain: CommandSpec = {
     const id = await jobId(context, text)
     const story = await context.client.story(id, { voice, signal: context.interrupted })
     if (context.options.json) return context.printJson(story)
-    context.print(lines(context, story).join('\n'))
+    const told = story.voice === 'operator' ? await toldLines(context, id) : []
+    context.print(lines(context, story, told).join('\n'))
   },
 }
 
@@ -30,7 +32,7 @@ function voiceOf(text: string): Voice {
   return found
 }
 
-function lines(context: Context, story: WireStory): string[] {
+function lines(context: Context, story: WireStory, told: readonly string[]): string[] {
   const { outStyle: style } = context
   const { headline, status, happened, why, next, act, effects, resume, voices } = story
   const width = context.io.outIsTerminal ? Math.max(40, context.io.columns() ?? 80) : null
@@ -51,6 +53,7 @@ function lines(context: Context, story: WireStory): string[] {
     'What must happen once',
     effects.map((effect) => effect.text),
   )
+  if (told.length > 0) out.push('', style.bold('Who was told'), ...told.map((line) => `  ${line}`))
   section('Where it would go on', resume ? [resume.from, place(resume)] : [])
   if (!inside) return out
   out.push('', style.bold('In other words'))

@@ -6,6 +6,7 @@ import type { Context } from '../context.js'
 import { CliError, EXIT } from '../failure.js'
 import { facts } from '../table.js'
 import { ago, bytes, clean, cleanLines, paint } from '../text.js'
+import { toldLines } from '../told.js'
 import { urlOf } from './submit.js'
 
 export const jobsGet: CommandSpec = {
@@ -21,7 +22,7 @@ export const jobsGet: CommandSpec = {
     const id = await jobId(context, text)
     const job = await read(context, id, options.input === true)
     if (context.options.json) return context.printJson(job)
-    context.print(describe(context, job))
+    context.print(describe(context, job, await toldLines(context, job.id)))
   },
 }
 
@@ -61,7 +62,7 @@ function answerTo({ id }: WireJob, { question }: WireJob['blockedOn'][number]): 
   return question ? `untildone jobs answer ${id} ${question.answers.join('|')} --reason "…"` : ''
 }
 
-function describe(context: Context, job: WireJob): string {
+function describe(context: Context, job: WireJob, told: readonly string[]): string {
   const { outStyle } = context
   const now = context.now()
   const when = (at: string | null) => at && `${at}  (${Date.parse(at) > now ? 'ahead' : ago(at, now)})`
@@ -95,6 +96,7 @@ function describe(context: Context, job: WireJob): string {
     ['finished', when(job.finishedAt)],
     ['deadline', job.done ? null : when(job.deadlineAt)],
     ['kept until', job.expiresAt],
+    ['told', told.join('\n')],
     ['url', urlOf(context, job.links.self)],
   ])
   const parts = [lines]
