@@ -80,9 +80,9 @@ const RULES: Record<string, Rule> = {
     why: 'a worker runs what the engine hands it, over any store',
   },
   webhooks: {
-    uses: ['core'],
+    uses: ['core', 'define', 'engine', ...CONTRACTS],
     node: 'all',
-    why: 'webhooks judges addresses and sends; it is told what and to whom',
+    why: 'webhooks finds out who is told, and tells; who runs its jobs is none of its business',
   },
   server: {
     uses: ['core', 'engine'],
@@ -229,7 +229,7 @@ describe('architecture', () => {
     ['client/new.ts', `export * from '../define/index.js'`, /imports define.*any JavaScript runtime/],
     ['client/new.ts', `const fs = await import('node:fs')`, /imports node:fs/],
     ['worker/new.ts', `import { Pool } from 'pg'`, /imports pg/],
-    ['webhooks/new.ts', `import type { Engine } from '../engine/api.js'`, /imports engine.*judges addresses and sends/],
+    ['webhooks/new.ts', `import { Worker } from '../worker/worker.js'`, /imports worker.*none of its business/],
     ['core/new.ts', `export type { Engine } from '../engine/api.js'`, /engine imports itself by way of others/],
     ['stores/sql/new.ts', 'const at = Date.now()', /uses Date\.now: time and chance/],
     ['core/new.ts', '\n'.repeat(501), /has 502 lines/],
