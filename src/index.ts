@@ -10,6 +10,7 @@ import type { Clock, Entropy } from './core/clock.js'
 import { UntildoneError } from './core/errors.js'
 import type { Person } from './core/job.js'
 import { scheduleMembers } from './core/schedule-options.js'
+import type { Notify } from './core/told.js'
 import type { WireJob } from './core/wire.js'
 import type { JobDefinition, JobHandler } from './define/define-job.js'
 import type { OnDuplicate } from './define/limits.js'
@@ -17,6 +18,7 @@ import type { ScheduleDeclaration } from './define/schedule.js'
 import type { AnySchema, InputOf, OutputOf } from './define/schema.js'
 import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
 import type { ApprovalSettings } from './engine/approval-rules.js'
+import { WEBHOOK_QUEUE } from './engine/deliveries.js'
 import { createEngine, type EngineInside } from './engine/engine.js'
 import { Registry } from './engine/registry.js'
 import type { ScheduleBody } from './engine/schedule-api.js'
@@ -24,6 +26,7 @@ import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
 import type { StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
+import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
 import { Maintenance } from './worker/maintenance.js'
 import { ScheduleClock } from './worker/schedules.js'
 import type { WaitTools } from './worker/waiting.js'
@@ -57,6 +60,8 @@ export interface UntildoneOptions {
   publicUrl?: string
   /** The risk policy, and what each tier asks for. @default words that mean money, access, deletion, … decide */
   approvals?: ApprovalSettings
+  /** Whom webhooks may call. @default every https address that is public */
+  webhooks?: WebhookOptions
   /** Folder for uploaded files. @default `<database>-files` beside the database */
   filesDir?: string
   /** Word in API keys made here. @default 'live' */
@@ -103,6 +108,8 @@ export interface SubmitOptions {
   typeVersion?: string
   /** What becomes of a duplicate; only for types with `unique`. @default what the type says */
   onDuplicate?: OnDuplicate
+  /** Webhooks or addresses that are told of this job. @default the subscriptions of the tenant */
+  notify?: Notify[]
 }
 
 /** A submitted job, seen from the process that owns the store. */
@@ -171,12 +178,24 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     files: diskFiles(filesDir),
     env: options.env ?? 'live',
     onSubmitting: (lane, runAt) => {
+      telling.hint(lane)
       for (const worker of workers) worker.hint(lane, runAt)
     },
     publicUrl: options.publicUrl ?? 'http://localhost:4884',
     queues: options.queues ?? {},
     ...(options.approvals ? { approvals: options.approvals } : {}),
+    webhooks: webhookTools(options.webhooks ?? {}),
   })
+  const telling = new Telling(
+    {
+      ...{ parts: engine.parts, deliveries: engine.deliveries, registry, clock, onError },
+      startWorker: async (slots) => {
+        // A queue of its own: nothing else takes a place there, and it takes none elsewhere.
+        if (settings.length > 0) await work({ slots, queues: [WEBHOOK_QUEUE], drainMs: settings[0]!.drainMs })
+      },
+    },
+    options.webhooks ?? {},
+  )
   const schedules = new ScheduleClock({ firings: engine.firings, clock, now: () => store.now(), onError })
   const maintenance = new Maintenance({
     parts: engine.parts,
@@ -190,6 +209,12 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   const waiting: WaitTools = {
     child: (parent, key, type, input, more) => engine.submission.child(parent.claimed.record, key, type, input, more),
     callback: (jobId, key) => engine.parts.callbackOf(jobId, key),
+  }
+  const work = async ({ slots = 16, queues: serve, drainMs = 20_000 }: WorkerSettings) => {
+    const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues: options.queues ?? {}, onError }
+    const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
+    workers.push(worker)
+    await worker.start()
   }
   let recovered = { jobs: 0, children: 0, files: 0 }
   let stopping: Promise<void> | null = null
@@ -217,6 +242,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         permissions: more.permissions,
         typeVersion: more.typeVersion,
         onDuplicate: more.onDuplicate,
+        notify: more.notify,
       }
       const mark = engine.waiters.ends
       const { job, before, duplicate } = await engine.submission.accept(LOCAL, body, more.key ?? null)
@@ -231,17 +257,14 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
       recovered = await maintenance.recover()
       if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
       maintenance.start()
-      for (const { slots = 16, queues: serve = null, drainMs = 20_000 } of settings) {
-        const shared: WorkerOptions = { slots, serve, drainMs, queues: options.queues ?? {}, onError }
-        const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
-        workers.push(worker)
-        await worker.start()
-      }
+      for (const each of settings) await work(each)
+      if (settings.length > 0) await telling.start()
       await schedules.start()
     },
     stop() {
       stopping ??= (async () => {
         maintenance.stop()
+        await telling.stop()
         await schedules.stop()
         await Promise.all(workers.map((worker) => worker.drain()))
         await store.close()

@@ -33,7 +33,7 @@ const EVERYTHING = [
     'stores/files.ts',
     'stores/sqlite',
   ],
-  ...['process', 'worker', 'server', 'client', 'system', 'testing', 'index.ts'],
+  ...['process', 'worker', 'webhooks', 'server', 'client', 'system', 'testing', 'index.ts'],
 ]
 
 const RULES: Record<string, Rule> = {
@@ -78,6 +78,11 @@ const RULES: Record<string, Rule> = {
     uses: ['core', 'define', 'engine', 'process', ...CONTRACTS],
     node: 'all',
     why: 'a worker runs what the engine hands it, over any store',
+  },
+  webhooks: {
+    uses: ['core', 'define', 'engine', ...CONTRACTS],
+    node: 'all',
+    why: 'webhooks finds out who is told, and tells; who runs its jobs is none of its business',
   },
   server: {
     uses: ['core', 'engine'],
@@ -224,6 +229,7 @@ describe('architecture', () => {
     ['client/new.ts', `export * from '../define/index.js'`, /imports define.*any JavaScript runtime/],
     ['client/new.ts', `const fs = await import('node:fs')`, /imports node:fs/],
     ['worker/new.ts', `import { Pool } from 'pg'`, /imports pg/],
+    ['webhooks/new.ts', `import { Worker } from '../worker/worker.js'`, /imports worker.*none of its business/],
     ['core/new.ts', `export type { Engine } from '../engine/api.js'`, /engine imports itself by way of others/],
     ['stores/sql/new.ts', 'const at = Date.now()', /uses Date\.now: time and chance/],
     ['core/new.ts', '\n'.repeat(501), /has 502 lines/],

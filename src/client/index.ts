@@ -41,6 +41,18 @@ export type {
   ScheduleCalls,
   UpdateScheduleOptions,
 } from './schedules.js'
+export {
+  isNewer,
+  type OutgoingWebhook,
+  type SignedHeaders,
+  signWebhook,
+  type VerifyWebhookOptions,
+  verifyWebhook,
+  type WebhookEvent,
+  type WebhookHeaders,
+  type WebhookProblem,
+  WebhookVerificationError,
+} from './webhook.js'
 export type {
   CreateWebhookOptions,
   ListDeliveriesOptions,

@@ -2,6 +2,7 @@
  * The records of a job, one concept each: what was asked (JobRecord), what moves (LiveJob), how it ended (Outcome).
  * Types and constants only; which state follows which is decided in lifecycle.ts and nowhere else.
  */
+import type { Notify } from './told.js'
 
 /** The six public words, the same in API, CLI, client, metrics and docs. */
 export const STATUSES = ['accepted', 'processing', 'blocked', 'completed', 'failed', 'cancelled'] as const
@@ -137,6 +138,8 @@ export interface JobOptions {
   unique?: { key: string; until: 'done' | number }
   /** Hash of the input schema it was accepted under. */
   schema?: string
+  /** Who is told of it besides the subscriptions of its tenant. */
+  notify?: Notify[]
   /** The schedule that submitted it, and the instant it stands for. */
   schedule?: { id: string; at: number }
 }

@@ -84,13 +84,15 @@ function budget(job: LiveJob, { retry, jitter, retryAfterMs, scope = null }: Eve
 }
 
 function givenUp(last: ErrorInfo, code: string, message: string): ErrorInfo {
-  const { code: lastCode, class: lastClass, message: lastMessage, rule } = last
+  const { code: lastCode, class: lastClass, message: lastMessage, rule, details } = last
   return {
     ...last,
     code,
     class: 'transient',
     message,
-    details: { last: { code: lastCode, class: lastClass, message: lastMessage, rule } },
+    details: {
+      last: { code: lastCode, class: lastClass, message: lastMessage, rule, ...(details ? { details } : {}) },
+    },
   }
 }
 

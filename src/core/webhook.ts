@@ -5,18 +5,9 @@
 import { type RetryPolicy, until } from './backoff.js'
 import type { Actor } from './job.js'
 import type { Json } from './json.js'
+import type { EventType } from './told.js'
 
-/** Events that a webhook can hear, in the order in which they usually happen. */
-export const EVENT_TYPES = [
-  ...(['job.accepted', 'job.processing', 'job.blocked', 'job.completed', 'job.failed', 'job.cancelled'] as const),
-  ...(['job.late', 'job.resolved'] as const),
-  ...(['approval.requested', 'approval.decided', 'approval.expired'] as const),
-  ...(['webhook.ping', 'webhook.disabled'] as const),
-] as const
-export type EventType = (typeof EVENT_TYPES)[number]
-
-/** What a webhook hears when nothing else is said: how jobs end. */
-export const ENDS: readonly EventType[] = ['job.completed', 'job.failed', 'job.cancelled']
+export { ENDS, EVENT_TYPES, type EventType, type Notify } from './told.js'
 
 /** Which jobs a subscription is about. A member that is left out does not narrow it. */
 export interface WebhookFilter {
@@ -65,14 +56,6 @@ export interface Webhook {
   version: number
 }
 
-/** Who is told of one job besides the subscriptions: named with the submit. */
-export interface Notify {
-  webhookId?: string
-  url?: string
-  /** @default how it ends */
-  events?: readonly EventType[]
-}
-
 /** What happened, as it is written with the change itself; who hears of it is found out later, from SQL. */
 export interface Happened {
   /** The same for every delivery of it, for ever. */
@@ -84,6 +67,14 @@ export interface Happened {
   /** Version of the job that it is about, for a change of its status. */
   seq: number | null
   details?: { [member: string]: Json }
+}
+
+/** The one whose secret signs what goes to addresses that jobs name in `notify`; it hears of nothing by itself. */
+export const SIGNER = 'wh_notify'
+
+/** The secrets that sign at this instant, the present one last. */
+export function secretsAt({ secrets }: Pick<Webhook, 'secrets'>, now: number): WebhookSecret[] {
+  return secrets.filter(({ until }) => until === null || until > now)
 }
 
 /** Whether a subscription hears of this. */
@@ -122,3 +113,32 @@ export const FAILING_MS = 5 * 86_400_000
 /** The tenant in which the deliveries of a tenant run; no caller has it, so no list shows them. */
 export const deliveriesOf = (tenant: string): string => `~${tenant}`
 export const isDeliveries = (tenant: string): boolean => tenant.startsWith('~')
+
+/** Health is written at most this often while nothing changes, in milliseconds. */
+const HEALTH_MS = 60_000
+
+/** How one try ended: `gone` when the receiver answered 410, so that nothing is sent to it any more. */
+export type Tried = { ok: true } | { ok: false; message: string; gone: boolean }
+
+/** The webhook after a try; undefined when there is nothing worth writing. */
+export function afterTry(webhook: Webhook, tried: Tried, now: number): Webhook | undefined {
+  if (tried.ok) {
+    const { failingSince, lastSuccessAt } = webhook
+    if (failingSince === null && lastSuccessAt !== null && now - lastSuccessAt < HEALTH_MS) return undefined
+    return { ...webhook, failingSince: null, lastSuccessAt: now }
+  }
+  const { message, gone } = tried
+  // The addresses of jobs are many: one that fails says nothing of the others.
+  if (webhook.id === SIGNER) return { ...webhook, lastFailureAt: now, lastFailure: message }
+  const failingSince = webhook.failingSince ?? now
+  const next: Webhook = { ...webhook, failingSince, lastFailureAt: now, lastFailure: message }
+  if (webhook.disabled) return next
+  if (gone) return { ...next, disabled: { why: 'gone', at: now, message } }
+  if (now - failingSince >= FAILING_MS)
+    return {
+      ...next,
+      disabled: { why: 'failing', at: now, message: `Nothing but failures for five days; the latest: ${message}` },
+    }
+  const { lastFailureAt } = webhook
+  return webhook.failingSince !== null && lastFailureAt !== null && now - lastFailureAt < HEALTH_MS ? undefined : next
+}

@@ -9,6 +9,7 @@ import type { UntildoneError } from '../core/errors.js'
 import type { Actor, Origin, Person, Status } from '../core/job.js'
 import type { Json } from '../core/json.js'
 import type { Risk } from '../core/risk.js'
+import type { Notify } from '../core/told.js'
 import type {
   WireApiKey,
   WireAttempt,
@@ -81,6 +82,8 @@ export interface SubmitBody {
   onDuplicate?: OnDuplicate | null
   /** Version of the definition that the caller was built against; older input is upgraded by the type. */
   typeVersion?: string | null
+  /** Who is told of it besides the webhooks of the tenant. */
+  notify?: Notify[]
   /** W3C trace context; the server takes it from the header. */
   traceparent?: string | null
 }

@@ -10,9 +10,11 @@ import type { Caller, Engine } from './api.js'
 import { type ApprovalSettings, approvalRules } from './approval-rules.js'
 import { Approvals } from './approvals.js'
 import { Cursors } from './cursor.js'
+import { Deliveries } from './deliveries.js'
 import { Files } from './files.js'
 import { Firings } from './firing.js'
 import { Keys } from './keys.js'
+import { Notices, type WebhookTools } from './notices.js'
 import { operatorUses } from './operator.js'
 import { EngineParts } from './parts.js'
 import { Pauses } from './pauses.js'
@@ -24,6 +26,7 @@ import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Batches } from './submit-batch.js'
 import { Waiters } from './waiters.js'
+import { Webhooks } from './webhooks.js'
 
 export interface EngineOptions {
   store: Store
@@ -39,6 +42,7 @@ export interface EngineOptions {
   /** Capacity per queue in this process. */
   queues: Readonly<Record<string, { concurrency?: number }>>
   approvals?: ApprovalSettings
+  webhooks: WebhookTools
 }
 
 /** What the worker and the composition root need besides the public use cases. */
@@ -48,6 +52,7 @@ export interface EngineInside {
   waiters: Waiters
   submission: Submission
   schedules: Schedules
+  deliveries: Deliveries
   firings: Firings
   /** Waits for the end of a job submitted when waiters.ends was `mark`; no rights are asked. `json` is the result when it came with the commit. */
   end(id: string, mark: number): Promise<{ status: Status | 'gone'; json: string | null }>
@@ -81,7 +86,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     }
     waiters.notify(changes)
   })
-  const submission = new Submission(parts)
+  const notices = new Notices(parts, options.webhooks)
+  const submission = new Submission(parts, notices)
+  const deliveries = new Deliveries(parts, submission)
   const batches = new Batches(parts, submission)
   const approvals = new Approvals(parts)
   const queries = new Queries(parts, approvals)
@@ -104,6 +111,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     waiters,
     submission,
     schedules,
+    deliveries,
+    webhooks: new Webhooks(parts, deliveries, notices),
     firings: new Firings(parts, submission),
     clock,
     store: store.info,

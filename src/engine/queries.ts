@@ -5,11 +5,12 @@
 import { UntildoneError } from '../core/errors.js'
 import type { Status } from '../core/job.js'
 import { parseJson } from '../core/json.js'
-import { isFinal, statusAfter } from '../core/lifecycle.js'
+import { statusAfter } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
 import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
 import type { Approvals } from './approvals.js'
+import { eventOf } from './event.js'
 import type { EngineParts } from './parts.js'
 import { demand, holds, visibleTo } from './rights.js'
 import { errorOf, iso } from './view.js'
@@ -297,40 +298,6 @@ export class Queries {
 function seqOf(id: string, cursor: string): number | null {
   const match = cursor.startsWith(`${id}:`) ? /^\d{1,15}$/.exec(cursor.slice(id.length + 1)) : null
   return match ? Number(match[0]) : null
-}
-
-function eventOf(
-  { record }: StoredJob,
-  entry: StoredHistory,
-  previous: StoredHistory | null,
-  operator: boolean,
-): WireEvent | null {
-  const status = statusAfter(entry)
-  const previousStatus = previous ? statusAfter(previous) : null
-  const retrying = entry.state === 'queued' && (entry.event === 'errored' || entry.event === 'leaseExpired')
-  if (status === previousStatus && !(retrying && operator)) return null
-  const type = status === previousStatus ? 'job.retrying' : `job.${status}`
-  const at = iso(entry.at)
-  return {
-    specversion: '1.0',
-    id: `${record.id}:${entry.seq}`,
-    source: '/v1',
-    type,
-    subject: `job/${record.id}`,
-    time: at,
-    timestamp: at,
-    datacontenttype: 'application/json',
-    data: {
-      jobId: record.id,
-      jobType: record.type,
-      status,
-      done: isFinal(entry.state),
-      version: entry.seq,
-      groupId: record.groupId,
-      operationKey: record.operationKey,
-      previousStatus,
-    },
-  }
 }
 
 function entryOf(jobId: string, entry: StoredHistory, previous: StoredHistory | null): WireHistoryEntry {

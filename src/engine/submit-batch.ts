@@ -54,7 +54,8 @@ export class Batches {
     const known = new Map<number, string>()
     const errors: FieldError[] = []
     for (const [i, { body, key: itemKey }] of items.entries()) {
-      const own = itemKey === null ? null : { operation: 'submit', key: itemKey, fingerprint: this.submission.fingerprint(body) }
+      const own =
+        itemKey === null ? null : { operation: 'submit', key: itemKey, fingerprint: this.submission.fingerprint(body) }
       const before = own && (await this.submission.keyed(caller, own))
       if (before) {
         known.set(i, before)

@@ -11,6 +11,7 @@ import type { CallOptions } from '../define/context.js'
 import { isTombstone, type NewJob, type StoredJob, type Submitted } from '../stores/store.js'
 import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
 import { bindUnique, limitsFor, uniqueFor, withinTurns } from './limits.js'
+import type { Notices } from './notices.js'
 import type { EngineParts } from './parts.js'
 import { gatesOf, isBuiltIn, type RegisteredType } from './registry.js'
 import { demand, maySee, mayUseType, personOf } from './rights.js'
@@ -19,7 +20,10 @@ import { demand, maySee, mayUseType, personOf } from './rights.js'
 const LATE_FROM_MS = 10_000
 
 export class Submission {
-  constructor(private readonly parts: EngineParts) {}
+  constructor(
+    private readonly parts: EngineParts,
+    private readonly notices: Notices,
+  ) {}
 
   async submit(caller: Caller, body: SubmitBody, key: string | null): Promise<SubmitAnswer> {
     const { job, before, duplicate } = await this.accept(caller, body, key)
@@ -102,6 +106,7 @@ export class Submission {
         `Jobs of type "${type.name}" are only taken with an Idempotency-Key.`,
       )
     refuseNul(body, at)
+    if (body.notify?.length) await this.notices.check(caller, body.notify, at)
     const checked = judged
       ? ({ ok: true, value: body.input } as const)
       : await type.input(await this.upgraded(type, body))
@@ -161,7 +166,7 @@ export class Submission {
       deadlineAt,
       escalateAt: patience === null ? null : Math.max(now, runAt ?? 0) + patience,
     })
-    live.ties |= (limits ? TIES.limits : 0) | (unique ? TIES.unique : 0)
+    live.ties |= (limits ? TIES.limits : 0) | (unique ? TIES.unique : 0) | (body.notify?.length ? TIES.told : 0)
     const job: NewJob = {
       record,
       live,
@@ -252,8 +257,14 @@ export class Submission {
   }
 
   /** The rows of a job that the engine does for a caller. */
-  builtIn(caller: Caller, type: string, input: Json, keyed: NewJob['idempotency']): Promise<NewJob> {
-    return this.prepare(caller, { type, input }, keyed, '', { builtIn: true })
+  builtIn(
+    caller: Caller,
+    type: string,
+    input: Json,
+    keyed: NewJob['idempotency'],
+    more: Pick<SubmitBody, 'groupId' | 'operationKey' | 'metadata'> = {},
+  ): Promise<NewJob> {
+    return this.prepare(caller, { ...more, type, input }, keyed, '', { builtIn: true })
   }
 
   /** Stores one prepared job, or finds the one that took its key first. */
@@ -363,5 +374,6 @@ function optionsOf(body: SubmitBody): JobRecord['options'] {
     ...(body.traceparent ? { traceparent: body.traceparent } : {}),
     ...(body.onBehalfOf ? { onBehalfOf: body.onBehalfOf } : {}),
     ...(body.permissions ? { permissions: body.permissions } : {}),
+    ...(body.notify?.length ? { notify: body.notify } : {}),
   }
 }

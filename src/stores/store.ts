@@ -25,8 +25,8 @@ import type {
 import type {
   ApiKeyRow,
   ClaimRequest,
-  Fired,
   FileRow,
+  Fired,
   Firing,
   GroupSummary,
   JobFilter,

@@ -7,12 +7,15 @@ import type { Change, Store } from '../stores/store.js'
 
 /** Where a process dies: just before an operation is handed to the store, or after its commit and before the answer. */
 export interface DeathPoint {
-  /** Which operation of the store, e.g. `record`, `move`, `decide`; `fire` is the one of schedules. */
-  op: 'submit' | 'claim' | 'move' | 'record' | 'decide' | 'fire'
+  /** Which operation of the store, e.g. `record`, `move`, `decide`; `fire` is the one of schedules, `tell` the one of webhooks. */
+  op: 'submit' | 'claim' | 'move' | 'record' | 'decide' | 'fire' | 'tell'
   when: 'before' | 'after'
   /** The how manieth such operation from now. @default 1 */
   nth?: number
 }
+
+/** Parts of the store that have operations of their own. */
+const GROUPS: ReadonlySet<string> = new Set(['workers', 'files', 'keys', 'schedules', 'webhooks', 'pauses'])
 
 const NEVER = new Promise<never>(() => {})
 
@@ -84,9 +87,9 @@ export class Mortal {
         if (name === 'close') return () => Promise.resolve()
         if (name === 'now') return () => this.truth.now()
         if (name === 'onChange') return (listener: (changes: readonly Change[]) => void) => this.listen(listener)
+        if (name === 'onHappened') return (listener: () => void) => this.heard(listener)
         if (typeof value === 'function') return (...args: unknown[]) => this.call(target, name, args)
-        const group = name === 'workers' || name === 'files' || name === 'keys' || name === 'schedules'
-        return group ? this.facade(value as Record<string, unknown>) : value
+        return GROUPS.has(name) ? this.facade(value as Record<string, unknown>) : value
       },
     })
   }
@@ -94,6 +97,12 @@ export class Mortal {
   private listen(listener: (changes: readonly Change[]) => void): () => void {
     return this.truth.onChange((changes) => {
       if (!this.dead) listener(changes)
+    })
+  }
+
+  private heard(listener: () => void): () => void {
+    return this.truth.webhooks.onHappened(() => {
+      if (!this.dead) listener()
     })
   }
 

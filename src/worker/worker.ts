@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import type { Clock, Entropy } from '../core/clock.js'
 import { UntildoneError } from '../core/errors.js'
 import { transition } from '../core/lifecycle.js'
+import { WEBHOOK_QUEUE } from '../engine/deliveries.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { BUILT_IN_QUEUE } from '../engine/registry.js'
@@ -110,7 +111,7 @@ export class Worker {
       clock,
       worker: id,
       slots: options.slots,
-      serves: (queue) => options.serve === null || options.serve.includes(queue) || queue === BUILT_IN_QUEUE,
+      serves: (queue) => serves(options.serve, queue),
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.
@@ -274,6 +275,12 @@ export class Worker {
     for (const attempt of this.attempts)
       attempt.stop('drain', new UntildoneError('draining', 'The worker is stopping now.'), 0)
   }
+}
+
+/** Deliveries have a worker of their own: a receiver that hangs must not keep jobs waiting, nor the reverse. */
+function serves(only: readonly string[] | null, queue: string): boolean {
+  if (only === null) return queue !== WEBHOOK_QUEUE
+  return only.includes(queue) || (queue === BUILT_IN_QUEUE && !only.includes(WEBHOOK_QUEUE))
 }
 
 /** How long the store may refuse the ends of attempts while the worker stops. */

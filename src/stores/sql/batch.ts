@@ -52,24 +52,16 @@ interface Answers {
  * The plan of one commit. Like all hot plans it is made of functions that exist once: a generator function made anew for
  * each commit gets a hidden class of its own, which keeps the whole batch alive until the next full collection.
  */
-export function* carryOut(
-  batch: Batch,
-  tx: Tx,
-  pauses: PauseBook,
-  webhooks: WebhookBook,
-): Plan<Answers[]> {
+export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: WebhookBook): Plan<Answers[]> {
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
   tx.heard = yield* webhooks.heard()
-  if (submits.length > 0)
-    done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
-  if (records.length > 0)
-    done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
+  if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
+  if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(tx)] })
-  for (const claim of claims)
-    done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
+  for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
   if (tx.happened.length > 0) yield* writeOutbox(tx)
   return done
 }

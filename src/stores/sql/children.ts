@@ -39,11 +39,7 @@ export function* addWaits(record: AttemptRecord, tx: Tx): Plan<void> {
 }
 
 /** By the key of the wait: the id of the child, or why there is none. */
-function* storeChildren(
-  parentId: string,
-  children: readonly NewJob[],
-  tx: Tx,
-): Plan<Map<string, string | WaitValue>> {
+function* storeChildren(parentId: string, children: readonly NewJob[], tx: Tx): Plan<Map<string, string | WaitValue>> {
   const found = new Map<string, string | WaitValue>()
   if (children.length === 0) return found
   const answers = yield* submitPlan(

@@ -22,6 +22,7 @@ import {
   liveOf,
   UPDATE_CLAIMED,
 } from './rows.js'
+import type { Tx } from './tx.js'
 
 const ready = (
   dialect: Dialect,
@@ -39,11 +40,7 @@ interface Ready extends Found {
  * Takes ready jobs in index order: per lane and level a range scan of (run_at, id), never a sort, so that its cost does
  * not depend on how many jobs wait for later or in other lanes.
  */
-export function* claimPlan(
-  request: ClaimRequest,
-  tx: Tx,
-  pauses: PauseBook,
-): Plan<Claimed[]> {
+export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Plan<Claimed[]> {
   const { now, changes, dialect } = tx
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
   const paused = yield* pauses.paused()

@@ -19,10 +19,7 @@ import { readLive } from './rows.js'
 import type { Tx } from './tx.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
 
-export function* decidePlan(
-  change: ApprovalChange,
-  tx: Tx,
-): Plan<ApprovalChanged> {
+export function* decidePlan(change: ApprovalChange, tx: Tx): Plan<ApprovalChanged> {
   for (;;) {
     const before = yield* approvalPlan(change.id)
     if (!before || (change.tenant !== undefined && before.tenant !== change.tenant)) return { outcome: 'not-found' }
@@ -30,10 +27,7 @@ export function* decidePlan(
     const write = change.apply(before, tx.now)
     if (!write) return { outcome: 'unchanged', row: before }
     if (!(yield* writeApproval(write.row, before.version))) continue
-    const seq =
-      write.row.state === 'pending'
-        ? yield* waitOn(write.row, tx)
-        : yield* close(write, change.expiresAt, tx)
+    const seq = write.row.state === 'pending' ? yield* waitOn(write.row, tx) : yield* close(write, change.expiresAt, tx)
     const told = toldOf(before, write.row)
     if (told) announceApproval(write.row, told, tx)
     yield* auditPlan(write.audit, tx, seq === null ? null : { jobId: write.row.jobId, seq })

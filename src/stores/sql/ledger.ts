@@ -5,10 +5,10 @@
 import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
 import { auditPlan } from './audit.js'
+import { announce } from './outbox.js'
 import { all, one, type Plan, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
-
-type Sha256 = (text: string) => string
+import type { Tx } from './tx.js'
 
 export function* effectPlan(tenant: string, key: string): Plan<EffectRow | null> {
   const row = yield* one('select * from effects where tenant = ?1 and key = ?2', tenant, key)

@@ -4,22 +4,12 @@
  * (gate.ts). Jobs without limits come by none of this.
  */
 
-import {
-  isOrderName,
-  isRateName,
-  LEVELS,
-  type LimitNumbers,
-  levelsOf,
-  limitName,
-  type Rate,
-  startAt,
-  turnOf,
-} from '../../core/index.js'
+import { isOrderName, isRateName, LEVELS, levelsOf, limitName, type Rate, startAt, turnOf } from '../../core/index.js'
 import type { JobLimits, JobRecord, LiveJob } from '../../core/job.js'
 import { type Decision, phaseOf } from '../../core/lifecycle.js'
-import type { Change, HeldBy, NewJob } from '../store.js'
+import type { HeldBy, NewJob } from '../store.js'
 import { changeOf } from './changes.js'
-import { all, type Dialect, each, one, type Plan, run, type Value } from './plan.js'
+import { all, each, one, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import type { Tx } from './tx.js'
 

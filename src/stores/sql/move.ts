@@ -30,10 +30,7 @@ import type { Tx } from './tx.js'
 import { untie } from './untie.js'
 import { wakeIfSettled } from './waits.js'
 
-export function* movePlan(
-  moves: readonly Move[],
-  tx: Tx,
-): Plan<Moved[]> {
+export function* movePlan(moves: readonly Move[], tx: Tx): Plan<Moved[]> {
   const answers = new Array<Moved>(moves.length)
   const known: (LiveJob | undefined)[] = moves.map((move) => move.known)
   let open = moves.map((_, i) => i)
@@ -115,10 +112,7 @@ function* moveRound(
   return again
 }
 
-function* writeDecisions(
-  done: readonly { move: Move; decision: Decision }[],
-  tx: Tx,
-): Plan<void> {
+function* writeDecisions(done: readonly { move: Move; decision: Decision }[], tx: Tx): Plan<void> {
   const blobs: Value[][] = []
   yield* run(
     INSERT_OUTCOME,

@@ -31,8 +31,7 @@ export class WebhookBook {
 
 const HEARD = 'select distinct tenant from webhooks where enabled = 1'
 
-const someoneHears = (tx: Tx, tenant: string, ties: number): boolean =>
-  (ties & TIES.told) !== 0 || tx.heard.has(tenant)
+const someoneHears = (tx: Tx, tenant: string, ties: number): boolean => (ties & TIES.told) !== 0 || tx.heard.has(tenant)
 
 /** A move that changed the public status. */
 export function announceMove({ from, live, outcome, history }: Decision, tx: Tx): void {

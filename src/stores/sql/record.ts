@@ -19,10 +19,7 @@ const VISIBLE =
   'update live set revision = revision + 1, changed_at = ?3 where id = ?1 and epoch = ?2 and worker is not null'
 
 /** What attempts write while they run. @returns per record whether its epoch still holds the job. */
-export function* recordPlan(
-  records: readonly AttemptRecord[],
-  tx: Tx,
-): Plan<boolean[]> {
+export function* recordPlan(records: readonly AttemptRecord[], tx: Tx): Plan<boolean[]> {
   const visible = records.map((record) => record.progress !== undefined || (record.warnings?.length ?? 0) > 0)
   const raised = yield* run(
     VISIBLE,
@@ -63,10 +60,7 @@ function progressRow(jobId: string, p: ProgressRow): Value[] {
   return [jobId, p.stage, p.message, p.completed, p.total, p.unit, rounds, ofRounds, p.updatedAt]
 }
 
-export function* writeRecords(
-  records: readonly AttemptRecord[],
-  tx: Tx,
-): Plan<void> {
+export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
   yield* run(
     `insert into progress (job_id, stage, message, completed, total, unit, iterations_completed, iterations_total, updated_at)
@@ -88,10 +82,7 @@ export function* writeRecords(
 }
 
 /** What few attempts have. */
-function* writeMore(
-  record: AttemptRecord,
-  tx: Tx,
-): Plan<void> {
+function* writeMore(record: AttemptRecord, tx: Tx): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
   yield* run(
     `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)

@@ -2,13 +2,13 @@
  * Schedules: rows of `schedules`, and `firings`, which says which jobs a schedule made. Every write is guarded by the
  * revision that was read. What is due and what becomes of it is decided by the caller.
  */
-import type { Entropy } from '../../core/clock.js'
 import type { Schedule } from '../../core/schedule.js'
-import type { Change, Fired, Firing, NewJob, ScheduleChange, ScheduleChanged, Store, Submitted } from '../store.js'
+import type { Fired, Firing, NewJob, ScheduleChange, ScheduleChanged, Store, Submitted } from '../store.js'
 import { auditPlan } from './audit.js'
 import { all, type Dialect, each, one, type Plan, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import { pinFiles, submitPlan } from './submit.js'
+import type { Tx } from './tx.js'
 import type { Lent } from './workers.js'
 
 const MOVING =
@@ -99,11 +99,7 @@ function* duePlan(
 /** Its files are held like those of a job, under a name that no job has. */
 const holder = (tenant: string, id: string) => `schedule/${tenant}/${id}`
 
-function* changePlan(
-  { tenant, id, decide }: ScheduleChange,
-  tx: Tx,
-  fileGraceMs: number,
-): Plan<ScheduleChanged> {
+function* changePlan({ tenant, id, decide }: ScheduleChange, tx: Tx, fileGraceMs: number): Plan<ScheduleChanged> {
   const { now } = tx
   for (;;) {
     const before = yield* getPlan(tenant, id)
@@ -220,12 +216,7 @@ function* runPlan(
 }
 
 /** The job, and the note which schedule made it. */
-function* store(
-  job: NewJob,
-  schedule: string,
-  at: number,
-  tx: Tx,
-): Plan<Submitted> {
+function* store(job: NewJob, schedule: string, at: number, tx: Tx): Plan<Submitted> {
   const [[submitted]] = (yield* submitPlan([[job]], tx)) as [[Submitted]]
   if (submitted.outcome === 'created')
     yield* run('insert into firings (job_id, tenant, schedule_id, at) values (?1, ?2, ?3, ?4)', [

@@ -33,10 +33,7 @@ export function* keyedPlan(tenant: string, operation: string, key: string) {
 /** One `submit` call: its jobs are stored together or not at all. */
 export type SubmitCall = readonly NewJob[]
 
-export function* submitPlan(
-  calls: readonly SubmitCall[],
-  tx: Tx,
-): Plan<Submitted[][]> {
+export function* submitPlan(calls: readonly SubmitCall[], tx: Tx): Plan<Submitted[][]> {
   const keys = new KeyRing(yield* storedKeys(calls))
   const uniques = yield* readUniques(calls, tx.now)
   const missing = yield* missingFiles(calls, tx.now)

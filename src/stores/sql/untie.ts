@@ -10,10 +10,7 @@ import { all, type Plan, run } from './plan.js'
 import type { Tx } from './tx.js'
 import { settleParent } from './waits.js'
 
-export function* untie(
-  { from, live, outcome }: Decision,
-  tx: Tx,
-): Plan<void> {
+export function* untie({ from, live, outcome }: Decision, tx: Tx): Plan<void> {
   // Once its end is decided it waits for nothing any more, also while its steps are undone first.
   if (outcome || (live!.state === 'compensating' && from.why?.undo === undefined))
     yield* letGo(from, tx.now, outcome ? 'The job has ended.' : 'What the job did is being undone.')

@@ -98,10 +98,7 @@ export function* recordValue(wait: WaitRow, value: string, now: number): Plan<vo
 }
 
 /** Settles one wait and wakes its job. */
-export function* settlePlan(
-  settle: Settle,
-  tx: Tx,
-): Plan<SettleAnswer> {
+export function* settlePlan(settle: Settle, tx: Tx): Plan<SettleAnswer> {
   if (settle.tenant !== undefined) {
     const job = yield* one<{ tenant: string }>('select tenant from jobs where id = ?1', settle.jobId)
     if (job?.tenant !== settle.tenant) return 'not-found'
@@ -157,11 +154,7 @@ function* wakeNow(known: LiveJob, actor: Actor, by: string, tx: Tx, details?: Js
 }
 
 /** Right after a job was suspended: what it waits for may be there already. */
-export function* wakeIfSettled(
-  live: LiveJob,
-  keys: readonly string[],
-  tx: Tx,
-): Plan<void> {
+export function* wakeIfSettled(live: LiveJob, keys: readonly string[], tx: Tx): Plan<void> {
   const row = yield* one<{ key: string }>(
     `select key from steps where job_id = ?2 and ${tx.dialect.inList('key', 1)} limit 1`,
     JSON.stringify(keys),
@@ -220,10 +213,7 @@ function* unreadCount(jobId: string): Plan<number> {
 }
 
 /** One transaction uses the token up and delivers its value, so that neither is ever without the other. */
-export function* answerCallbackPlan(
-  { hash, answerHash, payload }: CallbackAnswer,
-  tx: Tx,
-): Plan<CallbackAnswered> {
+export function* answerCallbackPlan({ hash, answerHash, payload }: CallbackAnswer, tx: Tx): Plan<CallbackAnswered> {
   const row = yield* callbackPlan(hash)
   if (!row) return 'not-found'
   if (row.usedAt !== null) return row.answerHash === answerHash ? 'repeated' : 'used'

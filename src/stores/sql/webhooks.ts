@@ -2,7 +2,7 @@
 import { disabling, type Happened, type Webhook } from '../../core/webhook.js'
 import type { Store, Telling, WebhookChange } from '../store.js'
 import { auditPlan } from './audit.js'
-import { type WebhookBook, announce } from './outbox.js'
+import { announce, type WebhookBook } from './outbox.js'
 import { all, one, type Plan, run } from './plan.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
@@ -47,9 +47,10 @@ function write(tenant: string, id: string, revision: number | null, next: Webhoo
   const body = JSON.stringify(next)
   const enabled = next.disabled === null ? 1 : 0
   return revision === null
-    ? run('insert into webhooks (tenant, id, revision, enabled, body) values (?1, ?2, 1, ?3, ?4) on conflict do nothing', [
-        [tenant, id, enabled, body],
-      ])
+    ? run(
+        'insert into webhooks (tenant, id, revision, enabled, body) values (?1, ?2, 1, ?3, ?4) on conflict do nothing',
+        [[tenant, id, enabled, body]],
+      )
     : run(
         'update webhooks set revision = revision + 1, enabled = ?4, body = ?5 where tenant = ?1 and id = ?2 and revision = ?3',
         [[tenant, id, revision, enabled, body]],

@@ -42,8 +42,9 @@ async function stepsOf(doing: () => Promise<unknown>): Promise<string[]> {
 
 async function open(): Promise<Bench> {
   bench = await Bench.open(sqliteWith(Explaining, ':memory:'))
-  // What is paused is read once, and remembered by the one owner of the store.
+  // What is paused, and who has webhooks, is read once, and remembered by the one owner of the store.
   await bench.store.lanes()
+  await bench.store.markLate(1)
   return bench
 }
 

@@ -27,6 +27,7 @@ storeConformance('SQLite :memory:', () => sqlite(':memory:'), {
         'history › a chain stays whole under concurrent actions, whoever acts and whatever they write',
         'workers › after a restart of the one owner every former lease is void at once',
         'schedules › survives a restart',
+        'webhooks › what happened survives a restart',
         'commit › what was accepted before close is there after a restart',
       ],
     },

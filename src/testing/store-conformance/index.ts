@@ -31,6 +31,7 @@ import { signalTests } from './signals.js'
 import { submitTests } from './submit.js'
 import { uniqueTests } from './unique.js'
 import { waitTests } from './waits.js'
+import { webhookTests } from './webhooks.js'
 import { workerTests } from './workers.js'
 
 export interface Skip {
@@ -68,6 +69,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   files: fileTests,
   keys: keyTests,
   schedules: scheduleTests,
+  webhooks: webhookTests,
   workers: workerTests,
   expire: expireTests,
   commit: commitTests,

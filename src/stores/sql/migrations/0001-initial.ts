@@ -199,6 +199,8 @@ create index firings_schedule on firings (tenant, schedule_id, job_id);
 
 create table webhooks (tenant text not null, id text not null, revision bigint not null, enabled integer not null, body text not null, primary key (tenant, id)) {{suffix}};
 
+create index webhooks_enabled on webhooks (tenant) where enabled = 1;
+
 create table outbox (at bigint not null, id text not null, body text not null, primary key (at, id)) {{suffix}};
 
 create table audit (
