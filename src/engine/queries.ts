@@ -8,7 +8,7 @@ import { parseJson } from '../core/json.js'
 import { isFinal, statusAfter } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
-import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
+import type { Caller, Happened, Include, ListQuery, Page, WaitOptions } from './api.js'
 import type { Approvals } from './approvals.js'
 import type { EngineParts } from './parts.js'
 import { demand, holds, visibleTo } from './rights.js'
@@ -124,6 +124,7 @@ export class Queries {
       tenant: caller.tenant,
       order,
       limit: limit + 1,
+      ...(query.id ? { ids: query.id } : {}),
       ...(query.status ? { statuses: query.status } : {}),
       ...visibleTo(caller, query.type),
       ...pick(query, [
@@ -284,12 +285,30 @@ export class Queries {
     let last: StoredHistory | null = null
     for (const entry of entries) {
       if (items.length >= limit) break
-      const event = eventOf(stored, entry, previous, operator)
-      if (event) items.push(event)
+      const found = eventOf(stored, entry, previous)
+      if (found && (operator || !found.operators)) items.push(found.event)
       previous = last = entry
     }
     const more = last !== null && (entries.length === PAGE_MAX || entries.at(-1)!.seq > last.seq)
     return { items, nextCursor: more ? `${id}:${last!.seq}` : null, reset }
+  }
+
+  async happened(tenant: string, id: string, after: number, upTo: number): Promise<Happened | null> {
+    await this.parts.pauses.refresh()
+    // Of a list, because what streams show needs no input, which may be large.
+    const [stored] = await this.parts.store.list({ tenant, ids: [id], order: 'createdAt', limit: 1 })
+    if (!stored) return null
+    const events: Happened['events'] = []
+    if (upTo > after) {
+      const { entries, before } = await this.parts.store.history(id, after, Math.min(PAGE_MAX, upTo - after))
+      let previous = before
+      for (const entry of entries) {
+        const found = eventOf(stored, entry, previous)
+        if (found) events.push(found)
+        previous = entry
+      }
+    }
+    return { job: { ...this.parts.view(stored), result: null }, events }
   }
 }
 
@@ -299,19 +318,19 @@ function seqOf(id: string, cursor: string): number | null {
   return match ? Number(match[0]) : null
 }
 
+/** The event that an entry of the history makes, if it makes one; a retry is told to operators only. */
 function eventOf(
   { record }: StoredJob,
   entry: StoredHistory,
   previous: StoredHistory | null,
-  operator: boolean,
-): WireEvent | null {
+): { event: WireEvent; operators: boolean } | null {
   const status = statusAfter(entry)
   const previousStatus = previous ? statusAfter(previous) : null
   const retrying = entry.state === 'queued' && (entry.event === 'errored' || entry.event === 'leaseExpired')
-  if (status === previousStatus && !(retrying && operator)) return null
+  if (status === previousStatus && !retrying) return null
   const type = status === previousStatus ? 'job.retrying' : `job.${status}`
   const at = iso(entry.at)
-  return {
+  const event: WireEvent = {
     specversion: '1.0',
     id: `${record.id}:${entry.seq}`,
     source: '/v1',
@@ -331,6 +350,7 @@ function eventOf(
       previousStatus,
     },
   }
+  return { event, operators: status === previousStatus }
 }
 
 function entryOf(jobId: string, entry: StoredHistory, previous: StoredHistory | null): WireHistoryEntry {

@@ -7,6 +7,8 @@ import type { LimitNumbers } from '../core/limits.js'
 
 export interface JobFilter {
   tenant: string
+  /** Only these jobs. */
+  ids?: readonly string[]
   statuses?: readonly Status[]
   /** Exact names, or prefixes that end in `*`. */
   types?: readonly string[]

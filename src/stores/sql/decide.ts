@@ -11,7 +11,7 @@ import { type Event, transition } from '../../core/lifecycle.js'
 import type { ApprovalChange, ApprovalChanged, ApprovalWrite, Change } from '../store.js'
 import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
 import { auditPlan } from './audit.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { movePlan } from './move.js'
 import { type Dialect, one, type Plan, run } from './plan.js'
 import { readLive } from './rows.js'
@@ -64,7 +64,7 @@ function* waitOn(row: ApprovalRow, changes: Change[], dialect: Dialect): Plan<nu
   yield* run('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
     [jobId, live.ties | TIES.waits, why && JSON.stringify(why)],
   ])
-  changes.push(changeOf({ ...live, why, revision: live.revision + 1 }))
+  changes.push(touchOf({ ...live, why, revision: live.revision + 1 }))
   return null
 }
 

@@ -18,7 +18,7 @@ import {
 import type { JobLimits, JobRecord, LiveJob } from '../../core/job.js'
 import { type Decision, phaseOf } from '../../core/lifecycle.js'
 import type { Change, HeldBy, NewJob } from '../store.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { all, type Dialect, each, one, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 
@@ -50,7 +50,7 @@ export function* setHeld(
       rows[i]!.live.revision,
     ]),
   )
-  for (const live of next) changes.push(changeOf(live))
+  for (const live of next) changes.push(touchOf(live))
 }
 
 export const INSERT_HELD =

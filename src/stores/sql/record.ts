@@ -6,7 +6,7 @@ import { TIES } from '../../core/job.js'
 import type { AttemptRecord, Change, ProgressRow } from '../store.js'
 import { addApprovals } from './approvals.js'
 import { auditPlan } from './audit.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { addWaits } from './children.js'
 import { type Dialect, each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
@@ -49,7 +49,7 @@ export function* recordPlan(
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
     dialect,
   )
-  for (const live of lives) if (live) changes.push(changeOf(live))
+  for (const live of lives) if (live) changes.push(touchOf(live))
   return held
 }
 

@@ -33,7 +33,7 @@ import type {
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { healPlan } from './heal.js'
@@ -281,7 +281,7 @@ export class SqlStore implements Store {
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
         late.map(({ id }) => [id, now]),
       )
-      for (const live of late) changes.push(changeOf({ ...live, revision: live.revision + 1 }))
+      for (const live of late) changes.push(touchOf({ ...live, revision: live.revision + 1 }))
       return late.length
     })
   }
