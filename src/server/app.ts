@@ -11,7 +11,7 @@ import { preflight } from './cors.js'
 import { dispatch, failed, methodNotAllowed, requestIdOf, respond } from './dispatch.js'
 import { bySpecificity, facadeRoutes } from './facade/index.js'
 import { Holds } from './holds.js'
-import { Hub } from './hub.js'
+import { Live } from './live/index.js'
 import { openapiDocument } from './openapi.js'
 import { type ServerOptions, settle } from './options.js'
 import type { Env, Route, ServerContext } from './route.js'
@@ -48,11 +48,12 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
   const table = [...routes, ...ofFacades]
   const addresses = addressesOf(table)
   let document: { text: string; etag: string } | undefined
+  const live = new Live(engine, settings)
   const server: ServerContext = {
     engine,
     settings,
-    gate: new Gate(engine, settings),
-    hub: new Hub(engine),
+    gate: new Gate(engine, settings, live.tickets),
+    live,
     holds: new Holds(settings.limits),
     draining: false,
     openapi: () => (document ??= openapiDocument(table, settings)),
@@ -89,7 +90,7 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     async close() {
       server.draining = true
       server.holds.endAll()
-      server.hub.close()
+      server.live.close()
     },
   }
 }
@@ -144,7 +145,7 @@ async function unrouted(
   try {
     if (request.method === 'OPTIONS' && allowed.length > 0)
       return respond(server, request, id, preflight(server.settings, request, allowed))
-    if (guarded) await server.gate.caller(request, env)
+    if (guarded) await server.gate.admit(request, env)
     if (allowed.length > 0) throw methodNotAllowed(request.method, allowed)
     throw new UntildoneError('not-found', `There is nothing at ${path.slice(0, 200)}.`)
   } catch (error) {

@@ -19,12 +19,14 @@ import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
 import { signalRoutes } from './signals.js'
 import { storyRoutes } from './story.js'
+import { streamRoutes } from './streams.js'
 import { submitRoutes } from './submit.js'
 
 export const routes: readonly Route[] = [
   ...submitRoutes,
   ...jobRoutes,
   ...eventRoutes,
+  ...streamRoutes,
   ...actionRoutes,
   ...operatorRoutes,
   ...signalRoutes,

@@ -1,0 +1,1 @@
+export const SUBPROTOCOL = 'untildone.v1'
