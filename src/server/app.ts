@@ -7,6 +7,7 @@ import { getPath } from 'hono/utils/url'
 import { UntildoneError } from '../core/index.js'
 import type { Engine } from '../engine/api.js'
 import { Gate } from './auth.js'
+import { rememberContext } from './contexts.js'
 import { preflight } from './cors.js'
 import { dispatch, failed, methodNotAllowed, requestIdOf, respond } from './dispatch.js'
 import { bySpecificity, facadeRoutes } from './facade/index.js'
@@ -73,7 +74,7 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     const id = requestIdOf(c.req.raw)
     return respond(server, c.req.raw, id, failed(server, error, c.req.raw, id))
   })
-  return {
+  const made: UntildoneServer = {
     // Handlers are async, so this is a promise; another `async` here would cost one more turn per request.
     fetch: (request, env) => app.fetch(request, env) as Promise<Response>,
     app,
@@ -93,6 +94,8 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
       server.live.close()
     },
   }
+  rememberContext(made, server)
+  return made
 }
 
 /** The path below the mount prefix. Frameworks that strip the prefix themselves hand us the rest: taken as it is. */

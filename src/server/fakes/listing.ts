@@ -7,8 +7,7 @@ export function listed(all: readonly WireJob[], query: ListQuery): WireJob[] {
   const found = all.filter(
     (job) =>
       (!id || id.includes(job.id)) &&
-      (!type ||
-        type.some((one) => (one.endsWith('*') ? job.type.startsWith(one.slice(0, -1)) : one === job.type))) &&
+      (!type || type.some((one) => (one.endsWith('*') ? job.type.startsWith(one.slice(0, -1)) : one === job.type))) &&
       (!status || status.includes(job.status)) &&
       (!groupId || job.groupId === groupId) &&
       (!tag || job.tags.includes(tag)) &&

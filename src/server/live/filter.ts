@@ -77,7 +77,8 @@ export class Filter {
 
   /** Finds at least the jobs that `wantsJob` may take. */
   get query(): Pick<ListQuery, 'id' | 'type' | 'groupId' | 'tag'> {
-    const first = <K extends keyof StreamFilter>(name: K) => this.#parts.find((part) => part[name] !== undefined)?.[name]
+    const first = <K extends keyof StreamFilter>(name: K) =>
+      this.#parts.find((part) => part[name] !== undefined)?.[name]
     return { id: first('jobId'), type: first('types'), groupId: first('groupId'), tag: first('tag') }
   }
 }

@@ -7,8 +7,8 @@ import { Watcher } from './watcher.js'
 
 export type { StreamFilter } from './filter.js'
 export { streamJob } from './job-stream.js'
-export { streamJobs } from './stream.js'
 export { SUBPROTOCOL } from './socket.js'
+export { streamJobs } from './stream.js'
 
 export class Live {
   readonly watcher: Watcher

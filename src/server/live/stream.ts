@@ -4,7 +4,7 @@ import { NO_STORE, type Reply, underBase } from '../reply.js'
 import type { Call } from '../route.js'
 import { Feed, type Sink } from './feed.js'
 import { Filter, type StreamFilter } from './filter.js'
-import { type Item, frameOf } from './news.js'
+import { frameOf, type Item } from './news.js'
 import { Channel } from './sse.js'
 
 /** Why a stream ends. Only `done` says something about a job. */

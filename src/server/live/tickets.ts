@@ -51,7 +51,10 @@ export class Tickets {
       expiresAt = Math.min(expiresAt, standing.expiresAt ?? expiresAt)
     }
     const ticket: Ticket = { use, id: crypto.randomUUID(), expiresAt, filter, holder }
-    return { ticket: PREFIX + this.#engine.seal('ticket', ticket, BELONGS), expiresAt: new Date(expiresAt).toISOString() }
+    return {
+      ticket: PREFIX + this.#engine.seal('ticket', ticket, BELONGS),
+      expiresAt: new Date(expiresAt).toISOString(),
+    }
   }
 
   /** @throws UntildoneError unauthenticated */

@@ -111,7 +111,8 @@ export const streamRoutes: Route[] = [
     tag: 'Events',
     scope: READERS,
     summary: 'Live events over a WebSocket',
-    description: `Several streams over one connection, for watching only; commands go over HTTP. Ask for the subprotocol \`${SUBPROTOCOL}\`.\n\n` +
+    description:
+      `Several streams over one connection, for watching only; commands go over HTTP. Ask for the subprotocol \`${SUBPROTOCOL}\`.\n\n` +
       'You send JSON texts: `{"op":"subscribe","ref":1,"filter":{…},"after":"…"}` with a `ref` of your own (a whole ' +
       'number or a short text) and, after a cut, the last `id` you have; `{"op":"unsubscribe","ref":1}`; ' +
       '`{"op":"ping"}`. You get, with that `ref`: `subscribed` with an `id`, which says what `ready` says on an event ' +

@@ -5,9 +5,15 @@ import type { StreamFilter as Shape } from '../live/filter.js'
 import { instant } from './base.js'
 
 export const filterItems = {
-  types: z.string().regex(/^[A-Za-z0-9._-]{0,128}\*?$/).min(1),
+  types: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{0,128}\*?$/)
+    .min(1),
   jobId: z.string().min(1).max(64),
-  events: z.string().regex(/^[A-Za-z.]{0,64}\*?$/).min(1),
+  events: z
+    .string()
+    .regex(/^[A-Za-z.]{0,64}\*?$/)
+    .min(1),
   status: z.enum(STATUSES),
 }
 
@@ -29,7 +35,9 @@ export const StreamFilter: z.ZodType<Shape> = z
 
 export const StreamTicketRequest = z
   .strictObject({
-    filter: StreamFilter.optional().describe('All that the ticket can be used for. Default everything the key may see.'),
+    filter: StreamFilter.optional().describe(
+      'All that the ticket can be used for. Default everything the key may see.',
+    ),
     ttlMs: z
       .int()
       .min(1000)
@@ -44,5 +52,8 @@ export const StreamTicketRequest = z
   .describe('What stands in for the key in the address of a stream.')
 
 export const StreamTicket = z
-  .object({ ticket: z.string().describe('For `?ticket=`. Treat it like a key that can only watch.'), expiresAt: instant })
+  .object({
+    ticket: z.string().describe('For `?ticket=`. Treat it like a key that can only watch.'),
+    expiresAt: instant,
+  })
   .describe('A right to watch, for a short time.')
