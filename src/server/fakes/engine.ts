@@ -183,7 +183,8 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     const from = query.cursor ? Number(query.cursor.replace('after:', '')) : 0
     if (Number.isNaN(from)) throw new UntildoneError('invalid-cursor')
     const to = from + (query.limit ?? 50)
-    return { items: all.slice(from, to), nextCursor: to < all.length ? `after:${to}` : null }
+    const items = all.slice(from, to).map((job) => ({ ...job, result: null }))
+    return { items, nextCursor: to < all.length ? `after:${to}` : null }
   }
 
   async group(caller: Caller, groupId: string) {
