@@ -88,7 +88,7 @@ const RULES: Record<string, Rule> = {
     uses: ['core', 'engine'],
     types: ['define', ...CONTRACTS],
     node: 'all',
-    npm: ['hono', '@hono/node-server', 'zod'],
+    npm: ['hono', '@hono/node-server', 'ws', 'zod'],
     why: 'the server translates between HTTP and the engine',
   },
   client: {

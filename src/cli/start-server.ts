@@ -8,7 +8,7 @@ import type { UntildoneError } from '../core/errors.js'
 import type { JobHandler, ScheduleDeclaration } from '../define/index.js'
 import type { Engine } from '../engine/api.js'
 import type { EngineInside } from '../engine/engine.js'
-import { createUntildone, sqlite, type Untildone } from '../index.js'
+import { createUntildone, sqlite, type Untildone, type UntildoneOptions } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
 import { type Exported, loadJobs } from './load-jobs.js'
@@ -30,6 +30,8 @@ export interface ServerRequest {
   env: string
   /** Jobs at once. */
   slots: number
+  /** Whom webhooks may call besides public https addresses. */
+  webhooks?: UntildoneOptions['webhooks']
   /** Start although a job file is broken; the others run. */
   tolerant: boolean
   onError(error: unknown, about?: ErrorReport): void
@@ -81,6 +83,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     handlers: jobs.handlers,
     worker: { slots: request.slots },
     env: request.env,
+    ...(request.webhooks ? { webhooks: request.webhooks } : {}),
     onError: (error) => onError(error),
   })
   let listening: Listening | undefined

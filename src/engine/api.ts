@@ -107,6 +107,8 @@ export type Include = 'input' | 'ops' | 'steps' | 'approvals'
 
 /** Query of GET /v1/jobs after parsing; instants in milliseconds. */
 export interface ListQuery {
+  /** Only these jobs. */
+  id?: string[]
   status?: Status[]
   /** Exact names or prefixes that end in `*`. */
   type?: string[]
@@ -176,6 +178,14 @@ export interface WaitOptions {
   until: 'change' | 'done' | 'attention'
   revision?: number
   signal?: AbortSignal
+}
+
+/** What one reading of a job says to all who stream it. */
+export interface Happened {
+  /** As it is now; without its result. */
+  job: WireJob
+  /** In order; `operators`: only callers with jobs:operate are told. */
+  events: { event: WireEvent; operators: boolean }[]
 }
 
 /** What every action on a job may carry. */
@@ -260,6 +270,11 @@ export interface Engine extends OperatorUses {
     after: string | null,
     limit: number,
   ): Promise<{ items: WireEvent[]; nextCursor: string | null; reset: boolean }>
+  /**
+   * Events of one job with after < version <= upTo, at most 200, and the job. Asks for no rights, so that many readers
+   * share one reading: whoever passes it on asks `maySee` for each of them. Null when there is no such job any more.
+   */
+  happened(tenant: string, id: string, after: number, upTo: number): Promise<Happened | null>
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
 
@@ -312,6 +327,12 @@ export interface Engine extends OperatorUses {
   revokeKey(caller: Caller, id: string, reason: string | null): Promise<void>
   /** The caller of a bearer key, or null when it is unknown, expired or revoked. Compared in constant time. */
   authenticate(key: string): Promise<Caller | null>
+  /** What the key of this id may do now, for tickets and connections that stay open; null when it is expired or revoked. */
+  standing(keyId: string): Promise<{ caller: Caller; expiresAt: number | null } | null>
+  /** A text that says nothing to its holder and can be opened only here, for the same `belongs`; lasts over restarts. */
+  seal(purpose: 'stream' | 'ticket', value: unknown, belongs: unknown): string
+  /** What was sealed, or null: it was changed, or sealed for something else. */
+  unseal<T>(purpose: 'stream' | 'ticket', text: string, belongs: unknown): T | null
   /** True once any key exists: from then on every request needs one. */
   keysExist(): Promise<boolean>
 

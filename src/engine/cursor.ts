@@ -1,6 +1,6 @@
 /**
- * Sealed cursors: a position that a caller can hand back and cannot read or change. AES-256-GCM over the position and
- * what it belongs to (tenant, filters), so that a cursor is useless elsewhere. It carries no rights.
+ * Sealed texts: something that a caller can hand back and cannot read or change. AES-256-GCM over the value and what it
+ * belongs to (tenant, filters), so that it is useless elsewhere; one key per purpose. A cursor carries no rights.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { UntildoneError } from '../core/errors.js'
@@ -8,8 +8,8 @@ import { canonicalJson } from '../core/json.js'
 
 export class Cursors {
   private readonly key: Buffer
-  constructor(secret: string) {
-    this.key = createHash('sha256').update(`cursor\n${secret}`).digest()
+  constructor(secret: string, purpose: 'cursor' | 'stream' | 'ticket' = 'cursor') {
+    this.key = createHash('sha256').update(`${purpose}\n${secret}`).digest()
   }
 
   /** @param belongs what the cursor is good for: tenant and filters */
@@ -24,13 +24,26 @@ export class Cursors {
   /** @throws UntildoneError `invalid-cursor` */
   open<T>(cursor: string, belongs: unknown): T {
     try {
-      const bytes = Buffer.from(cursor, 'base64url')
-      const decipher = createDecipheriv('aes-256-gcm', this.key, bytes.subarray(0, 12))
-      decipher.setAAD(Buffer.from(canonicalJson(belongs)))
-      decipher.setAuthTag(bytes.subarray(12, 28))
-      return JSON.parse(Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')) as T
+      return this.unsealed(cursor, belongs) as T
     } catch (cause) {
       throw new UntildoneError('invalid-cursor', 'The cursor was changed, or belongs to other filters.', { cause })
     }
+  }
+
+  /** What was sealed, or null when it cannot be opened. */
+  tryOpen<T>(text: string, belongs: unknown): T | null {
+    try {
+      return this.unsealed(text, belongs) as T
+    } catch {
+      return null
+    }
+  }
+
+  private unsealed(text: string, belongs: unknown): unknown {
+    const bytes = Buffer.from(text, 'base64url')
+    const decipher = createDecipheriv('aes-256-gcm', this.key, bytes.subarray(0, 12), { authTagLength: 16 })
+    decipher.setAAD(Buffer.from(canonicalJson(belongs)))
+    decipher.setAuthTag(bytes.subarray(12, 28))
+    return JSON.parse(Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8'))
   }
 }

@@ -96,6 +96,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const files = new Files(parts)
   const keys = new Keys(parts, options.env)
   const schedules = new Schedules(parts, submission)
+  const seals = { stream: new Cursors(secret, 'stream'), ticket: new Cursors(secret, 'ticket') }
   const describe = async (caller: Caller, name: string) => {
     await pauses.refresh()
     const type = registry.get(name)
@@ -134,6 +135,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     logs: (caller, id, page) => queries.logs(caller, id, page),
     story: (caller, id, voice) => stories.story(caller, id, voice),
     events: (caller, id, after, limit) => queries.events(caller, id, after, limit),
+    happened: (tenant, id, after, upTo) => queries.happened(tenant, id, after, upTo),
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
     approvals,
@@ -167,6 +169,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     rotateKey: (caller, id, overlapMs) => keys.rotate(caller, id, overlapMs),
     revokeKey: (caller, id, reason) => keys.revoke(caller, id, reason),
     authenticate: (key) => keys.authenticate(key),
+    standing: (keyId) => keys.standing(keyId),
+    seal: (purpose, value, belongs) => seals[purpose].seal(value, belongs),
+    unseal: (purpose, text, belongs) => seals[purpose].tryOpen(text, belongs),
     keysExist: () => keys.any(),
 
     async health() {

@@ -4,20 +4,19 @@ import type { WireEvent } from '../core/wire.js'
 import type { StoredHistory, StoredJob } from '../stores/store.js'
 import { iso } from './view.js'
 
-/** @returns null for an entry that is no event: the public status is as before. `operator`: retries are told as well. */
+/** The event that an entry of the history makes, if it makes one; a retry is told to operators only. */
 export function eventOf(
   { record }: StoredJob,
   entry: StoredHistory,
   previous: StoredHistory | null,
-  operator: boolean,
-): WireEvent | null {
+): { event: WireEvent; operators: boolean } | null {
   const status = statusAfter(entry)
   const previousStatus = previous ? statusAfter(previous) : null
   const retrying = entry.state === 'queued' && (entry.event === 'errored' || entry.event === 'leaseExpired')
-  if (status === previousStatus && !(retrying && operator)) return null
+  if (status === previousStatus && !retrying) return null
   const type = status === previousStatus ? 'job.retrying' : `job.${status}`
   const at = iso(entry.at)
-  return {
+  const event: WireEvent = {
     specversion: '1.0',
     id: `${record.id}:${entry.seq}`,
     source: '/v1',
@@ -37,4 +36,5 @@ export function eventOf(
       previousStatus,
     },
   }
+  return { event, operators: status === previousStatus }
 }

@@ -154,16 +154,27 @@ export class Keys {
       return { caller: null, until: now + CACHE_MS }
     if (row.lastUsedAt === null || now - row.lastUsedAt > USED_EVERY_MS)
       void this.parts.store.keys.used(row.id, now).catch(() => undefined)
-    const caller: Caller = {
-      tenant: row.tenant,
-      actor: { kind: 'apiKey', id: row.id, name: row.name },
-      scopes: row.scopes as Scope[],
-      types: row.types,
-      ...(row.person ? { person: row.person } : {}),
-      ...(row.groups ? { groups: row.groups } : {}),
-      ...(row.maxRisk ? { maxRisk: row.maxRisk } : {}),
-    }
-    return { caller, until: Math.min(now + CACHE_MS, row.expiresAt ?? Number.POSITIVE_INFINITY) }
+    return { caller: callerOf(row), until: Math.min(now + CACHE_MS, row.expiresAt ?? Number.POSITIVE_INFINITY) }
+  }
+
+  /** What the key may do now, by its id: asked for connections that were opened with it a while ago. */
+  async standing(id: string): Promise<{ caller: Caller; expiresAt: number | null } | null> {
+    const row = await this.parts.store.keys.get(id)
+    const now = this.parts.store.now()
+    if (!row || row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= now)) return null
+    return { caller: callerOf(row), expiresAt: row.expiresAt }
+  }
+}
+
+function callerOf(row: ApiKeyRow): Caller {
+  return {
+    tenant: row.tenant,
+    actor: { kind: 'apiKey', id: row.id, name: row.name },
+    scopes: row.scopes as Scope[],
+    types: row.types,
+    ...(row.person ? { person: row.person } : {}),
+    ...(row.groups ? { groups: row.groups } : {}),
+    ...(row.maxRisk ? { maxRisk: row.maxRisk } : {}),
   }
 }
 

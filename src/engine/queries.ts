@@ -8,7 +8,7 @@ import { parseJson } from '../core/json.js'
 import { statusAfter } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
-import type { Caller, Include, ListQuery, Page, WaitOptions } from './api.js'
+import type { Caller, Happened, Include, ListQuery, Page, WaitOptions } from './api.js'
 import type { Approvals } from './approvals.js'
 import { eventOf } from './event.js'
 import type { EngineParts } from './parts.js'
@@ -125,6 +125,7 @@ export class Queries {
       tenant: caller.tenant,
       order,
       limit: limit + 1,
+      ...(query.id ? { ids: query.id } : {}),
       ...(query.status ? { statuses: query.status } : {}),
       ...visibleTo(caller, query.type),
       ...pick(query, [
@@ -285,12 +286,30 @@ export class Queries {
     let last: StoredHistory | null = null
     for (const entry of entries) {
       if (items.length >= limit) break
-      const event = eventOf(stored, entry, previous, operator)
-      if (event) items.push(event)
+      const found = eventOf(stored, entry, previous)
+      if (found && (operator || !found.operators)) items.push(found.event)
       previous = last = entry
     }
     const more = last !== null && (entries.length === PAGE_MAX || entries.at(-1)!.seq > last.seq)
     return { items, nextCursor: more ? `${id}:${last!.seq}` : null, reset }
+  }
+
+  async happened(tenant: string, id: string, after: number, upTo: number): Promise<Happened | null> {
+    await this.parts.pauses.refresh()
+    // Of a list, because what streams show needs no input, which may be large.
+    const [stored] = await this.parts.store.list({ tenant, ids: [id], order: 'createdAt', limit: 1 })
+    if (!stored) return null
+    const events: Happened['events'] = []
+    if (upTo > after) {
+      const { entries, before } = await this.parts.store.history(id, after, Math.min(PAGE_MAX, upTo - after))
+      let previous = before
+      for (const entry of entries) {
+        const found = eventOf(stored, entry, previous)
+        if (found) events.push(found)
+        previous = entry
+      }
+    }
+    return { job: { ...this.parts.view(stored), result: null }, events }
   }
 }
 

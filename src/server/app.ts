@@ -7,11 +7,12 @@ import { getPath } from 'hono/utils/url'
 import { UntildoneError } from '../core/index.js'
 import type { Engine } from '../engine/api.js'
 import { Gate } from './auth.js'
+import { rememberContext } from './contexts.js'
 import { preflight } from './cors.js'
 import { dispatch, failed, methodNotAllowed, requestIdOf, respond } from './dispatch.js'
 import { bySpecificity, facadeRoutes } from './facade/index.js'
 import { Holds } from './holds.js'
-import { Hub } from './hub.js'
+import { Live } from './live/index.js'
 import { openapiDocument } from './openapi.js'
 import { type ServerOptions, settle } from './options.js'
 import type { Env, Route, ServerContext } from './route.js'
@@ -48,11 +49,12 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
   const table = [...routes, ...ofFacades]
   const addresses = addressesOf(table)
   let document: { text: string; etag: string } | undefined
+  const live = new Live(engine, settings)
   const server: ServerContext = {
     engine,
     settings,
-    gate: new Gate(engine, settings),
-    hub: new Hub(engine),
+    gate: new Gate(engine, settings, live.tickets),
+    live,
     holds: new Holds(settings.limits),
     draining: false,
     openapi: () => (document ??= openapiDocument(table, settings)),
@@ -72,7 +74,7 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     const id = requestIdOf(c.req.raw)
     return respond(server, c.req.raw, id, failed(server, error, c.req.raw, id))
   })
-  return {
+  const made: UntildoneServer = {
     // Handlers are async, so this is a promise; another `async` here would cost one more turn per request.
     fetch: (request, env) => app.fetch(request, env) as Promise<Response>,
     app,
@@ -89,9 +91,11 @@ export function createServer(engine: Engine, options: ServerOptions = {}): Until
     async close() {
       server.draining = true
       server.holds.endAll()
-      server.hub.close()
+      server.live.close()
     },
   }
+  rememberContext(made, server)
+  return made
 }
 
 /** The path below the mount prefix. Frameworks that strip the prefix themselves hand us the rest: taken as it is. */
@@ -144,7 +148,7 @@ async function unrouted(
   try {
     if (request.method === 'OPTIONS' && allowed.length > 0)
       return respond(server, request, id, preflight(server.settings, request, allowed))
-    if (guarded) await server.gate.caller(request, env)
+    if (guarded) await server.gate.admit(request, env)
     if (allowed.length > 0) throw methodNotAllowed(request.method, allowed)
     throw new UntildoneError('not-found', `There is nothing at ${path.slice(0, 200)}.`)
   } catch (error) {

@@ -5,6 +5,8 @@
 import { type Clock, UntildoneError } from '../core/index.js'
 import { type Caller, type Engine, LOCAL, type Scope } from '../engine/api.js'
 import { guardLoopback, guardOrigin } from './guard.js'
+import type { Credential, Standing } from './live/credentials.js'
+import { type Holder, type Ticket, type Tickets, ticketVoided } from './live/tickets.js'
 import type { Settings } from './options.js'
 import type { Env } from './route.js'
 
@@ -21,33 +23,52 @@ const LOOPBACK_ADMIN: Caller = {
 /** The caller of an address that asks for no credentials; it has no rights at all. */
 export const NOBODY: Caller = { tenant: '', actor: { kind: 'user', id: 'anonymous' }, scopes: [], types: [] }
 
+/** Scopes of those who may watch. Reading one's own jobs comes with the right to submit; the engine shows no others. */
+export const READERS = ['jobs:read', 'jobs:submit'] as const
+
+/** What let a caller in: a key, the host application, or that the server has no key yet. */
+export type By = 'key' | 'host' | 'loopback' | 'nobody'
+
+export interface Admission {
+  caller: Caller
+  by: By
+  /** The ticket that stood in for it. */
+  ticket?: Ticket
+}
+
 export class Gate {
   readonly #engine: Engine
   readonly #settings: Settings
   readonly #clock: Clock
+  readonly #tickets: Tickets
+  #guarded = 0
   /** Once true, for ever: revoking the last key does not open the server again. */
   #locked = false
   #askedAt = Number.NEGATIVE_INFINITY
 
-  constructor(engine: Engine, settings: Settings) {
+  constructor(engine: Engine, settings: Settings, tickets: Tickets) {
     this.#engine = engine
     this.#settings = settings
+    this.#tickets = tickets
     this.#clock = engine.clock
   }
 
-  /** @throws UntildoneError unauthenticated, host-not-allowed */
-  async caller(request: Request, env: Env): Promise<Caller> {
+  /**
+   * @param socket a WebSocket is asked for: no CORS keeps foreign pages from reading what comes
+   * @throws UntildoneError unauthenticated, host-not-allowed
+   */
+  async admit(request: Request, env: Env, socket = false): Promise<Admission> {
     const { authenticate, allowedHosts, origins } = this.#settings
     if (authenticate) {
       const caller = await authenticate(request)
       if (caller) {
         // It may rest on a cookie, which a browser sends for any page.
-        if (request.method !== 'GET' && request.method !== 'HEAD') guardOrigin(request, origins)
-        return caller
+        if (socket || (request.method !== 'GET' && request.method !== 'HEAD')) guardOrigin(request, origins)
+        return { caller, by: 'host' }
       }
     } else if (!this.#locked && !(await this.#keysExist())) {
       guardLoopback(request, env, allowedHosts, origins)
-      return LOOPBACK_ADMIN
+      return { caller: LOOPBACK_ADMIN, by: 'loopback' }
     }
     const header = request.headers.get('authorization')
     const key = header === null ? null : /^bearer +([\x21-\x7e]{1,512}) *$/i.exec(header)?.[1]
@@ -58,7 +79,53 @@ export class Gate {
         params: { offered: true },
       })
     }
-    return caller
+    return { caller, by: 'key' }
+  }
+
+  /**
+   * Lets in by a ticket, with the rights that what it rests on has now.
+   * @throws UntildoneError unauthenticated, host-not-allowed
+   */
+  async admitTicket(text: string, use: Ticket['use'], request: Request, env: Env): Promise<Admission> {
+    const ticket = this.#tickets.open(text, use)
+    const { holder } = ticket
+    if ('caller' in holder) return { caller: holder.caller, by: 'host', ticket }
+    if ('key' in holder) {
+      const standing = await this.#engine.standing(holder.key)
+      if (!standing) throw ticketVoided()
+      return { caller: standing.caller, by: 'key', ticket }
+    }
+    if (this.#settings.authenticate || this.#locked || (await this.#keysExist())) throw ticketVoided()
+    guardLoopback(request, env, this.#settings.allowedHosts, this.#settings.origins)
+    return { caller: LOOPBACK_ADMIN, by: 'loopback', ticket }
+  }
+
+  /** What a ticket for this caller rests on. */
+  holderOf({ caller, by }: Admission): Holder {
+    return by === 'key' ? { key: caller.actor.id } : by === 'loopback' ? { loopback: true } : { caller }
+  }
+
+  /** How to ask later whether a caller who was let in may still watch. */
+  credentialOf({ caller, by, ticket }: Admission, request: Request): Credential {
+    const { id } = caller.actor
+    if (by === 'key')
+      return { name: `key/${id}`, ask: async () => standingOf((await this.#engine.standing(id))?.caller ?? null) }
+    if (by === 'loopback')
+      return { name: 'loopback', ask: async () => ((await this.#engine.keysExist()) ? 'void' : 'valid') }
+    const { authenticate } = this.#settings
+    const name = `host/${++this.#guarded}`
+    // Behind a ticket there is no request of theirs that could be judged again: it holds as long as the ticket.
+    if (ticket || !authenticate) {
+      const until = ticket?.use === 'sse' ? ticket.expiresAt : Number.POSITIVE_INFINITY
+      return { name, ask: async () => (this.#clock.now() < until ? 'valid' : 'void') }
+    }
+    return {
+      name,
+      ask: async () => {
+        const now = await authenticate(request)
+        return now && (now.tenant !== caller.tenant || now.actor.id !== id) ? 'void' : standingOf(now)
+      },
+    }
   }
 
   /** A key was just made here: ask the store with the next request. */
@@ -73,6 +140,11 @@ export class Gate {
     if (!this.#locked) this.#askedAt = now
     return this.#locked
   }
+}
+
+function standingOf(caller: Caller | null): Standing {
+  if (!caller) return 'void'
+  return caller.scopes.some((scope) => scope === 'admin' || READERS.includes(scope as never)) ? 'valid' : 'forbidden'
 }
 
 /** @throws UntildoneError forbidden when the caller holds none of `scopes`. */

@@ -4,7 +4,7 @@
  * error out: what is thrown becomes a problem.
  */
 import { isUntildoneError, UntildoneError } from '../core/index.js'
-import { NOBODY, requireScope } from './auth.js'
+import { type Admission, NOBODY, requireScope } from './auth.js'
 import { readJson } from './body.js'
 import { corsHeaders } from './cors.js'
 import { asUntildone, problemReply } from './problem.js'
@@ -50,17 +50,21 @@ async function prepare(
   params: Record<string, string>,
   requestId: string,
 ): Promise<Call<any, any>> {
-  let caller = NOBODY
+  let admission: Admission = { caller: NOBODY, by: 'nobody' }
   if (route.scope !== 'none') {
     if (server.draining) throw new UntildoneError('draining', undefined, { retryAfterMs: 2000 })
-    const known = await server.gate.caller(request, env)
-    if (route.scope !== 'any') requireScope(known, route.scope)
-    caller = { ...known, requestId }
+    const ticket = route.tickets ? new URL(request.url).searchParams.get('ticket') : null
+    const known =
+      ticket === null
+        ? await server.gate.admit(request, env)
+        : await server.gate.admitTicket(ticket, 'sse', request, env)
+    if (route.scope !== 'any') requireScope(known.caller, route.scope)
+    admission = { ...known, caller: { ...known.caller, requestId } }
   }
   if (route.stream && request.method === 'HEAD') throw methodNotAllowed('HEAD', ['GET'])
   const query = readQuery(route.query, request.url, route.openQuery)
   const body = route.body ? await bodyOf(server, route, request, env) : undefined
-  return { server, request, env, caller, requestId, params, query, body }
+  return { ...admission, server, request, env, requestId, params, query, body }
 }
 
 async function bodyOf(server: ServerContext, route: Route, request: Request, env: Env): Promise<unknown> {

@@ -1,53 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { WireEvent, WireJob } from '../core/index.js'
 import { type Harness, harness, settled } from './fakes/harness.js'
+import { Reader } from './fakes/reader.js'
 import type { ServerOptions } from './options.js'
-
-interface Frame {
-  event: string | null
-  id: string | null
-  data: any
-  text: string
-}
-
-/** Reads frames one by one, as a client would. */
-class Reader {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
-  readonly #decoder = new TextDecoder()
-  #text = ''
-
-  constructor(answer: Response) {
-    this.#reader = answer.body!.getReader()
-  }
-
-  /** The next frame, or null at the end of the stream. */
-  async next(): Promise<Frame | null> {
-    for (;;) {
-      const end = this.#text.indexOf('\n\n')
-      if (end !== -1) {
-        const text = this.#text.slice(0, end)
-        this.#text = this.#text.slice(end + 2)
-        const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1] ?? null
-        const data = field('data')
-        return { event: field('event'), id: field('id'), data: data === null ? null : JSON.parse(data), text }
-      }
-      const { done, value } = await this.#reader.read()
-      if (done) return null
-      this.#text += this.#decoder.decode(value, { stream: true })
-    }
-  }
-
-  /** All frames up to the end. */
-  async rest(): Promise<Frame[]> {
-    const frames: Frame[] = []
-    for (let frame = await this.next(); frame; frame = await this.next()) frames.push(frame)
-    return frames
-  }
-
-  cancel(): Promise<void> {
-    return this.#reader.cancel()
-  }
-}
 
 async function opened(
   options: ServerOptions = {},

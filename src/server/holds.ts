@@ -3,7 +3,7 @@
  * and ends every hold politely when the server drains. Whoever takes a hold gives it back, however it ends.
  */
 import { UntildoneError, type WireJob } from '../core/index.js'
-import type { Include, WaitOptions } from '../engine/api.js'
+import type { Caller, Include, WaitOptions } from '../engine/api.js'
 import type { Limits } from './options.js'
 import type { Call } from './route.js'
 
@@ -21,8 +21,8 @@ export class Holds {
    * A counted hold of this caller. `end` is called when the server drains. Returns the function that gives it back.
    * @throws UntildoneError too-many-streams
    */
-  take(call: Call, end: () => void): () => void {
-    const key = `${call.caller.tenant}/${call.caller.actor.kind}/${call.caller.actor.id}`
+  take({ tenant, actor }: Caller, end: () => void): () => void {
+    const key = `${tenant}/${actor.kind}/${actor.id}`
     const held = this.#perKey.get(key) ?? 0
     if (held >= this.#limits.streamsPerKey) throw tooMany(this.#limits.streamsPerKey, 'this key')
     if (this.#counted >= this.#limits.streams) throw tooMany(this.#limits.streams, 'this server')
@@ -80,7 +80,7 @@ export async function waitForJob(
   const { engine, holds } = call.server
   const stop = new AbortController()
   const abort = () => stop.abort()
-  const release = counted ? holds.take(call, abort) : holds.track(abort)
+  const release = counted ? holds.take(call.caller, abort) : holds.track(abort)
   const gone = call.request.signal
   gone.addEventListener('abort', abort, { once: true })
   try {

@@ -2,11 +2,12 @@
  * Opens a port for a server, and closes it without cutting anybody off. Refuses to be reachable from other machines
  * while no API key exists.
  */
-import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, isIP, type Socket } from 'node:net'
 import { UntildoneError } from '../core/index.js'
 import type { UntildoneServer } from './app.js'
 import { isLoopback } from './guard.js'
+import { toUpgradeHandler } from './live/upgrade.js'
 import { toNodeHandler } from './node.js'
 
 export interface ListenOptions {
@@ -52,6 +53,11 @@ export async function listen(server: UntildoneServer, options: ListenOptions = {
     silent.delete(incoming.socket)
     void handler(incoming, outgoing)
   })
+  const upgrade = toUpgradeHandler(server)
+  http.on('upgrade', (incoming: IncomingMessage, socket: Socket, head: Buffer) => {
+    silent.delete(socket)
+    if (!upgrade(incoming, socket, head)) asPlainRequest(http, incoming, socket, head)
+  })
   // Browsers and undici open connections ahead; Node does not count one that never asked anything as idle.
   const silent = new Set<Socket>()
   http.on('connection', (socket: Socket) => {
@@ -75,6 +81,26 @@ export async function listen(server: UntildoneServer, options: ListenOptions = {
     http,
     close: () => (closing ??= closeGently(server, http, silent, graceMs)),
   }
+}
+
+/**
+ * Some clients offer an upgrade with each request (`Upgrade: h2c`) and are content without one. With a listener for
+ * upgrades Node stops reading them, so they are handed back to it without the offer.
+ */
+function asPlainRequest(
+  http: Server,
+  { method, url, httpVersion, rawHeaders }: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+): void {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (!/^(connection|upgrade|http2-settings|sec-websocket-.*)$/i.test(name))
+      lines.push(`${name}: ${rawHeaders[i + 1]}`)
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
+  http.emit('connection', socket)
 }
 
 async function closeGently(server: UntildoneServer, http: Server, silent: Set<Socket>, graceMs: number): Promise<void> {

@@ -20,16 +20,26 @@ export interface Limits {
   jsonDepth: number
   /** Longest wait in milliseconds, below the 60 s after which proxies cut. @default 55 000 */
   waitMs: number
-  /** Open streams and long-polls per key. @default 100 */
+  /** Open streams, sockets and long-polls per key. @default 100 */
   streamsPerKey: number
-  /** Open streams and long-polls of the whole server. @default 1000 */
+  /** Open streams, sockets and long-polls of the whole server. @default 1000 */
   streams: number
   /** A stream is closed politely after this, ±10 %; the client resumes. @default 30 minutes */
   streamMs: number
   /** A comment is sent on a silent stream this often. @default 15 000 */
   heartbeatMs: number
-  /** Bytes a stream may have waiting for a slow reader. @default 1 MiB */
+  /** Bytes a stream or socket may have waiting for a slow reader. @default 1 MiB */
   streamBufferBytes: number
+  /** Moves of jobs that are remembered for those who come back to a stream of many jobs. @default 10 000 */
+  streamChanges: number
+  /** Open streams and sockets whose key was revoked are ended after at most this, in milliseconds. @default 15 000 */
+  credentialMs: number
+  /** Subscriptions of one WebSocket. @default 100 */
+  subscriptions: number
+  /** Largest frame a WebSocket takes, in bytes. @default 64 KiB */
+  frameBytes: number
+  /** A WebSocket is pinged this often, and dropped after two pings without an answer. @default 20 000 */
+  pingMs: number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -45,6 +55,11 @@ export const DEFAULT_LIMITS: Limits = {
   streamMs: 30 * 60_000,
   heartbeatMs: 15_000,
   streamBufferBytes: 1 << 20,
+  streamChanges: 10_000,
+  credentialMs: 15_000,
+  subscriptions: 100,
+  frameBytes: 64 << 10,
+  pingMs: 20_000,
 }
 
 export interface ErrorReport {
@@ -66,7 +81,8 @@ export interface ServerOptions {
   cors?: { origins: readonly string[]; credentials?: boolean }
   /**
    * Who asks, decided by the host application (a session, a JWT). Null falls through to API keys; then a request
-   * without one is 401, on loopback too.
+   * without one is 401, on loopback too. For a stream or socket it is asked again from time to time, with the same
+   * request: null ends what is open.
    */
   authenticate?: (request: Request) => Caller | null | Promise<Caller | null>
   /** Told about every answer with status 500 or above, with the error itself, which callers never see. @default nothing */

@@ -59,6 +59,7 @@ export function problemReply(
   }
   if (problem.retryAfterMs !== null) headers['Retry-After'] = retryAfter(problem.retryAfterMs)
   if (problem.status === 405 && Array.isArray(error.params.allowed)) headers.Allow = error.params.allowed.join(', ')
+  if (problem.status === 426) headers.Upgrade = 'websocket'
   if (problem.status === 401) {
     const offered = error.params.offered === true ? ', error="invalid_token"' : ''
     headers['WWW-Authenticate'] = `Bearer realm="untildone"${offered}`

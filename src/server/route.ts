@@ -5,10 +5,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import type { ErrorCode } from '../core/index.js'
-import type { Caller, Engine, Scope } from '../engine/api.js'
-import type { Gate } from './auth.js'
+import type { Engine, Scope } from '../engine/api.js'
+import type { Admission, Gate } from './auth.js'
 import type { Holds } from './holds.js'
-import type { Hub } from './hub.js'
+import type { Live } from './live/index.js'
 import type { Settings } from './options.js'
 import type { QueryDefs, QueryOf } from './query.js'
 import type { Reply } from './reply.js'
@@ -25,7 +25,7 @@ export interface ServerContext {
   engine: Engine
   settings: Settings
   gate: Gate
-  hub: Hub
+  live: Live
   holds: Holds
   /** True once the server is closing: everything under /v1 is answered with 503 `draining`. */
   draining: boolean
@@ -36,11 +36,10 @@ export interface ServerContext {
 }
 
 /** One request. */
-export interface Call<Q extends QueryDefs = QueryDefs, B = unknown> {
+export interface Call<Q extends QueryDefs = QueryDefs, B = unknown> extends Admission {
   server: ServerContext
   request: Request
   env: Env
-  caller: Caller
   requestId: string
   params: Record<string, string>
   query: QueryOf<Q>
@@ -139,6 +138,8 @@ export interface Route<Q extends QueryDefs = any, B = any> {
   problems: readonly ErrorCode[]
   /** True for answers that go on: HEAD is refused. */
   stream?: boolean
+  /** A ticket in the query stands in for the key. */
+  tickets?: boolean
   /** Codes that `reshape` answers in another form; the document does not show their problems. */
   reshaped?: ReadonlySet<ErrorCode>
   /** The answer for a problem of this route, in the form that its clients know. */

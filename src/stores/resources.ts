@@ -11,6 +11,8 @@ import type { NewJob } from './jobs.js'
 
 export interface JobFilter {
   tenant: string
+  /** Only these jobs. */
+  ids?: readonly string[]
   statuses?: readonly Status[]
   /** Exact names, or prefixes that end in `*`. */
   types?: readonly string[]

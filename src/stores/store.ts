@@ -109,6 +109,8 @@ export interface Change {
   done: boolean
   version: number
   revision: number
+  /** True when this commit raised the version; false when only something more is shown, such as progress. */
+  moved: boolean
   /** Set when the job waits in its lane: not before this instant. */
   queuedAt: number | null
   /** What a worker of the job must know of: a cancel or a pause was asked for. */

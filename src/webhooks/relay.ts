@@ -131,7 +131,7 @@ export class Relay {
     }
     const { entries, before } = await parts.store.history(jobId, seq - 1, 1)
     // A history is written with the change that it tells of, and goes with its job.
-    const { status, done, version, previousStatus } = eventOf(job, entries[0]!, before, true)!.data
+    const { status, done, version, previousStatus } = eventOf(job, entries[0]!, before)!.event.data
     return { ...fixed, status, done, version, previousStatus }
   }
 }

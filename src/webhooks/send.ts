@@ -4,9 +4,9 @@
  * repeat by itself, and never leave a socket behind.
  */
 import { lookup } from 'node:dns/promises'
-import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
+import { type ClientRequest, type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction, type TcpNetConnectOpts } from 'node:net'
 import { type Clock, clip } from '../core/index.js'
 import { type AddressOptions, addressRules, checkAddresses, checkUrl, type Refusal, type Target } from './address.js'
 import { retryAfterOf, shown, textOf } from './answer.js'
@@ -67,6 +67,7 @@ const TIMEOUT_MS = 20_000
 const MAX_BODY = 65_536
 const MAX_HEADERS = 16_384
 const SHOWN_BYTES = 1024
+const NEXT_ADDRESS_MS = 2000
 /** Interim answers (1xx) before the status; more are somebody who keeps us busy. */
 const MOST_INTERIM = 8
 
@@ -216,20 +217,24 @@ function open(
   // Between a check and a second look-up the name could get another address (DNS rebinding): there is no second one.
   const lookup: LookupFunction = (_name, { all }, done) =>
     all ? done(null, pinned) : done(null, pinned[0]!.address, pinned[0]!.family)
-  return (secure ? requestHttps : requestHttp)({
+  // Said expressly, because NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default. An address has no SNI.
+  const tls = { servername: family === 0 ? host : '', rejectUnauthorized: true, ca }
+  const wanted: RequestOptions & TcpNetConnectOpts = {
     method: 'POST',
     host,
     port,
     path: url.pathname + url.search,
     headers: { host: url.host.replace(/\.(?=:\d+$|$)/, ''), ...headers },
     lookup,
+    // Of several addresses the next one is tried after this. Node's 250 ms give up on receivers that are far away.
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
     // A new agent for each: no connection is used again, and no proxy of the environment is asked.
     agent: false,
     maxHeaderSize: MAX_HEADERS,
     insecureHTTPParser: false,
-    // Said expressly, because NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default. An address has no SNI.
-    ...(secure && { servername: family === 0 ? host : '', rejectUnauthorized: true, ca }),
-  })
+  }
+  return secure ? requestHttps({ ...wanted, ...tls }) : requestHttp(wanted)
 }
 
 function receive(request: ClientRequest, { response, body }: Answer, most: number): void {

@@ -1,7 +1,7 @@
 /** `untildone serve`: server and worker in this process, for production. Refuses to start with a broken job file. */
 import { resolve } from 'node:path'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
-import { type CommandSpec, webAddress, wholeNumber } from '../command.js'
+import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, EXIT } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
@@ -27,6 +27,16 @@ a second one stops at once, and the jobs go on at the next start.`,
     { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
     { flags: '--facades <file>', text: 'older APIs to keep, as data: a .json or .ts file (default: none)' },
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
+    {
+      flags: '--webhook-allow <list>',
+      text: 'what webhooks may call though it is not public: hosts, host:port, ranges (default: nothing)',
+      parse: list,
+    },
+    {
+      flags: '--notify-hosts <list>',
+      text: 'hosts that every submit may name in notify (default: none; then it needs webhooks:manage)',
+      parse: list,
+    },
     { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 10_000) },
   ],
   examples: [
@@ -79,6 +89,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       port,
       env: 'live',
       slots: options.slots ?? 16,
+      webhooks: { allow: options.webhookAllow ?? [], notifyHosts: options.notifyHosts ?? [] },
       tolerant: false,
       onError(error, about) {
         const message = error instanceof Error ? error.message : String(error)

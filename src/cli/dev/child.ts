@@ -23,6 +23,8 @@ async function main(): Promise<void> {
     host: '127.0.0.1',
     env: 'dev',
     tolerant: true,
+    // Receivers under development run on this machine, without certificates.
+    webhooks: { allow: ['localhost', '127.0.0.1', '[::1]'], allowHttp: true, notifyHosts: ['localhost', '127.0.0.1'] },
     onError: (error) => say({ kind: 'trouble', message: error instanceof Error ? error.message : String(error) }),
   })
   reportJobs(server)

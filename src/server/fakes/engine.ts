@@ -14,11 +14,13 @@ import {
   type WireJobType,
 } from '../../core/index.js'
 import type { ActionRequest, Caller, Engine, Include, KeyRequest, SubmitBody, WaitOptions } from '../../engine/api.js'
-import type { Change } from '../hub.js'
+import { Cursors } from '../../engine/cursor.js'
+import type { Change } from '../../stores/store.js'
 import { noApprovals } from './approvals.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
+import { listed } from './listing.js'
 import { UnfakedOperator } from './operator.js'
 import { blankJob, blankStory, blankTypeStory, jobType, queue } from './samples.js'
 import { FakeWebhooks } from './webhooks.js'
@@ -62,10 +64,16 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   #listeners = new Set<(changes: readonly Change[]) => void>()
   #files = new FakeFiles()
   #number = 0
+  readonly #seals = { stream: new Cursors('secret', 'stream'), ticket: new Cursors('secret', 'ticket') }
 
   /** Registers a bearer key; from then on one is needed. */
-  addKey(key: string, scopes: Caller['scopes']): Caller {
-    return this.#keyring.add(key, scopes)
+  addKey(key: string, scopes: Caller['scopes'], more: Partial<Caller> = {}): Caller {
+    return this.#keyring.add(key, scopes, more)
+  }
+
+  /** From this instant on the key is void. */
+  expireKey(key: string, at: number): void {
+    this.#keyring.expiries.set(`key_${key}`, at)
   }
 
   async submit(caller: Caller, body: SubmitBody, key: string | null) {
@@ -175,11 +183,13 @@ export class FakeEngine extends UnfakedOperator implements Engine {
 
   async list(caller: Caller, query: Parameters<Engine['list']>[1]) {
     this.calls.push(`list:${JSON.stringify(query)}`)
-    const all = [...this.jobs.values()].map((kept) => kept.job).filter((job) => this.#sees(caller, job))
+    const visible = [...this.jobs.values()].map((kept) => kept.job).filter((job) => this.#sees(caller, job))
+    const all = listed(visible, query)
     const from = query.cursor ? Number(query.cursor.replace('after:', '')) : 0
     if (Number.isNaN(from)) throw new UntildoneError('invalid-cursor')
     const to = from + (query.limit ?? 50)
-    return { items: all.slice(from, to), nextCursor: to < all.length ? `after:${to}` : null }
+    const items = all.slice(from, to).map((job) => ({ ...job, result: null }))
+    return { items, nextCursor: to < all.length ? `after:${to}` : null }
   }
 
   async group(caller: Caller, groupId: string) {
@@ -254,6 +264,22 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     const items = events.filter((event) => event.data.version > seq).slice(0, limit)
     return { items, nextCursor: items.length === limit ? items.at(-1)!.id : null, reset: false }
   }
+
+  async happened(tenant: string, id: string, after: number, upTo: number) {
+    this.calls.push(`happened:${after}-${upTo}`)
+    const kept = this.jobs.get(id)
+    if (!kept || kept.job.tenant !== tenant) return null
+    const events = kept.events.filter(({ data }) => data.version > after && data.version <= upTo)
+    return {
+      job: { ...kept.job, result: null },
+      events: events.map((event) => ({ event, operators: event.type === 'job.retrying' })),
+    }
+  }
+
+  seal = (purpose: 'stream' | 'ticket', value: unknown, belongs: unknown) => this.#seals[purpose].seal(value, belongs)
+  unseal = <T>(purpose: 'stream' | 'ticket', text: string, belongs: unknown) =>
+    this.#seals[purpose].tryOpen<T>(text, belongs)
+  standing = async (keyId: string) => this.#keyring.standing(keyId, this.clock.now())
 
   onChange(listener: (changes: readonly Change[]) => void) {
     this.#listeners.add(listener)
@@ -345,6 +371,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     const status = patch.status ?? before.status
     const done = DONE.includes(status)
     const at = this.#at()
+    const retried = patch.version !== undefined && patch.version > before.version
     kept.job = {
       ...before,
       ...patch,
@@ -352,13 +379,13 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       updatedAt: at,
       finishedAt: done ? at : null,
       pollAfterMs: done ? null : before.pollAfterMs,
-      version: before.version + (moved ? 1 : 0),
+      version: before.version + (moved || retried ? 1 : 0),
       revision: before.revision + 1,
       ...(done && { result, resultInfo: { ...before.resultInfo, state: 'inline' as const } }),
     }
     if (done) kept.result = result
-    if (moved) kept.events.push(this.#event(kept.job, before.status))
-    this.#tell(kept.job)
+    if (moved || retried) kept.events.push(this.#event(kept.job, before.status))
+    this.#tell(kept.job, moved || retried)
     return kept.job
   }
 
@@ -375,13 +402,14 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     const job = blankJob(`019a7c31-5b0e-7c44-9d0a-${String(++this.#number).padStart(12, '0')}`, this.#at(), {
       type: body.type,
       tenant: caller.tenant,
+      tags: body.tags ?? [],
       groupId: body.groupId ?? null,
       operationKey: body.operationKey ?? null,
       createdBy: caller.actor,
       traceparent: body.traceparent ?? null,
     })
     this.jobs.set(job.id, { job, input: body.input, events: [this.#event(job, null)], result: null })
-    this.#tell(job)
+    this.#tell(job, true)
     return job
   }
 
@@ -401,7 +429,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       specversion: '1.0',
       id: `${id}:${version}`,
       source: '/v1',
-      type: `job.${status}`,
+      type: status === previousStatus ? 'job.retrying' : `job.${status}`,
       subject: `job/${id}`,
       time: at,
       timestamp: at,
@@ -410,7 +438,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     }
   }
 
-  #tell(job: WireJob): void {
+  #tell(job: WireJob, moved: boolean): void {
     const { id, tenant, type, groupId, status, done, version, revision } = job
     const change: Change = {
       jobId: id,
@@ -422,6 +450,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       done,
       version,
       revision,
+      moved,
       queuedAt: null,
       cancelling: null,
       pausing: false,

@@ -9,12 +9,16 @@ export class Keyring {
   locked = false
   #made = 0
 
-  add(key: string, scopes: Caller['scopes']): Caller {
+  /** Instants by key id. */
+  readonly expiries = new Map<string, number>()
+
+  add(key: string, scopes: Caller['scopes'], more: Partial<Caller> = {}): Caller {
     const caller: Caller = {
       tenant: 'default',
       actor: { kind: 'apiKey', id: `key_${key}`, name: key },
       scopes,
       types: null,
+      ...more,
     }
     this.callers.set(key, caller)
     this.locked = true
@@ -34,6 +38,12 @@ export class Keyring {
     const caller = [...this.callers.values()].find(({ actor }) => actor.id === id)
     if (!caller) throw new UntildoneError('not-found')
     return this.#wire(caller, createdAt)
+  }
+
+  standing(id: string, now: number): { caller: Caller; expiresAt: number | null } | null {
+    const caller = [...this.callers.values()].find(({ actor }) => actor.id === id)
+    const expiresAt = this.expiries.get(id) ?? null
+    return caller && (expiresAt === null || expiresAt > now) ? { caller, expiresAt } : null
   }
 
   revoke(id: string): void {

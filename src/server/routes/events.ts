@@ -1,9 +1,9 @@
 /** GET /v1/jobs/{id}/events and …/events/stream: what happened, as pages and live. */
 import { UntildoneError } from '../../core/index.js'
-import { streamJob } from '../job-stream.js'
+import { streamJob } from '../live/index.js'
 import { text } from '../query.js'
 import { type Route, route } from '../route.js'
-import { JOB_ID, LIMIT, nextLink, pageReply, READERS } from './shared.js'
+import { JOB_ID, LIMIT, lastSeen, nextLink, pageReply, READERS, STREAM_END, streamQuery } from './shared.js'
 
 const STREAM_EXAMPLE = `retry: 2000
 
@@ -70,10 +70,9 @@ export const eventRoutes: Route[] = [
       'last id you have as `Last-Event-ID` (or `after`): what followed is replayed, without a snapshot; an id that is not ' +
       'known gives `reset` and a snapshot. 204 when the job is done and you have everything.\n\n' +
       '`job.progress` frames have no id and may be merged or left out. A comment every 15 s shows that the line is alive. ' +
-      '`end` carries a `reason`: `done` is the only one that says something about the job; after `age` (every 30 min), ' +
-      '`drain`, `slow` and `error`, connect again.',
+      `\`end\` carries a \`reason\`: \`done\` is the only one that says something about the job; ${STREAM_END}`,
     params: JOB_ID,
-    query: { after: text('Id of the last event you have; for clients that cannot set headers.', 300) },
+    query: streamQuery,
     headers: ['Last-Event-ID'],
     responses: {
       200: {
@@ -86,10 +85,7 @@ export const eventRoutes: Route[] = [
     },
     problems: ['job-not-found', 'job-expired', 'too-many-streams', 'method-not-allowed'],
     stream: true,
-    handler: (call) => {
-      // A browser that reconnects repeats the URL; its header is the newer one.
-      const last = call.request.headers.get('last-event-id') ?? call.query.after ?? null
-      return streamJob(call, call.params.id!, last === '' ? null : last)
-    },
+    tickets: true,
+    handler: (call) => streamJob(call, call.params.id!, lastSeen(call)),
   }),
 ]

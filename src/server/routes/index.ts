@@ -19,6 +19,7 @@ import { rootRoutes } from './root.js'
 import { scheduleRoutes } from './schedules.js'
 import { signalRoutes } from './signals.js'
 import { storyRoutes } from './story.js'
+import { streamRoutes } from './streams.js'
 import { submitRoutes } from './submit.js'
 import { webhookRoutes } from './webhooks.js'
 
@@ -26,6 +27,7 @@ export const routes: readonly Route[] = [
   ...submitRoutes,
   ...jobRoutes,
   ...eventRoutes,
+  ...streamRoutes,
   ...actionRoutes,
   ...operatorRoutes,
   ...signalRoutes,

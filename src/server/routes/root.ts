@@ -45,10 +45,14 @@ export const rootRoutes: Route[] = [
           waitMs: limits.waitMs,
           listItems: 200,
           streamsPerKey: limits.streamsPerKey,
+          streams: limits.streams,
           streamMs: limits.streamMs,
+          subscriptions: limits.subscriptions,
+          frameBytes: limits.frameBytes,
         },
         features: {
           ...{ batch: true, files: true, longPoll: true, serverSentEvents: true, schedules: true, apiKeys: true },
+          ...{ groupStreams: true, sockets: true, streamTickets: true },
           ...{ answers: true, replay: true, compensate: true, override: true, bulk: true, signals: true, audit: true },
           ...{ webhooks: true },
         },
@@ -56,6 +60,8 @@ export const rootRoutes: Route[] = [
         links: {
           self: `${base}/v1`,
           jobs: `${base}/v1/jobs`,
+          events: `${base}/v1/events/stream`,
+          socket: `${base}/v1/ws`,
           files: `${base}/v1/files`,
           jobTypes: `${base}/v1/job-types`,
           queues: `${base}/v1/queues`,

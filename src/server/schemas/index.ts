@@ -7,6 +7,7 @@ import * as others from './others.js'
 import * as requests from './requests.js'
 import * as schedules from './schedules.js'
 import * as story from './story.js'
+import * as streams from './streams.js'
 import * as webhooks from './webhooks.js'
 
 export const components = {
@@ -82,6 +83,9 @@ export const components = {
   BulkPlan: operate.BulkPlan,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
+  StreamFilter: streams.StreamFilter,
+  StreamTicketRequest: streams.StreamTicketRequest,
+  StreamTicket: streams.StreamTicket,
   Schedule: schedules.Schedule,
   SchedulePage: schedules.SchedulePage,
   Upcoming: schedules.Upcoming,

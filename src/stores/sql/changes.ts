@@ -3,7 +3,7 @@ import { type LiveJob, partsOf } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Change } from '../store.js'
 
-/** Of an unfinished job. */
+/** Of an unfinished job that moved. */
 export function changeOf(live: LiveJob, groupId: string | null = null): Change {
   const { tenant, type } = partsOf(live.lane)
   const idle = live.worker === null && (live.state === 'queued' || live.state === 'compensating')
@@ -17,11 +17,17 @@ export function changeOf(live: LiveJob, groupId: string | null = null): Change {
     done: false,
     version: live.version,
     revision: live.revision,
+    moved: true,
     queuedAt: idle && (live.held === null || live.held === 'granted') ? live.runAt : null,
     cancelling: live.state === 'cancelling' ? (live.why?.cancel?.mode ?? 'graceful') : null,
     pausing: live.state === 'running' && live.why?.pause !== undefined,
     wakeAt: live.wakeAt,
   }
+}
+
+/** Of an unfinished job that shows something more and has not moved: progress, lateness, a place in a limit. */
+export function touchOf(live: LiveJob): Change {
+  return { ...changeOf(live), moved: false }
 }
 
 /** Of an end. @param result JSON text */
@@ -37,6 +43,7 @@ export function endOf({ from, outcome }: Decision, result: string | null): Chang
     done: true,
     version: outcome!.version,
     revision: outcome!.revision,
+    moved: true,
     queuedAt: null,
     cancelling: null,
     pausing: false,

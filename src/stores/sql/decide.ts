@@ -12,7 +12,7 @@ import type { EventType } from '../../core/webhook.js'
 import type { ApprovalChange, ApprovalChanged, ApprovalWrite } from '../store.js'
 import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
 import { auditPlan } from './audit.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { announceApproval } from './outbox.js'
 import { one, type Plan, run } from './plan.js'
 import { readLive } from './rows.js'
@@ -64,7 +64,7 @@ function* waitOn(row: ApprovalRow, tx: Tx): Plan<null> {
   yield* run('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
     [jobId, live.ties | TIES.waits, why && JSON.stringify(why)],
   ])
-  tx.changes.push(changeOf({ ...live, why, revision: live.revision + 1 }))
+  tx.changes.push(touchOf({ ...live, why, revision: live.revision + 1 }))
   return null
 }
 

@@ -102,6 +102,7 @@ export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<b
     done: true,
     version: job.version,
     revision: job.revision + 1,
+    moved: false,
     queuedAt: null,
     cancelling: null,
     pausing: false,

@@ -8,7 +8,7 @@ import { isOrderName, isRateName, LEVELS, levelsOf, limitName, type Rate, startA
 import type { JobLimits, JobRecord, LiveJob } from '../../core/job.js'
 import { type Decision, phaseOf } from '../../core/lifecycle.js'
 import type { HeldBy, NewJob } from '../store.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { all, each, one, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import type { Tx } from './tx.js'
@@ -32,7 +32,7 @@ export function* setHeld(
       rows[i]!.live.revision,
     ]),
   )
-  for (const live of next) changes.push(changeOf(live))
+  for (const live of next) changes.push(touchOf(live))
 }
 
 export const INSERT_HELD =

@@ -135,7 +135,7 @@ const ORDER: Record<JobFilter['order'], { value: string; direction: 'asc' | 'des
   createdAt: { value: 'j.created_at', direction: 'asc', id: 'j.id' },
   '-createdAt': { value: 'j.created_at', direction: 'desc', id: 'j.id' },
   '-updatedAt': { value: 'coalesce(l.changed_at, o.finished_at)', direction: 'desc', id: 'j.id' },
-  '-finishedAt': { value: 'o.finished_at', direction: 'desc', id: 'j.id' },
+  '-finishedAt': { value: 'o.finished_at', direction: 'desc', id: 'o.job_id' },
 }
 
 export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Plan<StoredJob[]> {
@@ -145,16 +145,19 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
   where.push(`j.tenant = ${bind(filter.tenant)}`)
   // Drive from the smallest table that can hold the answer: unfinished jobs from `live`, unhappy ends from `outcomes`.
   let from = FROM
-  if (filter.statuses?.length) {
-    where.push(`(${filter.statuses.map((status) => STATUS_SQL[status]).join(' or ')})`)
-    if (filter.statuses.every((status) => !isFinal(status as never)))
-      from = from.replace('from jobs j left join live l on l.id = j.id', 'from live l join jobs j on j.id = l.id')
-    else if (filter.statuses.every((status) => status === 'failed' || status === 'cancelled')) {
-      from = from
-        .replace('from jobs j', 'from outcomes o join jobs j on j.id = o.job_id')
-        .replace(' left join outcomes o on o.job_id = j.id', '')
-    }
+  let id = ORDER[filter.order].id
+  if (filter.statuses?.length) where.push(`(${filter.statuses.map((status) => STATUS_SQL[status]).join(' or ')})`)
+  const every = (is: (status: Status) => boolean) => filter.statuses?.length && filter.statuses.every(is)
+  if (filter.order === '-finishedAt' || every((status) => status === 'failed' || status === 'cancelled')) {
+    from = from
+      .replace('from jobs j', 'from outcomes o join jobs j on j.id = o.job_id')
+      .replace(' left join outcomes o on o.job_id = j.id', '')
+  } else if (every((status) => !isFinal(status as never))) {
+    from = from.replace('from jobs j left join live l on l.id = j.id', 'from live l join jobs j on j.id = l.id')
+    // In the order of the table that is read first, so that nothing is sorted.
+    if (filter.order === 'createdAt' || filter.order === '-createdAt') id = 'l.id'
   }
+  if (filter.ids !== undefined) where.push(`j.id in (${filter.ids.map(bind).join(', ')})`)
   if (filter.types?.length) {
     const exact = filter.types.filter((type) => !type.endsWith('*'))
     const prefixes = filter.types.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1))
@@ -179,8 +182,11 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
   }
   if (filter.createdAfter !== undefined) where.push(`j.created_at > ${bind(filter.createdAfter)}`)
   if (filter.createdBefore !== undefined) where.push(`j.created_at < ${bind(filter.createdBefore)}`)
-  if (filter.updatedAfter !== undefined)
-    where.push(`coalesce(l.changed_at, o.finished_at) > ${bind(filter.updatedAfter)}`)
+  if (filter.updatedAfter !== undefined) {
+    // Whoever asks by end gets ended jobs only, and their index.
+    const changed = filter.order === '-finishedAt' ? 'o.finished_at' : 'coalesce(l.changed_at, o.finished_at)'
+    where.push(`${changed} > ${bind(filter.updatedAfter)}`)
+  }
   if (filter.late !== undefined)
     where.push(
       filter.late
@@ -202,16 +208,15 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
     where.push(filter.needsAttention ? attention : `not coalesce(${attention}, false)`)
   }
   const { value, direction } = ORDER[filter.order]
-  if (filter.order === '-finishedAt') where.push('o.finished_at is not null')
   if (filter.after)
     where.push(
-      `(${value}, j.id) ${direction === 'asc' ? '>' : '<'} (${bind(filter.after.value)}, ${bind(filter.after.id)})`,
+      `(${value}, ${id}) ${direction === 'asc' ? '>' : '<'} (${bind(filter.after.value)}, ${bind(filter.after.id)})`,
     )
   // Ids are time-ordered (UUIDv7), so creation order is the primary key's order and needs no sort.
   const byCreation = filter.order === 'createdAt' || filter.order === '-createdAt'
   if (byCreation && filter.after)
-    where[where.length - 1] = `j.id ${direction === 'asc' ? '>' : '<'} ${bind(filter.after.id)}`
-  const order = byCreation ? `j.id ${direction}` : `${value} ${direction}, j.id ${direction}`
+    where[where.length - 1] = `${id} ${direction === 'asc' ? '>' : '<'} ${bind(filter.after.id)}`
+  const order = byCreation ? `${id} ${direction}` : `${value} ${direction}, ${id} ${direction}`
   const rows = yield* all<{ t: unknown }>(
     `select ${columns(dialect)} ${from} where ${where.join(' and ')} order by ${order} limit ${bind(filter.limit)}`,
     ...params,

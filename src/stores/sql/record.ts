@@ -6,7 +6,7 @@ import { TIES } from '../../core/job.js'
 import type { AttemptRecord, ProgressRow } from '../store.js'
 import { addApprovals } from './approvals.js'
 import { auditPlan } from './audit.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { addWaits } from './children.js'
 import { announceApproval } from './outbox.js'
 import { each, type Plan, run, type Value } from './plan.js'
@@ -40,7 +40,7 @@ export function* recordPlan(records: readonly AttemptRecord[], tx: Tx): Plan<boo
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
     tx.dialect,
   )
-  for (const live of lives) if (live) tx.changes.push(changeOf(live))
+  for (const live of lives) if (live) tx.changes.push(touchOf(live))
   return held
 }
 

@@ -35,7 +35,7 @@ import type {
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { healPlan } from './heal.js'
@@ -293,7 +293,7 @@ export class SqlStore implements Store {
         late.map(({ id }) => [id, now]),
       )
       for (const live of late) {
-        tx.changes.push(changeOf({ ...live, revision: live.revision + 1 }))
+        tx.changes.push(touchOf({ ...live, revision: live.revision + 1 }))
         announce({ id: `${live.id}:late`, tenant: partsOf(live.lane).tenant, type: 'job.late', jobId: live.id }, tx)
       }
       return late.length

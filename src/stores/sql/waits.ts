@@ -20,7 +20,7 @@ import type {
   WaitValue,
 } from '../store.js'
 import { auditPlan } from './audit.js'
-import { changeOf } from './changes.js'
+import { touchOf } from './changes.js'
 import { all, each, one, type Plan, type Row, run } from './plan.js'
 import { actorOf, actorText, readLive } from './rows.js'
 import { insertSteps } from './steps.js'
@@ -139,7 +139,7 @@ export function* wakePlan(
     if (delay > 0) {
       const wakeAt = Math.min(live.wakeAt ?? Number.POSITIVE_INFINITY, now + delay)
       yield* run('update live set wake_at = ?2, revision = revision + 1 where id = ?1', [[live.id, wakeAt]])
-      changes.push(changeOf({ ...live, wakeAt, revision: live.revision + 1 }))
+      changes.push(touchOf({ ...live, wakeAt, revision: live.revision + 1 }))
       return null
     }
   }

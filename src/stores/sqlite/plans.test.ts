@@ -48,6 +48,12 @@ async function open(): Promise<Bench> {
   return bench
 }
 
+/** What hangs on each job of a list. */
+const NOTES = [
+  ...['SEARCH r USING COVERING INDEX jobs_replay (replay_of=?)', 'SEARCH w USING PRIMARY KEY (job_id=?)'],
+  ...['SEARCH k USING PRIMARY KEY (job_id=? AND kind=?)', 'SEARCH r USING PRIMARY KEY (job_id=?)'],
+]
+
 describe('the index made for it', () => {
   const asked: [string, (bench: Bench) => Promise<unknown>, string[]][] = [
     [
@@ -124,6 +130,40 @@ describe('the index made for it', () => {
       'an effect',
       (bench) => bench.store.effect('default', 'k'),
       ['SEARCH effects USING PRIMARY KEY (tenant=? AND key=?)'],
+    ],
+    [
+      'what ended since an instant',
+      (bench) =>
+        bench.store.list({
+          tenant: 'default',
+          statuses: ['completed', 'failed', 'cancelled'],
+          updatedAfter: 1,
+          order: '-finishedAt',
+          after: { value: 5, id: 'x' },
+          limit: 5,
+        }),
+      [
+        'SEARCH o USING INDEX outcomes_finished (finished_at>? AND (finished_at,job_id)<(?,?))',
+        'SEARCH j USING PRIMARY KEY (id=?)',
+        ...['SEARCH l USING PRIMARY KEY (id=?) LEFT-JOIN', 'SEARCH p USING PRIMARY KEY (job_id=?) LEFT-JOIN'],
+        ...NOTES,
+      ],
+    ],
+    [
+      'what is under way',
+      (bench) =>
+        bench.store.list({
+          tenant: 'default',
+          statuses: ['accepted', 'processing', 'blocked'],
+          order: 'createdAt',
+          after: { value: 5, id: 'x' },
+          limit: 5,
+        }),
+      [
+        ...['SEARCH l USING PRIMARY KEY (id>?)', 'SEARCH j USING PRIMARY KEY (id=?)'],
+        ...['SEARCH o USING PRIMARY KEY (job_id=?) LEFT-JOIN', 'SEARCH p USING PRIMARY KEY (job_id=?) LEFT-JOIN'],
+        ...NOTES,
+      ],
     ],
     ['a callback', (bench) => bench.store.callback('h'), ['SEARCH callbacks USING PRIMARY KEY (hash=?)']],
   ]

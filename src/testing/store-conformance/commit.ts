@@ -14,7 +14,7 @@ export function commitTests({ test }: Suite): void {
     expect(bench.told).toEqual([
       {
         ...{ jobId: id, tenant: 'default', type: 't', groupId: 'g', lane: LANE, status: 'accepted', done: false },
-        ...{ version: 1, revision: 1, queuedAt: bench.clock.now() + 50, cancelling: null },
+        ...{ version: 1, revision: 1, moved: true, queuedAt: bench.clock.now() + 50, cancelling: null },
         ...{ pausing: false, wakeAt: null },
       },
     ])

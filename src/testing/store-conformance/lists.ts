@@ -62,6 +62,7 @@ function matches(job: StoredJob, filter: JobFilter, all: readonly StoredJob[], n
   const attention = statusIn(job) === 'blocked' || late || (outcome?.status === 'failed' && !replayed)
   const conditions = [
     record.tenant === filter.tenant,
+    filter.ids === undefined || filter.ids.includes(record.id),
     !filter.statuses?.length || filter.statuses.includes(statusIn(job)),
     !filter.types?.length ||
       filter.types.some((type) =>
@@ -138,6 +139,10 @@ export function listTests({ test }: Suite): void {
       { statuses: ['failed'], needsAttention: true, types: ['ocr*'] },
       { statuses: ['processing'], late: true, tag: 'eu', createdBy: 'apiKey:key_1' },
       { statuses: ['cancelled', 'failed'], groupId: 'g2', updatedAfter: middle },
+      { statuses: ['completed', 'failed', 'cancelled'], updatedAfter: middle },
+      { ids: [ids[3]!, ids[14]!, ids[50]!, 'nobody'] },
+      { ids: ids.slice(0, 30), statuses: ['blocked', 'completed'] },
+      { ids: [] },
     ]
     let nonEmpty = 0
     for (const some of filters) {

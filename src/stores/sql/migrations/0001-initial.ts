@@ -48,6 +48,7 @@ create table outcomes (
   started_at bigint, finished_at bigint not null, expires_at bigint not null
 ) {{suffix}};
 create index outcomes_expiry on outcomes (expires_at);
+create index outcomes_finished on outcomes (finished_at, job_id);
 create index outcomes_unhappy on outcomes (status, job_id) where status <> 'completed';
 
 create table attempts (

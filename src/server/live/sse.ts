@@ -2,12 +2,15 @@
  * Server-sent events: frames into a bounded queue that a socket drains. Knows bytes and back-pressure, not jobs. A queue
  * that passes its limit ends the stream with `slow`; it never grows without bound.
  */
-import type { Clock, Timer } from '../core/index.js'
+import type { Clock, Timer } from '../../core/index.js'
+import { frameOf } from './news.js'
 
 const encoder = new TextEncoder()
 
 /** After a polite end, a reader that still does not read is cut off. */
 const LINGER_MS = 10_000
+/** So long we wait for a reader to catch up before it counts as one that does not read. */
+const ROOM_MS = 30_000
 
 export interface ChannelOptions {
   clock: Clock
@@ -17,6 +20,8 @@ export interface ChannelOptions {
   onClose: () => void
   /** Drops the connection under the stream, where there is one to drop. */
   cutOff?: () => void
+  /** A frame to send instead of the heartbeat's comment, if there is something to say. */
+  pulse?: () => string | null
 }
 
 export class Channel {
@@ -60,16 +65,27 @@ export class Channel {
   /** Sends one frame. A droppable one is left out while the reader is behind. */
   send(event: string, data: unknown, id: string | null, droppable = false): void {
     if (this.#closed || (droppable && this.#isBehind)) return
-    // JSON has no raw line breaks, so one `data:` line always holds it.
-    const text = JSON.stringify(data)
-    this.#write(id === null ? `event: ${event}\ndata: ${text}\n\n` : `id: ${id}\nevent: ${event}\ndata: ${text}\n\n`)
-    if (this.backlog > this.#options.maxBytes) this.end('slow')
+    this.#write(frameOf(event, JSON.stringify(data), id))
+    this.#endIfSlow()
   }
 
-  /** Resolves when the reader has caught up, or the stream has ended. */
+  /** Sends a frame that is written out already. */
+  push(frame: Uint8Array, droppable = false): void {
+    if (this.#closed || (droppable && this.#isBehind)) return
+    this.#controller.enqueue(frame)
+    this.#endIfSlow()
+  }
+
+  /** Resolves when the reader has caught up, or the stream has ended, which it does when that takes too long. */
   room(): Promise<void> {
     if (this.#closed || !this.#isBehind) return Promise.resolve()
-    return new Promise((resolve) => this.#roomWaiters.push(resolve))
+    return new Promise((resolve) => {
+      const late = this.#options.clock.after(ROOM_MS, () => this.end('slow'))
+      this.#roomWaiters.push(() => {
+        late.cancel()
+        resolve()
+      })
+    })
   }
 
   /** Says why and closes. What is queued is still delivered, to a reader that reads. */
@@ -89,6 +105,10 @@ export class Channel {
     this.#controller.close()
   }
 
+  #endIfSlow(): void {
+    if (this.backlog > this.#options.maxBytes) this.end('slow')
+  }
+
   #write(frame: string): void {
     this.#controller.enqueue(encoder.encode(frame))
   }
@@ -97,7 +117,7 @@ export class Channel {
     this.#heart = this.#options.clock.after(this.#options.heartbeatMs, () => {
       if (this.#closed) return
       // A reader that is behind has bytes on the way, which say as much.
-      if (this.backlog === 0) this.#write(': still here\n\n')
+      if (this.backlog === 0) this.#write(this.#options.pulse?.() ?? ': still here\n\n')
       this.#beat()
     })
   }

@@ -2,14 +2,17 @@
  * The live stream of one job: snapshot or replay first, then what is committed, in order. Reads everything from the
  * engine; hints only say when to look. Never ends a stream with `done` before the final event was sent.
  */
-import type { Timer, WireJob, WireProgress } from '../core/index.js'
-import { empty, NO_STORE, type Reply, underBase } from './reply.js'
-import type { Call } from './route.js'
-import { Channel } from './sse.js'
+import { type Timer, UntildoneError, type WireJob } from '../../core/index.js'
+import { holds } from '../../engine/rights.js'
+import { empty, NO_STORE, type Reply, underBase } from '../reply.js'
+import type { Call } from '../route.js'
+import type { StreamFilter } from './filter.js'
+import { progressEvent } from './news.js'
+import { PROGRESS_MS } from './progress.js'
+import type { Channel } from './sse.js'
+import { openChannel, report, streamReply } from './stream.js'
 
 const PAGE = 100
-/** Progress is sent at most once in this time. */
-const PROGRESS_MS = 1000
 
 /** Where a reader stands who has seen the job as it is: the id of its latest event. */
 export function cursorOf(job: Pick<WireJob, 'id' | 'version'>): string {
@@ -19,6 +22,8 @@ export function cursorOf(job: Pick<WireJob, 'id' | 'version'>): string {
 /** @throws UntildoneError job-not-found, job-expired, too-many-streams */
 export async function streamJob(call: Call, id: string, after: string | null): Promise<Reply> {
   const { engine } = call.server
+  if (call.ticket && !isFor(call.ticket.filter, id))
+    throw new UntildoneError('job-not-found', `There is no job ${id}.`, { params: { jobId: id } })
   const job = await engine.get(call.caller, id)
   if (after !== null && job.done) {
     const left = await engine.events(call.caller, job.id, after, 1)
@@ -28,15 +33,12 @@ export async function streamJob(call: Call, id: string, after: string | null): P
   }
   const stream = new JobStream(call, job)
   void stream.run(after)
-  return {
-    status: 200,
-    headers: {
-      'Content-Type': 'text/event-stream; charset=utf-8',
-      'Cache-Control': NO_STORE,
-      'X-Accel-Buffering': 'no',
-    },
-    body: stream.channel.body,
-  }
+  return streamReply(stream.channel)
+}
+
+/** A ticket with other conditions shows less than the whole job. */
+function isFor({ jobId, ...rest }: StreamFilter, id: string): boolean {
+  return (jobId === undefined || jobId.includes(id)) && Object.values(rest).every((value) => value === undefined)
 }
 
 class JobStream {
@@ -54,33 +56,20 @@ class JobStream {
   #wake: (() => void) | null = null
 
   constructor(call: Call, job: WireJob) {
-    const { holds, hub, settings, engine } = call.server
-    const { limits } = settings
     this.#call = call
     this.#id = job.id
     this.#first = job
     this.#revision = job.revision
     this.#progress = job.progress?.updatedAt ?? null
-    const release = holds.take(call, () => this.channel.end('drain'))
-    const unwatch = hub.watch(job.id, () => this.#hint())
-    const life = engine.clock.after(limits.streamMs * (0.9 + 0.2 * settings.random()), () => this.channel.end('age'))
-    const gone = call.request.signal
-    const onGone = () => this.channel.abandon()
-    gone.addEventListener('abort', onGone, { once: true })
-    this.channel = new Channel({
-      clock: engine.clock,
-      maxBytes: limits.streamBufferBytes,
-      heartbeatMs: limits.heartbeatMs,
-      cutOff: call.env.outgoing && (() => void call.env.outgoing?.destroy()),
+    let unwatch = () => {}
+    this.channel = openChannel(call, {
       onClose: () => {
-        release()
         unwatch()
-        life.cancel()
         this.#progressTimer?.cancel()
-        gone.removeEventListener('abort', onGone)
         this.#hint()
       },
     })
+    unwatch = call.server.live.watcher.watch(job.id, () => this.#hint())
   }
 
   async run(after: string | null): Promise<void> {
@@ -94,14 +83,7 @@ class JobStream {
         if (!this.#hinted && !this.channel.closed) await new Promise<void>((resolve) => (this.#wake = resolve))
       }
     } catch (error) {
-      // The client resumes from where it is; what went wrong is for the log.
-      const { method, url } = this.#call.request
-      this.#call.server.settings.onError(error, {
-        requestId: this.#call.requestId,
-        method,
-        path: new URL(url).pathname,
-        code: 'stream',
-      })
+      report(this.#call, error)
       this.channel.end('error')
     }
   }
@@ -129,9 +111,9 @@ class JobStream {
 
   /** The job as it is; whatever was committed up to its version is in it. */
   async #snapshot(): Promise<void> {
-    const { engine, settings } = this.#call.server
+    const { settings } = this.#call.server
     // Watching began after the first read, so that one may be old by now; only a final one cannot be.
-    const job = this.#first?.done ? this.#first : await engine.get(this.#call.caller, this.#id)
+    const job = this.#first?.done ? this.#first : await this.#read()
     this.#first = null
     this.#cursor = cursorOf(job)
     this.#revision = job.revision
@@ -141,9 +123,9 @@ class JobStream {
   }
 
   async #sendEvents(): Promise<void> {
-    const { engine, settings } = this.#call.server
+    const { settings } = this.#call.server
     while (!this.#done && !this.channel.closed) {
-      const page = await engine.events(this.#call.caller, this.#id, this.#cursor, PAGE)
+      const page = await this.#readEvents()
       if (page.reset) {
         this.channel.send('reset', {}, null)
         await this.#snapshot()
@@ -173,36 +155,27 @@ class JobStream {
       })
       return
     }
-    const job = await engine.get(this.#call.caller, this.#id)
+    const job = await this.#read()
     if (job.revision === this.#revision) return
     this.#revision = job.revision
     if (job.done || !job.progress || job.progress.updatedAt === this.#progress) return
     this.#progress = job.progress.updatedAt
     this.#progressAt = engine.clock.monotonic()
-    this.channel.send('job.progress', progressEvent(job, job.progress, settings.base), null, true)
+    const event = progressEvent(job, job.progress)
+    this.channel.send('job.progress', { ...event, source: settings.base + event.source }, null, true)
   }
-}
 
-function progressEvent(job: WireJob, progress: WireProgress, base: string): unknown {
-  return {
-    specversion: '1.0',
-    id: `${job.id}:${job.version}:${job.revision}`,
-    source: `${base}/v1`,
-    type: 'job.progress',
-    subject: `job/${job.id}`,
-    time: progress.updatedAt,
-    timestamp: progress.updatedAt,
-    datacontenttype: 'application/json',
-    data: {
-      jobId: job.id,
-      jobType: job.type,
-      status: job.status,
-      done: job.done,
-      version: job.version,
-      groupId: job.groupId,
-      operationKey: job.operationKey,
-      previousStatus: null,
-      progress,
-    },
+  /** All streams of this job were let in by their own rights, and the job is the same for each of them. */
+  #read(): Promise<WireJob> {
+    const { engine, live } = this.#call.server
+    return live.watcher.shared(this.#id, 'job', () => engine.get(this.#call.caller, this.#id))
+  }
+
+  /** Operators are told more; within each kind of caller the events are the same. */
+  #readEvents(): ReturnType<Call['server']['engine']['events']> {
+    const { caller, server } = this.#call
+    const what = `${holds(caller, 'jobs:operate') ? 'operator' : 'reader'} ${this.#cursor}`
+    const read = () => server.engine.events(caller, this.#id, this.#cursor, PAGE)
+    return server.live.watcher.shared(this.#id, what, read)
   }
 }
