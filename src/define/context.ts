@@ -68,13 +68,12 @@ export interface StepOptions<T = unknown> {
 }
 
 /** What a gate is asked with: `data` has the input type of its schema, and may be left out where that may be null. */
-export type RequestFor<S> = Omit<ApprovalRequest, 'data'> & DataFor<S>
-type DataFor<S> = S extends StandardSchema<infer I, any>
-  ? Optional<I>
+export type RequestFor<S> = S extends StandardSchema<infer I, any>
+  ? RequestWith<I>
   : S extends RawSchema<infer T>
-    ? Optional<T>
+    ? RequestWith<T>
     : never
-type Optional<T> = null extends T ? { data?: T } : { data: T }
+type RequestWith<T> = Omit<ApprovalRequest<T>, 'data'> & (null extends T ? { data?: T } : { data: T })
 
 export interface StageOptions {
   /** Queue that does this stage; the job moves there, and only workers that serve it run the stage. @default the job's queue */

@@ -152,10 +152,12 @@ describe('job.process', () => {
 })
 
 describe('children and cancel', () => {
-  const hold = async (ignoresTerm: boolean) => {
+  const hold = async (ignoresTerm: boolean, grace: ProcessOptions<any>['grace'] = '5s') => {
     let pid = 0
     const script = `${ignoresTerm ? 'process.on("SIGTERM", () => {});' : ''} console.error(process.pid); setInterval(() => {}, 1000)`
-    const { rig, id } = await begun((job) => job.process('x', node(script, { onLine: (line) => (pid = Number(line)) })))
+    const { rig, id } = await begun((job) =>
+      job.process('x', node(script, { grace, onLine: (line) => (pid = Number(line)) })),
+    )
     await until(() => pid > 0, 'the child to start')
     return { rig, id, pid }
   }
@@ -163,6 +165,14 @@ describe('children and cancel', () => {
   it('graceful: TERM, and the job is cancelled when the child is dead', async () => {
     const { rig, id, pid } = await hold(false)
     await rig.engine.cancel(LOCAL, id, {})
+    expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
+    expect(alive(pid)).toBe(false)
+  })
+
+  it('graceful: KILL after the grace for a child that ignores TERM; until then the job is processing', async () => {
+    const { rig, id, pid } = await hold(true, '400ms')
+    expect((await rig.engine.cancel(LOCAL, id, {})).pending).toBe(true)
+    expect([alive(pid), (await rig.get(id)).status]).toEqual([true, 'processing'])
     expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
     expect(alive(pid)).toBe(false)
   })

@@ -297,6 +297,7 @@ describe('a story', () => {
       'needs review': 'operator: Find out at the far side whether "pay" happened, and say so.',
       signal: 'outside: Send the signal "customerReplied".',
       paused: 'operator: Resume it, or cancel it.',
+      'paused while it waits': 'operator: Resume it, or cancel it.',
       'failed: input': 'submitter: Correct the input and submit it as a new job.',
       'failed: said by the type': 'submitter: Correct the input and submit it as a new job.',
       'failed: inside': 'operator: Find the cause of boom; then replay it.',
