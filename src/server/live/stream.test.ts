@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { WireJob } from '../../core/index.js'
 import type { SubmitBody } from '../../engine/api.js'
-import { FakeEngine } from '../fakes/engine.js'
+import type { FakeEngine } from '../fakes/engine.js'
 import { type Harness, harness, settled } from '../fakes/harness.js'
 import { type Frame, Reader } from '../fakes/reader.js'
 import type { ServerOptions } from '../options.js'
@@ -304,15 +304,18 @@ describe('coming back', () => {
     await again.cancel()
   })
 
-  test.each(['nonsense', 'job:1', 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'])('%s is no cursor: reset, and what is unfinished', async (id) => {
-    const { engine, stream, submit } = opened()
-    engine.change(await submit(), { status: 'completed' })
-    engine.clock.advance(120_000)
-    await submit()
-    const reader = await stream('', { 'last-event-id': id })
-    expect(said(await reader.take(4))).toEqual(['ready', 'reset', 'snapshot 1', 'ready'])
-    await reader.cancel()
-  })
+  test.each(['nonsense', 'job:1', 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'])(
+    '%s is no cursor: reset, and what is unfinished',
+    async (id) => {
+      const { engine, stream, submit } = opened()
+      engine.change(await submit(), { status: 'completed' })
+      engine.clock.advance(120_000)
+      await submit()
+      const reader = await stream('', { 'last-event-id': id })
+      expect(said(await reader.take(4))).toEqual(['ready', 'reset', 'snapshot 1', 'ready'])
+      await reader.cancel()
+    },
+  )
 
   test('a stream that falls behind what is remembered starts again by itself', async () => {
     const { engine, stream, submit } = opened({ limits: { streamChanges: 4 } })
@@ -370,8 +373,7 @@ describe('one reading for all', () => {
     engine.addKey('operator', ['jobs:read', 'jobs:operate'])
     const as = (key: string) => ({ authorization: `Bearer ${key}` })
     const readers: Record<string, Reader> = {}
-    for (const key of ['submitter', 'other', 'reader', 'narrow', 'operator'])
-      readers[key] = await stream('', as(key))
+    for (const key of ['submitter', 'other', 'reader', 'narrow', 'operator']) readers[key] = await stream('', as(key))
     for (let i = 0; i < 20; i++) await stream('', as('reader'))
     const id = await submit({}, as('submitter'))
     engine.change(id, { status: 'processing' })
