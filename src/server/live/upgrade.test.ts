@@ -149,10 +149,13 @@ describe('a handshake that is none', () => {
   })
 
   test.each([
-    ['a reset in the middle', (socket: Socket) => void socket.resetAndDestroy()],
-    ['an end in the middle', (socket: Socket) => void socket.end()],
-  ])('%s of the admission leaves nothing behind', async (_what, act) => {
+    ['a reset in the middle', true, (socket: Socket) => void socket.resetAndDestroy()],
+    ['an end in the middle', true, (socket: Socket) => void socket.end()],
+    ['a reset in the middle of a refused', false, (socket: Socket) => void socket.resetAndDestroy()],
+    ['an end in the middle of a refused', false, (socket: Socket) => void socket.end()],
+  ])('%s admission leaves nothing behind', async (_what, isAdmitted, act) => {
     const { engine, listening, server } = await started()
+    if (!isAdmitted) engine.addKey('k', ['jobs:read'])
     let go = () => {}
     const { keysExist } = engine
     engine.keysExist = async () => {
@@ -164,8 +167,10 @@ describe('a handshake that is none', () => {
     engine.keysExist = keysExist.bind(engine)
     go()
     await gone
+    await settled(10)
     while (server.held > 0) await settled(1)
-    expect((await SocketClient.open(`${listening.url}/v1/ws`)).refusal).toBeNull()
+    const { refusal: next } = await SocketClient.open(`${listening.url}/v1/ws`)
+    expect(next === null).toBe(isAdmitted)
   })
 
   test('bytes that are no frames close that socket and no other', async () => {
