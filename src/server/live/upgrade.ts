@@ -44,7 +44,8 @@ export function toUpgradeHandler(server: object): UpgradeHandler {
   })
   return (incoming, socket, head) => {
     const [path] = (incoming.url ?? '').split('?', 1)
-    if (path !== address || incoming.headers.upgrade?.toLowerCase() !== 'websocket') return false
+    const { upgrade } = incoming.headers
+    if (path !== address || incoming.method !== 'GET' || upgrade?.toLowerCase() !== 'websocket') return false
     // Before anything else: an error of a socket that nobody listens to ends the process.
     socket.on('error', ignore)
     void answer(context, sockets, incoming, socket, head)

@@ -185,7 +185,7 @@ export class Watcher {
       if (change.moved) {
         this.#ring.push(change, now)
         woken.add(change.tenant)
-      } else if (isFollowed) this.#progress.note(change)
+      } else if (isFollowed) this.#progress.note(change, this.#ring.head)
     }
     if (!isFollowed) return
     for (const tenant of woken) {
