@@ -166,7 +166,7 @@ export function fakeLive(clock, { ring = 50, buffer = 64, begin = 1000 } = {}) {
       const url = new URL(String(input))
       const request = {
         method: init.method ?? 'GET',
-        path: url.pathname,
+        path: url.pathname.replace(/^\/base(?=\/)/, ''),
         query: url.searchParams,
         headers: /** @type {Record<string, string>} */ (init.headers ?? {}),
         body: typeof init.body === 'string' ? JSON.parse(init.body) : null,
@@ -256,7 +256,10 @@ class Tap {
   }
   /** The stream of one job: its ids are those of its events, and its snapshot is whole. */
   beginOne(job, after) {
-    this.send(after === null ? 'snapshot' : 'ready', after === null ? { job } : {}, `${job.id}:${job.version}`)
+    this.isOne = true
+    const version = Number(after?.split(':')[1] ?? Number.NaN)
+    if (after === null) this.send('snapshot', { job }, `${job.id}:${job.version}`)
+    for (const event of this.live.history.get(job.id) ?? []) if (event.data.version > version) this.hear(this.at, event)
     if (job.done) this.end('done')
   }
   hear(pos, event) {
@@ -265,7 +268,7 @@ class Tap {
     const { noise } = this.live
     if (noise && wanted && noise.chance() < noise.duplicate) {
       const [old] = this.live.history.get(event.data.jobId)
-      this.send('event', old, this.cursor(this.safe(pos - 1)))
+      if (!this.isOne) this.send('event', old, this.cursor(this.safe(pos - 1)))
     }
     if (wanted) this.held.push({ pos, event })
     this.at = pos
@@ -286,7 +289,11 @@ class Tap {
       const one = queues[at].shift()
       if (queues[at].length === 0) queues.splice(at, 1)
       const left = queues.flat().map(({ pos }) => pos)
-      this.send('event', one.event, this.cursor(left.length > 0 ? Math.min(...left) - 1 : this.at))
+      this.send(
+        'event',
+        one.event,
+        this.isOne ? one.event.id : this.cursor(left.length > 0 ? Math.min(...left) - 1 : this.at),
+      )
     }
   }
   /** A position that passes over nothing that is held. */
@@ -301,8 +308,7 @@ class Tap {
     if (live.noise && live.noise.chance() < live.noise.cut) this.cut()
   }
   cut() {
-    this.live.taps.delete(this)
-    this.drop()
+    if (this.live.taps.delete(this)) this.drop()
   }
   end(reason) {
     this.send('end', { reason }, null)

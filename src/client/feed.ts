@@ -33,6 +33,13 @@ export interface FeedOptions {
 /** So many failures in a row, and polling begins. */
 const ENOUGH_TROUBLES = 3
 
+/** What ends a feed: the server has said no for good, or there never was a ticket. */
+class Final extends Error {
+  constructor(cause: unknown) {
+    super('The feed has ended.', { cause })
+  }
+}
+
 export class Feed {
   /** Where we stand: the server sees to it that nothing is missed from there on. Null: from now on. */
   private cursor: string | null
@@ -43,8 +50,6 @@ export class Feed {
   private connection: Connection | null = null
   private unsupported = false
   private begun = false
-  /** The server has said no for good. */
-  private failure: UntildoneApiError | null = null
   private again: (() => void) | null = null
 
   constructor(
@@ -104,10 +109,10 @@ export class Feed {
         if (again) return
       }
       this.pace.ended(openedAt)
-    } catch {
+    } catch (error) {
       if (this.options.signal?.aborted) throw this.options.signal.reason
-      if (this.failure) throw this.failure
       if (again) return
+      if (error instanceof Final) throw error.cause
       this.say('lost')
       this.pace.ended(openedAt)
     } finally {
@@ -120,7 +125,10 @@ export class Feed {
   private async open(signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> {
     const path = this.options.path ?? '/v1/events/stream'
     const query = this.options.path ? undefined : queryOfFilter(this.filter)
-    const opening = await openStream(this.transport, { path, query, lastEventId: this.cursor, signal })
+    const request = { path, query, lastEventId: this.cursor, signal }
+    const opening = await openStream(this.transport, request).catch((error) => {
+      throw new Final(error)
+    })
     if (opening.kind === 'open') {
       this.unsupported = false
       if (!this.poller.knowsSince) this.poller.heardUntil(opening.serverTime)
@@ -141,7 +149,7 @@ export class Feed {
     if (tickets?.renew(error)) return
     // A server without this stream answers 404, and its lists still tell; without the right to read, nothing does.
     if (!tickets && error.status >= 404) this.notHere()
-    else throw (this.failure = error)
+    else throw new Final(error)
   }
 
   private notHere(): void {

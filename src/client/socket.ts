@@ -6,6 +6,7 @@
 import type { WireProblem } from '../core/wire.js'
 import { UntildoneApiError } from './errors.js'
 import { compact, type EventFilter } from './filter.js'
+import { listAll } from './poll.js'
 import { endsFollowing } from './retry.js'
 import { StreamPace } from './stream.js'
 import { type LiveItem, type ServerMessage, Subscription } from './subscription.js'
@@ -246,6 +247,23 @@ class Socket {
     if (!message || !subscription) return
     if (message.op === 'error') this.refuse(subscription, message.problem)
     else if (!subscription.take(message)) this.release(subscription)
+    else if (message.op === 'subscribed' && subscription.owesJobs) void this.readJobs(subscription)
+  }
+
+  /** Reads the jobs of a large group that the server does not tell; begun again when the reader was too slow for it. */
+  private async readJobs(subscription: Subscription): Promise<void> {
+    const { ref, filter } = subscription
+    if (this.transport.tickets || !this.run) return
+    const call = { signal: this.run.signal, patient: true }
+    try {
+      for await (const job of listAll(this.transport, filter, {}, call)) {
+        if (subscription.ref !== ref) return
+        if (!subscription.take({ op: 'snapshot', job })) return this.release(subscription)
+      }
+      subscription.owesJobs = false
+    } catch {
+      // Not allowed to list, or the connection has ended: then it is begun again with the next one.
+    }
   }
 
   private refuse(subscription: Subscription, problem: unknown): void {

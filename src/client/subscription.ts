@@ -15,6 +15,7 @@ export interface JobSnapshot {
   cursor: string | null
 }
 
+/** `if ('job' in item)` tells them apart. */
 export type LiveItem = JobEvent | JobSnapshot
 
 /** What a message of the server may carry besides its `op`. */
@@ -25,6 +26,8 @@ export interface ServerMessage {
   job?: unknown
   event?: unknown
   problem?: unknown
+  /** Of a large group only the newest jobs were told. */
+  more?: unknown
 }
 
 const MOST_WAITING = 1000
@@ -37,6 +40,8 @@ export class Subscription {
   ref: number | null = null
   /** Failures in a row that the server said would pass. */
   troubles = 0
+  /** Jobs that are still to be read from the list: more than the server tells. */
+  owesJobs = false
   /** Where the reader goes on from when all that waits was read. */
   after: string | null
   private readonly ledger = new Ledger()
@@ -64,6 +69,7 @@ export class Subscription {
     if (message.op === 'event') return this.takeEvent(message.event, id)
     this.troubles = 0
     this.moveTo(id)
+    if (message.more === true) this.owesJobs = true
     return true
   }
 
