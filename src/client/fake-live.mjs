@@ -44,6 +44,8 @@ export function virtualClock(random = 0.5) {
         if (!turning) setImmediate(turn)
         turning = true
       }),
+    /** Time stands still from now on, for whatever would go on for ever. */
+    stop: () => sleepers.clear(),
     /** Pauses that are under way, to see that nothing was left behind. */
     get waiting() {
       return sleepers.size
