@@ -72,7 +72,9 @@ export class Snapshot {
     const { progress, version } = event.data
     if (!last || last.done || !progress || version !== last.version) return false
     if (last.progress && last.progress.updatedAt >= progress.updatedAt) return false
-    const statusText = progress.message ?? progress.stageLabel ?? last.statusText
+    // As the server says it; a sentence that the type has for its stage comes with the next reading.
+    const working = progress.stageLabel && `Working: ${progress.stageLabel}.`
+    const statusText = progress.message ?? working ?? last.statusText
     this.job = { ...last, progress, statusText, updatedAt: progress.updatedAt }
     return true
   }
