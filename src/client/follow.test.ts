@@ -174,7 +174,13 @@ describe('watching over the stream', () => {
       write(...event('job.completed', {}), 'e3')
     })
     const jobs = await watchAll()
-    expect(jobs.map((job) => job.statusText)).toEqual(['Accepted', 'Page 1', 'Page 2', 'Working: Reading.', 'Completed'])
+    expect(jobs.map((job) => job.statusText)).toEqual([
+      'Accepted',
+      'Page 1',
+      'Page 2',
+      'Working: Reading.',
+      'Completed',
+    ])
     expect(paths()).toEqual(['', '/events/stream', ''])
   })
 
