@@ -9,6 +9,7 @@ import { EXIT, type Exit, renderFailure } from './failure.js'
 import { type JobView, jobFrame, jobLine, tryText } from './job-frame.js'
 import { LiveRegion } from './live-region.js'
 import { clockTime } from './text.js'
+import { failedTries } from './tries.js'
 
 export interface FollowRequest {
   id: string
@@ -111,7 +112,7 @@ class Watcher {
     const [latest] = this.tries
     if (latest && latest.attempt !== this.toldTry) {
       this.toldTry = latest.attempt
-      this.context.say(`${clockTime(this.context.now())}  ↻ ${tryText(latest)}`)
+      this.context.say(`${clockTime(this.context.now())}  ↻ ${tryText(latest, this.tries.length)}`)
     }
     const line = jobLine(this.view)
     if (line === this.last) return
@@ -139,9 +140,7 @@ class Watcher {
     this.triesOf = job.version
     try {
       const all = await this.context.client.attempts(job.id, { signal: this.signal })
-      this.tries = all
-        .filter(({ outcome }) => outcome === 'error' || outcome === 'lost')
-        .sort((a, b) => b.attempt - a.attempt)
+      this.tries = failedTries(all).sort((a, b) => b.attempt - a.attempt)
     } catch (error) {
       if (!(error instanceof UntildoneApiError)) throw error
       this.mayOperate = false

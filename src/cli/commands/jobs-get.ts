@@ -78,7 +78,7 @@ function describe(context: Context, job: WireJob, told: readonly string[]): stri
     ['answer', job.blockedOn.flatMap((on) => answerTo(job, on) ?? []).join('\n')],
     ['notes', job.warnings.map((warning) => clean(`${warning.code}: ${warning.message}`)).join('\n')],
     ['phase', ops?.phase],
-    ['try', ops && ops.attempt > 0 ? `${ops.attempt}${ops.maxAttempts ? ` of ${ops.maxAttempts}` : ''}` : null],
+    ['attempt', ops && ops.attempt > 0 ? `${ops.attempt}${ops.maxAttempts ? ` of ${ops.maxAttempts}` : ''}` : null],
     ['last try', last && !error ? clean(`${last.code}: ${last.message}${last.class ? ` (${last.class})` : ''}`) : null],
     ['next try', ops?.nextAttemptAt && job.status === 'processing' ? when(ops.nextAttemptAt) : null],
     ['replay of', job.replayOf],

@@ -223,6 +223,7 @@ describe('a story', () => {
         { ...row, step: 'pay', state: 'happened' },
         { ...row, step: 'mail', state: 'started' },
         { ...row, step: 'print', state: 'absent' },
+        { ...row, step: '', state: 'happened' },
       ],
     }
     const effects = () => storyOf(life.facts(), 'support', VOICES).effects.map(({ state, text }) => `${state}: ${text}`)
