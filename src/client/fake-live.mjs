@@ -400,6 +400,9 @@ function answer(live, clock, { method, path, query, headers, body }) {
     const items = found.slice(from, from + limit).map((job) => ({ ...job, result: null }))
     return json({ items, nextCursor: from + limit < found.length ? String(from + limit) : null })
   }
+  const group = /^\/v1\/groups\/([^/]+)$/.exec(path)?.[1]
+  const members = [...live.jobs.values()].filter((one) => one.groupId === decodeURIComponent(group ?? ''))
+  if (group && members.length > 0) return json({ groupId: group, done: members.every((one) => one.done) })
   const job = live.jobs.get(/^\/v1\/jobs\/([^/]+)$/.exec(path)?.[1])
   if (!job) return problem(404, path.startsWith('/v1/jobs/') ? 'job-not-found' : 'not-found')
   const etag = `"${job.revision}"`

@@ -162,8 +162,9 @@ class JobWatch {
   private async read(id: string): Promise<void> {
     try {
       const call = { path: `/v1/jobs/${encodeURIComponent(id)}`, signal: this.stop.signal, patient: true }
-      const onTrouble = () => this.options.onConnection?.('lost')
-      this.offer((await this.transport.json<WireJob>({ ...call, onTrouble })).body)
+      const { body } = await this.transport.json<WireJob>({ ...call, onTrouble: () => this.feed.heard(false) })
+      this.feed.heard(true)
+      this.offer(body)
     } catch (error) {
       // Removed meanwhile: nothing more can be said about this one.
       if (!(error instanceof UntildoneApiError) || !endsFollowing(error) || error.status < 404) throw error
