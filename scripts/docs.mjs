@@ -46,7 +46,7 @@ const PARTS = {
 
 /** In the registry for a later version: nothing answers with them yet, so no page promises them. */
 const RESERVED = new Set([
-  ...['not-acceptable', 'idempotency-key-in-use', 'result-expired', 'upgrade-required'],
+  ...['not-acceptable', 'idempotency-key-in-use', 'result-expired'],
   ...['rate-limited', 'overloaded'],
 ])
 
