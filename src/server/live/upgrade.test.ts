@@ -261,6 +261,6 @@ describe('in a program of the host', () => {
   })
 
   test('is made of what createServer made, and of nothing else', () => {
-    expect(() => toUpgradeHandler({})).toThrow('createServer')
+    expect(() => toUpgradeHandler({} as never)).toThrow('createServer')
   })
 })
