@@ -2,7 +2,6 @@
  * One WebSocket: several feeds over one connection, for watching only. Never ends the process and never grows without
  * bound: what cannot be read is answered, a reader who does not read is dropped, one who is gone is noticed.
  */
-import type { WebSocket } from 'ws'
 import { type Timer, UntildoneError, type WireJob } from '../../core/index.js'
 import type { Admission } from '../auth.js'
 import { asUntildone, problemOf } from '../problem.js'
@@ -39,8 +38,19 @@ export interface Opening {
   release(): void
 }
 
+/** What is used of a socket of `ws`, said here: the declarations of the package must need no types of another. */
+export interface Wire {
+  readonly bufferedAmount: number
+  on(event: 'error' | 'close' | 'pong', listener: () => void): unknown
+  on(event: 'message', listener: (data: { toString(): string }, isBinary: boolean) => void): unknown
+  send(text: string, sent: () => void): void
+  ping(): void
+  close(code: number, reason: string): void
+  terminate(): void
+}
+
 export class Socket {
-  readonly #ws: WebSocket
+  readonly #ws: Wire
   readonly #opening: Opening
   readonly #feeds = new Map<Ref, Feed>()
   readonly #life: Timer
@@ -54,7 +64,7 @@ export class Socket {
   #textsSince = 0
   #closed = false
 
-  constructor(ws: WebSocket, opening: Opening) {
+  constructor(ws: Wire, opening: Opening) {
     this.#ws = ws
     this.#opening = opening
     const { server, admission, request } = opening
