@@ -47,7 +47,16 @@ function compiled(path: string): string {
 
 /** Loads `untildone/client` into a new context with these globals. */
 function load(more: object = {}): typeof Client {
-  const globals = { fetch: live.fetch, ReadableStream, TextDecoder, TextEncoder, AbortController, URL, URLSearchParams, crypto }
+  const globals = {
+    fetch: live.fetch,
+    ReadableStream,
+    TextDecoder,
+    TextEncoder,
+    AbortController,
+    URL,
+    URLSearchParams,
+    crypto,
+  }
   const context = createContext({ ...globals, ...timers(), ...more })
   const loaded = new Map<string, { exports: any }>()
   const require = (from: string, name: string): unknown => {

@@ -29,6 +29,17 @@ const UNREADABLE = 3
 const FLOOD = 500
 const FLOOD_MS = 10_000
 
+/** The little of a `ws` that is used; its own types are not in the package. */
+export interface WebSocketLike {
+  readonly bufferedAmount: number
+  on(event: 'error' | 'close' | 'pong', listener: () => void): unknown
+  on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown
+  send(text: string, done: () => void): void
+  ping(): void
+  close(code: number, reason: string): void
+  terminate(): void
+}
+
 export interface Opening {
   server: ServerContext
   admission: Admission
@@ -38,19 +49,8 @@ export interface Opening {
   release(): void
 }
 
-/** What is used of a socket of `ws`, said here: the declarations of the package must need no types of another. */
-export interface Wire {
-  readonly bufferedAmount: number
-  on(event: 'error' | 'close' | 'pong', listener: () => void): unknown
-  on(event: 'message', listener: (data: { toString(): string }, isBinary: boolean) => void): unknown
-  send(text: string, sent: () => void): void
-  ping(): void
-  close(code: number, reason: string): void
-  terminate(): void
-}
-
 export class Socket {
-  readonly #ws: Wire
+  readonly #ws: WebSocketLike
   readonly #opening: Opening
   readonly #feeds = new Map<Ref, Feed>()
   readonly #life: Timer
@@ -64,7 +64,7 @@ export class Socket {
   #textsSince = 0
   #closed = false
 
-  constructor(ws: Wire, opening: Opening) {
+  constructor(ws: WebSocketLike, opening: Opening) {
     this.#ws = ws
     this.#opening = opening
     const { server, admission, request } = opening
