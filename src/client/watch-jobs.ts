@@ -181,7 +181,7 @@ class JobWatch {
   }
 }
 
-/** Lists and streams of many jobs leave results out. */
-function lacksResult({ result, resultInfo }: WireJob): boolean {
-  return resultInfo.state === 'inline' && result === null && resultInfo.bytes !== 'null'.length
+/** Lists and streams of many jobs leave results out, and call them external then. */
+function lacksResult({ result, resultInfo: { state, bytes } }: WireJob): boolean {
+  return (state === 'inline' || state === 'external') && result === null && bytes !== 'null'.length
 }
