@@ -80,7 +80,7 @@ async function killed() {
     `  accepted ${counts.accepted}, completed ${counts.completed}, failed ${counts.failed}, cancelled ${counts.cancelled}, unfinished ${counts.unfinished}, lost ${counts.lost}, doubled ${counts.doubled}`,
   )
   say(
-    `  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.errors}, refused with nothing stored ${run.client.refused}`,
+    `  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.cutOff}, refused with nothing stored ${run.client.refused}`,
   )
   say(
     `  effects outside ${run.verdict.effects - run.verdict.repeated}, asked for again with the same key ${run.verdict.repeated}; sleeps of a worker ${run.suspends}, attempts seen working after another had begun ${run.verdict.stale}`,
