@@ -1,17 +1,18 @@
 /**
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
- *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,power,upload] [--keep]
+ *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,telling,power,upload] [--keep]
  */
 import { parseArgs } from 'node:util'
-import { campaign, histogram, OUTSIDE } from './campaign.mjs'
+import { campaign, histogram } from './campaign.mjs'
 import { build } from './lib/build.mjs'
 import { audibly, keepFolders, say, table } from './lib/common.mjs'
-import { WINDOWS } from './lib/windows.mjs'
+import { TELLING, WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
 import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
+import { plantedInTelling, telling } from './telling/campaign.mjs'
 import { MEMORY_MB, uploads } from './upload.mjs'
 
 const { values: options } = parseArgs({
@@ -26,7 +27,7 @@ const { values: options } = parseArgs({
 const { short } = options
 const kills = Number(options.kills ?? (short ? 24 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
-const only = options.only?.split(',') ?? ['kills', 'planted', 'power', 'upload']
+const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'power', 'upload']
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
 const LEAST = kills >= 200 ? 15 : 1
 
@@ -48,7 +49,7 @@ if (complaints > 0)
   say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
-const parts = { kills: killed, planted, power, upload }
+const parts = { kills: killed, planted, telling: told, power, upload }
 for (const name of only) {
   if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
   const from = Date.now()
@@ -90,11 +91,15 @@ async function killed() {
   for (const { invariant, job, text } of run.violations.slice(0, 25))
     say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
   result(run.violations.length === 0, `${run.violations.length} violations of the promise in ${run.done} kills`)
-  const thin = Object.keys(WINDOWS).filter((name) => name !== OUTSIDE && sum(run.hits.get(name)) < LEAST)
+  demandHits(run.hits, WINDOWS, LEAST, 'eight')
+}
+
+function demandHits(hits, windows, least, how) {
+  const thin = Object.keys(windows).filter((name) => sum(hits.get(name)) < least)
   result(
     thin.length === 0,
     thin.length === 0
-      ? `each of the eight windows was hit at least ${LEAST} times`
+      ? `each of the ${how} windows was hit at least ${least} times`
       : `too few kills in: ${thin.join(', ')}`,
   )
 }
@@ -103,6 +108,29 @@ async function planted() {
   say('Bugs planted on purpose, to prove the checker')
   const { found, missed } = await plantedBugs({ dist, core, seed })
   result(missed === 0, `${found} of ${found + missed} planted bugs found`)
+}
+
+async function told() {
+  const times = Math.max(short ? 8 : 75, Math.round(kills / 3))
+  say(`Webhooks under kill -9, ${times} times`)
+  const run = await telling({ dist, core, kills: times, seed })
+  const { counts } = run.verdict
+  say(`\n${histogram(run.hits)}\n`)
+  say(
+    `  ${counts.jobs} jobs, ${counts.events} events that somebody had asked for, ${counts.posts} requests at the receiver: ${counts.again} again under the same id, ${counts.refused} answered 500, ${counts.hungUp} hung up, ${counts.late} held back for a death`,
+  )
+  say(
+    `  ${counts.attempts} attempts in the logs; ${run.resent} sent again by hand at rest, instead of waiting for 5 minutes`,
+  )
+  for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
+  if (run.missed > 0) say(`  note: the point aimed at was not reached in ${run.missed} lives`)
+  for (const { invariant, job, text } of run.violations.slice(0, 25))
+    say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
+  result(run.violations.length === 0, `${run.violations.length} violations of the telling in ${run.done} kills`)
+  demandHits(run.hits, TELLING, short ? 1 : 5, 'five')
+  say()
+  const { found, missed } = await plantedInTelling({ dist, core, seed })
+  result(missed === 0, `${found} of ${found + missed} bugs planted in the telling found`)
 }
 
 async function power() {
