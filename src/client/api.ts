@@ -21,6 +21,7 @@ import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
 import type { ApprovalCalls } from './approvals.js'
 import type { JobHandle } from './handle.js'
+import type { LiveCalls } from './live.js'
 import type { OperatorCalls } from './operate.js'
 import type {
   CallOptions,
@@ -57,7 +58,7 @@ export interface WhoAmI {
 
 export type Bytes = Blob | Uint8Array | ArrayBuffer | string | ReadableStream<Uint8Array>
 
-export interface UntildoneClient extends OperatorCalls {
+export interface UntildoneClient extends OperatorCalls, LiveCalls {
   /**
    * Submits a job and resolves once it is stored durably. Always sends an idempotency key and repeats with the same one,
    * so a lost answer never makes a second job. Input and output are typed by the definition.

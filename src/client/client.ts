@@ -24,10 +24,12 @@ import { realClock } from './clock.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
 import { keyHeader, newKey } from './key.js'
+import { liveCalls } from './live.js'
 import { operatorCalls } from './operate.js'
 import type { CancelOptions, ClientOptions, ListOptions, PageOptions, PauseOptions, SubmitOptions } from './options.js'
 import { type Page, paged } from './paged.js'
 import { scheduleCalls } from './schedules.js'
+import { TicketSource } from './ticket.js'
 import { type Call, createTransport, type Transport } from './transport.js'
 import { webhookCalls } from './webhooks.js'
 
@@ -40,7 +42,7 @@ const SUBMIT_HOLD_MS = 60_000
  * const client = createClient({ url: 'http://localhost:4884' })
  * const handle = await client.submit(greet, { name: 'Ada' })
  * console.log(await handle.result())
- * @throws TypeError when `url` is not an http(s) address
+ * @throws TypeError when `url` is not an http(s) address, and for a key together with a ticket
  */
 export function createClient(options: ClientOptions): UntildoneClient {
   const transport = transportOf(options)
@@ -86,7 +88,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
     paged<T>((at) => body<Page<T>>({ path, query: { limit, cursor: at }, signal }), cursor)
 
   const upload: UntildoneClient['uploadFile'] = (source, { name, contentType, signal } = {}) => {
-    const type = contentType || (source instanceof Blob && source.type) || 'application/octet-stream'
+    const type = contentType || (isBlob(source) && source.type) || 'application/octet-stream'
     return body<WireFile>({
       method: 'POST',
       path: '/v1/files',
@@ -100,6 +102,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
 
   return {
     ...operatorCalls(body),
+    ...liveCalls(transport, body),
     submit,
     get,
     cancel,
@@ -173,6 +176,8 @@ function transportOf(options: ClientOptions): Transport {
   const url = new URL(options.url)
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new TypeError(`url: "${options.url}" is not an http address.`)
+  if (options.key && options.ticket)
+    throw new TypeError('Give a key or a ticket, not both: a ticket is for where no key may be.')
   const headers: Record<string, string> = { ...options.headers }
   if (options.key) headers.authorization = `Bearer ${options.key}`
   return createTransport({
@@ -182,6 +187,7 @@ function transportOf(options: ClientOptions): Transport {
     headers,
     timeoutMs: options.timeoutMs ?? 30_000,
     retry: { attempts: options.retry?.attempts ?? 10, withinMs: options.retry?.withinMs ?? 120_000 },
+    tickets: options.ticket === undefined ? null : new TicketSource(options.ticket),
   })
 }
 
@@ -214,6 +220,11 @@ function listQuery(options: ListOptions): Call['query'] {
 function disposition(name: string): string {
   const encoded = encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
   return `attachment; filename*=UTF-8''${encoded}`
+}
+
+/** Not every runtime at the edge has blobs. */
+function isBlob(source: unknown): source is Blob {
+  return typeof Blob !== 'undefined' && source instanceof Blob
 }
 
 function instant(value: Date | string | undefined): string | undefined {

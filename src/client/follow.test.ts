@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { WireJob } from '../core/wire.js'
+import { fakeLive, virtualClock } from './fake-live.mjs'
 import { beginStream, completed, fakeClock, makeJob, problem, startFakeServer } from './fake-server.mjs'
 import { type Connection, createClient, type WatchOptions } from './index.js'
 
@@ -289,13 +290,69 @@ describe('watching without a stream', () => {
     expect(seen.at(-1)).toBe('poll')
   })
 
-  it('throws at once for a job that is not there, and later when it is gone', async () => {
+  it('throws at once for a job that is not there', async () => {
     await expect(client().watch('nope')[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'job-not-found' })
+  })
+
+  it.each([302, 400, 404, 405, 410, 418, 422, 500, 501])(
+    'goes on after a %i of something on the way',
+    async (status) => {
+      const answer = (response: any) => response.writeHead(status, { 'content-type': 'text/html' }).end('<html>')
+      fake.streams.push(
+        (response) => {
+          fake.failOnce(`GET ${path}`, (_, response) => void answer(response))
+          answer(response)
+        },
+        (response) => {
+          finish()
+          beginStream(response)('job.completed', {}, 'e1')
+        },
+      )
+      // The long-poll meets it as well.
+      fake.faults.push(function fault(request: any, response: any) {
+        if (!request.query.has('wait')) return false
+        fake.faults.splice(fake.faults.indexOf(fault), 1)
+        answer(response)
+        clock.advance(20 * 60_000)
+        return true
+      })
+      expect(statuses(await watchAll())).toEqual(['processing', 'completed'])
+    },
+  )
+
+  it.each([
+    [401, 'unauthenticated'],
+    [403, 'forbidden'],
+    [404, 'job-not-found'],
+    [410, 'job-expired'],
+  ])('ends when the server itself says %i', async (status, code) => {
     onHold(() => {
-      fake.routes[`GET ${path}`] = (_, response) => problem(response, 410, 'job-expired')
+      fake.routes[`GET ${path}`] = (_, response) => problem(response, status, code)
       fake.release()
     })
-    await expect(watchAll()).rejects.toMatchObject({ code: 'job-expired' })
+    await expect(watchAll()).rejects.toMatchObject({ status, code })
+  })
+
+  it('tries the stream again after half a second, doubling to fifteen', async () => {
+    const time = virtualClock()
+    const live = fakeLive(time)
+    live.add(id)
+    live.streams = '502'
+    const watching = createClient({ url: 'http://fake', clock: time, fetch: live.fetch })
+      .watch(id)
+      [Symbol.asyncIterator]()
+    expect((await watching.next()).value?.status).toBe('accepted')
+    const ended = watching.next()
+    await time.sleep(120_000)
+    live.move(id, 'completed')
+    expect((await ended).value?.status).toBe('completed')
+    const at = live.requests.filter((request) => request.path.endsWith('/stream')).map((request) => request.at)
+    const pauses = at.slice(1).map((instant, i) => instant - at[i]!)
+    for (const [i, pause] of [500, 1000, 2000, 4000, 8000, 15_000, 15_000].entries()) {
+      expect(pauses[i]).toBeGreaterThanOrEqual(pause)
+      // Whatever is held or slept in between may be a little longer.
+      expect(pauses[i]).toBeLessThan(pause + 1500)
+    }
   })
 
   it('goes on polling when holding fails', async () => {

@@ -1,15 +1,19 @@
 /**
  * Following one job until it is done: an event stream where possible, else long-polls, else paced polls, and back to the
  * stream later. All three are only hints about when to look; "done" is read from the job resource and from nothing else,
- * so a closed stream, an `end` frame or a proxy's error can never be taken for the end of the job.
+ * so a closed stream, an `end` frame or a proxy's error can never be taken for the end of the job. (With a ticket there is
+ * nothing but streams: watch-jobs.ts.)
  */
 import type { WireEvent, WireJob } from '../core/wire.js'
 import { type ClientClock, linked } from './clock.js'
-import { UntildoneApiError, UntildoneConnectionError } from './errors.js'
-import { retryAfterOf } from './retry.js'
+import { UntildoneApiError } from './errors.js'
+import { endsFollowing } from './retry.js'
 import { Snapshot, type Wait } from './snapshot.js'
 import { readFrames } from './sse.js'
+import { openStream, SILENCE_MS, StreamPace } from './stream.js'
+import { needsKey } from './ticket.js'
 import type { Transport } from './transport.js'
+import { watchByTicket } from './watch-jobs.js'
 
 /** How we hear about changes right now; `lost` = not at all, and we keep trying. */
 export type Connection = 'stream' | 'long-poll' | 'poll' | 'lost'
@@ -25,18 +29,16 @@ export interface FollowOptions {
   onConnection?: (connection: Connection) => void
 }
 
-// One heartbeat every 15 s: three missed ones mean that the line is cut.
-const SILENCE_MS = 45_000
 // Proxies cut silent requests after 30 to 60 s.
 const HOLD_S = 25
-const STREAM_AGAIN_MS = 2000
-const STREAM_AGAIN_MAX_MS = 5 * 60_000
-const NOT_SUPPORTED_MS = 10 * 60_000
 const HOLD_AGAIN_MS = 60_000
-const OPEN_MS = 15_000
 
 /** Snapshots of a job, each newer than the one before, ending with the final one. @throws UntildoneApiError, the abort reason */
 export function followJob(transport: Transport, id: string, options: FollowOptions): AsyncGenerator<WireJob, void> {
+  if (transport.tickets) {
+    if (options.include?.length) throw needsKey(`what include: ['${options.include.join("', '")}'] asks for`)
+    return watchByTicket(transport, id, options)
+  }
   return new Follower(transport, id, options).run(options.stream ?? true)
 }
 
@@ -46,9 +48,8 @@ class Follower {
   private readonly signal: AbortSignal | undefined
   private connection: Connection | null = null
   private lastEventId: string | null = null
-  private streamTroubles = 0
-  /** Not before these instants. */
-  private streamAt = 0
+  private readonly pace: StreamPace
+  /** No long-poll before this instant. */
   private holdAt = 0
   private quickAnswers = 0
 
@@ -58,6 +59,7 @@ class Follower {
     private readonly options: FollowOptions,
   ) {
     this.clock = transport.clock
+    this.pace = new StreamPace(this.clock)
     this.signal = options.signal
     const onTrouble = () => this.say('lost')
     const reading = { include: options.include ?? [], signal: this.signal, onTrouble }
@@ -66,11 +68,11 @@ class Follower {
 
   async *run(stream: boolean): AsyncGenerator<WireJob, void> {
     if (!this.seen.job) await this.look()
-    if (!stream) this.streamAt = Infinity
+    if (!stream) this.pace.never()
     yield this.seen.job!
     while (!this.seen.job!.done) {
       this.signal?.throwIfAborted()
-      if (this.clock.now() >= this.streamAt) {
+      if (this.pace.leftMs === 0) {
         yield* this.streamOnce()
         if (!this.seen.job!.done && (await this.look())) yield this.seen.job!
       } else if (await this.betweenStreams()) yield this.seen.job!
@@ -94,13 +96,15 @@ class Follower {
   /** Reads one stream to its end and sets when to open the next. */
   private async *streamOnce(): AsyncGenerator<WireJob, void> {
     const stop = linked(this.signal)
-    const opened = this.clock.now()
-    let frames = 0
+    const openedAt = this.clock.now()
     try {
-      const body = await this.openStream(stop.signal)
-      if (!body) return
-      for await (const frame of readFrames(body, this.clock, SILENCE_MS)) {
-        frames++
+      const path = `/v1/jobs/${encodeURIComponent(this.id)}/events/stream`
+      const opening = await openStream(this.transport, { path, lastEventId: this.lastEventId, signal: stop.signal })
+      // The reader looks at the job next, and that decides what a refusal or "nothing followed" means.
+      if (opening.kind === 'trouble') return this.pace.trouble(opening.retryAfterMs)
+      if (opening.kind === 'nothing') return this.pace.trouble()
+      if (opening.kind !== 'open') return this.pace.unsupported()
+      for await (const frame of readFrames(opening.body, this.clock, SILENCE_MS)) {
         this.say('stream')
         if (frame.id !== null) this.lastEventId = frame.id
         if (frame.event === 'end') break
@@ -108,35 +112,16 @@ class Follower {
         else if (await this.heed(frame.event, frame.data)) yield this.seen.job!
         if (this.seen.job!.done) return
       }
-      // Closed politely, or at least after it had worked: come back soon.
-      if (frames > 0) this.streamTroubles = 0
-      this.streamLater(STREAM_AGAIN_MS)
+      this.pace.ended(openedAt)
     } catch (error) {
       if (this.signal?.aborted) throw this.signal.reason
       // What refresh() threw inside is about the job, not about the stream.
       if (error instanceof UntildoneApiError) throw error
-      if (this.clock.now() - opened > SILENCE_MS * 2) this.streamTroubles = 0
-      this.streamTrouble()
+      this.pace.ended(openedAt)
     } finally {
       stop.abort()
       stop.release()
     }
-  }
-
-  private async openStream(signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> {
-    const headers: Record<string, string> = { accept: 'text/event-stream' }
-    if (this.lastEventId !== null) headers['last-event-id'] = this.lastEventId
-    const path = `/v1/jobs/${encodeURIComponent(this.id)}/events/stream`
-    const response = await this.transport.open({ path, headers, signal, timeoutMs: OPEN_MS })
-    const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')
-    if (response.status === 200 && isStream && response.body) return response.body
-    response.body?.cancel().catch(() => {})
-    // 204: nothing left to tell. The reader looks at the job next, and that decides.
-    if (response.status === 204) this.streamLater(STREAM_AGAIN_MS)
-    else if (response.status === 200 || [404, 405, 406, 501].includes(response.status))
-      this.streamLater(NOT_SUPPORTED_MS)
-    else this.streamTrouble(retryAfterOf(response.headers.get('retry-after'), this.clock.now()))
-    return null
   }
 
   /** Acts on one frame; true when there is a newer snapshot. */
@@ -148,22 +133,12 @@ class Follower {
     return this.look()
   }
 
-  private streamTrouble(retryAfterMs: number | null = null): void {
-    this.streamTroubles++
-    const own = Math.min(STREAM_AGAIN_MAX_MS, STREAM_AGAIN_MS * 2 ** Math.min(this.streamTroubles - 1, 20))
-    this.streamLater(Math.max(own, retryAfterMs ?? 0))
-  }
-
-  private streamLater(ms: number): void {
-    this.streamAt = this.clock.now() + ms * (0.8 + 0.4 * this.clock.random())
-  }
-
   /** One long-poll or one paced poll; true when there is a newer snapshot. */
   private async betweenStreams(): Promise<boolean> {
-    const leftMs = this.streamAt - this.clock.now()
+    const { leftMs } = this.pace
     if (this.clock.now() >= this.holdAt) {
       const seconds = Math.max(1, Math.min(HOLD_S, Math.ceil(leftMs / 1000)))
-      const wait: Wait = { seconds, until: this.streamAt === Infinity ? 'done' : 'change' }
+      const wait: Wait = { seconds, until: this.pace.isNever ? 'done' : 'change' }
       const begun = this.clock.now()
       try {
         const changed = await this.seen.hold(wait)
@@ -179,8 +154,7 @@ class Follower {
         // Answered at once with nothing new: something on the way does not hold requests. Twice is no accident.
         if (++this.quickAnswers >= 2) this.holdAt = this.clock.now() + HOLD_AGAIN_MS
       } catch (error) {
-        if (!(error instanceof UntildoneConnectionError || (error instanceof UntildoneApiError && error.retryable)))
-          throw error
+        if (this.signal?.aborted || endsFollowing(error)) throw error
         this.holdAt = this.clock.now() + HOLD_AGAIN_MS
         return this.look()
       }

@@ -16,8 +16,11 @@ export {
   UntildoneConnectionError,
   WaitTimeoutError,
 } from './errors.js'
+export type { JobEvent } from './events.js'
+export type { EventFilter } from './filter.js'
 export type { Connection } from './follow.js'
 export type { JobHandle } from './handle.js'
+export type { LiveCalls } from './live.js'
 export type {
   ActOptions,
   AnswerOptions,
@@ -41,6 +44,10 @@ export type {
   ScheduleCalls,
   UpdateScheduleOptions,
 } from './schedules.js'
+export type { LiveSocket, SocketOptions, SocketState, SubscribeOptions } from './socket.js'
+export type { JobSnapshot, LiveItem } from './subscription.js'
+export type { StreamTicket, TicketGiver } from './ticket.js'
+export type { SocketLike, WebSocketClass } from './web-socket.js'
 export {
   isNewer,
   type OutgoingWebhook,

@@ -5,8 +5,10 @@ import type { Duration } from '../core/duration.js'
 import type { Origin, Person, Status } from '../core/job.js'
 import type { Voice } from '../core/wire-story.js'
 import type { ClientClock } from './clock.js'
+import type { EventFilter } from './filter.js'
 import type { Connection } from './follow.js'
 import type { RetryOptions } from './retry.js'
+import type { TicketGiver } from './ticket.js'
 import type { NotifyTarget } from './webhooks.js'
 
 export interface ClientOptions {
@@ -14,6 +16,11 @@ export interface ClientOptions {
   url: string
   /** API key (`ud_…`). Never give one to a browser. @default none, which a server on loopback accepts while it has no keys */
   key?: string
+  /**
+   * In place of a key, where no key may be (browsers): a ticket of `client.streamTicket`, or what fetches one from your
+   * own server, called again when it has expired. Reads streams only: `watch`, `watchGroup`, `events`. @default none
+   */
+  ticket?: TicketGiver
   /** Sent with every request. @default none */
   headers?: Record<string, string>
   /** Time limit of one sending, in milliseconds; what a call waits for on purpose comes on top. @default 30000 */
@@ -83,6 +90,25 @@ export interface ReadOptions extends CallOptions {
 export interface WatchOptions extends ReadOptions {
   /** Told when the way we hear about changes changes, for a "connection lost" note. */
   onConnection?: (connection: Connection) => void
+}
+
+export interface WatchJobsOptions extends CallOptions {
+  /** As in `watch`. */
+  onConnection?: (connection: Connection) => void
+}
+
+export interface EventsOptions extends WatchJobsOptions {
+  /** Cursor of the last event you have dealt with. @default from now on; with `groupId` or `jobId`, from those jobs as they are */
+  after?: string
+}
+
+export interface StreamTicketOptions extends CallOptions {
+  /** What may be read with it. `{ jobId: [id] }` is also good for `watch(id)`. @default all that this key may read */
+  filter?: EventFilter
+  /** How long it is good for, in milliseconds; never longer than the key. @default 600000 for `sse`; 60000, the most, for `ws` */
+  ttlMs?: number
+  /** `sse`: for event streams, as often as wanted. `ws`: for one connection of a socket. @default 'sse' */
+  use?: 'sse' | 'ws'
 }
 
 export interface ResultOptions extends CallOptions {

@@ -31,6 +31,17 @@ export function mayRepeat(error: unknown, repeat: Repeat): boolean {
 }
 
 /**
+ * Whether an answer ends the following of something that was there before. Everything else may come from what stands
+ * between, and passes: a proxy answers with any status while the server restarts.
+ */
+export function endsFollowing(error: unknown): boolean {
+  if (!(error instanceof UntildoneApiError)) return false
+  if (error.status === 401 || error.status === 403) return true
+  // A proxy that has lost its way says 404 as well; only the server itself knows that a job is not there.
+  return (error.status === 404 || error.status === 410) && error.code !== 'unexpected-answer'
+}
+
+/**
  * Milliseconds before sending number n + 1: full jitter up to 0.5 s doubling to 15 s, and never under the server's
  * Retry-After, which gets up to a second on top so that those who were sent away together do not come back together.
  * @param jitter uniform in [0, 1)

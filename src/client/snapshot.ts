@@ -2,7 +2,7 @@
  * The job as last seen by one watcher. Takes a newer snapshot and refuses an older one: answers can overtake each other.
  * Reads the job resource; must never conclude that a job is done from anything else.
  */
-import type { WireEvent, WireJob } from '../core/wire.js'
+import type { WireEvent, WireJob, WireProgress } from '../core/wire.js'
 import type { Answer, Call, Query, Transport } from './transport.js'
 
 export interface ReadOptions {
@@ -71,10 +71,9 @@ export class Snapshot {
     const last = this.job
     const { progress, version } = event.data
     if (!last || last.done || !progress || version !== last.version) return false
-    if (last.progress && last.progress.updatedAt >= progress.updatedAt) return false
-    const statusText = progress.message ?? progress.stageLabel ?? last.statusText
-    this.job = { ...last, progress, statusText, updatedAt: progress.updatedAt }
-    return true
+    const next = withProgress(last, progress)
+    if (next) this.job = next
+    return next !== null
   }
 
   private call(query: Query = {}): Call {
@@ -94,4 +93,11 @@ export class Snapshot {
     this.etag = answer.headers.get('etag') ?? this.etag
     return this.adopt(answer.body)
   }
+}
+
+/** The job with later progress, or null when it is not later. */
+export function withProgress(job: WireJob, progress: WireProgress): WireJob | null {
+  if (job.progress && job.progress.updatedAt >= progress.updatedAt) return null
+  const statusText = progress.message ?? progress.stageLabel ?? job.statusText
+  return { ...job, progress, statusText, updatedAt: progress.updatedAt }
 }

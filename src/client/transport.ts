@@ -4,7 +4,8 @@
  */
 import { type ClientClock, LATE, linked, within } from './clock.js'
 import { UntildoneApiError, UntildoneConnectionError } from './errors.js'
-import { mayRepeat, pauseMs, type Repeat, type RetryOptions, retryAfterOf } from './retry.js'
+import { endsFollowing, mayRepeat, pauseMs, type Repeat, type RetryOptions, retryAfterOf } from './retry.js'
+import type { TicketSource } from './ticket.js'
 
 export type Query = Record<string, string | number | boolean | readonly string[] | null | undefined>
 
@@ -19,7 +20,10 @@ export interface Call {
   bytes?: Blob | Uint8Array | ArrayBuffer | string | ReadableStream<Uint8Array>
   /** @default 'always' */
   repeat?: Repeat
-  /** Goes on without a limit of attempts or time: for following a job that carries on whatever we do. */
+  /**
+   * Goes on without a limit of attempts or time, whatever is answered but "you may not" and "it is not there": for
+   * following a job that carries on whatever we do.
+   */
   patient?: boolean
   /** Told before each repeat. */
   onTrouble?: (error: unknown) => void
@@ -44,10 +48,15 @@ export interface TransportOptions {
   headers: Record<string, string>
   timeoutMs: number
   retry: Required<RetryOptions>
+  tickets: TicketSource | null
 }
 
 export interface Transport {
   readonly clock: ClientClock
+  /** Where the server is, without a slash at the end. */
+  readonly base: string
+  /** Set when a ticket stands in for the key: only streams can be read then. */
+  readonly tickets: TicketSource | null
   /** Sends, repeats as allowed, and gives the JSON. @throws UntildoneApiError, UntildoneConnectionError, the abort reason */
   json<T>(call: Call): Promise<Answer<T>>
   /** Sends once and gives the open response whatever its status; the caller reads or cancels the body. */
@@ -72,7 +81,7 @@ export function createTransport(options: TransportOptions): Transport {
       init.body = JSON.stringify(call.json)
     } else if (call.bytes !== undefined) {
       init.body = call.bytes as BodyInit
-      if (call.bytes instanceof ReadableStream) init.duplex = 'half'
+      if (isStream(call.bytes)) init.duplex = 'half'
     }
     return options.fetch(options.base + call.path + queryOf(call.query), init)
   }
@@ -105,8 +114,7 @@ export function createTransport(options: TransportOptions): Transport {
       try {
         return await once(call, read, open)
       } catch (error) {
-        const repeat = call.bytes instanceof ReadableStream ? 'never' : (call.repeat ?? 'always')
-        if (!mayRepeat(error, repeat)) throw error
+        if (!(call.patient ? passes(error) : mayRepeat(error, repeatOf(call)))) throw error
         const pause = pauseMs(n, clock.random(), error instanceof UntildoneApiError ? error.retryAfterMs : null)
         if (!call.patient) {
           if (n >= options.retry.attempts || clock.now() + pause - begun > options.retry.withinMs) throw error
@@ -119,6 +127,8 @@ export function createTransport(options: TransportOptions): Transport {
 
   return {
     clock,
+    base: options.base,
+    tickets: options.tickets,
     json: <T>(call: Call) => repeating(call, (response) => readJson<T>(response, clock)),
     open: (call) => once(call, async (response) => response, true),
     response: (call) => {
@@ -149,12 +159,35 @@ async function readJson<T>(response: Response, clock: ClientClock): Promise<Answ
   // Read even when it is of no use: an unread body keeps the connection.
   const text = await response.text()
   if (response.ok && isJson) return { status, headers, body: JSON.parse(text) as T, retryAfterMs }
-  const problem = isJson ? parseProblem(text) : {}
-  throw new UntildoneApiError(status, problem, {
+  throw refusal(response, isJson ? text : '', retryAfterMs)
+}
+
+/** What a response that is no success says, with its body read. */
+export async function refusalOf(response: Response, clock: ClientClock): Promise<UntildoneApiError> {
+  const isJson = /[/+]json\b/i.test(response.headers.get('content-type') ?? '')
+  const text = await response.text()
+  return refusal(response, isJson ? text : '', retryAfterOf(response.headers.get('retry-after'), clock.now()))
+}
+
+function refusal({ status, headers }: Response, text: string, retryAfterMs: number | null): UntildoneApiError {
+  const problem = parseProblem(text)
+  return new UntildoneApiError(status, problem, {
     requestId: headers.get('request-id'),
     retryAfterMs: retryAfterMs ?? (typeof problem.retryAfterMs === 'number' ? problem.retryAfterMs : null),
     retryable: typeof problem.retryable === 'boolean' ? problem.retryable : mayPass(status),
   })
+}
+
+function repeatOf(call: Call): Repeat {
+  return isStream(call.bytes) ? 'never' : (call.repeat ?? 'always')
+}
+
+function passes(error: unknown): boolean {
+  return error instanceof UntildoneConnectionError || (error instanceof UntildoneApiError && !endsFollowing(error))
+}
+
+function isStream(bytes: Call['bytes']): bytes is ReadableStream<Uint8Array> {
+  return typeof ReadableStream !== 'undefined' && bytes instanceof ReadableStream
 }
 
 function parseProblem(text: string): Record<string, unknown> {
