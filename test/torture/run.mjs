@@ -1,7 +1,7 @@
 /**
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
- *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,telling,power,upload] [--keep]
+ *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,telling,waits,power,upload] [--keep]
  */
 import { parseArgs } from 'node:util'
 import { campaign, histogram } from './campaign.mjs'
@@ -14,6 +14,7 @@ import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
 import { plantedInTelling, telling } from './telling/campaign.mjs'
 import { MEMORY_MB, uploads } from './upload.mjs'
+import { mostWaits, waits } from './waits/campaign.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -27,7 +28,7 @@ const { values: options } = parseArgs({
 const { short } = options
 const kills = Number(options.kills ?? (short ? 24 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
-const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'power', 'upload']
+const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'waits', 'power', 'upload']
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
 const LEAST = kills >= 200 ? 15 : 1
 
@@ -49,7 +50,7 @@ if (complaints > 0)
   say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
-const parts = { kills: killed, planted, telling: told, power, upload }
+const parts = { kills: killed, planted, telling: told, waits: waited, power, upload }
 for (const name of only) {
   if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
   const from = Date.now()
@@ -131,6 +132,35 @@ async function told() {
   say()
   const { found, missed } = await plantedInTelling({ dist, core, seed })
   result(missed === 0, `${found} of ${found + missed} bugs planted in the telling found`)
+}
+
+async function waited() {
+  const wanted = short ? 500 : 10_000
+  const most = mostWaits()
+  const count = Math.min(wanted, most.waits)
+  say(`${count} who wait at once, while lines break and the server is restarted and killed`)
+  if (count < wanted) {
+    const text = `A process may have ${most.files} files open here, so only ${count} of ${wanted} can wait at once. Raise the hard limit (ulimit -Hn).`
+    say(`  NOTE: ${text}`)
+    if (inCI || count < 500) result(false, text)
+    if (count < 500) return
+  }
+  const deaths = short ? { kills: 1, restarts: 1 } : { kills: 3, restarts: 3 }
+  const run = await waits({ dist, short, count, ...deaths, silent: short ? 0 : 3, seed })
+  const [p50, p99, max] = run.lags
+  say(
+    `  ${run.held} streams, sockets and long-polls held by the server at once; ${run.jobs} jobs waited for, ${run.submitted} more as load; ${run.rssMb} MB at the end`,
+  )
+  say(
+    `  lines: ${run.opened} opened, ${run.cut} cut, ${run.silenced} fell silent; ${deaths.kills} kills, ${deaths.restarts} restarts; readers who never read were dropped ${run.dropped} times`,
+  )
+  say(
+    `  from the end of a job to who waits for it, all of that in between: ${p50} ms median, ${p99} ms p99, ${max} ms at most`,
+  )
+  for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
+  for (const { invariant, job, text } of run.violations.slice(0, 25))
+    say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
+  result(run.found === 0 && run.told === count, `${run.told} of ${count} were told the end; ${run.found} violations`)
 }
 
 async function power() {

@@ -78,6 +78,7 @@ process.on('SIGTERM', async () => {
 lines.on('close', () => process.kill(process.pid, 'SIGKILL'))
 
 for await (const line of orders) {
-  const { untold } = JSON.parse(line)
+  const { untold, held } = JSON.parse(line)
   if (untold) report({ untold: (await store.webhooks.outbox(1000)).length })
+  if (held) report({ held: server.held, rssMb: Math.round(process.memoryUsage.rss() / 2 ** 20) })
 }
