@@ -147,16 +147,15 @@ async function waited() {
   }
   const deaths = short ? { kills: 1, restarts: 1 } : { kills: 3, restarts: 3 }
   const run = await waits({ dist, short, count, ...deaths, silent: short ? 0 : 3, seed })
-  const [p50, p99, max] = run.lags
   say(
     `  ${run.held} streams, sockets and long-polls held by the server at once; ${run.jobs} jobs waited for, ${run.submitted} more as load; ${run.rssMb} MB at the end`,
   )
   say(
     `  lines: ${run.opened} opened, ${run.cut} cut, ${run.silenced} fell silent; ${deaths.kills} kills, ${deaths.restarts} restarts; readers who never read were dropped ${run.dropped} times`,
   )
-  say(
-    `  from the end of a job to who waits for it, all of that in between: ${p50} ms median, ${p99} ms p99, ${max} ms at most`,
-  )
+  say('  from the end of a job to who waits for it, with all of that in between, in milliseconds:')
+  const lags = Object.entries(run.lags).map(([kind, values]) => [kind, ...values])
+  say(table([['', 'median', 'p99', 'at most'], ...lags]))
   for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
   for (const { invariant, job, text } of run.violations.slice(0, 25))
     say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)

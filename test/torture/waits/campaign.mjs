@@ -41,7 +41,7 @@ export async function waits({ dist, short, count, kills, restarts, silent, seed 
     await hall.until(
       () => hall.armed >= count,
       OPEN_MS,
-      () => `${hall.armed} of ${count} wait`,
+      () => `${hall.armed} of ${count} wait; not yet: ${hall.coming}`,
     )
     const { held } = await hall.health()
     const load = new Load(hall.line, r.fork())
@@ -108,6 +108,10 @@ class Hall {
 
   get armed() {
     return sum(this.#counts, 'armed')
+  }
+  /** Names of some who do not wait yet. */
+  get coming() {
+    return this.#counts.flatMap(({ coming }) => coming).join(', ')
   }
   get told() {
     return sum(this.#counts, 'told')
@@ -229,7 +233,9 @@ class Hall {
     return {
       violations: reports.flatMap((one) => one.violations),
       found: sum(reports, 'found'),
-      lags: [0, 1, 2].map((i) => Math.max(...reports.map((one) => one.lags[i]))),
+      lags: Object.fromEntries(
+        Object.keys(MIX).map((kind) => [kind, spread(reports.flatMap(({ lags }) => lags[kind]))]),
+      ),
       ...{ dropped: sum(counts, 'dropped'), lost: sum(counts, 'lost') },
       ...{ opened: sum(lines, 'opened'), cut: sum(lines, 'cut'), silenced: sum(lines, 'silenced') },
     }
@@ -299,6 +305,12 @@ function shuffled(list, r) {
 
 const each = (make) => Array.from({ length: PROCESSES }, (_, i) => make(i))
 const sum = (list, key) => list.reduce((all, one) => all + (one?.[key] ?? 0), 0)
+
+/** Median, p99 and maximum. */
+function spread(values) {
+  const sorted = values.sort((a, b) => a - b)
+  return [0.5, 0.99, 1].map((q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0)
+}
 
 function ask(process, order, which) {
   const said = process.said(which)

@@ -25,9 +25,11 @@ const r = chance(seed)
 const client = createClient({ url })
 const violations = []
 const everybody = []
-/** Milliseconds from the end of a job to its telling. */
-const lags = []
-const counts = { armed: 0, told: 0, lost: 0, dropped: 0 }
+/** Milliseconds from the end of a job to its telling, by kind. */
+const lags = { poll: [], watch: [], group: [], socket: [] }
+const counts = { told: 0, lost: 0, dropped: 0 }
+/** Names of those who have not begun to wait. */
+const coming = new Set()
 
 /** The newest of these jobs is told as long as somebody asks. */
 const read = async (id) => {
@@ -41,11 +43,11 @@ const read = async (id) => {
   }
 }
 
-async function hear(told, about) {
+async function hear(told, kind, about) {
   if (!told.hear(about)) return
   const job = await read(about.id)
   told.compare(job)
-  lags.push(Date.now() - Date.parse(job.finishedAt))
+  lags[kind].push(Date.now() - Date.parse(job.finishedAt))
   if (told.missing.length === 0) counts.told++
 }
 
@@ -54,8 +56,8 @@ const onConnection = (connection) => {
 }
 
 const KINDS = {
-  async poll(told, [id]) {
-    counts.armed++
+  async poll(told, { ids: [id] }) {
+    coming.delete(told.name)
     const end = await client.result(id).then(
       () => ({ status: 'completed' }),
       (error) => {
@@ -63,32 +65,26 @@ const KINDS = {
         return error.job
       },
     )
-    await hear(told, { id, version: end.version ?? null, status: end.status, done: true })
+    await hear(told, 'poll', { id, version: end.version ?? null, status: end.status, done: true })
   },
-  async watch(told, [id]) {
-    let first = true
+  async watch(told, { ids: [id] }) {
     for await (const job of client.watch(id, { onConnection })) {
-      if (first) counts.armed++
-      first = false
-      await hear(told, job)
+      coming.delete(told.name)
+      await hear(told, 'watch', job)
     }
   },
-  async group(told, ids, { groupId, slow }) {
-    let first = true
+  async group(told, { groupId, slow }) {
     for await (const job of client.watchGroup(groupId, { onConnection })) {
-      if (first) counts.armed++
-      first = false
-      await hear(told, job)
+      coming.delete(told.name)
+      await hear(told, 'group', job)
       if (slow) await sleep(r.int(20, 400))
       if (told.missing.length === 0) break
     }
   },
-  async socket(told, ids, { groupId, slow, socket }) {
-    let first = true
+  async socket(told, { ids, groupId, slow, socket }) {
     for await (const item of socket.subscribe(groupId ? { groupId } : { jobId: ids })) {
-      if (first) counts.armed++
-      first = false
-      await hear(told, 'job' in item ? item.job : { ...item.data, id: item.data.jobId })
+      coming.delete(told.name)
+      await hear(told, 'socket', 'job' in item ? item.job : { ...item.data, id: item.data.jobId })
       if (slow) await sleep(r.int(20, 400))
       if (told.missing.length === 0) break
     }
@@ -108,6 +104,10 @@ function neverRead() {
   socket.write(`GET /v1/events/stream HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`)
 }
 
+// The first answers of a process wait for the HTTP parser of fetch to be compiled, and fetch does not notice a cut in that
+// moment until its time limit.
+await read(waits[0].ids[0])
+
 let sockets = []
 for (const [n, wait] of waits.entries()) {
   if (wait.kind === 'socket') {
@@ -119,7 +119,8 @@ for (const [n, wait] of waits.entries()) {
   }
   const told = new Told(`${wait.kind} ${n}`, wait.ids, (violation) => violations.push(violation))
   everybody.push(told)
-  KINDS[wait.kind](told, wait.ids, wait).catch((error) => {
+  coming.add(told.name)
+  KINDS[wait.kind](told, wait).catch((error) => {
     const text = `${told.name}: ended with ${error?.stack ?? error}`
     violations.push({ invariant: 'T1', job: wait.ids[0], text })
   })
@@ -128,20 +129,12 @@ for (const [n, wait] of waits.entries()) {
 }
 for (let i = 0; i < never; i++) neverRead()
 
-const news = setInterval(() => report({ counts }), 250)
+const armed = () => ({ armed: waits.length - coming.size, coming: [...coming].slice(0, 3) })
+const news = setInterval(() => report({ counts: { ...counts, ...armed() } }), 250)
 for await (const line of orders) {
   if (!JSON.parse(line).finish) continue
   clearInterval(news)
   for (const told of everybody) told.close()
-  lags.sort((a, b) => a - b)
-  const at = (q) => lags[Math.min(lags.length - 1, Math.floor(lags.length * q))] ?? null
-  report({
-    finished: {
-      violations: violations.slice(0, 50),
-      found: violations.length,
-      counts,
-      lags: [at(0.5), at(0.99), at(1)],
-    },
-  })
+  report({ finished: { violations: violations.slice(0, 50), found: violations.length, counts, lags } })
 }
 process.exit(0)
