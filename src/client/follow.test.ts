@@ -252,14 +252,15 @@ describe('watching without a stream', () => {
     fake.change(id, { pollAfterMs: 4000 })
     let reads = 0
     fake.faults.push((request: any) => {
-      if (request.path === path && ++reads === 7) finish()
+      if (request.path === path && ++reads === 12) finish()
       return false
     })
     clock.random = () => 0.75
     await watchAll()
-    // 4 s, plus 10 % from the jitter; the first try to hold answered at once.
-    expect(new Set(clock.slept)).toEqual(new Set([4400]))
-    expect(clock.slept.length).toBeGreaterThanOrEqual(3)
+    // Three tries to hold, answered at once; then 4 s, plus 10 % from the jitter.
+    expect(clock.slept.slice(0, 3)).toEqual([437.5, 437.5, 437.5])
+    expect(new Set(clock.slept.slice(3))).toEqual(new Set([4400]))
+    expect(clock.slept.length).toBeGreaterThanOrEqual(5)
   })
 
   it('treats a page in place of a stream as "not supported"', async () => {
@@ -360,6 +361,37 @@ describe('watching without a stream', () => {
       // Whatever is held or slept in between may be a little longer.
       expect(pauses[i]).toBeLessThan(pause + 1500)
     }
+  })
+
+  it('holds again at once after a held request was cut off, as a restart does', async () => {
+    onHold(() => {})
+    fake.faults.unshift((request: any, response: any) => {
+      if (!request.query.has('wait')) return false
+      fake.faults.shift()
+      onHold(() => finish())
+      response.destroy()
+      return true
+    })
+    expect(statuses(await watchAll())).toEqual(['processing', 'completed'])
+    expect(paths()).toEqual(['', '/events/stream', '', '?wait', '', '?wait'])
+    expect(clock.slept).toEqual([])
+  })
+
+  it('polls for a minute after three held requests in a row that came to nothing', async () => {
+    let cut = 0
+    fake.faults.unshift((request: any, response: any) => {
+      if (!request.query.has('wait')) return false
+      cut++
+      response.destroy()
+      return true
+    })
+    let reads = 0
+    fake.faults.push((request: any) => {
+      if (request.path === path && !request.query.has('wait') && ++reads === 12) finish()
+      return false
+    })
+    await watchAll()
+    expect(cut).toBe(3)
   })
 
   it('goes on polling when holding fails', async () => {

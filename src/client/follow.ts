@@ -32,6 +32,8 @@ export interface FollowOptions {
 // Proxies cut silent requests after 30 to 60 s.
 const HOLD_S = 25
 const HOLD_AGAIN_MS = 60_000
+const ENOUGH_TROUBLES = 3
+const SOON_MS = 250
 
 /** Snapshots of a job, each newer than the one before, ending with the final one. @throws UntildoneApiError, the abort reason */
 export function followJob(transport: Transport, id: string, options: FollowOptions): AsyncGenerator<WireJob, void> {
@@ -51,7 +53,8 @@ class Follower {
   private readonly pace: StreamPace
   /** No long-poll before this instant. */
   private holdAt = 0
-  private quickAnswers = 0
+  /** Held requests in a row that came to nothing. */
+  private holdTroubles = 0
 
   constructor(
     private readonly transport: Transport,
@@ -143,26 +146,28 @@ class Follower {
       try {
         const changed = await this.seen.hold(wait)
         this.say('long-poll')
-        if (changed) {
-          this.quickAnswers = 0
-          return true
+        if (changed || this.clock.now() - begun > seconds * 500) {
+          this.holdTroubles = 0
+          return changed
         }
-        if (this.clock.now() - begun > seconds * 500) {
-          this.quickAnswers = 0
-          return false
-        }
-        // Answered at once with nothing new: something on the way does not hold requests. Twice is no accident.
-        if (++this.quickAnswers >= 2) this.holdAt = this.clock.now() + HOLD_AGAIN_MS
+        // Answered at once with nothing new: by a server that goes down, or something on the way holds no requests.
+        this.holdTrouble()
+        await this.clock.sleep(SOON_MS * (1 + this.clock.random()), this.signal)
       } catch (error) {
         if (this.signal?.aborted || endsFollowing(error)) throw error
-        this.holdAt = this.clock.now() + HOLD_AGAIN_MS
-        return this.look()
+        this.holdTrouble()
       }
+      return this.look()
     }
     const pause = Math.max(250, this.seen.pauseMs * (0.8 + 0.4 * this.clock.random()))
     await this.clock.sleep(Math.min(pause, Math.max(250, leftMs)), this.signal)
     const changed = await this.look()
     this.say('poll')
     return changed
+  }
+
+  /** A restart cuts off what is held, so one is no sign that holding does not work here. */
+  private holdTrouble(): void {
+    if (++this.holdTroubles >= ENOUGH_TROUBLES) this.holdAt = this.clock.now() + HOLD_AGAIN_MS
   }
 }

@@ -69,7 +69,7 @@ export async function campaign({ dist, core, kills, seed, roundOf = 50 }) {
     missed,
     dir: world.dir,
     suspends: world.suspends,
-    client: world.client.counts,
+    client: { ...world.client.counts, cutOff: world.client.cutOff },
     complaints: [...world.complaints],
   }
 }

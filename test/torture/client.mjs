@@ -2,9 +2,9 @@
  * The clients: they submit, read, cancel and retry over HTTP, through every death of the server. The intent is on disk
  * before a request leaves and the acknowledgement after it has come, so that the truth survives the client too.
  */
-import { Agent, request } from 'node:http'
 import { chance, sha256, sleep } from './lib/common.mjs'
 import { Journal } from './lib/journal.mjs'
+import { Line } from './lib/line.mjs'
 import { draw } from './lib/scripts.mjs'
 
 const SUBMITTERS = 5
@@ -15,9 +15,7 @@ const lastWord = ({ status, result, error, warnings, finishedAt, version }) =>
   sha256(JSON.stringify({ status, result, error, warnings, finishedAt, version }))
 
 export class Client {
-  url = null
-  #up = null
-  #agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  #line = new Line()
   #journal
   #r
   #skew = 0
@@ -31,7 +29,7 @@ export class Client {
   done = new Map()
   /** What a reader saw that cannot be. */
   lies = []
-  counts = { accepted: 0, refused: 0, replayed: 0, reads: 0, errors: 0 }
+  counts = { accepted: 0, refused: 0, replayed: 0, reads: 0 }
 
   /** @param most unfinished jobs at once */
   constructor(path, { seed, most = 40, only = null }) {
@@ -39,18 +37,22 @@ export class Client {
     this.#r = chance(seed)
     this.most = most
     this.only = only
-    this.down()
+  }
+
+  get url() {
+    return this.#line.url
+  }
+  /** Requests that a death cut off. */
+  get cutOff() {
+    return this.#line.errors
   }
 
   down() {
-    this.url = null
-    this.#up ??= Promise.withResolvers?.() ?? defer()
+    this.#line.down()
   }
   up(url, skewMs = 0) {
     this.#skew = skewMs
-    this.url = url
-    this.#up?.resolve()
-    this.#up = null
+    this.#line.up(url)
   }
 
   start() {
@@ -83,61 +85,9 @@ export class Client {
 
   async stop() {
     this.#submitting = this.#reading = false
-    this.#agent.destroy()
-    this.down()
-    this.#up.resolve()
+    this.#line.close()
     await Promise.all(this.#loops)
     this.#journal.close()
-  }
-
-  /** One request to whichever server lives now. Null when it died meanwhile. */
-  async send(method, path, { body, headers = {}, raw } = {}) {
-    while (this.url === null && (this.#reading || this.#submitting)) await this.#up?.promise
-    if (this.url === null) return null
-    const url = this.url
-    const data = raw ?? (body === undefined ? null : JSON.stringify(body))
-    return new Promise((resolve) => {
-      const failed = () => {
-        this.counts.errors++
-        resolve(null)
-      }
-      const out = request(
-        `${url}${path}`,
-        {
-          method,
-          agent: this.#agent,
-          headers: {
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-            ...(data === null ? {} : { 'content-length': Buffer.byteLength(data) }),
-            ...headers,
-          },
-        },
-        (answer) => {
-          const parts = []
-          answer.on('data', (part) => parts.push(part))
-          answer.on('error', failed)
-          answer.on('aborted', failed)
-          answer.on('end', () => {
-            if (!answer.complete) return failed()
-            const text = Buffer.concat(parts).toString('utf8')
-            resolve({ status: answer.statusCode, headers: answer.headers, json: text ? JSON.parse(text) : null })
-          })
-        },
-      )
-      out.setTimeout(20_000, () => out.destroy())
-      out.on('error', failed)
-      out.end(data ?? undefined)
-    })
-  }
-
-  /** The same request until a server answers it: 5xx and silence are not answers. */
-  async #insist(method, path, options) {
-    for (;;) {
-      const answer = await this.send(method, path, options)
-      if (answer !== null && answer.status < 500) return answer
-      if (!this.#reading) return null
-      await sleep(answer === null ? 5 : 30)
-    }
   }
 
   async #submitLoop(r) {
@@ -164,7 +114,7 @@ export class Client {
     const { script, act, body } = this.#draw(r)
     if (script === 'file') {
       const raw = Buffer.from(r.text(r.int(1, 20_000)))
-      const stored = await this.#insist('POST', '/v1/files', { raw, headers: { 'content-type': 'text/plain' } })
+      const stored = await this.#line.insist('POST', '/v1/files', { raw, headers: { 'content-type': 'text/plain' } })
       if (stored?.status !== 201) return
       body.input.file = stored.json.file
       body.input.sha256 = sha256(raw)
@@ -175,10 +125,10 @@ export class Client {
     // Now and then two at once, and now and then once more after the answer: it is one job all the same.
     const twice = r.happens(0.1)
     const answers = await Promise.all([
-      this.#insist('POST', '/v1/jobs', options),
-      ...(twice ? [this.#insist('POST', '/v1/jobs', options)] : []),
+      this.#line.insist('POST', '/v1/jobs', options),
+      ...(twice ? [this.#line.insist('POST', '/v1/jobs', options)] : []),
     ])
-    if (r.happens(0.1)) answers.push(await this.#insist('POST', '/v1/jobs', options))
+    if (r.happens(0.1)) answers.push(await this.#line.insist('POST', '/v1/jobs', options))
     for (const answer of answers) await this.#acknowledged(key, answer, act)
   }
 
@@ -189,7 +139,7 @@ export class Client {
     )
     const key = `b-${this.#serial}-${r.text(8)}`
     await this.#journal.append({ what: 'intent', key, items })
-    const answer = await this.#insist('POST', '/v1/jobs/batch', {
+    const answer = await this.#line.insist('POST', '/v1/jobs/batch', {
       body: { items },
       headers: { 'idempotency-key': key },
     })
@@ -232,7 +182,7 @@ export class Client {
   async #look(id) {
     const known = this.pending.get(id)
     const least = known?.version ?? 0
-    const answer = await this.send('GET', `/v1/jobs/${id}`)
+    const answer = await this.#line.send('GET', `/v1/jobs/${id}`)
     if (answer === null || answer.status >= 500) return
     this.counts.reads++
     if (answer.status !== 200) {
@@ -267,13 +217,16 @@ export class Client {
     const { act } = known
     if (act === 'retry') {
       if (job.status !== 'blocked') return
-      const answer = await this.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
+      const answer = await this.#line.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
       if (answer !== null) await this.#journal.append({ what: 'retry', id, status: answer.status })
       return
     }
-    if (act === 'cancelAfterStep' && !(await this.send('GET', `/v1/jobs/${id}?include=steps`))?.json?.steps?.length)
+    if (
+      act === 'cancelAfterStep' &&
+      !(await this.#line.send('GET', `/v1/jobs/${id}?include=steps`))?.json?.steps?.length
+    )
       return
-    const answer = await this.send('POST', `/v1/jobs/${id}/cancel`, { body: { reason: 'changed its mind' } })
+    const answer = await this.#line.send('POST', `/v1/jobs/${id}/cancel`, { body: { reason: 'changed its mind' } })
     if (answer === null || answer.status >= 500) return
     known.act = null
     await this.#journal.append({ what: 'cancel', id, status: answer.status, code: answer.json?.code })
@@ -299,12 +252,4 @@ function anyOf(map, r) {
   if (map.size === 0) return undefined
   let skip = r.int(0, map.size - 1)
   for (const id of map.keys()) if (skip-- === 0) return id
-}
-
-function defer() {
-  let resolve
-  const promise = new Promise((ok) => {
-    resolve = ok
-  })
-  return { promise, resolve }
 }

@@ -1,18 +1,20 @@
 /**
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
- *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,power,upload] [--keep]
+ *   node test/torture/run.mjs [--short] [--kills N] [--seed S] [--only kills,planted,telling,waits,power,upload] [--keep]
  */
 import { parseArgs } from 'node:util'
-import { campaign, histogram, OUTSIDE } from './campaign.mjs'
+import { campaign, histogram } from './campaign.mjs'
 import { build } from './lib/build.mjs'
 import { audibly, keepFolders, say, table } from './lib/common.mjs'
-import { WINDOWS } from './lib/windows.mjs'
+import { TELLING, WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
 import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
+import { plantedInTelling, telling } from './telling/campaign.mjs'
 import { MEMORY_MB, uploads } from './upload.mjs'
+import { mostWaits, waits } from './waits/campaign.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +28,7 @@ const { values: options } = parseArgs({
 const { short } = options
 const kills = Number(options.kills ?? (short ? 24 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
-const only = options.only?.split(',') ?? ['kills', 'planted', 'power', 'upload']
+const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'waits', 'power', 'upload']
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
 const LEAST = kills >= 200 ? 15 : 1
 
@@ -48,7 +50,7 @@ if (complaints > 0)
   say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
-const parts = { kills: killed, planted, power, upload }
+const parts = { kills: killed, planted, telling: told, waits: waited, power, upload }
 for (const name of only) {
   if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
   const from = Date.now()
@@ -80,7 +82,7 @@ async function killed() {
     `  accepted ${counts.accepted}, completed ${counts.completed}, failed ${counts.failed}, cancelled ${counts.cancelled}, unfinished ${counts.unfinished}, lost ${counts.lost}, doubled ${counts.doubled}`,
   )
   say(
-    `  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.errors}, refused with nothing stored ${run.client.refused}`,
+    `  asked again with the same key ${run.client.replayed} times, read ${run.client.reads} times, requests cut off by a death ${run.client.cutOff}, refused with nothing stored ${run.client.refused}`,
   )
   say(
     `  effects outside ${run.verdict.effects - run.verdict.repeated}, asked for again with the same key ${run.verdict.repeated}; sleeps of a worker ${run.suspends}, attempts seen working after another had begun ${run.verdict.stale}`,
@@ -90,11 +92,15 @@ async function killed() {
   for (const { invariant, job, text } of run.violations.slice(0, 25))
     say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
   result(run.violations.length === 0, `${run.violations.length} violations of the promise in ${run.done} kills`)
-  const thin = Object.keys(WINDOWS).filter((name) => name !== OUTSIDE && sum(run.hits.get(name)) < LEAST)
+  demandHits(run.hits, WINDOWS, LEAST, 'eight')
+}
+
+function demandHits(hits, windows, least, how) {
+  const thin = Object.keys(windows).filter((name) => sum(hits.get(name)) < least)
   result(
     thin.length === 0,
     thin.length === 0
-      ? `each of the eight windows was hit at least ${LEAST} times`
+      ? `each of the ${how} windows was hit at least ${least} times`
       : `too few kills in: ${thin.join(', ')}`,
   )
 }
@@ -103,6 +109,57 @@ async function planted() {
   say('Bugs planted on purpose, to prove the checker')
   const { found, missed } = await plantedBugs({ dist, core, seed })
   result(missed === 0, `${found} of ${found + missed} planted bugs found`)
+}
+
+async function told() {
+  const times = Math.max(short ? 8 : 75, Math.round(kills / 3))
+  say(`Webhooks under kill -9, ${times} times`)
+  const run = await telling({ dist, core, kills: times, seed })
+  const { counts } = run.verdict
+  say(`\n${histogram(run.hits)}\n`)
+  say(
+    `  ${counts.jobs} jobs, ${counts.events} events that somebody had asked for, ${counts.posts} requests at the receiver: ${counts.again} again under the same id, ${counts.refused} answered 500, ${counts.hungUp} hung up, ${counts.late} held back for a death`,
+  )
+  say(
+    `  ${counts.attempts} attempts in the logs; ${run.resent} sent again by hand at rest, instead of waiting for 5 minutes`,
+  )
+  for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
+  if (run.missed > 0) say(`  note: the point aimed at was not reached in ${run.missed} lives`)
+  for (const { invariant, job, text } of run.violations.slice(0, 25))
+    say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
+  result(run.violations.length === 0, `${run.violations.length} violations of the telling in ${run.done} kills`)
+  demandHits(run.hits, TELLING, short ? 1 : 5, 'five')
+  say()
+  const { found, missed } = await plantedInTelling({ dist, core, seed })
+  result(missed === 0, `${found} of ${found + missed} bugs planted in the telling found`)
+}
+
+async function waited() {
+  const wanted = short ? 500 : 10_000
+  const most = mostWaits()
+  const count = Math.min(wanted, most.waits)
+  say(`${count} who wait at once, while lines break and the server is restarted and killed`)
+  if (count < wanted) {
+    const text = `A process may have ${most.files} files open here, so only ${count} of ${wanted} can wait at once. Raise the hard limit (ulimit -Hn).`
+    say(`  NOTE: ${text}`)
+    if (inCI || count < 500) result(false, text)
+    if (count < 500) return
+  }
+  const deaths = short ? { kills: 1, restarts: 1 } : { kills: 3, restarts: 3 }
+  const run = await waits({ dist, short, count, ...deaths, silent: short ? 0 : 3, seed })
+  say(
+    `  ${run.held} streams, sockets and long-polls held by the server at once; ${run.jobs} jobs waited for, ${run.submitted} more as load; ${run.rssMb} MB at the end`,
+  )
+  say(
+    `  lines: ${run.opened} opened, ${run.cut} cut, ${run.silenced} fell silent; ${deaths.kills} kills, ${deaths.restarts} restarts; readers who never read were dropped ${run.dropped} times`,
+  )
+  say('  from the end of a job to who waits for it, with all of that in between, in milliseconds:')
+  const lags = Object.entries(run.lags).map(([kind, values]) => [kind, ...values])
+  say(table([['', 'median', 'p99', 'at most'], ...lags]))
+  for (const line of run.complaints.slice(0, 5)) say(`  note, printed by the server: ${line}`)
+  for (const { invariant, job, text } of run.violations.slice(0, 25))
+    say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
+  result(run.found === 0 && run.told === count, `${run.told} of ${count} were told the end; ${run.found} violations`)
 }
 
 async function power() {

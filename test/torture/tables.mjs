@@ -8,18 +8,27 @@ import { pathToFileURL } from 'node:url'
 /** The library's own code that checker and replay need, from the compiled build. */
 export async function loadCore(dist) {
   const from = (file) => import(pathToFileURL(join(dist, file)).href)
-  const [{ TRANSITIONS, isFinal }, { firstBreak }, { systemClock, systemEntropy }, { databaseClass }, { sqlite }] =
-    await Promise.all([
-      from('core/lifecycle.js'),
-      from('core/history.js'),
-      from('system/index.js'),
-      from('stores/sqlite/database.js'),
-      from('stores/sqlite/index.js'),
-    ])
+  const [
+    { TRANSITIONS, isFinal, statusAfter },
+    { verifyWebhook },
+    { firstBreak },
+    { systemClock, systemEntropy },
+    { databaseClass },
+    { sqlite },
+  ] = await Promise.all([
+    from('core/lifecycle.js'),
+    from('client/webhook.js'),
+    from('core/history.js'),
+    from('system/index.js'),
+    from('stores/sqlite/database.js'),
+    from('stores/sqlite/index.js'),
+  ])
   const { Database } = databaseClass()
   return {
     TRANSITIONS,
     isFinal,
+    statusAfter,
+    verifyWebhook,
     firstBreak,
     sha256: systemEntropy.sha256,
     clock: systemClock,

@@ -5,30 +5,29 @@
 import { join } from 'node:path'
 import { check } from './checker.mjs'
 import { Client } from './client.mjs'
-import { dropFolder, folder, program, sleep, within } from './lib/common.mjs'
+import { dropFolder, folder, program, sleep } from './lib/common.mjs'
 import { readJournal } from './lib/journal.mjs'
+import { Lives } from './lib/lives.mjs'
 import { readStore } from './tables.mjs'
 
-/** Longest a life may take until its armed window is reached. */
-const LIFE_MS = 15_000
 /** L4: after the last fault everything ends within this; losses wait 5 s at most, deadlines 3 s. */
 export const REST_MS = 40_000
 
 export class World {
-  #dist
   #core
-  #spare = null
+  #lives
   #witness
   #witnessUrl
   #bug
   skewMs = 0
   suspends = 0
-  /** Errors that a life printed although nothing asked for them. */
-  complaints = new Set()
 
   constructor({ dist, core, name, bug = null }) {
-    this.#dist = dist
     this.#core = core
+    this.#lives = new Lives('victim/main.mjs', {
+      env: { TORTURE_DIST: dist },
+      onSay: (message) => this.#heard(message),
+    })
     this.#bug = bug
     this.dir = folder(name)
   }
@@ -41,65 +40,41 @@ export class World {
     return this
   }
 
-  #prepare() {
-    return program('victim/main.mjs', { env: { TORTURE_DIST: this.#dist }, onSay: (message) => this.#heard(message) })
-  }
-
   #heard({ suspended }) {
     if (!suspended) return
     this.skewMs += suspended
     this.suspends++
   }
 
+  /** Errors that a life printed although nothing asked for them. */
+  get complaints() {
+    return this.#lives.complaints
+  }
+
   /** Starts a life. Resolves when it is ready, or has ended before that. */
   async begin(arm = null) {
-    const life = this.#spare ?? this.#prepare()
-    this.#spare = null
-    const killed = life.said((message) => message.killed)
-    const ready = life.said((message) => message.ready)
-    life.tell({ dir: join(this.dir, 'data'), witness: this.#witnessUrl, arm, bug: this.#bug, skewMs: this.skewMs })
-    const up = await Promise.race([ready, life.ended.then(() => null)])
-    if (up !== null) this.client.up(up.ready, this.skewMs)
-    this.#spare = this.#prepare()
-    return { life, killed, up: up !== null }
+    const order = { dir: join(this.dir, 'data'), witness: this.#witnessUrl, arm, bug: this.#bug, skewMs: this.skewMs }
+    const life = await this.#lives.begin(order)
+    if (life.up !== null) this.client.up(life.up.ready, this.skewMs)
+    return life
   }
 
-  /** The end of a life: what killed it. `from outside` when it had to be helped. */
-  async end({ life, killed }, { afterMs = LIFE_MS, politely = false } = {}) {
-    let gone = await within(life.ended, afterMs)
-    const aimed = gone !== null
-    if (!aimed) {
-      if (politely) {
-        life.child.kill('SIGTERM')
-        await within(life.ended, politely)
-      }
-      life.child.kill('SIGKILL')
-      gone = await life.ended
-    }
-    this.client.down()
-    const said = await killed
-    this.#complain(life.errors)
-    if (said === null && aimed && gone.signal !== 'SIGKILL')
-      throw new Error(`The server died of itself (${gone.signal ?? `exit ${gone.code}`}):\n${life.errors}`)
-    return said
-  }
-
-  #complain(errors) {
-    for (const line of errors.split('\n'))
-      if (/^\S*Error\b|^\S*Error:/.test(line)) this.complaints.add(line.slice(0, 200))
+  /** The end of a life: what killed it. Null when it had to be helped from outside. */
+  end(life, how) {
+    return this.#lives.end(life, { ...how, onGone: () => this.client.down() })
   }
 
   /** One life that ends in the armed window; false when the window was not reached. */
   async killIn(arm, { suspend = false } = {}) {
     const life = await this.begin(arm)
-    if (suspend && life.up) life.life.tell({ suspend: this.suspends % 2 })
-    return (await this.end(life)) ?? null
+    if (suspend && life.up !== null) life.life.tell({ suspend: this.suspends % 2 })
+    return this.end(life)
   }
 
   /** One life that is killed from outside after `afterMs`. */
   async killAfter(afterMs, { suspend = false, politely = 0 } = {}) {
     const life = await this.begin()
-    if (suspend && life.up) life.life.tell({ suspend: this.suspends % 2 })
+    if (suspend && life.up !== null) life.life.tell({ suspend: this.suspends % 2 })
     await this.end(life, { afterMs, politely })
   }
 
@@ -141,7 +116,7 @@ export class World {
   }
 
   async close({ keep = false } = {}) {
-    this.#spare?.child.kill('SIGKILL')
+    this.#lives.close()
     await this.client.stop()
     this.#witness.child.stdin.end()
     await this.#witness.ended

@@ -22,6 +22,15 @@ export const WINDOWS = {
   ],
 }
 
+/** The windows of the telling: between the end of a job and the record that a receiver has heard of it. */
+export const TELLING = {
+  'ended, not handed on': ['outbox:begun', 'outbox:before-commit', 'outbox:after-commit'],
+  'handing on': ['tell:begun', 'tell:before-commit', 'tell:after-commit'],
+  'POST on its way': ['post:begun', 'post:sent'],
+  'answered, not recorded': ['post:answered', 'finish:before-commit'],
+  'delivery recorded': ['finish:after-commit', 'finish:store-answered'],
+}
+
 /** Which kind of work a transaction does, told by the statements that it carries out. */
 export const KINDS = [
   ['submit', /^insert into jobs /],
@@ -29,6 +38,8 @@ export const KINDS = [
   ['step', /^insert into steps /],
   ['finish', /^insert into outcomes /],
   ['file', /^insert into files /],
+  ['outbox', /^insert into outbox /],
+  ['tell', /^delete from outbox /],
 ]
 
 /** The countdown is drawn up to here, so that kills land on the first passing and on later ones. */
@@ -41,4 +52,9 @@ export const DEEPEST = {
   'step recorded': 20,
   finishing: 10,
   'start-up': 12,
+  'ended, not handed on': 30,
+  'handing on': 20,
+  'POST on its way': 25,
+  'answered, not recorded': 25,
+  'delivery recorded': 25,
 }
