@@ -6,9 +6,6 @@ import { access, type FileHandle, open, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Plan } from './spec.js'
 
-/** Marks every process started here and its descendants, so that a start-up sweep can tell them from strangers. */
-export const CHILD_MARK = ['UNTILDONE_CHILD', '1'] as const
-
 const ALLOWED = new Set(['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'])
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin'
 
@@ -23,12 +20,17 @@ export class Refusal extends Error {
 }
 
 /** The child's env: allow-list of the parent's, then the caller's, then ours. */
-export function childEnv(own: Record<string, string>, extra: Record<string, string>): Record<string, string> {
+export function childEnv(
+  own: Record<string, string>,
+  extra: Record<string, string>,
+  tmp: string | null,
+): Record<string, string> {
   const env: Record<string, string> = { PATH: DEFAULT_PATH }
   for (const [key, value] of Object.entries(process.env)) {
     if (value !== undefined && (ALLOWED.has(key) || key.startsWith('LC_'))) env[key] = value
   }
-  return { ...env, ...own, [CHILD_MARK[0]]: CHILD_MARK[1], ...extra }
+  if (tmp) env.TMPDIR = tmp
+  return { ...env, ...own, ...extra }
 }
 
 /** The OS ends every string at NUL, so a NUL would silently run something else than was asked for. */
