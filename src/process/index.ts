@@ -20,4 +20,5 @@ export type {
   SpawnedProcess,
 } from './spec.js'
 export { type FileSweep, type SweepOptions, sweepCores, sweepFiles } from './sweep.js'
-export { type Swept, sweepWorkDirs } from './work.js'
+export { type ProcessTotals, processTotals } from './totals.js'
+export { type Swept, sweepWorkDirs, workRoot } from './work.js'

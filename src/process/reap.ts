@@ -4,6 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { MARK_ENV, ownerState } from './owner.js'
 import { bootId, isRunning, listPids, readStat, runningMembers, startedWith } from './procfs.js'
+import { totals } from './totals.js'
 import { signalIf } from './tree.js'
 
 // A killed process can take its time: freeing much memory, or finishing a disk write.
@@ -116,7 +117,10 @@ export async function killAbandoned(): Promise<{ killed: number; running: number
       if (signalIf(pid, stat!.startTime, 'SIGKILL')) killed.add(`${pid} ${stat!.startTime}`)
     }
     // Again after each round: one may have forked between the look and its KILL.
-    if (running === 0 || waited >= GONE_WITHIN_MS) return { killed: killed.size, running }
+    if (running === 0 || waited >= GONE_WITHIN_MS) {
+      totals.abandoned += killed.size
+      return { killed: killed.size, running }
+    }
     await delay(step)
   }
 }

@@ -17,6 +17,7 @@ import { type Scrubber, scrubberOf, secretsOf, tailOf } from './scrub.js'
 import { type Collected, type Plan, type ProcessOutcome, type ProcessSpec, readSpec } from './spec.js'
 import { type Ending, Supervision } from './supervise.js'
 import { sweepCores } from './sweep.js'
+import { totals } from './totals.js'
 import { Tree } from './tree.js'
 import { CollectError, collectFile, createWorkDir, openInside, removeWorkDir, sizeOf, workRoot } from './work.js'
 
@@ -74,6 +75,10 @@ class Run {
       outcome = this.#refused(error as NodeJS.ErrnoException)
     }
     const cleanupError = await this.#cleanUp()
+    totals.runs += 1
+    totals.escaped += outcome.escaped.killed
+    totals.left += outcome.escaped.running + (cleanupError ? 1 : 0)
+    if (outcome.cause === 'disk-low') totals.refusedForDisk += 1
     if (cleanupError) outcome.error ??= { code: 'cleanup-failed', message: cleanupError.message }
     if (outcome.error) outcome.error.message = this.#scrubber.scrub(outcome.error.message)
     return { ...outcome, coresSwept: this.#cores.files, coreBytesSwept: this.#cores.bytes, durationMs: this.#elapsed() }

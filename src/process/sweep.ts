@@ -4,6 +4,7 @@ import { constants, readdirSync, statSync } from 'node:fs'
 import { lstat, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listPids } from './procfs.js'
+import { totals } from './totals.js'
 
 export interface SweepOptions {
   /** Least age (by modification time) in milliseconds. 0 takes all. */
@@ -28,9 +29,12 @@ export async function sweepCores(dir: string, options: SweepOptions): Promise<{ 
       const oldEnough = options.maxAgeMs <= 0 || Date.now() - stat.mtimeMs >= options.maxAgeMs
       if (!stat.isFile() || !oldEnough || !(options.trustNames || (await isCore(path)))) continue
       await unlink(path)
-      swept.files += 1
       // Core files are sparse: gigabytes long, far fewer on disk.
-      swept.bytes += stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
+      const bytes = stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
+      swept.files += 1
+      swept.bytes += bytes
+      totals.cores += 1
+      totals.coreBytes += bytes
     } catch {
       // Gone or not ours: another sweep was faster, or the next one tries again.
     }
@@ -80,8 +84,11 @@ export async function sweepFiles(dir: string, what: FileSweep): Promise<{ files:
       inUse ??= openFiles()
       if (inUse.has(`${stat.dev}:${stat.ino}`)) continue
       await unlink(path)
+      const bytes = stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
       swept.files += 1
-      swept.bytes += stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
+      swept.bytes += bytes
+      totals.files += 1
+      totals.fileBytes += bytes
     } catch {
       // Gone meanwhile, or not ours to remove.
     }

@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { ownerName, ownerState } from './owner.js'
 import type { Collected, Plan } from './spec.js'
+import { totals } from './totals.js'
 
 const PREFIX = 'untildone-run-'
 const CHUNK = 1024 * 1024
@@ -187,6 +188,8 @@ export async function sweepWorkDirs({ root = workRoot(), maxAgeMs = FOREIGN_AGE_
       await removeWorkDir(path)
       swept.dirs += 1
       swept.bytes += bytes
+      totals.workDirs += 1
+      totals.workDirBytes += bytes
     } catch {
       // Gone meanwhile, or the next sweep tries again.
     }
