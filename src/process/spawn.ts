@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Cgroup } from './cgroup.js'
 import { diskOf } from './disk.js'
 import { causeOf, kernelLimit, kindOf, type RawEnd } from './exit.js'
+import { launchError } from './launch-error.js'
 import { findTools, wrap } from './limits.js'
 import { killedForMemory, type OomCount, oomCount } from './oom.js'
 import { MARK_ENV, markOf } from './owner.js'
@@ -46,6 +47,7 @@ class Run {
   #workDir: string | null = null
   #stdinFile: FileHandle | null = null
   #pid: number | null = null
+  #file = ''
   readonly #scrubber: Scrubber
   #cores = { files: 0, bytes: 0 }
   #sweeping: Promise<void> | null = null
@@ -69,7 +71,8 @@ class Run {
       await this.#sweeping
       if (ending) await this.#sweep(this.#plan.sweepCores?.maxAgeMs ?? 0)
       if (ending && this.#plan.envelope === 'file') await this.#readResult()
-      outcome = this.#judge(ending)
+      const unstarted = ending && launchError(ending.code, ending.stderr.bytes(), this.#file)
+      outcome = unstarted ? this.#refused(Object.assign(new Error(unstarted.message), unstarted)) : this.#judge(ending)
       if (outcome.ok) outcome = await this.#collect(outcome)
     } catch (error) {
       outcome = this.#refused(error as NodeJS.ErrnoException)
@@ -95,11 +98,11 @@ class Run {
     }
     const cwd = plan.cwd ?? this.#workDir!
     const env = childEnv(plan.env, this.#ownEnv(), plan.cwd === undefined ? join(cwd, 'tmp') : null)
-    const file = await findExecutable(plan.command, plan.cwd ?? process.cwd(), env.PATH ?? '')
+    this.#file = await findExecutable(plan.command, plan.cwd ?? process.cwd(), env.PATH ?? '')
     const tools = await findTools()
     if (isPath(plan.stdin)) this.#stdinFile = await openStdin(plan.stdin.path)
     if (plan.signal?.aborted) return null
-    const line = wrap(file, plan.args, { ...plan.limits, memoryMb: plan.memoryMb, strong: plan.strong }, tools)
+    const line = wrap(this.#file, plan.args, { ...plan.limits, memoryMb: plan.memoryMb, strong: plan.strong }, tools)
     this.#held = line.held
     this.#cgroup = Cgroup.make(this.#nonce, plan.limits)
     this.#oomBefore = oomCount()
