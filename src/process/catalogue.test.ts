@@ -181,7 +181,9 @@ describe.runIf(linux)('the catalogue', () => {
     const alive = marked(markOf('nonce'))
     const elsewhere = marked(`00000000.4026531836.4194304.17.nonce`)
     const odd = marked('1')
-    expect(await killAbandoned()).toEqual({ killed: 2, running: 0 })
+    const swept = await killAbandoned()
+    expect(swept).toMatchObject({ running: 0 })
+    expect(swept.killed).toBeGreaterThanOrEqual(2)
     expect([reused, gone, alive, elsewhere, odd].map(({ pid }) => isGone(pid!))).toEqual([
       true,
       true,
