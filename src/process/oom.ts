@@ -11,12 +11,23 @@ export interface OomCount {
 
 let ownCounter: string | null | undefined
 
+// Reading the counters of the machine is dear beside a start. An older reading can only say less: "cannot be told".
+const KEPT_MS = 1_000
+let last: { at: number; count: OomCount } | null = null
+
+/** The counters before a start, at most a second old. */
+export function oomBaseline(): OomCount {
+  return last && performance.now() - last.at < KEPT_MS ? last.count : oomCount()
+}
+
 export function oomCount(): OomCount {
   if (ownCounter === undefined) ownCounter = findOwnCounter()
-  return {
+  const count = {
     machine: numberAfter('oom_kill', readText('/proc/vmstat')),
     cgroup: ownCounter ? numberAfter('oom_kill', readText(ownCounter)) : null,
   }
+  last = { at: performance.now(), count }
+  return count
 }
 
 /** `yes` only if our own cgroup counted one; a machine that counted none answers `no`; anything else cannot be told. */

@@ -48,8 +48,24 @@ export async function checkDirectory(dir: string): Promise<void> {
   if (!found.isDirectory()) throw new Refusal('ENOTDIR', `cwd ${dir} is not a directory`)
 }
 
+// A program that was there a moment ago is taken to be there; if not, the failed exec tells so after all.
+const FOUND_MS = 1_000
+const found = new Map<string, { at: number; file: string }>()
+
 /** Absolute path of the executable. Throws Refusal ENOENT or EACCES. */
 export async function findExecutable(command: string, base: string, path: string): Promise<string> {
+  const key = [command, base, path].join('\0')
+  const last = found.get(key)
+  if (last && performance.now() - last.at < FOUND_MS) return last.file
+  found.delete(key)
+  const file = await lookFor(command, base, path)
+  // Work directories differ from run to run, and so do keys.
+  if (found.size > 200) found.clear()
+  found.set(key, { at: performance.now(), file })
+  return file
+}
+
+async function lookFor(command: string, base: string, path: string): Promise<string> {
   // Empty and relative PATH entries would let the work directory supply the program.
   const candidates = command.includes('/')
     ? [resolve(base, command)]

@@ -9,7 +9,7 @@ import { diskOf } from './disk.js'
 import { causeOf, kernelLimit, kindOf, type RawEnd } from './exit.js'
 import { launchError } from './launch-error.js'
 import { findTools, wrap } from './limits.js'
-import { killedForMemory, type OomCount, oomCount } from './oom.js'
+import { killedForMemory, type OomCount, oomBaseline, oomCount } from './oom.js'
 import { MARK_ENV, markOf } from './owner.js'
 import { bootId, readStat } from './procfs.js'
 import { NONCE_ENV, type ParsedEnvelope, parseEnvelope, RESULT_ENV } from './protocol.js'
@@ -94,7 +94,7 @@ class Run {
     const disk = await diskOf(plan.cwd ?? workRoot(), plan.minFreeBytes)
     if (disk.low) throw new Refusal('disk-low', `too little room in ${disk.dir}: ${disk.freeBytes} bytes free`)
     if (plan.cwd === undefined || plan.inputs || plan.envelope === 'file') {
-      this.#workDir = await createWorkDir(plan.inputs)
+      this.#workDir = await createWorkDir({ inputs: plan.inputs, output: plan.collect.length > 0 })
     }
     const cwd = plan.cwd ?? this.#workDir!
     const env = childEnv(plan.env, this.#ownEnv(), plan.cwd === undefined ? join(cwd, 'tmp') : null)
@@ -105,7 +105,7 @@ class Run {
     const line = wrap(this.#file, plan.args, { ...plan.limits, memoryMb: plan.memoryMb, strong: plan.strong }, tools)
     this.#held = line.held
     this.#cgroup = Cgroup.make(this.#nonce, plan.limits)
-    this.#oomBefore = oomCount()
+    this.#oomBefore = oomBaseline()
     const child = spawn(line.file, line.args, {
       cwd,
       env,

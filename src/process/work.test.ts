@@ -85,7 +85,7 @@ describe('inputs and results', () => {
   })
 
   it('a target that cannot be written leaves nothing half written', async () => {
-    const work = await createWorkDir(undefined, dir)
+    const work = await createWorkDir({}, dir)
     writeFileSync(join(work, 'r'), 'x')
     mkdirSync(join(dir, 'taken'))
     await expect(collectFile(work, 'r', join(dir, 'taken'))).rejects.toEqual(refused('output-write'))

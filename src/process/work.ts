@@ -14,6 +14,7 @@ import {
   realpath,
   rename,
   rm,
+  rmdir,
   writeFile,
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -33,12 +34,15 @@ export function workRoot(): string {
 }
 
 /** A fresh directory that only this user can enter (mkdtemp gives it mode 0700). Rejects when there is no room for it. */
-export async function createWorkDir(inputs: Plan['inputs'] = undefined, root = workRoot()): Promise<string> {
+export async function createWorkDir(
+  { inputs, output = false }: { inputs?: Plan['inputs']; output?: boolean } = {},
+  root = workRoot(),
+): Promise<string> {
   const dir = await mkdtemp(join(root, `${PREFIX}${ownerName()}-`))
   try {
     // What an engine writes to its temporary folder goes with the run.
     await mkdir(join(dir, 'tmp'), 0o700)
-    await mkdir(join(dir, 'output'), 0o700)
+    if (output) await mkdir(join(dir, 'output'), 0o700)
     if (inputs) await mkdir(join(dir, 'input'), 0o700)
     for (const [name, source] of Object.entries(inputs ?? {})) {
       const path = join(dir, 'input', name)
@@ -54,12 +58,24 @@ export async function createWorkDir(inputs: Plan['inputs'] = undefined, root = w
 
 /** Removes a work directory with all that is in it; links are removed, not followed. Rejects when something stays. */
 export async function removeWorkDir(dir: string): Promise<void> {
+  // Most children leave nothing behind: two calls instead of a dozen.
+  if (await removeEmpty(dir)) return
   const remove = () => rm(dir, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 })
   await remove().catch(async () => {
     // A child may have taken away its own write permission on directories; root does not notice, others do.
     await unlock(dir)
     await remove()
   })
+}
+
+async function removeEmpty(dir: string): Promise<boolean> {
+  try {
+    await rmdir(join(dir, 'tmp'))
+    await rmdir(dir)
+    return true
+  } catch {
+    return false
+  }
 }
 
 async function unlock(dir: string): Promise<void> {
