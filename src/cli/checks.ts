@@ -162,7 +162,7 @@ export async function protectionChecks(): Promise<Check[]> {
     ],
     [
       have.cgroup !== null,
-      'no cgroup: memory and process limits are sampled, a fast child may go beyond them for a moment',
+      `no cgroup${have.cgroupRefused ? ` (${have.cgroupRefused})` : ''}: memory and process limits are sampled, a fast child may go beyond them for a moment`,
       'Delegate a cgroup v2 (systemd: Delegate=yes) with memory and pids enabled, and name it in UNTILDONE_CGROUP.',
     ],
     [

@@ -6,7 +6,7 @@ import { delegatedCgroup } from './cgroup.js'
 import { type Disk, diskOf } from './disk.js'
 import { findTools } from './limits.js'
 import { oomCount } from './oom.js'
-import { isRunning, processIdentity, readStat } from './procfs.js'
+import { processIdentity, readStat } from './procfs.js'
 import { workRoot } from './work.js'
 
 /** Which protections are active on this machine. */
@@ -23,6 +23,8 @@ export interface Protections {
   pidNamespace: boolean
   /** The delegated cgroup v2 below which children run; null = none. */
   cgroup: string | null
+  /** Why the one that UNTILDONE_CGROUP names is not used; null = it is, or none is named. */
+  cgroupRefused: string | null
   /** A kill for memory is told apart from any other KILL for certain. */
   oom: boolean
   /** Orphans that end are reaped by process 1; otherwise each stays a zombie as long as this machine or container. */
@@ -41,12 +43,14 @@ export async function protections(): Promise<Protections> {
     memoryLimit: tools.prlimit !== null,
     pidNamespace: tools.unshare !== null,
     cgroup: cgroup?.ok ? cgroup.dir : null,
+    cgroupRefused: cgroup && !cgroup.ok ? `${cgroup.dir}: ${cgroup.why}` : null,
     oom: cgroup?.ok === true || oomCount().cgroup !== null,
     reaper,
     disk,
   }
 }
 
+const REAPED_WITHIN_MS = 5_000
 let reaping: Promise<boolean> | null = null
 
 /** Leaves an orphan behind that ends at once, and looks whether it vanishes. */
@@ -57,12 +61,10 @@ function hasReaper(): Promise<boolean> {
   }).then(async (pid) => {
     const born = pid > 0 ? readStat(pid) : null
     if (!born) return pid > 0
-    for (let waited = 0; waited < 1_500; waited += 50) {
+    // Some look only every few seconds.
+    for (let waited = 0; waited < REAPED_WITHIN_MS; waited += 50) {
       await delay(50)
-      const stat = readStat(pid)
-      if (stat?.startTime !== born.startTime) return true
-      // It has ended; whoever reaps does so in an instant.
-      if (!isRunning(stat) && waited > 500) return false
+      if (readStat(pid)?.startTime !== born.startTime) return true
     }
     return false
   })

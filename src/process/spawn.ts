@@ -318,7 +318,7 @@ class Run {
       tail: { stdout: '', stderr: '' },
       protectedBy: this.#held,
       bytes: { stdin: 0, stdout: 0, stderr: 0, envelope: 0 },
-      peak: this.#tree?.peak ?? null,
+      peak: this.#peak(),
       processesSeen: this.#pid === null ? 0 : (this.#tree?.seen ?? 1),
       escaped: { killed: 0, running: 0 },
       collected: [],
@@ -326,6 +326,13 @@ class Run {
       coreBytesSwept: 0,
       error: null,
     }
+  }
+
+  /** The kernel's own figure where there is one: samples miss what is short. */
+  #peak(): ProcessOutcome['peak'] {
+    const sampled = this.#tree?.peak ?? null
+    const counted = this.#cgroup?.peakBytes ?? null
+    return sampled && counted !== null ? { ...sampled, rssBytes: Math.max(sampled.rssBytes, counted) } : sampled
   }
 
   #elapsed(): number {
