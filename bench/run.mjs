@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureBuilt, root } from '../scripts/lib/ensure.mjs'
 
-const FIGURES = { a: 'http', b: 'engine', c: 'latency', d: 'claim', e: 'steps', f: 'streams' }
+const FIGURES = { a: 'http', b: 'engine', c: 'latency', d: 'claim', e: 'steps', f: 'streams', g: 'children' }
 const TITLES = {
   a: 'durable submits over HTTP',
   b: 'no-op jobs through the engine',
@@ -16,6 +16,7 @@ const TITLES = {
   d: 'claims among many jobs',
   e: 'memoized steps',
   f: 'live streams and sockets',
+  g: 'supervised children',
 }
 const here = (file) => new URL(file, import.meta.url)
 

@@ -131,11 +131,22 @@ const TRANSIENT_CODES = new Set([
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_SOCKET',
   'process-signal',
+  'process-memory',
+  'process-spawn',
+  'disk-low',
   'attempt-timeout',
   'step-timeout',
 ])
 /** No further try can change them: they are defects of the handler's code or of its result. */
-const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large', 'input-invalid', 'approval-incomplete'])
+const PERMANENT_CODES = new Set([
+  'output-invalid',
+  'result-too-large',
+  'input-invalid',
+  'approval-incomplete',
+  // A child that wrote more than it may, or arguments that no system takes: the next one would do the same.
+  'process-file-size',
+  'process-arguments',
+])
 const MESSAGE_MAX = 8192
 
 /** The members of an error that rules look at, read with care: getters may throw, anything may be thrown. */

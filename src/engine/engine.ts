@@ -177,14 +177,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     async health() {
       try {
         await store.lanes()
-        return { status: 'ready', checks: { store: 'ok', migrations: 'ok', engine: 'ok' } }
+        const host = await parts.host.checks()
+        const status = Object.values(host).every((state) => state === 'ok') ? 'ready' : 'degraded'
+        return { status, checks: { store: 'ok', migrations: 'ok', engine: 'ok', ...host } }
       } catch {
         return { status: 'down', checks: { store: 'unavailable', migrations: 'unknown', engine: 'ok' } }
       }
     },
     async check(caller) {
       demand(caller, 'jobs:operate')
-      return { ...(await store.check()), waiters: waiters.size }
+      return { ...(await store.check()), waiters: waiters.size, ...parts.host.numbers() }
     },
   }
 }

@@ -50,6 +50,12 @@ export class EngineParts {
   /** Lanes with jobs that no living worker serves, and since when; kept by the maintenance. */
   readonly unserved = new Map<string, number>()
 
+  /** What the host of the workers adds to health and to the numbers of `doctor`; set by whoever runs children. */
+  host: { checks(): Promise<Record<string, string>>; numbers(): Record<string, number> } = {
+    checks: () => Promise.resolve({}),
+    numbers: () => ({}),
+  }
+
   /** Told when the time of an approval is over. */
   onApprovalDue: (wait: WaitRow) => Promise<void> = () => Promise.resolve()
 

@@ -9,8 +9,9 @@ import { type Event, transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { isBuiltIn } from '../engine/registry.js'
-import { killStrays } from '../process/index.js'
+import { killAbandoned, killStrays, sweepWorkDirs } from '../process/index.js'
 import type { WorkerRow } from '../stores/store.js'
+import { hostChecks, hostNumbers } from './host.js'
 import type { ScheduleClock } from './schedules.js'
 import { Waker } from './waker.js'
 
@@ -41,18 +42,22 @@ export class Maintenance {
   private readonly waker: Waker
   constructor(private readonly options: MaintenanceOptions) {
     this.waker = new Waker(options.parts, options.clock, options.onError)
+    options.parts.host = { checks: hostChecks, numbers: hostNumbers }
   }
 
   /** What a crash left is put right before the first claim: child processes first, so that no two attempts overlap. */
-  async recover(): Promise<{ jobs: number; children: number; files: number }> {
+  async recover(): Promise<{ jobs: number; children: number; files: number; workDirs: number }> {
     const { store } = this.options.parts
     const strays = await store.workers.strays()
     const { killed } = await killStrays(strays)
+    // Whoever left its group, or was started so late that nobody wrote it down, bears the mark of its dead supervisor.
+    const abandoned = await killAbandoned()
+    const { dirs } = await sweepWorkDirs()
     for (const { jobId, pgid } of strays) await store.workers.removeProcess(jobId, pgid)
     const files = await this.options.files.recover()
     let jobs = 0
     for (let n = -1; n !== 0; jobs += n) n = await this.reap()
-    return { jobs, children: killed, files }
+    return { jobs, children: killed + abandoned.killed, files, workDirs: dirs }
   }
 
   start(): void {
@@ -66,6 +71,7 @@ export class Maintenance {
     })
     this.every('heal', HEAL_MS, () => this.heal())
     this.every('sweep', SWEEP_MS, () => this.sweep())
+    this.every('leftovers', SWEEP_MS, () => sweepWorkDirs())
   }
 
   stop(): void {
@@ -100,6 +106,8 @@ export class Maintenance {
   async reap(): Promise<number> {
     const { store, registry, entropy } = this.options.parts
     const orphans = (await store.orphans(CHUNK)).filter(({ worker }) => !this.options.holds(worker ?? ''))
+    // The next attempt may begin as soon as they are moved.
+    if (orphans.length > 0) await killAbandoned()
     const moved = await Promise.all(
       orphans.map((job) => {
         const maxLost = registry.get(partsOf(job.lane).type)?.handler.settings.maxLost ?? DEFAULT_MAX_LOST
