@@ -6,6 +6,7 @@ import type { ApprovalRow } from '../core/approval.js'
 import type { AuditDraft } from '../core/history.js'
 import type { JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
 import type { HistoryEntry } from '../core/lifecycle.js'
+import type { FailureSeen } from './failures.js'
 import type { CallbackRow, DecisionRow, EffectRow, ResolutionRow, WaitRow } from './waits.js'
 
 export interface NewJob {
@@ -128,6 +129,8 @@ export interface AttemptRecord {
   decisions?: DecisionRow[]
   /** Keys of steps that have been undone, or are a person's to undo. */
   undone?: { key: string; undo: 'undone' | 'by-hand' }[]
+  /** Errors about which the code says nothing. */
+  failures?: FailureSeen[]
 }
 
 export interface StoredJob {
