@@ -16,6 +16,14 @@ export {
   UntildoneConnectionError,
   WaitTimeoutError,
 } from './errors.js'
+export type {
+  FailureCalls,
+  GivenError,
+  ListFailuresOptions,
+  RuleCalls,
+  RuleConditions,
+  TeachOptions,
+} from './failures.js'
 export type { Connection } from './follow.js'
 export type { JobHandle } from './handle.js'
 export type {

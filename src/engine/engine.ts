@@ -26,6 +26,7 @@ import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Batches } from './submit-batch.js'
 import { TaughtBook } from './taught-book.js'
+import { Teaching } from './teaching.js'
 import { Waiters } from './waiters.js'
 import { Webhooks } from './webhooks.js'
 
@@ -118,6 +119,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     schedules,
     deliveries,
     webhooks: new Webhooks(parts, deliveries, notices),
+    teaching: new Teaching(parts),
     firings: new Firings(parts, submission),
     clock,
     store: store.info,

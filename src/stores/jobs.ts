@@ -97,6 +97,8 @@ export interface WarningRow {
   message: string
   step: string | null
   at: number
+  /** The taught rule by which its error is harmless. For operators: it names people. */
+  rule?: string
 }
 
 export interface LogRow {

@@ -9,7 +9,7 @@ import type { MapOptions, StageOptions, StepContext } from '../define/context.js
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { declaredIn, infoText } from './declared.js'
-import { warningOf } from './failures.js'
+import { taughtIn } from './failures.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { checkName, enter } from './scope.js'
 import { contextOf } from './steps.js'
@@ -146,6 +146,7 @@ export async function stage<T>(
 interface Gone {
   code: string
   message: string
+  rule?: string | null
 }
 type Item<T> = { ok: T | null } | { failed: Gone } | { left: Gone }
 
@@ -186,15 +187,15 @@ export async function map<In, Out>(
           // Counted here and not when it is recorded: others fail meanwhile.
           if (!harmless && (verdict !== 'permanent' || failed++ >= allowed)) throw error
           attempt.met(classified)
-          return harmless ? { left: { code, message: warningOf(classified) } } : { failed: { code, message } }
+          return harmless ? { left: { code, message, rule: taughtIn(classified) } } : { failed: { code, message } }
         }
       }),
     )
     if ('ok' in made) results[i] = made.ok
     else {
       results[i] = null
-      const { code, message } = 'left' in made ? made.left : made.failed
-      attempt.notes.warn(code, message, `${path}/${names[i]}`)
+      const { code, message, rule = null } = 'left' in made ? made.left : made.failed
+      attempt.notes.warn(code, message, `${path}/${names[i]}`, rule)
     }
   }
   const errors: unknown[] = []

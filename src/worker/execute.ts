@@ -11,7 +11,7 @@ import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
 import type { AttemptRecord, Moved } from '../stores/store.js'
 import { type Attempt, LEAVE_AFTER_MS, type Stop, storeRetryMs } from './attempt.js'
-import { warningOf } from './failures.js'
+import { taughtIn } from './failures.js'
 import { inputOf } from './upgrade.js'
 
 export interface Environment {
@@ -112,7 +112,7 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     const accepted = await acceptResult(attempt, classified.result ?? null)
     if (accepted.ok) {
       attempt.met(classified)
-      attempt.notes.warn(classified.code, warningOf(classified), attempt.stepOf(error))
+      attempt.notes.warn(classified.code, classified.message, attempt.stepOf(error), taughtIn(classified))
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     }
     return commit(

@@ -6,7 +6,6 @@ import { type Classified, isOwn } from '../core/classify.js'
 import { fingerprintOf } from '../core/fingerprint.js'
 import type { JobRecord } from '../core/job.js'
 import { clip, plainText } from '../core/json.js'
-import { taughtStory } from '../core/taught.js'
 import { isBuiltIn } from '../engine/registry.js'
 import type { FailureSeen } from '../stores/store.js'
 
@@ -36,9 +35,7 @@ export function failureOf(
   }
 }
 
-/** The warning of an error that counts as harmless; who taught it stands with it, because nothing else of it is kept. */
-export function warningOf({ message, rule, taught }: Classified): string {
-  if (taught === null) return message
-  const story = taughtStory(rule)!
-  return `${clip(message, 1000 - story.length).replace(/[.…\s]+$/, '')}. ${story}.`
+/** The taught rule by which an error is harmless, for the warning that is all that is kept of it. */
+export function taughtIn({ rule, taught }: Classified): string | null {
+  return taught === null ? null : rule
 }

@@ -59,10 +59,12 @@ export class Notes {
     this.arm()
   }
 
-  warn(code: string, message: string, step: string | null): void {
+  /** @param rule what was taught, where that made it a warning */
+  warn(code: string, message: string, step: string | null, rule: string | null = null): void {
     this.warned++
     if (this.warned > WARNINGS_MAX) return
-    this.warnings.push({ code: text(code, 64), message: text(message, MESSAGE_MAX), step, at: this.clock.now() })
+    const row: WarningRow = { code: text(code, 64), message: text(message, MESSAGE_MAX), step, at: this.clock.now() }
+    this.warnings.push(rule === null ? row : { ...row, rule })
     this.arm()
   }
 

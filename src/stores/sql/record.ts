@@ -70,8 +70,10 @@ export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<v
     records.flatMap(({ jobId, progress: p }) => (p ? [progressRow(jobId, p)] : [])),
   )
   yield* run(
-    'insert into warnings (job_id, code, step, message, at) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
-    records.flatMap(({ jobId, warnings = [] }) => warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at])),
+    'insert into warnings (job_id, code, step, message, at, rule) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
+    records.flatMap(({ jobId, warnings = [] }) =>
+      warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at, w.rule ?? null]),
+    ),
   )
   yield* run(
     'insert into logs (job_id, at, attempt, level, message, data) values (?1, ?2, ?3, ?4, ?5, ?6)',

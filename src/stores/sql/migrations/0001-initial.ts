@@ -139,7 +139,7 @@ create table progress (
 ) {{suffix}};
 
 create table warnings (
-  job_id text not null, code text not null, step text not null, message text not null, at bigint not null, primary key (job_id, code, step, message)
+  job_id text not null, code text not null, step text not null, message text not null, at bigint not null, rule text, primary key (job_id, code, step, message)
 ) {{suffix}};
 
 create table logs (
