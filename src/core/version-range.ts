@@ -39,7 +39,8 @@ function testOf(text: string): Test | null {
   if (!match) return null
   const [, operator = '', said = ''] = match
   if (/^[xX*]$/.test(said)) return operator === '' ? () => true : null
-  const parsed = versionOf(said.replace(/(?:\.[xX*])+$/, ''))
+  const plain = said.replace(/(?:\.[xX*])+$/, '')
+  const parsed = /\.(?:\D|$)/.test(plain) ? null : versionOf(plain)
   if (!parsed || /\d[xX*]|[xX*]\d/.test(said)) return null
   const { version, given } = parsed
   const place = given - 1
