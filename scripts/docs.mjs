@@ -372,7 +372,7 @@ function unknownCommands(page, text) {
   const words = COMMANDS.map(({ usage }) => usage.split(' ').filter((word) => /^[a-z]/.test(word)))
   const known = (first, second) =>
     words.some((word) => word[0] === first && (word.length === 1 || word[1] === second || second === undefined))
-  const named = text.matchAll(/(?:`|npx |^)untildone ([a-z]+)(?: ([a-z]+)\b(?!=))?/gm)
+  const named = text.matchAll(/(?:`|npx |^)untildone ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+)\b(?!=))?/gm)
   return [...named]
     .filter(([, first, second]) => !known(first, second))
     .map(([command]) => `${page} shows "${command.trim()}", which is no command`)

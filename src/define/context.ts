@@ -141,7 +141,11 @@ export interface MapOptions<Item> {
   concurrency?: number
   /** Name of an item, part of what is recorded; must not change between attempts. @default its index, which is right only for a list that stays the same */
   key?: (item: Item, index: number) => string
-  /** So many items may fail for good, each as a warning and a null; a share below 1 is of all items. @default 0: the first one ends the attempt */
+  /**
+   * So many items may fail for good, each as a warning and a null; a share below 1 is of all items. An item whose error is
+   * harmless is left out in the same way, and is none of them.
+   * @default 0: the first one ends the attempt
+   */
   tolerate?: number
 }
 

@@ -14,6 +14,7 @@ import type { Pauses } from './pauses.js'
 import type { Registry } from './registry.js'
 import { maySee } from './rights.js'
 import type { TypeView } from './story/facts.js'
+import type { TaughtBook } from './taught-book.js'
 import { INLINE_RESULT_BYTES, iso, viewOf } from './view.js'
 import type { Waiters } from './waiters.js'
 
@@ -37,6 +38,8 @@ export class EngineParts {
     readonly pauses: Pauses,
     /** What this deployment decides about approvals. */
     readonly approvals: ApprovalRules,
+    /** What people have taught about errors. */
+    readonly taught: TaughtBook,
   ) {}
 
   newApprovalId(): string {

@@ -18,6 +18,8 @@ import { Waker } from './waker.js'
 const TICK_MS = 1000
 const REAP_MS = 5000
 const HEAL_MS = 5000
+/** Another process may have taught something. */
+const TAUGHT_MS = 5000
 const SWEEP_MS = 60_000
 const CHUNK = 500
 /** Removing a job touches a dozen tables; so many hold up a claim for about 2 ms, at the same cost per job as more. */
@@ -70,6 +72,7 @@ export class Maintenance {
       await this.lookForWorkers().catch(() => undefined)
     })
     this.every('heal', HEAL_MS, () => this.heal())
+    this.every('taught', TAUGHT_MS, () => this.options.parts.taught.load())
     this.every('sweep', SWEEP_MS, () => this.sweep())
     this.every('leftovers', SWEEP_MS, () => sweepWorkDirs())
   }

@@ -3,6 +3,7 @@ import type { CommandSpec } from '../command.js'
 import { auditList, auditVerify } from './audit.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
+import { failuresForget, failuresList, failuresShow, failuresTeach, rulesAdd } from './failures.js'
 import { filesGet, filesUpload } from './files.js'
 import { inboxApprove, inboxChanges, inboxList, inboxReject, inboxShow } from './inbox.js'
 import { init } from './init.js'
@@ -18,6 +19,7 @@ import { jobsDecisions, jobsSignal } from './jobs-signal.js'
 import { jobsWatch } from './jobs-watch.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
 import { queuesList, queuesPause, queuesResume } from './queues.js'
+import { explainErrorCommand, rulesList } from './rules.js'
 import {
   schedulesCreate,
   schedulesDelete,
@@ -106,6 +108,13 @@ export const COMMANDS: readonly CommandSpec[] = [
   webhooksDeliveries,
   webhooksResend,
   webhooksListen,
+  failuresList,
+  failuresShow,
+  failuresTeach,
+  failuresForget,
+  rulesList,
+  rulesAdd,
+  explainErrorCommand,
   filesUpload,
   filesGet,
   keysCreate,

@@ -6,7 +6,7 @@
 import type { Voice } from '../../core/wire-story.js'
 import type { StoredHistory } from '../../stores/store.js'
 import { type Facts, messageOf } from './facts.js'
-import { judged } from './phrases.js'
+import { judged, taughtBy } from './phrases.js'
 import { endLine } from './voices.js'
 import { because, by, join, nameOf, quoted, sentence, span } from './words.js'
 
@@ -59,7 +59,7 @@ function didNotWork({ error, attempt }: StoredHistory, facts: Facts, what: strin
   const next = row?.retryInMs == null ? '' : ` Next one in ${span(row.retryInMs)}.`
   return inside(
     'try',
-    sentence(`${what} did not work: ${messageOf(surfaced)}`),
+    join(sentence(`${what} did not work: ${messageOf(surfaced)}`), taughtBy(surfaced.rule)),
     `${sentence(`${what} did not work (${judged(surfaced, true)}): ${messageOf(surfaced)}`)}${next}`,
   )
 }
@@ -71,7 +71,7 @@ function review({ error }: StoredHistory): Telling {
     kind: 'person',
     caller: `Needs review: ${message}`,
     endUser: 'A person was asked to look at it.',
-    support: `Needs review: ${message}`,
+    support: join(`Needs review: ${message}`, taughtBy(error?.rule)),
     operator: `Needs review${rule}: ${message}`,
   }
 }
