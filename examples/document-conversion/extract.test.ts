@@ -5,8 +5,9 @@ import fc from 'fast-check'
 import { type JobHandler, LOCAL } from 'untildone'
 import { assertReplaySafe, dryRun, type TestRig } from 'untildone/testing'
 import { afterEach, describe, expect, test } from 'vitest'
-import { convertHandler } from './jobs/convert.js'
+import { convertHandlerWith } from './jobs/convert.js'
 import { extractHandlerWith, verify } from './jobs/extract.js'
+import { npmEngines } from './lib/engines.js'
 import { chunksOf, pageAt, pageStarts } from './lib/extract/chunks.js'
 import { type Extractor, factsOf } from './lib/extract/extractor.js'
 import { isIban } from './lib/extract/iban.js'
@@ -250,7 +251,7 @@ test('what is no text fails at once', async () => {
 
 test('a scanned PDF is read by ocr.convert first, as a job of its own', { timeout: 60_000 }, async () => {
   const bytes = await makeScan({ pages: ['Invoice No. 4711\n\nTotal due: EUR 250.00'], dpi: 200 })
-  const job = await extracted(bytes, [byRules, convertHandler])
+  const job = await extracted(bytes, [byRules, convertHandlerWith(npmEngines())])
   expect(job).toMatchObject({ status: 'completed' })
   expect(job.result.fields).toMatchObject([
     { field: 'number', value: '4711' },
