@@ -1,7 +1,7 @@
 // The job type `document.extract`: a long document in, its numbers, dates, amounts, accounts and parties out, each with the
 // place that says so. A scanned PDF goes through `ocr.convert` first. It must never give a value without a citation that holds.
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
-import { defineJob, file, Permanent, until } from 'untildone'
+import { defineJob, type ErrorRule, file, Permanent, until } from 'untildone'
 import { z } from 'zod'
 import { chunksOf, pageStarts } from '../lib/extract/chunks.js'
 import { type Extractor, factsOf } from '../lib/extract/extractor.js'
@@ -53,6 +53,17 @@ export const extract = defineJob('document.extract', {
   stages: ['read', 'extract', 'merge'],
 })
 
+/** What can go wrong, for the story of the type; each is thrown with its verdict where it is found. */
+const errors: ErrorRule[] = [
+  ...['not-text', 'document-too-large', 'document-empty'].map(permanent),
+  ...['chunk-invalid', 'citation-wrong', 'field-invalid', 'too-little-read', 'model-answer-useless'].map(permanent),
+  { code: 'model-busy', is: 'transient' },
+]
+
+function permanent(code: string): ErrorRule {
+  return { code, is: 'permanent' }
+}
+
 /** The forms once more, and no more failed chunks than were allowed. */
 export function verify({ fields, chunks }: z.infer<typeof output>, { input }: { input: { tolerate: number } }): void {
   const wrong = fields.find(({ field, value }) => !VALUES[field].safeParse(value).success)
@@ -65,6 +76,7 @@ export const extractHandlerWith = (extractor: Extractor) =>
   extract.handler(
     {
       version: '1',
+      errors,
       verify,
       retry: until({ within: '6h', backoff: { from: '1s', to: '2m' } }),
       timeout: { attempt: '2h' },

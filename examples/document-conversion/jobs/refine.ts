@@ -1,7 +1,7 @@
 // The job type `xliff.refine`: a translated XLIFF file in, the same file with better translations out. Each unit is recorded
 // by itself, so that nothing said about it is asked for twice. It must never hand out a file that `verifyXliff` finds fault with.
 import { readFileSync } from 'node:fs'
-import { defineJob, file, Permanent, until } from 'untildone'
+import { defineJob, type ErrorRule, file, Permanent, until } from 'untildone'
 import { z } from 'zod'
 import { modelFrom } from '../lib/model.js'
 import type { Xliff } from '../lib/xliff/document.js'
@@ -45,6 +45,17 @@ export const refine = defineJob('xliff.refine', {
   stages: ['read', 'refine', 'publish'],
 })
 
+/** What can go wrong, for the story of the type; each is thrown with its verdict where it is found. */
+const errors: ErrorRule[] = [
+  ...['not-xliff', 'xliff-not-well-formed', 'xliff-version', 'xliff-invalid', 'xliff-encoding'].map(permanent),
+  ...['refinement-refused', 'refinement-damaged', 'units-missing'].map(permanent),
+  { code: 'model-busy', is: 'transient' },
+]
+
+function permanent(code: string): ErrorRule {
+  return { code, is: 'permanent' }
+}
+
 /** Every unit has one of the five ends, and none is missing. */
 export function verify({
   units,
@@ -64,6 +75,7 @@ export const refineHandlerWith = (refiner: Refiner) =>
   refine.handler(
     {
       version: '1',
+      errors,
       verify,
       retry: until({ within: '2h', backoff: { from: '1s', to: '1m' } }),
       timeout: { attempt: '1h' },
