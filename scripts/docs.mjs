@@ -103,6 +103,7 @@ function storiesOf(folder) {
       CONNECTOR_HOSTS: 'docs.example',
       CONNECTOR_SEEDS: '',
       OPENAI_MODEL: '',
+      OCR_ENGINES: 'fast,robust',
     }
     const args = [join(root, 'bin/untildone.js'), 'types', 'story', '--jobs', join(folder, 'jobs')]
     return execFileSync(process.execPath, args, { cwd: root, env, encoding: 'utf8' })
