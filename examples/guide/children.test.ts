@@ -12,7 +12,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 it('input is copied in, the result is taken out whole, and the step says what the run took', async () => {
   const path = join(dir, 'document')
   writeFileSync(path, 'b\na\n')
-  const rig = await createTestRig({ handlers: [convertHandler] })
+  const rig = await createTestRig([convertHandler])
   try {
     const { id } = await rig.submit(convert, { path, outDir: dir })
     let job = await rig.get(id)
@@ -24,7 +24,7 @@ it('input is copied in, the result is taken out whole, and the step says what th
     expect(job).toMatchObject({ status: 'completed', result: { path: join(dir, `${id}.txt`) } })
     expect(readFileSync(join(dir, `${id}.txt`), 'utf8')).toBe('a\nb\n')
   } finally {
-    await rig.stop()
+    await rig.close()
   }
 })
 
