@@ -8,13 +8,14 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureBuilt, root } from '../scripts/lib/ensure.mjs'
 
-const FIGURES = { a: 'http', b: 'engine', c: 'latency', d: 'claim', e: 'steps' }
+const FIGURES = { a: 'http', b: 'engine', c: 'latency', d: 'claim', e: 'steps', f: 'telling' }
 const TITLES = {
   a: 'durable submits over HTTP',
   b: 'no-op jobs through the engine',
   c: 'submit to handler start, idle engine',
   d: 'claims among many jobs',
   e: 'memoized steps',
+  f: 'end of a job to who waits for it in another process',
 }
 const here = (file) => new URL(file, import.meta.url)
 
@@ -39,7 +40,7 @@ async function main() {
   const chosen = options.only?.split(',') ?? Object.keys(FIGURES)
   const runs = Number(options.runs ?? (options.quick ? 1 : 3))
   if (!chosen.every((letter) => letter in FIGURES) || !Number.isInteger(runs) || runs < 1) {
-    console.error('bench: --only takes some of a,b,c,d,e; --runs a whole number of 1 or more.')
+    console.error(`bench: --only takes some of ${Object.keys(FIGURES)}; --runs takes a whole number of 1 or more.`)
     process.exit(2)
   }
   if (!process.env.UNTILDONE_BENCH_DIST) await ensureBuilt()
