@@ -8,14 +8,25 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureBuilt, root } from '../scripts/lib/ensure.mjs'
 
-const FIGURES = { a: 'http', b: 'engine', c: 'latency', d: 'claim', e: 'steps', f: 'telling' }
+const FIGURES = {
+  a: 'http',
+  b: 'engine',
+  c: 'latency',
+  d: 'claim',
+  e: 'steps',
+  f: 'streams',
+  g: 'children',
+  h: 'telling',
+}
 const TITLES = {
   a: 'durable submits over HTTP',
   b: 'no-op jobs through the engine',
   c: 'submit to handler start, idle engine',
   d: 'claims among many jobs',
   e: 'memoized steps',
-  f: 'end of a job to who waits for it in another process',
+  f: 'live streams and sockets',
+  g: 'supervised children',
+  h: 'end of a job to who waits for it in another process',
 }
 const here = (file) => new URL(file, import.meta.url)
 

@@ -1,4 +1,4 @@
-// (f) From the commit that ends a job to a client in another process that waits for it: by long-poll, event stream and
+// (h) From the commit that ends a job to a client in another process that waits for it: by long-poll, event stream and
 // WebSocket, through the client library. Both processes read CLOCK_MONOTONIC, which belongs to the machine.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,8 +31,8 @@ export async function measure({ quick, runs, dir, log }) {
       }
       const of = (what, p) => found.map((one) => percentile(one[what], p))
       const label = `${kindName}, ${name}`
-      rows.push({ figure: 'f', name: `${label}: p50`, unit: 'ms', values: of('committed', 0.5), aim })
-      rows.push({ figure: 'f', name: `${label}: p99`, unit: 'ms', values: of('committed', 0.99) })
+      rows.push({ figure: 'h', name: `${label}: p50`, unit: 'ms', values: of('committed', 0.5), aim })
+      rows.push({ figure: 'h', name: `${label}: p99`, unit: 'ms', values: of('committed', 0.99) })
       log(`  ${label}: ${of('committed', 0.5)[0].toFixed(2)} / ${of('returned', 0.5)[0].toFixed(2)} ms`)
     }
   }

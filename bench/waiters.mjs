@@ -1,4 +1,4 @@
-// Those who wait in (f), in a process of their own: through the client library, one connection each.
+// Those who wait in (h), in a process of their own: through the client library, one connection each.
 import WebSocket from 'ws'
 import { load } from './lib/product.mjs'
 

@@ -46,7 +46,7 @@ const PARTS = {
 
 /** In the registry for a later version: nothing answers with them yet, so no page promises them. */
 const RESERVED = new Set([
-  ...['not-acceptable', 'idempotency-key-in-use', 'result-expired', 'upgrade-required'],
+  ...['not-acceptable', 'idempotency-key-in-use', 'result-expired'],
   ...['rate-limited', 'overloaded'],
 ])
 
@@ -103,6 +103,7 @@ function storiesOf(folder) {
       CONNECTOR_HOSTS: 'docs.example',
       CONNECTOR_SEEDS: '',
       OPENAI_MODEL: '',
+      OCR_ENGINES: 'fast,robust',
     }
     const args = [join(root, 'bin/untildone.js'), 'types', 'story', '--jobs', join(folder, 'jobs')]
     return execFileSync(process.execPath, args, { cwd: root, env, encoding: 'utf8' })
@@ -372,7 +373,7 @@ function unknownCommands(page, text) {
   const words = COMMANDS.map(({ usage }) => usage.split(' ').filter((word) => /^[a-z]/.test(word)))
   const known = (first, second) =>
     words.some((word) => word[0] === first && (word.length === 1 || word[1] === second || second === undefined))
-  const named = text.matchAll(/(?:`|npx |^)untildone ([a-z]+)(?: ([a-z]+)\b(?!=))?/gm)
+  const named = text.matchAll(/(?:`|npx |^)untildone ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+)\b(?!=))?/gm)
   return [...named]
     .filter(([, first, second]) => !known(first, second))
     .map(([command]) => `${page} shows "${command.trim()}", which is no command`)

@@ -29,6 +29,11 @@ const SUITES = [
     about: 'test/torture: real processes, killed (short form)',
     script: ['test/torture/run.mjs', '--short'],
   },
+  {
+    name: 'children',
+    about: 'test/children: an awful engine at random, a server killed with running children (short form)',
+    script: ['test/children/run.mjs', '--short'],
+  },
 ].filter((suite) => !suite.script || existsSync(join(root, suite.script[0])))
 
 const asked = process.argv.slice(2)

@@ -127,7 +127,7 @@ export interface LocalHandle<Output> {
 export interface Untildone {
   readonly engine: Engine
   /** What the last crash left, as put right by start(). */
-  readonly recovered: { jobs: number; children: number; files: number }
+  readonly recovered: { jobs: number; children: number; files: number; workDirs: number }
   /** Durable when it resolves. */
   submit<I extends AnySchema, O extends AnySchema>(
     definition: JobDefinition<I, O>,
@@ -216,7 +216,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     workers.push(worker)
     await worker.start()
   }
-  let recovered = { jobs: 0, children: 0, files: 0 }
+  let recovered = { jobs: 0, children: 0, files: 0, workDirs: 0 }
   let stopping: Promise<void> | null = null
 
   return {

@@ -20,7 +20,10 @@ interface Rule {
   why: string
 }
 
-const CONTRACTS = ['stores/store.ts', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts', 'stores/files.ts']
+const CONTRACTS = [
+  ...['stores/store.ts', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts', 'stores/failures.ts'],
+  'stores/files.ts',
+]
 const EVERYTHING = [
   ...[
     'core',
@@ -30,6 +33,7 @@ const EVERYTHING = [
     'stores/jobs.ts',
     'stores/resources.ts',
     'stores/waits.ts',
+    'stores/failures.ts',
     'stores/files.ts',
     'stores/sqlite',
   ],
@@ -39,8 +43,9 @@ const EVERYTHING = [
 const RULES: Record<string, Rule> = {
   core: { uses: [], node: [], why: 'core is pure: it imports nothing at all' },
   define: { uses: ['core'], node: [], npm: ['zod'], why: 'define is what users write and runs in a browser too' },
+  'stores/failures.ts': { uses: ['core'], node: [], why: 'the store contract knows the core only' },
   'stores/jobs.ts': {
-    uses: ['core', 'stores/waits.ts'],
+    uses: ['core', 'stores/waits.ts', 'stores/failures.ts'],
     node: [],
     why: 'the store contract knows the core only',
   },
@@ -51,7 +56,7 @@ const RULES: Record<string, Rule> = {
   },
   'stores/waits.ts': { uses: ['core'], node: [], why: 'the store contract knows the core only' },
   'stores/store.ts': {
-    uses: ['core', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts'],
+    uses: ['core', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts', 'stores/failures.ts'],
     node: [],
     why: 'the store contract knows the core only',
   },

@@ -10,11 +10,13 @@ import { createUntildone, type JobHandler, LOCAL, sqlite, type Untildone } from 
 import { assertReplaySafe, dryRun, type TestRig } from 'untildone/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findEngines, type RunningEngine } from './demo/find-engines.mjs'
-import { convert, convertHandler, verify } from './jobs/convert.js'
+import { convert, convertHandlerWith, verify } from './jobs/convert.js'
 import { characterErrorRate } from './lib/cer.mjs'
+import { npmEngines } from './lib/engines.js'
 import { makeScan, random, type ScanOptions } from './scans/make-scans.mjs'
 import { drawSentences, letters } from './scans/texts.mjs'
 
+const convertHandler = convertHandlerWith(npmEngines())
 const scan = (name: string) => readFileSync(new URL(`scans/${name}.pdf`, import.meta.url))
 
 let dir = ''

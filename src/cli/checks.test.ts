@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { databaseClass } from '../stores/sqlite/database.js'
-import { dataCheck, jobsCheck, nodeCheck, ownerChecks, protectionCheck, sqliteCheck } from './checks.js'
+import { dataCheck, jobsCheck, nodeCheck, ownerChecks, protectionChecks, sqliteCheck } from './checks.js'
 import { instant } from './command.js'
 import { freePort, holderOf, inUse, isFree } from './ports.js'
 
@@ -64,7 +64,7 @@ describe('checks', () => {
   })
 
   it('every finding that is not well says what to do', async () => {
-    const all = [sqliteCheck(), await protectionCheck(), nodeCheck('1.0.0'), ...(await dataCheck(dir))]
+    const all = [sqliteCheck(), ...(await protectionChecks()), nodeCheck('1.0.0'), ...(await dataCheck(dir))]
     for (const check of all) expect(check.state === 'ok' || check.fix, check.what).toBeTruthy()
   })
 })

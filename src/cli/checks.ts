@@ -132,21 +132,61 @@ function lockHolder(path: string): number | null | undefined {
   }
 }
 
-export async function protectionCheck(): Promise<Check> {
+/** One line for all that is given, and one for each protection that this host lacks, with what it would take. */
+export async function protectionChecks(): Promise<Check[]> {
   const what = 'child processes'
   const have = await protections()
-  const missing = [
-    !have.parentDeath && 'they outlive a killed worker until its restart',
-    !have.coreLimit && 'they may write core files',
-    !have.memoryLimit && '`memoryMb` is not enforced',
-    !have.procfs && 'reused process ids are not recognised',
+  const tools = 'Install util-linux (setpriv, prlimit); on other systems than Linux there is no such protection.'
+  const room = have.disk.low
+    ? [
+        bad(
+          what,
+          `none is started: only ${bytes(have.disk.freeBytes)} free in ${have.disk.dir}`,
+          'Free some space, or name a larger folder with TMPDIR; they start again by themselves.',
+        ),
+      ]
+    : []
+  const lacks: [boolean, string, string][] = [
+    [have.parentDeath, 'they outlive a killed worker until its restart', tools],
+    [have.coreLimit, 'they may write core files, and `limits.cpuSeconds` and `fileBytes` are not enforced', tools],
+    [have.memoryLimit, '`memoryMb` is not enforced', tools],
+    [
+      have.procfs,
+      'trees are not watched: no `limits.rssMb` and `processes`, escaped daemons stay, pids are not told apart',
+      'Mount /proc in the container; on other systems than Linux there is no such protection.',
+    ],
+    [
+      have.pidNamespace,
+      '`strong` has no effect: no pid namespace can be made',
+      'Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run with CAP_SYS_ADMIN.',
+    ],
+    [
+      have.cgroup !== null,
+      `no cgroup${have.cgroupRefused ? ` (${have.cgroupRefused})` : ''}: memory and process limits are sampled, a fast child may go beyond them for a moment`,
+      'Delegate a cgroup v2 (systemd: Delegate=yes) with memory and pids enabled, and name it in UNTILDONE_CGROUP.',
+    ],
+    [
+      have.oom,
+      'a kill for want of memory cannot always be told from any other KILL',
+      'Run in a memory cgroup of its own (a container with a memory limit is one), or set UNTILDONE_CGROUP.',
+    ],
+    [
+      have.reaper,
+      'orphans that end stay zombies: process 1 does not reap them',
+      'Run the container with an init: docker run --init, or tini as entrypoint.',
+    ],
+  ]
+  const given = [
+    have.parentDeath && 'end with their worker',
+    have.coreLimit && 'write no core files',
+    have.memoryLimit && 'memory limits work',
+    have.procfs && 'whole trees are watched',
   ].filter(Boolean)
-  if (missing.length === 0) return ok(what, 'end with their worker, write no core files, memory limits work')
-  return note(
-    what,
-    missing.join('; '),
-    'Install util-linux (setpriv, prlimit); on other systems than Linux there is no such protection.',
-  )
+  return [
+    ...room,
+    ...(given.length > 0 ? [ok(what, given.join(', '))] : []),
+    ...lacks.filter(([there]) => !there).map(([, text, fix]) => note(what, text, fix)),
+  ]
 }
 
 export async function jobsCheck(jobsDir: string, cwd: string): Promise<Check> {

@@ -100,23 +100,35 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const RECENT = 200
 
 /** The whole id for a whole id, or for the beginning or end of the id of a recent job. */
-export async function jobId({ client, interrupted }: Context, text: string): Promise<string> {
-  if (UUID.test(text) || !/^[0-9a-f-]{4,35}$/i.test(text)) return text
+export async function jobId(context: Context, text: string): Promise<string> {
+  return (await jobIds(context, [text]))[0]!
+}
+
+/** The same for several, each once; all that are not known are named together. */
+export async function jobIds({ client, interrupted }: Context, texts: readonly string[]): Promise<string[]> {
+  const isPart = (text: string) => !UUID.test(text) && /^[0-9a-f-]{4,35}$/i.test(text)
+  if (!texts.some(isPart)) return [...new Set(texts)]
   const { items } = await client.list({ limit: RECENT, signal: interrupted }).page()
-  const part = text.toLowerCase()
-  const found = items.map((job) => job.id).filter((id) => id.startsWith(part) || id.endsWith(part))
-  if (found.length === 1) return found[0]!
-  if (found.length === 0) {
-    const fix = 'List them: untildone jobs list. For older jobs give the whole id.'
-    throw new CliError('job-not-found', `No recent job has an id that begins or ends with "${text}".`, {
-      fix,
-      exit: EXIT.notFound,
-    })
-  }
-  throw new CliError('usage', `"${text}" fits ${found.length} jobs.`, {
-    fix: 'Give the whole id.',
-    details: found.slice(0, 10),
+  const unknown: string[] = []
+  const ids = texts.map((text) => {
+    if (!isPart(text)) return text
+    const part = text.toLowerCase()
+    const found = items.map((job) => job.id).filter((id) => id.startsWith(part) || id.endsWith(part))
+    if (found.length > 1) {
+      throw new CliError('usage', `"${text}" fits ${found.length} jobs.`, {
+        fix: 'Give the whole id.',
+        details: found.slice(0, 10),
+      })
+    }
+    if (found.length === 0) unknown.push(`"${text}"`)
+    return found[0] ?? text
   })
+  if (unknown.length > 0) {
+    const fix = 'List them: untildone jobs list. For older jobs give the whole id.'
+    const what = `No recent job has an id that begins or ends with ${unknown.join(' or ')}.`
+    throw new CliError('job-not-found', what, { fix, exit: EXIT.notFound })
+  }
+  return [...new Set(ids)]
 }
 
 export const REASON: CommandOption = { flags: '--reason <text>', text: 'kept in the history' }

@@ -48,6 +48,11 @@ export interface Hooks {
   clock?: ClientClock
 }
 
+/** A person waits: long enough for a restart, short enough to learn that nothing listens. */
+const WHO_KNOWS = { attempts: 5, withinMs: 8000 }
+/** The server of this folder is alive: if it does not answer it is being started again, which takes a busy machine a while. */
+const WHILE_IT_LIVES = { attempts: 12, withinMs: 60_000 }
+
 export function createContext(io: Io, options: GlobalOptions, interrupted: AbortSignal, hooks: Hooks = {}): Context {
   const clock = hooks.clock ?? realClock
   const address = addressOf(options, io.env, io.cwd)
@@ -68,8 +73,7 @@ export function createContext(io: Io, options: GlobalOptions, interrupted: Abort
         fetch: io.fetch,
         clock,
         headers: { 'user-agent': 'untildone-cli' },
-        // A person waits: long enough for a restart, short enough to learn that nothing listens.
-        retry: { attempts: 5, withinMs: 8000 },
+        retry: address.from === 'note' ? WHILE_IT_LIVES : WHO_KNOWS,
       })
       return client
     },

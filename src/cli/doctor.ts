@@ -10,7 +10,7 @@ import {
   note,
   ok,
   ownerChecks,
-  protectionCheck,
+  protectionChecks,
   sqliteCheck,
 } from './checks.js'
 import type { Context } from './context.js'
@@ -27,7 +27,7 @@ export async function report(context: Context, options: { jobs?: string; data?: 
     sqliteCheck(),
     ...(await dataCheck(dataDir)),
     ...ownerChecks(dataDir),
-    await protectionCheck(),
+    ...(await protectionChecks()),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
     ...(await serverChecks(context)),
   ]

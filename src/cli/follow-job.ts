@@ -2,13 +2,15 @@
  * Following a job on the terminal until it is done, blocked or the time is over; shared by `submit --wait` and
  * `jobs watch`. Results go to stdout, the rest to stderr; the exit code says how it ended.
  */
-import { type Connection, UntildoneApiError } from '../client/index.js'
+import { type Connection, UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
 import type { WireAttempt, WireJob } from '../core/wire.js'
 import { type Context, Interrupted } from './context.js'
 import { EXIT, type Exit, renderFailure } from './failure.js'
 import { type JobView, jobFrame, jobLine, tryText } from './job-frame.js'
 import { LiveRegion } from './live-region.js'
 import { clockTime } from './text.js'
+import { failedTries } from './tries.js'
+import { drawsInPlace, isJson, limitedWatch, OVER } from './watching.js'
 
 export interface FollowRequest {
   id: string
@@ -16,36 +18,27 @@ export interface FollowRequest {
   timeoutMs: number | null
   /** Stop with exit code 12 when somebody has to act. */
   failOnBlocked: boolean
+  /** With --json: each snapshot as one line, instead of the job at its end. */
+  lines?: boolean
 }
 
 const ENOUGH_RUNS = 20
 
 /** Follows the job and prints how it ended. */
 export async function followJob(context: Context, request: FollowRequest): Promise<Exit> {
-  const stop = new AbortController()
-  const limit = new AbortController()
-  if (request.timeoutMs !== null) {
-    context.sleep(request.timeoutMs, limit.signal).then(
-      () => stop.abort('over'),
-      () => {},
-    )
-  }
-  const interrupt = () => stop.abort('interrupted')
-  if (context.interrupted.aborted) interrupt()
-  context.interrupted.addEventListener('abort', interrupt, { once: true })
-  const watcher = new Watcher(context, request, stop.signal)
+  const watch = limitedWatch(context, request.timeoutMs)
+  const watcher = new Watcher(context, request, watch.signal)
   try {
     const job = await watcher.run()
-    if (!job.done) return blocked(context, job)
-    return await ended(context, job)
+    if (!job.done) return blocked(context, job, request)
+    return await ended(context, job, request)
   } catch (error) {
-    if (!stop.signal.aborted) throw error
-    if (stop.signal.reason === 'over') return over(context, request.id, watcher.job)
+    if (!watch.signal.aborted) throw error
+    if (watch.signal.reason === OVER) return over(context, request, watcher.job)
     context.say(`Stopped watching; the job carries on. Watch it again: untildone jobs watch ${request.id}`)
     throw new Interrupted()
   } finally {
-    limit.abort()
-    context.interrupted.removeEventListener('abort', interrupt)
+    watch.release()
   }
 }
 
@@ -79,10 +72,10 @@ class Watcher {
         const first = this.job === null
         this.job = job
         if (first) this.view = { job, tries: [], lost: false, ...(await this.expectations(job)) }
+        if (this.request.lines && isJson(this.context)) this.context.io.out(`${JSON.stringify(job)}\n`)
         await this.readTries(job)
         this.view = { ...this.view!, job, tries: this.tries, lost: this.lost }
-        const live = io.errIsTerminal && !this.context.options.quiet && io.env.TERM !== 'dumb' && !io.env.CI
-        if (live) this.region ??= new LiveRegion(io, (tick) => this.frame(tick))
+        if (drawsInPlace(this.context)) this.region ??= new LiveRegion(io, (tick) => this.frame(tick))
         this.show()
         if (job.done || (job.status === 'blocked' && this.request.failOnBlocked)) return job
       }
@@ -111,7 +104,7 @@ class Watcher {
     const [latest] = this.tries
     if (latest && latest.attempt !== this.toldTry) {
       this.toldTry = latest.attempt
-      this.context.say(`${clockTime(this.context.now())}  ↻ ${tryText(latest)}`)
+      this.context.say(`${clockTime(this.context.now())}  ↻ ${tryText(latest, this.tries.length)}`)
     }
     const line = jobLine(this.view)
     if (line === this.last) return
@@ -127,7 +120,7 @@ class Watcher {
       const { p50Ms, samples } = type.expected
       return { usualMs: samples >= ENOUGH_RUNS ? p50Ms : null, givesUpAt: from + type.retry.withinMs }
     } catch (error) {
-      if (error instanceof UntildoneApiError) return { usualMs: null, givesUpAt: null }
+      if (isNarration(error)) return { usualMs: null, givesUpAt: null }
       throw error
     }
   }
@@ -136,32 +129,36 @@ class Watcher {
   private async readTries(job: WireJob): Promise<void> {
     // Progress does not move the version, the end of an attempt does.
     if (!this.mayOperate || job.status === 'accepted' || job.version === this.triesOf) return
-    this.triesOf = job.version
     try {
       const all = await this.context.client.attempts(job.id, { signal: this.signal })
-      this.tries = all
-        .filter(({ outcome }) => outcome === 'error' || outcome === 'lost')
-        .sort((a, b) => b.attempt - a.attempt)
+      this.tries = failedTries(all).sort((a, b) => b.attempt - a.attempt)
+      this.triesOf = job.version
     } catch (error) {
-      if (!(error instanceof UntildoneApiError)) throw error
-      this.mayOperate = false
+      if (!isNarration(error)) throw error
+      if (error instanceof UntildoneApiError && error.status < 500) this.mayOperate = false
     }
   }
 }
 
-async function ended(context: Context, job: WireJob): Promise<Exit> {
-  const { json, quiet } = context.options
+/** What is only told besides must not end a watch: a server that restarts answers nothing for a while. */
+function isNarration(error: unknown): boolean {
+  return error instanceof UntildoneApiError || error instanceof UntildoneConnectionError
+}
+
+async function ended(context: Context, job: WireJob, { lines }: FollowRequest): Promise<Exit> {
+  const { quiet } = context.options
+  const json = isJson(context)
+  // As lines, it was the last one.
+  if (json && !lines) context.printJson(job)
   if (job.status === 'completed') {
     const whole =
       job.resultInfo.state === 'external' && !json
         ? { ...job, result: (await context.client.result(job.id)) as WireJob['result'] }
         : job
-    if (json) context.printJson(job)
-    else if (!quiet || whole.result !== null) context.print(JSON.stringify(whole.result, null, 2))
+    if (!json && (!quiet || whole.result !== null)) context.print(JSON.stringify(whole.result, null, 2))
     for (const warning of job.warnings) context.say(`note  ${warning.code}: ${warning.message}`)
     return EXIT.ok
   }
-  if (json) context.printJson(job)
   const failed = job.status === 'failed'
   const failure = {
     what: `${failed ? 'Failed' : 'Cancelled'}: ${job.error?.message ?? job.statusText}`,
@@ -175,8 +172,8 @@ async function ended(context: Context, job: WireJob): Promise<Exit> {
   return failure.exit
 }
 
-function blocked(context: Context, job: WireJob): Exit {
-  if (context.options.json) context.printJson(job)
+function blocked(context: Context, job: WireJob, { lines }: FollowRequest): Exit {
+  if (isJson(context) && !lines) context.printJson(job)
   const title = job.blockedOn[0]?.title ?? job.statusText
   const fix = `Look at it: untildone jobs get ${job.id}`
   context.io.err(
@@ -195,8 +192,8 @@ function blocked(context: Context, job: WireJob): Exit {
   return EXIT.jobBlocked
 }
 
-function over(context: Context, id: string, job: WireJob | null): Exit {
-  if (context.options.json && job) context.printJson(job)
+function over(context: Context, { id, lines }: FollowRequest, job: WireJob | null): Exit {
+  if (isJson(context) && job && !lines) context.printJson(job)
   // Printed even with --quiet: the exit code alone would be taken for a failure.
   context.io.err(`Still processing. This is not a failure.\nWatch it: untildone jobs watch ${id}\n`)
   return EXIT.waitOver

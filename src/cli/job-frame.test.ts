@@ -129,4 +129,11 @@ it('one line per change where there is no terminal', () => {
     'processing  Being worked on.  (connection lost, trying again)',
   )
   expect(jobLine(view(completed(1), { tries: [tryOf(1)] }))).toBe('completed  4.0 s, 2 tries')
+  // The second attempt came after a wait.
+  expect(jobLine(view({}, { tries: [tryOf(2)] }))).toContain(', try 2')
+  const failed = { ...completed(1), status: 'failed' }
+  expect(jobLine(view(failed, { tries: [tryOf(1)] }))).toBe('failed  4.0 s')
+  expect(jobLine(view(failed, { tries: [tryOf(3), tryOf(1)] }))).toBe('failed  4.0 s, 2 tries')
+  // What was done is being undone: there is no further try.
+  expect(jobLine(view({}, { tries: [{ ...tryOf(1), verdict: 'permanent' }] }))).not.toContain('try')
 })

@@ -4,7 +4,7 @@
  */
 import { formatDuration } from '../core/duration.js'
 import type { WireAttempt, WireJob } from '../core/wire.js'
-import { clean, count, cutTo, glyphOf, padTo, paint, type Style, shortTime, widthOf } from './text.js'
+import { clean, cutTo, glyphOf, padTo, paint, type Style, shortTime, widthOf } from './text.js'
 
 export interface JobView {
   job: WireJob
@@ -56,20 +56,26 @@ export function jobFrame(view: JobView, style: Style, width: number, now: number
 export function jobLine(view: JobView): string {
   const { job, tries } = view
   if (job.done) {
-    const many = tries.length > 0 ? `, ${count(tries.length + 1, 'try', 'tries')}` : ''
+    const all = tries.length + (job.status === 'completed' ? 1 : 0)
+    const many = all > 1 ? `, ${all} tries` : ''
     return `${job.status}  ${formatDuration(Date.parse(job.finishedAt ?? job.updatedAt) - begun(job))}${many}`
   }
-  const now = tries.length > 0 ? `, try ${tries[0]!.attempt + 1}` : ''
+  const now = underWay(view) ? `, try ${tries.length + 1}` : ''
   const { message, stage } = job.progress ?? {}
   const text = job.status === 'processing' && stage && !job.late ? (message ?? '') : job.statusText
   return `${job.status}${current(job)}${now}${text ? `  ${clean(text)}` : ''}${view.lost ? '  (connection lost, trying again)' : ''}`
 }
 
+/** There is a further try, and this is it. After a permanent error comes the end, or first what must be undone. */
+function underWay({ tries: [latest] }: JobView): boolean {
+  return latest !== undefined && latest.verdict !== 'permanent'
+}
+
 /** How a try ended that did not work: `try 1  58 s  engine crashed (exit 139), transient`. */
-export function tryText(attempt: WireAttempt): string {
+export function tryText(attempt: WireAttempt, n: number): string {
   const reason = attempt.outcome === 'lost' ? 'the worker was lost' : clean(attempt.error?.message ?? 'did not work')
   const kind = attempt.verdict && attempt.outcome !== 'lost' ? `, ${clean(attempt.verdict)}` : ''
-  return `try ${attempt.attempt}  ${formatDuration(attempt.durationMs)}  ${reason}${kind}`
+  return `try ${n}  ${formatDuration(attempt.durationMs)}  ${reason}${kind}`
 }
 
 /** When its time counts from. */
@@ -107,7 +113,7 @@ function narrowLine(view: JobView, now: number, spinner: string): string {
   if (job.done || job.status === 'blocked') return statusLine(view, now, spinner, Infinity)
   const glyph = job.status === 'processing' ? spinner : glyphOf(job.status)
   const where = current(job).trim() || word(job)
-  return `${glyph} ${where}${tries.length > 0 ? `  try ${tries[0]!.attempt + 1}` : ''}  ${formatDuration(now - begun(job))}`
+  return `${glyph} ${where}${underWay(view) ? `  try ${tries.length + 1}` : ''}  ${formatDuration(now - begun(job))}`
 }
 
 function word(job: WireJob): string {
@@ -148,7 +154,10 @@ function measure(job: WireJob, room: number): string {
 }
 
 function tryLines(view: JobView, style: Style, width: number): string[] {
-  const lines = view.tries.slice(0, MAX_TRIES).map((one) => style.yellow(cutTo(`    ↻ ${tryText(one)}`, width - 1)))
-  if (view.tries.length > MAX_TRIES) lines.push(style.dim(`      and ${view.tries.length - MAX_TRIES} before`))
+  const all = view.tries.length
+  const lines = view.tries
+    .slice(0, MAX_TRIES)
+    .map((one, i) => style.yellow(cutTo(`    ↻ ${tryText(one, all - i)}`, width - 1)))
+  if (all > MAX_TRIES) lines.push(style.dim(`      and ${all - MAX_TRIES} before`))
   return lines
 }

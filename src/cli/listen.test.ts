@@ -8,6 +8,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { z } from 'zod'
 import { fakeClock } from '../client/fake-server.mjs'
+import { checkWebhook } from '../core/webhook-signature.js'
 import { createUntildone, defineJob, LOCAL, Permanent, sqlite, type Untildone } from '../index.js'
 import { createServer, type Listening, listen } from '../server/index.js'
 import { fakeIo } from './fake-io.mjs'
@@ -38,6 +39,7 @@ beforeEach(async () => {
   cwd = mkdtempSync(join(tmpdir(), 'untildone-listen-'))
   app = await createUntildone({
     store: sqlite(':memory:'),
+    webhooks: { allow: ['127.0.0.1'] },
     handlers: [
       greet.handler(async ({ input }) => {
         if (input.name === 'nobody') throw new Permanent('There is nobody.', { code: 'nobody' })
@@ -111,7 +113,7 @@ it('sends how a job ends as the server would, signed', async () => {
   expect(headers).toMatchObject({
     'webhook-id': event.id,
     'content-type': 'application/json; charset=utf-8',
-    'user-agent': expect.stringMatching(/^untildone\/\d/),
+    'user-agent': 'Untildone-Webhooks',
   })
   const sentAt = new Date(Number(headers['webhook-timestamp']) * 1000)
   const secret = secretIn(err)
@@ -119,6 +121,41 @@ it('sends how a job ends as the server would, signed', async () => {
   expect(out).toMatch(/^\d\d:\d\d:\d\d {2}job\.completed {7}[0-9a-f]{8} {2}204 {2}\S+ ms\n$/)
   expect(err).toContain('Nothing is sent twice here')
   expect(err).toContain('Stopped. 1 event sent.')
+})
+
+it.each(['thin', 'full'] as const)('%s: is what a webhook of the server gets', async (payload) => {
+  const url = `http://${at.replace('/hooks', '/webhook')}`
+  const { secret } = await app.engine.webhooks.create(LOCAL, { url, payload, events: ['job.processing', 'job.failed'] })
+  await listened(['--forward-to', at, '--payload', payload, '--events', 'job.processing,job.failed'], async (io) => {
+    await finished('nobody')
+    await lines(io, 2)
+    await expect.poll(() => received.length, { timeout: 20_000 }).toBe(4)
+  })
+  const own = ['webhook-signature', 'webhook-timestamp', 'content-length']
+  // How the two HTTP clients of Node talk to any server; nothing of ours.
+  const ofHttp = ['host', 'connection', 'accept', 'accept-language', 'accept-encoding', 'sec-fetch-mode']
+  const sent = (from: string) =>
+    received
+      .filter(({ path }) => path === from)
+      .map(({ headers, body }) => ({
+        headers: Object.entries(headers)
+          .filter(([name]) => ![...own, ...ofHttp].includes(name))
+          .sort(),
+        body: JSON.parse(body),
+      }))
+      .sort((a, b) => (a.body.id < b.body.id ? -1 : 1))
+  const [mine, theirs] = [sent('/hooks'), sent('/webhook')]
+  expect(mine.map(({ body }) => body.type)).toEqual(['job.processing', 'job.failed'])
+  expect(mine[1]).toEqual(theirs[1])
+  // With `full` the job is as it is when it is sent, which is not the same moment.
+  const alike = ({ headers, body }: (typeof mine)[number]) => ({ headers, ...body, data: { ...body.data, job: null } })
+  expect(mine.map(alike)).toEqual(theirs.map(alike))
+  for (const { path, headers, body } of received) {
+    const key = path === '/hooks' ? readFileSync(join(cwd, '.untildone/webhook-secret'), 'utf8').trim() : secret!
+    expect(await checkWebhook({ headers, body, keys: [key], toleranceMs: Infinity, now: 0 })).toMatchObject({
+      ok: true,
+    })
+  }
 })
 
 it('keeps its secret for the next start, for nobody else to read', async () => {

@@ -216,6 +216,21 @@ describe('jobs bulk and groups cancel', () => {
     expect((await ud('jobs bulk delete --tag eu')).err).toContain('Use one of retry, cancel')
   })
 
+  it.each([
+    'jobs bulk retry --status blocked --reason over --yes --wait',
+    'jobs replay job-1 --reason over --wait',
+    'jobs compensate job-1 --wait --reason over',
+  ])('%s follows the job that does it to its end', async (line) => {
+    const job = { id: 'job-5', replay: { fromStep: null, input: 'same', reused: [], again: [], newEffects: false } }
+    fake.routes['POST /v1/operations/bulk'] = (_, response) => sendJson(response, 202, makeJob(job))
+    act('job-1', 'replay', 202, job)
+    act('job-1', 'compensate', 202, job)
+    put('job-5', { status: 'completed', done: true, result: { done: 3 } })
+    const { exit, out, err } = await ud(line)
+    expect([exit, JSON.parse(out)]).toEqual([0, { done: 3 }])
+    expect(err).toContain('job-5')
+  })
+
   it('cancels a group and says what became of it', async () => {
     const refused = [{ id: 'job-1', code: 'invalid-transition', message: 'It is being undone.' }]
     fake.routes['POST /v1/groups/g/cancel'] = (_, response) =>

@@ -138,6 +138,13 @@ describe('submit', () => {
   })
 })
 
+it('says of each group of commands what it is for', async () => {
+  const { out } = await ud('--help')
+  const listed = out.slice(out.indexOf('Commands:'), out.indexOf('Exit codes')).split('\n').slice(1)
+  expect(listed.filter((line) => /^ {2}\S/.test(line)).length).toBeGreaterThan(14)
+  expect(listed.filter((line) => /^ {2}\S+( \[options\])?\s*$/.test(line))).toEqual([])
+})
+
 describe('--wait', () => {
   it.each([
     ['completed', completed({ text: 'Hello' }), 0],

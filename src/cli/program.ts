@@ -12,12 +12,15 @@ import type { Io } from './io.js'
 
 const GROUPS: Record<string, string> = {
   jobs: 'see jobs and act on them',
+  groups: 'jobs that belong together',
   inbox: 'what waits for people, and their decisions',
   types: 'the catalogue of job types',
+  queues: 'what waits where; pause and resume',
   schedules: 'timetables that make jobs',
   webhooks: 'who is told of events, and what became of it',
   files: 'bytes too large for an input',
   keys: 'API keys',
+  audit: 'who did what, and why',
 }
 
 const EXIT_CODES = `
@@ -173,8 +176,15 @@ function ownsKey(command: Command): boolean {
   return command.options.some((option) => option.long === '--key' && !option.hidden)
 }
 
+/** Where `--wait` may have a duration; elsewhere it has none. */
+const TIMED = COMMANDS.filter(({ options = [] }) => options.some(({ flags }) => flags === '--wait [duration]')).map(
+  ({ usage }) => usage.split(' ')[0]!,
+)
+
 /** `--wait` takes a duration only when one follows; otherwise `--wait name=Ada` would swallow the pair. */
 function normalise(argv: readonly string[]): string[] {
+  const first = argv.find((word) => COMMANDS.some(({ usage }) => usage.split(' ')[0] === word))
+  if (!first || !TIMED.includes(first)) return [...argv]
   return argv.map((word, i) =>
     word === '--wait' && !/^\d+(\.\d+)?(ms|s|m|h|d|w)/.test(argv[i + 1] ?? '') ? '--wait=' : word,
   )

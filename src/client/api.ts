@@ -16,10 +16,12 @@ import type {
   WireQueue,
   WireStep,
 } from '../core/wire.js'
+import type { WireExplainedError } from '../core/wire-failure.js'
 import type { WireStory } from '../core/wire-story.js'
 import type { WireTypeStory } from '../core/wire-type-story.js'
 import type { AnySchema, InputOf, JobDefinition, OutputOf } from '../define/index.js'
 import type { ApprovalCalls } from './approvals.js'
+import type { FailureCalls, GivenError, RuleCalls } from './failures.js'
 import type { JobHandle } from './handle.js'
 import type { LiveCalls } from './live.js'
 import type { OperatorCalls } from './operate.js'
@@ -129,6 +131,12 @@ export interface UntildoneClient extends OperatorCalls, LiveCalls {
   readonly webhooks: WebhookCalls
   /** What waits for people, and their decisions. */
   readonly approvals: ApprovalCalls
+  /** Errors that the code says nothing of, by what they have in common. */
+  readonly failures: FailureCalls
+  /** What people have taught about them. */
+  readonly rules: RuleCalls
+  /** Which rule would decide about an error, and every rule that was looked at before. @throws UntildoneApiError `not-found` */
+  explainError(type: string, error: GivenError, options?: CallOptions): Promise<WireExplainedError>
   whoami(options?: CallOptions): Promise<WhoAmI>
   root(options?: CallOptions): Promise<Root>
 }

@@ -21,6 +21,7 @@ import type { JobDefinition } from '../define/index.js'
 import type { Root, UntildoneClient } from './api.js'
 import { approvalCalls } from './approvals.js'
 import { realClock } from './clock.js'
+import { failureCalls } from './failures.js'
 import { followJob } from './follow.js'
 import { createHandle, type JobHandle, resultOf } from './handle.js'
 import { keyHeader, newKey } from './key.js'
@@ -167,6 +168,7 @@ export function createClient(options: ClientOptions): UntildoneClient {
     schedules: scheduleCalls(body),
     webhooks: webhookCalls(body),
     approvals: approvalCalls(body),
+    ...failureCalls(body),
     whoami: ({ signal } = {}) => body({ path: '/v1/whoami', signal }),
     root: ({ signal } = {}) => body<Root>({ path: '/v1', signal }),
   }

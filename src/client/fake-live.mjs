@@ -127,7 +127,7 @@ export function fakeLive(clock, { ring = 50, buffer = 64, begin = 1000 } = {}) {
       next.statusText = `${status} ${next.version}`
       next.createdAt = job.version === 0 ? at : job.createdAt
       if (done) Object.assign(next, { finishedAt: at, result: status === 'completed' ? { of: id } : null })
-      if (status === 'completed') next.resultInfo = { ...job.resultInfo, state: 'inline' }
+      if (status === 'completed') next.resultInfo = { ...job.resultInfo, state: 'inline', bytes: 10 }
       live.jobs.set(id, next)
       const event = eventOf(next, `job.${status}`, job.version === 0 ? null : job.status)
       live.history.get(id)?.push(event)
@@ -253,7 +253,7 @@ class Tap {
       .filter((job) => wants(live, { ...filter, events: undefined }, eventOf(job, '', null)))
     const since = after === null ? 0 : (instant || 0) - 60_000
     const told = jobs.filter((job) => !job.done || Date.parse(job.updatedAt) > since)
-    for (const job of told.slice(0, most)) this.send('snapshot', { job: { ...job, result: null } }, null)
+    for (const job of told.slice(0, most)) this.send('snapshot', { job: withoutResult(job) }, null)
     this.send('ready', told.length > most ? { complete: true, more: true } : { complete: true }, here)
   }
   /** The stream of one job: its ids are those of its events, and its snapshot is whole. */
@@ -397,9 +397,12 @@ function answer(live, clock, { method, path, query, headers, body }) {
       .filter((job) => wants(live, filter, eventOf(job, '', null)) && Date.parse(job.updatedAt) > since)
       .sort((a, b) => (query.get('order') === '-updatedAt' ? Date.parse(b.updatedAt) - Date.parse(a.updatedAt) : 0))
     const [from, limit] = [Number(query.get('cursor') ?? 0), Number(query.get('limit') ?? 50)]
-    const items = found.slice(from, from + limit).map((job) => ({ ...job, result: null }))
+    const items = found.slice(from, from + limit).map(withoutResult)
     return json({ items, nextCursor: from + limit < found.length ? String(from + limit) : null })
   }
+  const group = /^\/v1\/groups\/([^/]+)$/.exec(path)?.[1]
+  const members = [...live.jobs.values()].filter((one) => one.groupId === decodeURIComponent(group ?? ''))
+  if (group && members.length > 0) return json({ groupId: group, done: members.every((one) => one.done) })
   const job = live.jobs.get(/^\/v1\/jobs\/([^/]+)$/.exec(path)?.[1])
   if (!job) return problem(404, path.startsWith('/v1/jobs/') ? 'job-not-found' : 'not-found')
   const etag = `"${job.revision}"`
@@ -409,6 +412,12 @@ function answer(live, clock, { method, path, query, headers, body }) {
 
 function json(value, status = 200, headers = {}) {
   return new Response(JSON.stringify(value), { status, headers: { 'content-type': 'application/json', ...headers } })
+}
+
+/** As lists and streams of many jobs give it. */
+function withoutResult(job) {
+  const resultInfo = job.resultInfo.state === 'inline' ? { ...job.resultInfo, state: 'external' } : job.resultInfo
+  return { ...job, result: null, resultInfo }
 }
 
 function problem(status, code) {

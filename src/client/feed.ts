@@ -61,7 +61,7 @@ export class Feed {
     this.clock = transport.clock
     this.pace = new StreamPace(this.clock)
     this.cursor = after
-    this.call = { signal, onTrouble: () => this.say('lost') }
+    this.call = { signal, onTrouble: () => this.heard(false) }
     this.poller = new Poller(transport, filter, beginsWithAll(filter, after), this.call)
   }
 
@@ -73,6 +73,13 @@ export class Feed {
       else if (this.mustPoll) yield* this.pollOnce()
       else await this.clock.sleep(this.pace.leftMs, this.options.signal)
     }
+  }
+
+  /** A request beside the feed has failed, or has got through. */
+  heard(through: boolean): void {
+    // How we hear of the next change is said when that is known.
+    if (!through) this.say('lost')
+    else if (this.connection === 'lost') this.say('poll')
   }
 
   /** Has the server tell all jobs once more, on a new stream. */
@@ -195,7 +202,10 @@ export class Feed {
   }
 
   private async *pollOnce(): AsyncGenerator<FeedItem, void> {
-    for await (const { job, before } of this.poller.round()) yield { kind: 'job', job, before, cursor: this.cursor }
+    for await (const { job, before } of this.poller.round()) {
+      this.say('poll')
+      yield { kind: 'job', job, before, cursor: this.cursor }
+    }
     this.say('poll')
     yield* this.begin()
     await this.clock.sleep(Math.min(this.poller.pauseMs, Math.max(250, this.pace.leftMs)), this.options.signal)

@@ -160,21 +160,28 @@ describe('watching over the stream', () => {
   })
 
   it('takes progress from its event without another request', async () => {
-    const progress = (n: number, at: string) => ({
+    const progress = (message: string | null, at: string) => ({
       stage: 'pages',
       stageLabel: 'Reading',
-      message: `Page ${n}`,
+      message,
       updatedAt: at,
     })
     fake.streams.push((response) => {
       const write = beginStream(response)
-      write(...event('job.progress', { progress: progress(1, '2026-11-22T09:00:01.000Z') }))
-      write(...event('job.progress', { progress: progress(2, '2026-11-22T09:00:02.000Z') }))
+      write(...event('job.progress', { progress: progress('Page 1', '2026-11-22T09:00:01.000Z') }))
+      write(...event('job.progress', { progress: progress('Page 2', '2026-11-22T09:00:02.000Z') }))
+      write(...event('job.progress', { progress: progress(null, '2026-11-22T09:00:03.000Z') }))
       finish()
       write(...event('job.completed', {}), 'e3')
     })
     const jobs = await watchAll()
-    expect(jobs.map((job) => job.statusText)).toEqual(['Accepted', 'Page 1', 'Page 2', 'Completed'])
+    expect(jobs.map((job) => job.statusText)).toEqual([
+      'Accepted',
+      'Page 1',
+      'Page 2',
+      'Working: Reading.',
+      'Completed',
+    ])
     expect(paths()).toEqual(['', '/events/stream', ''])
   })
 

@@ -17,6 +17,14 @@ export {
   WaitTimeoutError,
 } from './errors.js'
 export type { JobEvent } from './events.js'
+export type {
+  FailureCalls,
+  GivenError,
+  ListFailuresOptions,
+  RuleCalls,
+  RuleConditions,
+  TeachOptions,
+} from './failures.js'
 export type { EventFilter } from './filter.js'
 export type { Connection } from './follow.js'
 export type { JobHandle } from './handle.js'

@@ -147,7 +147,7 @@ async function* map<T, U>(items: AsyncIterable<T>, to: (item: T) => U): AsyncGen
   for await (const item of items) yield to(item)
 }
 
-const RUNS = { numRuns: 100 }
+const RUNS = { numRuns: 40 }
 
 it('events', async () => {
   await fc.assert(

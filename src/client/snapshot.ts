@@ -98,6 +98,8 @@ export class Snapshot {
 /** The job with later progress, or null when it is not later. */
 export function withProgress(job: WireJob, progress: WireProgress): WireJob | null {
   if (job.progress && job.progress.updatedAt >= progress.updatedAt) return null
-  const statusText = progress.message ?? progress.stageLabel ?? job.statusText
+  // As the server says it; a sentence that the type has for its stage comes with the next reading.
+  const working = progress.stageLabel && `Working: ${progress.stageLabel}.`
+  const statusText = progress.message ?? working ?? job.statusText
   return { ...job, progress, statusText, updatedAt: progress.updatedAt }
 }

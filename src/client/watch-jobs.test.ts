@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { WireJob } from '../core/wire.js'
 import { fakeLive, virtualClock } from './fake-live.mjs'
-import { type ClientOptions, createClient } from './index.js'
+import { type ClientOptions, type Connection, createClient } from './index.js'
 
 let clock: ReturnType<typeof virtualClock>
 let live: ReturnType<typeof fakeLive>
@@ -100,6 +100,22 @@ describe('the jobs of a group', () => {
     const jobs = await seen
     expect(jobs.filter((job) => job.done)).toHaveLength(40)
     expect(jobs.length).toBeLessThan(40 * 5)
+  })
+
+  it('say when jobs cannot be read, and when they can again', async () => {
+    live.add('a', { groupId: 'g' })
+    const said: Connection[] = []
+    const onConnection = (connection: Connection) => said.push(connection)
+    const seen = untilDone(client().watchGroup('g', { onConnection }), ['a'])
+    await clock.sleep(1000)
+    live.rest = '502'
+    live.move('a', 'processing')
+    await clock.sleep(20_000)
+    live.rest = 'up'
+    await clock.sleep(20_000)
+    live.move('a', 'completed')
+    await seen
+    expect(said).toEqual(['stream', 'lost', 'poll', 'stream'])
   })
 
   it('throw what ends the watch, and the reason of an abort', async () => {

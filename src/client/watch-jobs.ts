@@ -162,8 +162,9 @@ class JobWatch {
   private async read(id: string): Promise<void> {
     try {
       const call = { path: `/v1/jobs/${encodeURIComponent(id)}`, signal: this.stop.signal, patient: true }
-      const onTrouble = () => this.options.onConnection?.('lost')
-      this.offer((await this.transport.json<WireJob>({ ...call, onTrouble })).body)
+      const { body } = await this.transport.json<WireJob>({ ...call, onTrouble: () => this.feed.heard(false) })
+      this.feed.heard(true)
+      this.offer(body)
     } catch (error) {
       // Removed meanwhile: nothing more can be said about this one.
       if (!(error instanceof UntildoneApiError) || !endsFollowing(error) || error.status < 404) throw error
@@ -180,7 +181,7 @@ class JobWatch {
   }
 }
 
-/** Lists and streams of many jobs leave results out. */
-function lacksResult({ result, resultInfo }: WireJob): boolean {
-  return resultInfo.state === 'inline' && result === null && resultInfo.bytes !== 'null'.length
+/** Lists and streams of many jobs leave results out, and call them external then. */
+function lacksResult({ result, resultInfo: { state, bytes } }: WireJob): boolean {
+  return (state === 'inline' || state === 'external') && result === null && bytes !== 'null'.length
 }

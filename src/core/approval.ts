@@ -53,7 +53,7 @@ export interface ApprovalRequest<Data = unknown> {
   /** What the handler goes on with; comes back with the answer, edited if that was allowed. @default null */
   data?: Data
   /** Which members of `data` an approver may edit (true = all), and whether changes may be asked for. @default { edit: false, changes: true } */
-  allow?: { edit?: boolean | readonly string[]; changes?: boolean }
+  allow?: { edit?: boolean | readonly MemberOf<Data>[]; changes?: boolean }
   /** Asks for more than the tier does, e.g. `[{ group: 'finance', n: 1 }]`. @default the tier's */
   need?: readonly GroupNeed[]
   /** Groups that are asked first. @default the groups whose approval is needed */
@@ -71,6 +71,9 @@ export interface ApprovalRequest<Data = unknown> {
   /** What the job was not sure about. */
   confidenceNotes?: string | readonly string[]
 }
+
+/** Of data whose members are not known, any name. */
+type MemberOf<Data> = string extends keyof Data ? string : [keyof Data] extends [never] ? string : keyof Data & string
 
 /** A request as stored: checked, complete, the short forms written out. */
 export interface ApprovalBody extends Proposal {

@@ -56,6 +56,21 @@ describe('until', () => {
     })
   })
 
+  it('takes waiting times one by one; the last of them holds from then on, each up to a fifth longer', () => {
+    const policy = until({ backoff: { delays: ['5s', '5m', '1m'] } })
+    expect([1, 2, 3, 4, 99].map((n) => delayMs(policy, n, 0))).toEqual([5000, 300_000, 60_000, 60_000, 60_000])
+    expect(delayMs(policy, 2, 0.999)).toBe(359_940)
+    expect(delayMs(policy, 1, 0, 7000)).toBe(7000)
+    expect(policy).toMatchObject({ fromMs: 5000, toMs: 300_000 })
+    fc.assert(
+      fc.property(attempt, jitter, (n, j) => {
+        const listed = delayMs(policy, n, 0)
+        expect(delayMs(policy, n, j)).toBeGreaterThanOrEqual(listed)
+        expect(delayMs(policy, n, j)).toBeLessThanOrEqual(listed * 1.2)
+      }),
+    )
+  })
+
   it('takes durations and keeps what it was given', () => {
     expect(
       until({ within: '2h', attempts: 8, backoff: { from: 250, to: '1m', factor: 3 }, onExhausted: 'review' }),
@@ -72,6 +87,8 @@ describe('until', () => {
     [{ backoff: { from: '10s', to: '1s' } }, /backoff\.to/],
     [{ within: 'soon' }, /within/],
     [{ backoff: { from: -5 } }, /backoff\.from/],
+    [{ backoff: { delays: [] } }, /backoff\.delays/],
+    [{ backoff: { delays: ['5s', 'soon'] } }, /backoff\.delays/],
   ])('refuses %o', (options, message) => {
     expect(() => until(options)).toThrow(message)
     expect(() => until(options)).toThrow(TypeError)

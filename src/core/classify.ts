@@ -1,13 +1,15 @@
 /**
  * Error → verdict: transient (retry), permanent (fail), harmless (complete, with a warning), review (ask a human).
- * Order: a thrown verdict wins, then the step's rules, the type's rules, the built-in rules, then transient.
- * The rule that decided is always named. Pure; never throws, whatever was thrown.
+ * Order: a thrown verdict wins, then the step's rules, the type's rules, what people have taught, the built-in rules, then
+ * transient. The rule that decided is always named. Pure; never throws, whatever was thrown.
  */
-import { ORIGINS, type Origin } from './job.js'
+import { BRAND, type ErrorFacts, look, type Seen, type Verdict } from './error-facts.js'
+import type { Origin } from './job.js'
 import { clip } from './json.js'
+import { conditionsOf, type Fingerprint, matches, missOf, ruleName } from './rule-match.js'
+import { type TaughtRule, taughtWords } from './taught.js'
 
-export const VERDICTS = ['transient', 'permanent', 'harmless', 'review'] as const
-export type Verdict = (typeof VERDICTS)[number]
+export { type ErrorFacts, VERDICTS, type Verdict } from './error-facts.js'
 
 /** One line of a type's or step's error table. All given conditions must hold. */
 export interface ErrorRule {
@@ -32,7 +34,7 @@ export interface ErrorRule {
 /** What is known of an error after classification. */
 export interface Classified {
   verdict: Verdict
-  /** `thrown Permanent`, `step[0] /503/`, `type[2] /…/`, `built-in http-status 503`, `default transient`. */
+  /** `thrown Permanent`, `step[0] /503/`, `type[2] /…/`, `taught[12] by …`, `built-in http-status 503`, `default transient`. */
   rule: string
   origin: Origin
   /** Slug for callers. */
@@ -43,9 +45,12 @@ export interface Classified {
   retryAfterMs: number
   /** The result a Harmless error carries. */
   result: unknown
+  /** Which kind of rule decided. */
+  by: 'thrown' | 'step' | 'type' | 'taught' | 'built-in'
+  /** Number of the taught rule that decided. */
+  taught: number | null
+  facts: ErrorFacts
 }
-
-const BRAND = Symbol.for('untildone.verdict')
 
 interface VerdictOptions {
   /** Slug shown to callers. */
@@ -131,39 +136,46 @@ const TRANSIENT_CODES = new Set([
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_SOCKET',
   'process-signal',
+  'process-memory',
+  'process-spawn',
+  'disk-low',
   'attempt-timeout',
   'step-timeout',
 ])
 /** No further try can change them: they are defects of the handler's code or of its result. */
-const PERMANENT_CODES = new Set(['output-invalid', 'result-too-large', 'input-invalid', 'approval-incomplete'])
+const PERMANENT_CODES = new Set([
+  'output-invalid',
+  'result-too-large',
+  'input-invalid',
+  'approval-incomplete',
+  // A child that wrote more than it may, or arguments that no system takes: the next one would do the same.
+  'process-file-size',
+  'process-arguments',
+])
 const MESSAGE_MAX = 8192
 
-/** The members of an error that rules look at, read with care: getters may throw, anything may be thrown. */
-interface Seen {
-  name: string
-  message: string
-  code: string | null
-  status: number | null
-  exit: number | null
-  signal: string | null
-  output: string
-  retryAfterMs: number
-  verdict: Verdict | null
-  details: Record<string, unknown> | null
-  result: unknown
-  schemaIssue: boolean
-  origin: Origin | null
-  happened: unknown
+/** Tables of rules, in the order in which they are tried. */
+export interface RuleTables {
+  step?: readonly ErrorRule[] | undefined
+  type?: readonly ErrorRule[] | undefined
+  /** Those of the tenant and type that are in force, the latest first. */
+  taught?: readonly TaughtRule[] | undefined
+  fingerprint?: Fingerprint
 }
 
-export function classify(
-  error: unknown,
-  tables: { step?: readonly ErrorRule[]; type?: readonly ErrorRule[] } = {},
-): Classified {
+interface Found {
+  /** Which kind of rule it was. */
+  by: 'thrown' | 'step' | 'type' | 'taught' | 'built-in'
+  verdict: Verdict
+  rule: string
+  as?: string | undefined
+  origin?: Origin | undefined
+  taught?: number
+}
+
+export function classify(error: unknown, tables: RuleTables = {}): Classified {
   const seen = look(error)
-  const found = seen.verdict
-    ? { verdict: seen.verdict, rule: `thrown ${seen.name}`, as: undefined, origin: undefined }
-    : (firstMatch(seen, tables.step, 'step') ?? firstMatch(seen, tables.type, 'type') ?? builtIn(seen))
+  const found = decide(seen, tables)
   return {
     verdict: found.verdict,
     rule: found.rule,
@@ -173,7 +185,19 @@ export function classify(
     details: seen.details,
     retryAfterMs: seen.retryAfterMs,
     result: seen.result,
+    by: found.by,
+    taught: found.taught ?? null,
+    facts: seen,
   }
+}
+
+function decide(seen: Seen, { step, type, taught, fingerprint = NO_FINGERPRINT }: RuleTables): Found {
+  if (seen.verdict) return { by: 'thrown', verdict: seen.verdict, rule: `thrown ${seen.name}` }
+  return (
+    firstMatch(seen, step, 'step') ??
+    firstMatch(seen, type, 'type') ??
+    firstTaught(seen, taught, fingerprint) ?? { by: 'built-in', ...builtIn(seen) }
+  )
 }
 
 /** The first rule of a table that matches `text` alone; for warnings a child prints while it works. */
@@ -197,39 +221,25 @@ export function matchText(
     : { verdict: plain[index]!.is, rule: ruleName(name, index, plain[index]!), as: plain[index]!.as }
 }
 
-function firstMatch(
-  seen: Seen,
-  table: readonly ErrorRule[] | undefined,
-  name: string,
-): { verdict: Verdict; rule: string; as?: string; origin?: Origin } | null {
-  const text = `${seen.code ?? ''} ${seen.name}: ${seen.message}\n${seen.output}`
-  const index = (table ?? []).findIndex(
-    (rule) =>
-      (rule.match === undefined || matches(rule.match, text)) &&
-      (rule.code === undefined || rule.code === seen.code) &&
-      (rule.status === undefined || rule.status === seen.status) &&
-      (rule.exit === undefined || rule.exit === seen.exit) &&
-      (rule.signal === undefined || rule.signal === seen.signal) &&
-      (rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) !== undefined,
-  )
+function firstMatch(seen: Seen, table: readonly ErrorRule[] | undefined, name: 'step' | 'type'): Found | null {
+  const index = (table ?? []).findIndex((rule) => missOf(rule, seen, NO_FINGERPRINT) === null)
   if (index < 0) return null
   const rule = table![index]!
-  return { verdict: rule.is, rule: ruleName(name, index, rule), as: rule.as, origin: rule.origin }
+  return { by: name, verdict: rule.is, rule: ruleName(name, index, rule), as: rule.as, origin: rule.origin }
 }
 
-function matches(pattern: RegExp | string, text: string): boolean {
-  if (typeof pattern === 'string') return text.includes(pattern)
-  pattern.lastIndex = 0 // a /g/ expression keeps its place between calls
-  return pattern.test(text)
+const NO_FINGERPRINT = () => null
+
+/** What people have taught. Errors of the engine itself are none of it: they say what became of the job, not of its work. */
+function firstTaught(seen: Seen, rules: readonly TaughtRule[] | undefined, fingerprint: Fingerprint): Found | null {
+  if (!rules?.length || isOwn(seen)) return null
+  const rule = rules.find(({ when }) => missOf(conditionsOf(when), seen, fingerprint) === null)
+  return rule ? { by: 'taught', verdict: rule.is, rule: taughtWords(rule), taught: rule.id } : null
 }
 
-function ruleName(table: string, index: number, rule: ErrorRule): string {
-  const said =
-    rule.match ??
-    rule.code ??
-    rule.signal ??
-    (rule.status !== undefined ? `status ${rule.status}` : `exit ${rule.exit}`)
-  return `${table}[${index}] ${clip(String(said), 80)}`
+/** Thrown by the engine about itself or about the code around it. */
+export function isOwn({ code }: ErrorFacts): boolean {
+  return code !== null && (ENGINE_CODES.has(code) || ENGINE_DEFECTS.has(code))
 }
 
 /** Codes of ours that speak of the engine or of the code around it. */
@@ -246,7 +256,7 @@ const ENGINE_DEFECTS = new Set(['bad-definition', 'bad-step-name', 'nested-step'
 
 /** Where it came from when no rule says so. */
 function originOf(seen: Seen, verdict: Verdict): Origin {
-  if (seen.code !== null && (ENGINE_CODES.has(seen.code) || ENGINE_DEFECTS.has(seen.code))) return 'engine'
+  if (isOwn(seen)) return 'engine'
   if (seen.schemaIssue) return 'input'
   if (seen.status === 401 || seen.status === 403) return 'policy'
   if (seen.status !== null && seen.status >= 400 && seen.status < 500 && !TRANSIENT_STATUS.has(seen.status))
@@ -269,7 +279,8 @@ const UNREACHED = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-function builtIn(seen: Seen): { verdict: Verdict; rule: string; as?: string; origin?: Origin } {
+/** What is supposed of an error that nobody has said anything about. */
+export function builtIn(seen: ErrorFacts): { verdict: Verdict; rule: string } {
   if (seen.status !== null && TRANSIENT_STATUS.has(seen.status))
     return { verdict: 'transient', rule: `built-in http-status ${seen.status}` }
   if (seen.status !== null && seen.status >= 400 && seen.status < 500)
@@ -281,63 +292,6 @@ function builtIn(seen: Seen): { verdict: Verdict; rule: string; as?: string; ori
   if (seen.code === 'undo-missing') return { verdict: 'review', rule: 'built-in code undo-missing' }
   if (seen.schemaIssue) return { verdict: 'permanent', rule: 'built-in schema-error' }
   return { verdict: 'transient', rule: 'default transient' }
-}
-
-function look(error: unknown, isCause = false): Seen {
-  const object = typeof error === 'object' && error !== null ? error : null
-  const at = (key: string | symbol): unknown => {
-    try {
-      return object === null ? undefined : (object as Record<string | symbol, unknown>)[key]
-    } catch {
-      return undefined
-    }
-  }
-  const text = (key: string): string | null => (typeof at(key) === 'string' ? (at(key) as string) : null)
-  const number = (key: string): number | null => (typeof at(key) === 'number' ? (at(key) as number) : null)
-  const verdict = at(BRAND)
-  const retryAfter = number('retryAfterMs')
-  const details = at('details')
-  const evidence = verdict === 'review' ? (at('evidence') ?? null) : null
-  const name = text('name') ?? typeof error
-  const said = text('message') ?? describe(error)
-  // What fetch throws says why only in its cause. No other error is looked into: it may tell of a later call.
-  const isFetch = !isCause && name === 'TypeError' && said === 'fetch failed'
-  const why = isFetch && at('cause') ? look(at('cause'), true) : null
-  return {
-    name,
-    message: why ? [said, why.message || why.code].filter(Boolean).join(': ') : said,
-    code: text('code') ?? why?.code ?? null,
-    status: number('status') ?? number('statusCode'),
-    exit: number('exitCode'),
-    signal: text('signal'),
-    output: text('output') ?? '',
-    retryAfterMs: retryAfter !== null && retryAfter > 0 && Number.isFinite(retryAfter) ? retryAfter : 0,
-    verdict: (VERDICTS as readonly unknown[]).includes(verdict) ? (verdict as Verdict) : null,
-    details: withEvidence(
-      typeof details === 'object' && details !== null && !Array.isArray(details)
-        ? (details as Record<string, unknown>)
-        : null,
-      evidence,
-    ),
-    result: at('result'),
-    schemaIssue: Array.isArray(at('issues')),
-    origin: (ORIGINS as readonly unknown[]).includes(at('origin')) ? (at('origin') as Origin) : null,
-    happened: at('happened'),
-  }
-}
-
-/** What a Review shows to whoever must look. A member of the same name was put there on purpose, and stays. */
-function withEvidence(details: Record<string, unknown> | null, evidence: unknown): Record<string, unknown> | null {
-  return evidence === null ? details : { evidence, ...details }
-}
-
-function describe(error: unknown): string {
-  if (typeof error === 'string') return error
-  try {
-    return `A ${typeof error} was thrown: ${clip(String(JSON.stringify(error) ?? error), 500)}`
-  } catch {
-    return `Something that cannot be shown was thrown (${typeof error}).`
-  }
 }
 
 /** Codes on the wire are slugs; Node's `ECONNRESET` becomes `econnreset`. */

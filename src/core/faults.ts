@@ -119,7 +119,7 @@ export const FAULTS = {
     status: 500,
     retryable: no,
     title: 'What is recorded contradicts the present code.',
-    fix: 'Start a version that fits it, give the type an upgrade(), or replay the job from a step before it.',
+    fix: 'Start a version that fits it, or give the type an upgrade(), and retry; or cancel the job and replay it from before.',
   },
   'effect-unknown': {
     status: 500,

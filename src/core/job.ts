@@ -216,8 +216,10 @@ export interface Why {
   error?: ErrorInfo
   cancel?: Cancel
   wait?: Wait
-  /** A pause that was asked for while it ran, or that it is in. */
-  pause?: { by: Actor; reason: string | null }
+  /** A pause that was asked for while it ran, or that it is in; `at` is when it was asked for. */
+  pause?: { by: Actor; reason: string | null; at?: number }
+  /** What it waits for besides the pause that it is in; gone once that is there. */
+  behind?: { waitKind: Exclude<WaitKind, 'review' | 'pause'>; wakeAt: number | null }
   /** Since when it waits or is paused; what passes until it goes on is not taken from its retry budget. */
   since?: number
   /** How it will end once its steps are undone. */

@@ -76,6 +76,7 @@ describe('the table', () => {
         'waiting + cancelRequested → cancelled | compensating',
         'waiting + stopped → failed | cancelled | compensating',
         'waiting + retryRequested → queued | compensating',
+        'waiting + pauseRequested → waiting',
         'waiting + resumeRequested → queued | waiting',
         'waiting + deadlinePassed → failed | compensating',
         'waiting + overridden → completed | failed | cancelled',

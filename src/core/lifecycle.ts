@@ -80,6 +80,7 @@ export const TRANSITIONS: { readonly [S in JobState]: Row } = {
       next: unlessHalfUndone((job, event, now) => stop(job, event, now)),
     },
     retryRequested: { to: ['queued', 'compensating'], next: retryNow },
+    pauseRequested: { to: ['waiting'], next: pause },
     resumeRequested: { to: ['queued', 'waiting'], next: resume },
     deadlinePassed: { to: ['failed', 'compensating'], next: unlessHalfUndone(deadlineFailed) },
     overridden,

@@ -22,6 +22,7 @@ import {
   retry,
   SYSTEM,
   staged,
+  stopped,
   succeeded,
   suspended,
   WAIT_KINDS,
@@ -283,7 +284,7 @@ describe('suspended and woken', () => {
 
   it('nobody but a person ends a review or a pause', () => {
     for (const waitKind of WAIT_KINDS)
-      expect(refuses(job('waiting', { waitKind, why: PAUSED }), woken), waitKind).toBe(
+      expect(refuses(job('waiting', { waitKind, why: waitKind === 'pause' ? PAUSED : WAITS }), woken), waitKind).toBe(
         waitKind === 'review' || waitKind === 'pause',
       )
   })
@@ -384,25 +385,52 @@ describe('pause and resume', () => {
     expect(reach(live!, released).live!.state).toBe('queued')
   })
 
-  it('asked for while it ran and then had to wait: it holds when the wait is over, and no attempt begins before', () => {
-    const waits = reach(reach(job('running'), pauseIt).live!, suspended({ wakeAt: NOW + 50 })).live!
-    expect(waits).toMatchObject({ waitKind: 'signal', why: pausedBy })
-    const { live } = reach(waits, woken, NOW + 1000)
+  it('while it waits: it is paused at once, and what it waits for is taken in meanwhile', () => {
+    for (const waitKind of ['approval', 'signal', 'timer', 'child'] as const) {
+      const waits = job('waiting', { waitKind, wakeAt: NOW + 50, budgetFrom: NOW - 9000, why: WAITS })
+      const { live, history } = reach(waits, pauseIt)
+      expect([statusOf(live!), history.phase], waitKind).toEqual(['blocked', 'paused'])
+      expect(live).toMatchObject({ waitKind: 'pause', wakeAt: null, why: { ...WAITS, ...pausedBy } })
+      expect(refuses(live!, pauseIt)).toBe(true)
+      const settled = reach(live!, woken, NOW + 1000).live!
+      expect(settled).toMatchObject({ state: 'waiting', waitKind: 'pause', wakeAt: null, why: pausedBy })
+      expect(settled.why!.wait).toBeUndefined()
+      expect(refuses(settled, woken)).toBe(true)
+      // The wait and the pause are one rest.
+      expect(reach(settled, resumeIt, NOW + 3000).live).toMatchObject({
+        ...{ state: 'queued', runAt: NOW + 3000, budgetFrom: NOW - 9000 + 3900, why: {} },
+      })
+    }
+  })
+
+  it('is over before what it waits for is there: then it waits as if nothing had been', () => {
+    for (const wakeAt of [null, NOW + 50]) {
+      const waits = job('waiting', { waitKind: 'child', wakeAt, why: WAITS })
+      const { live } = reach(reach(waits, pauseIt).live!, resumeIt)
+      expect(live).toEqual({ ...waits, version: waits.version + 2, revision: waits.revision + 2, changedAt: NOW })
+      expect(reach(live!, woken).live!.state).toBe('queued')
+    }
+  })
+
+  it('asked for while it ran and then had to wait: no attempt begins before it is over', () => {
+    const waits = reach(reach(job('running'), pauseIt).live!, suspended({ wakeAt: NOW + 50 }), NOW + 10).live!
+    expect(waits).toMatchObject({ waitKind: 'pause', wakeAt: null, ties: TIES.waits, why: pausedBy })
+    expect(reach(waits, resumeIt).live).toMatchObject({ waitKind: 'signal', wakeAt: NOW + 50 })
+    const { live } = reach(waits, woken, NOW + 1010)
     expect(live).toMatchObject({ state: 'waiting', waitKind: 'pause', wakeAt: null })
-    expect(live!.why!.wait).toBeUndefined()
-    // The wait and the pause are one rest.
-    expect(reach(live!, resumeIt, NOW + 3000).live).toMatchObject({
-      ...{ state: 'queued', runAt: NOW + 3000, budgetFrom: waits.budgetFrom + 3000 },
+    expect(reach(live!, resumeIt, NOW + 3010).live).toMatchObject({
+      ...{ state: 'queued', runAt: NOW + 3010, budgetFrom: waits.budgetFrom + 3000 },
       why: {},
     })
   })
 
-  it('is taken back while it waits for something else', () => {
-    const waits = job('waiting', { waitKind: 'signal', wakeAt: NOW + 50, why: { ...WAITS, ...PAUSED } })
-    const { live } = reach(waits, resumeIt)
-    expect(live).toMatchObject({ state: 'waiting', waitKind: 'signal', wakeAt: NOW + 50 })
-    expect(live!.why).toEqual(WAITS)
-    expect(reach(live!, woken).live!.state).toBe('queued')
+  it('ends with the job, whatever ends it', () => {
+    const waits = reach(job('waiting', { waitKind: 'approval', why: WAITS }), pauseIt).live!
+    for (const event of [cancel(), stopped, deadline]) expect(reach(waits, event).outcome, event.type).not.toBeNull()
+  })
+
+  it('is refused in a review, where nothing moves before a person decides; one that was asked for can be taken back', () => {
+    expect(refuses(job('waiting', { why: { error: errorInfo() } }), pauseIt)).toBe(true)
     const blocked = reach(job('waiting', { why: { ...PAUSED, error: errorInfo() } }), resumeIt).live!
     expect(blocked).toMatchObject({ waitKind: 'review', why: { error: errorInfo() } })
     expect(refuses(blocked, resumeIt)).toBe(true)

@@ -120,24 +120,22 @@ export function release(job: LiveJob, _event: unknown, now: number): Next {
   return again(job, { ends: 'released', set: { runAt: now } }, now)
 }
 
-export function suspend(job: LiveJob, event: EventOf<'suspended'>, now: number): Next {
-  return {
-    state: 'waiting',
-    ends: 'suspended',
-    set: {
-      waitKind: event.waitKind,
-      wakeAt: event.wakeAt,
-      ties: job.ties | TIES.waits,
-      why: { ...job.why, wait: event.wait, since: now },
-    },
-  }
+export function suspend(job: LiveJob, { waitKind, wakeAt, wait }: EventOf<'suspended'>, now: number): Next {
+  const why = { ...job.why, wait, since: now }
+  const set = why.pause ? paused(why, { waitKind, wakeAt }) : { waitKind, wakeAt, why }
+  return { state: 'waiting', ends: 'suspended', set: { ...set, ties: job.ties | TIES.waits } }
 }
 
-/** What it waited for is there. A pause that was asked for while it ran holds from now on. */
+/** A pause holds at once, whatever the job waits for. That is settled and times out meanwhile as it would without. */
+function paused(why: Why, behind: NonNullable<Why['behind']>): Partial<LiveJob> {
+  return { waitKind: 'pause', wakeAt: null, why: { ...why, behind } }
+}
+
+/** What it waited for is there. A pause goes on, with nothing behind it any more. */
 export function wake(job: LiveJob, _event: unknown, now: number): Next | null {
+  const { wait: _over, behind, ...why } = job.why ?? {}
+  if (job.waitKind === 'pause' && behind) return { state: 'waiting', set: { runAt: now, why } }
   if (job.waitKind === 'review' || job.waitKind === 'pause') return null
-  const { wait: _over, ...why } = job.why ?? {}
-  if (why.pause) return { state: 'waiting', set: { waitKind: 'pause', wakeAt: null, runAt: now, why } }
   return { state: 'queued', set: { runAt: now, ...rested({ ...job, why }, now) } }
 }
 
@@ -174,7 +172,7 @@ export function againOrReview(job: LiveJob, event: EventOf<'leaseExpired'>, now:
 export function end(job: LiveJob, next: Next & { state: FinalState }, now: number, compensate = true): Next {
   if (job.undo === 0 || !compensate || next.state === 'completed') return next
   const undo = { status: next.state, phase: next.phase!, error: next.error ?? null }
-  const { wait: _wait, pause: _pause, since: _since, scopes: _scopes, ...why } = job.why ?? {}
+  const { wait: _wait, pause: _pause, behind: _behind, since: _since, scopes: _scopes, ...why } = job.why ?? {}
   return {
     state: 'compensating',
     ends: next.ends,
@@ -274,17 +272,21 @@ function reset({ scopes: _over, ...why }: Why, now: number): Partial<LiveJob> {
 }
 
 export function pause(job: LiveJob, event: EventOf<'pauseRequested'>, now: number): Next | null {
-  const why = { ...job.why, pause: { by: event.actor, reason: event.reason ?? null } }
-  if (job.state === 'queued')
-    return { state: 'waiting', set: { waitKind: 'pause', wakeAt: null, why: { ...why, since: now } } }
-  return job.why?.pause ? null : { state: 'running', set: { why } }
+  const { state, waitKind, wakeAt } = job
+  // In a review nothing moves before a person decides: there is nothing to hold.
+  if (job.why?.pause || waitKind === 'review' || waitKind === 'pause') return null
+  const why = { ...job.why, pause: { by: event.actor, reason: event.reason ?? null, at: now } }
+  if (waitKind !== null) return { state: 'waiting', set: paused(why, { waitKind, wakeAt }) }
+  if (state === 'running') return { state, set: { why } }
+  return { state: 'waiting', set: { waitKind: 'pause', wakeAt: null, why: { ...why, since: now } } }
 }
 
-/** The pause is over, or is taken back before it began. */
+/** The pause is over, or is taken back before it began. What it waits for still, it goes on waiting for. */
 export function resume(job: LiveJob, _event: unknown, now: number): Next | null {
   if (!job.why?.pause) return null
-  const { pause: _over, ...why } = job.why
+  const { pause: _over, behind, ...why } = job.why
   if (job.state === 'running') return { state: 'running', set: { why } }
+  if (behind) return { state: 'waiting', set: { ...behind, why } }
   if (job.waitKind !== 'pause') return { state: 'waiting', set: { why } }
   // A time it still had to wait for stays.
   return { state: 'queued', set: { runAt: Math.max(job.runAt, now), ...rested({ ...job, why }, now) } }

@@ -97,8 +97,9 @@ describe('an end with steps to undo', () => {
 
   it('leaves nothing behind of what it waited for, of a pause, or of the budgets of steps', () => {
     const scopes = [{ name: 'a', errors: 1, from: NOW }]
-    const why = { ...WAITS, ...PAUSED, scopes, error: errorInfo(), stage: { name: 'render', queue: 'gpu' } }
-    const { live } = reach(job('waiting', { ...DUE, waitKind: 'signal', wakeAt: NOW + 9, why }), cancel())
+    const behind = { waitKind: 'signal' as const, wakeAt: NOW + 9 }
+    const why = { ...WAITS, ...PAUSED, behind, scopes, error: errorInfo(), stage: { name: 'render', queue: 'gpu' } }
+    const { live } = reach(job('waiting', { ...DUE, waitKind: 'pause', why }), cancel())
     expect(live).toMatchObject({ waitKind: null, wakeAt: null })
     expect(Object.keys(live!.why!).sort()).toEqual(['error', 'stage', 'undo'])
   })

@@ -244,7 +244,8 @@ export interface WireJobType {
   retry: {
     withinMs: number
     maxAttempts: number | null
-    backoff: { fromMs: number; toMs: number; factor: number }
+    /** With `delaysMs` the pauses are these one by one, the last of them from then on. */
+    backoff: { fromMs: number; toMs: number; factor: number; delaysMs?: number[] }
     onExhausted: 'fail' | 'review'
   }
   errorClasses: { match: string; is: string; code: string | null }[]

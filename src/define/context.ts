@@ -68,13 +68,12 @@ export interface StepOptions<T = unknown> {
 }
 
 /** What a gate is asked with: `data` has the input type of its schema, and may be left out where that may be null. */
-export type RequestFor<S> = Omit<ApprovalRequest, 'data'> & DataFor<S>
-type DataFor<S> = S extends StandardSchema<infer I, any>
-  ? Optional<I>
+export type RequestFor<S> = S extends StandardSchema<infer I, any>
+  ? RequestWith<I>
   : S extends RawSchema<infer T>
-    ? Optional<T>
+    ? RequestWith<T>
     : never
-type Optional<T> = null extends T ? { data?: T } : { data: T }
+type RequestWith<T> = Omit<ApprovalRequest<T>, 'data'> & (null extends T ? { data?: T } : { data: T })
 
 export interface StageOptions {
   /** Queue that does this stage; the job moves there, and only workers that serve it run the stage. @default the job's queue */
@@ -142,7 +141,11 @@ export interface MapOptions<Item> {
   concurrency?: number
   /** Name of an item, part of what is recorded; must not change between attempts. @default its index, which is right only for a list that stays the same */
   key?: (item: Item, index: number) => string
-  /** So many items may fail for good, each as a warning and a null; a share below 1 is of all items. @default 0: the first one ends the attempt */
+  /**
+   * So many items may fail for good, each as a warning and a null; a share below 1 is of all items. An item whose error is
+   * harmless is left out in the same way, and is none of them.
+   * @default 0: the first one ends the attempt
+   */
   tolerate?: number
 }
 
@@ -169,6 +172,10 @@ export interface ProcessOptions<T> {
   stdin?: string | Uint8Array | { path: string }
   /** Working directory. @default a private one that is removed afterwards */
   cwd?: string
+  /** Files that are there before the start, as `input/<name>` of the private directory; a path is copied. @default none */
+  inputs?: Record<string, string | Uint8Array | { path: string }>
+  /** Files to take out after a good end: `from` below the directory it ran in, `to` an absolute path, written whole or not at all. A missing one is an error; links are not followed. @default none */
+  collect?: readonly { from: string; to: string }[]
   /** Added to a small allow-list (PATH, HOME, LANG, …); nothing else of the parent's environment is passed on. @default nothing is added */
   env?: Record<string, string>
   /** TERM, then KILL after `grace`. @default '10m' */
@@ -177,18 +184,41 @@ export interface ProcessOptions<T> {
   grace?: Duration
   /** Hard limit of the child's address space in MiB. @default none */
   memoryMb?: number
+  /** What else the child and all its descendants may take; more ends it. @default no such limits */
+  limits?: ChildLimits
+  /** Runs it in a pid namespace of its own where the host gives one (`untildone doctor`), from which no daemon escapes. @default false: daemons are found and killed after the end */
+  strong?: boolean
+  /** Taken out of everything that is recorded of the run, also in base64 and URL form. @default the values of `env` whose names say that they are secret */
+  secrets?: readonly string[]
   /** Kept per stream; a child that prints more is killed. @default 16 MiB */
   maxOutputBytes?: number
-  /** The child writes its result as an envelope on fd 3 (`untildone/process`), so that half a result is never taken for a whole one. @default false */
-  envelope?: boolean
+  /** The child writes its result as an envelope (`untildone/process`) on fd 3, or with `'file'` as a file, so that half a result is never taken for a whole one. @default false */
+  envelope?: boolean | 'file'
   /** Turns the child's output into the value that is recorded. @default the envelope's value, or stdout as text */
   parse?: (out: { stdout: string; stderr: string; envelope: unknown }) => T | Promise<T>
   /** Rules tried before those of the type, against the exit and the last lines of stderr. @default none */
   errors?: readonly ErrorRule[]
-  /** Called for each line on stderr while it runs; for progress. @default nobody listens */
-  onLine?: (line: string) => void
+  /** Called for each line on stderr while it runs; for progress. `true` says that the child makes progress, for `limits.stall`. @default nobody listens */
+  onLine?: (line: string) => unknown
   /** Value recorded when a harmless error surfaces; the handler goes on and a warning is kept. @default the error ends the attempt */
   onHarmless?: T
+}
+
+export interface ChildLimits {
+  /** Seconds of CPU time, of each process and of all together. @default no limit */
+  cpuSeconds?: number
+  /** MiB of memory in use by all of them together. @default no limit */
+  rssMb?: number
+  /** Bytes of the largest file one may write; more is permanent, `process-file-size`. @default no limit */
+  fileBytes?: number
+  /** Processes at one time. @default no limit */
+  processes?: number
+  /** Bytes that its private directory may take. @default no limit */
+  workBytes?: number
+  /** Time without any output. @default no limit */
+  silent?: Duration
+  /** Time without an `onLine` that returned true. @default no limit */
+  stall?: Duration
 }
 
 export interface ProgressUpdate {

@@ -104,7 +104,9 @@ export function refused(job: WireJob): UntildoneError {
       ? 'it has not started yet'
       : job.status === 'processing'
         ? 'it is being worked on'
-        : `it is ${job.status}`
+        : job.blockedOn.some(({ kind }) => kind === 'review')
+          ? 'it waits for a person to look at it, and does not move before that'
+          : `it is ${job.status}`
   return new UntildoneError('invalid-transition', `That is not possible now: ${why}.`, {
     params: { status: job.status },
   })

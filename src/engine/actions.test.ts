@@ -230,9 +230,54 @@ describe('pause and resume', () => {
     expect((await rig.engine.attempts(LOCAL, id)).map(({ outcome }) => outcome)).toEqual(['released', 'ok'])
   })
 
+  it('a job that waits stands still at once, takes in what it waits for, and goes on when it is resumed', async () => {
+    const patient = defineJob('patient', { input: z.object({}), signals: { go: z.object({}) } })
+    const rig = await open(
+      patient.handler(async (job) => {
+        await job.sleep('nap', '1h')
+        await job.waitFor('go', { timeout: '1d' })
+        return 'rested' as never
+      }) as unknown as JobHandler,
+    )
+    const { id } = await rig.submit(patient, {})
+    await rig.settle()
+    expect(await rig.engine.pause(LOCAL, id, { reason: 'audit' })).toMatchObject({
+      status: 'blocked',
+      blockedOn: [{ kind: 'pause' }],
+    })
+    // Its time comes meanwhile, and nothing begins.
+    await rig.advance('2h')
+    expect(await rig.get(id)).toMatchObject({ status: 'blocked', ops: { phase: 'paused', attempt: 1 } })
+    expect(await rig.engine.resume(LOCAL, id, {})).toMatchObject({ status: 'processing', blockedOn: [] })
+    await rig.settle()
+    expect(await rig.get(id)).toMatchObject({ ops: { phase: 'signal', attempt: 2 } })
+    // Paused and resumed before the signal: it waits on as before, with the time limit that it had.
+    const { blockedOn } = await rig.engine.pause(LOCAL, id, {})
+    expect(blockedOn.map(({ kind }) => kind)).toEqual(['pause', 'signal'])
+    expect(await rig.engine.resume(LOCAL, id, {})).toMatchObject({
+      blockedOn: [{ kind: 'signal', dueAt: blockedOn[1]!.dueAt, since: blockedOn[1]!.since }],
+    })
+    await rig.engine.pause(LOCAL, id, {})
+    await rig.signal(id, 'go', {})
+    await rig.advance('2d')
+    expect((await rig.get(id)).blockedOn.map(({ kind }) => kind)).toEqual(['pause'])
+    await rig.engine.resume(LOCAL, id, {})
+    expect(await rig.untilDone(id)).toMatchObject({ status: 'completed', result: 'rested' })
+    const { happened } = await rig.engine.story(LOCAL, id, 'support')
+    expect(happened.map(({ text }) => text)).toEqual(
+      expect.arrayContaining([
+        'Stays paused, but its time had come.',
+        expect.stringMatching(/^Stays paused, but the signal "go" came/),
+      ]),
+    )
+  })
+
   it('is refused for what is not there to pause or resume', async () => {
     const review = await begun('review')
-    await expect(review.engine.pause(LOCAL, review.id, {})).rejects.toMatchObject({ code: 'invalid-transition' })
+    await expect(review.engine.pause(LOCAL, review.id, {})).rejects.toMatchObject({
+      code: 'invalid-transition',
+      message: 'That is not possible now: it waits for a person to look at it, and does not move before that.',
+    })
     await expect(review.engine.resume(LOCAL, review.id, {})).rejects.toMatchObject({ code: 'invalid-transition' })
     const done = await begun('ok')
     await expect(done.engine.pause(LOCAL, done.id, {})).rejects.toMatchObject({ code: 'job-already-done' })

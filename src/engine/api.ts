@@ -32,6 +32,7 @@ import { ON_DUPLICATE, type OnDuplicate } from '../define/limits.js'
 import type { Change, StoreInfo } from '../stores/store.js'
 import type { OperatorUses } from './operator-api.js'
 import type { ScheduleUses } from './schedule-api.js'
+import type { TeachingUses } from './teaching-api.js'
 import type { WebhookUses } from './webhook-api.js'
 
 export { ON_DUPLICATE }
@@ -318,6 +319,8 @@ export interface Engine extends OperatorUses {
 
   readonly schedules: ScheduleUses
   readonly webhooks: WebhookUses
+  /** Errors that the code says nothing of, and what people teach about them. */
+  readonly teaching: TeachingUses
 
   createKey(caller: Caller, request: KeyRequest): Promise<WireApiKey>
   listKeys(caller: Caller): Promise<WireApiKey[]>

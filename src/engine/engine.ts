@@ -25,6 +25,8 @@ import { Schedules } from './schedules.js'
 import { noType, Stories } from './stories.js'
 import { Submission } from './submit.js'
 import { Batches } from './submit-batch.js'
+import { TaughtBook } from './taught-book.js'
+import { Teaching } from './teaching.js'
 import { Waiters } from './waiters.js'
 import { Webhooks } from './webhooks.js'
 
@@ -64,6 +66,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
   const secret = await store.secret()
   const pauses = new Pauses(store, registry, options.queues, options.onSubmitting)
   await pauses.load()
+  const taught = new TaughtBook(store)
+  await taught.load()
   const parts = new EngineParts(
     store,
     registry,
@@ -77,6 +81,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     options.publicUrl.replace(/\/+$/, ''),
     pauses,
     approvalRules(options.approvals ?? {}, (text) => entropy.sha256(text)),
+    taught,
   )
   for (const [type, durations] of await store.durations(200)) registry.expectations.prime(type, durations)
   store.onChange((changes: readonly Change[]) => {
@@ -114,6 +119,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     schedules,
     deliveries,
     webhooks: new Webhooks(parts, deliveries, notices),
+    teaching: new Teaching(parts),
     firings: new Firings(parts, submission),
     clock,
     store: store.info,
@@ -177,14 +183,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     async health() {
       try {
         await store.lanes()
-        return { status: 'ready', checks: { store: 'ok', migrations: 'ok', engine: 'ok' } }
+        const host = await parts.host.checks()
+        const status = Object.values(host).every((state) => state === 'ok') ? 'ready' : 'degraded'
+        return { status, checks: { store: 'ok', migrations: 'ok', engine: 'ok', ...host } }
       } catch {
         return { status: 'down', checks: { store: 'unavailable', migrations: 'unknown', engine: 'ok' } }
       }
     },
     async check(caller) {
       demand(caller, 'jobs:operate')
-      return { ...(await store.check()), waiters: waiters.size }
+      return { ...(await store.check()), waiters: waiters.size, ...parts.host.numbers() }
     },
   }
 }

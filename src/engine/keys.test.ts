@@ -78,6 +78,24 @@ describe('API keys', () => {
     expect(await rig.engine.authenticate(key!)).toBeNull()
   })
 
+  it('what a key may do now can be asked by its id, without the key', async () => {
+    const rig = await open([])
+    const expiresAt = rig.clock.now() + 10_000
+    const request = { name: 'a', scopes: ['jobs:read' as const], types: ['mail'] }
+    const { id } = await rig.engine.createKey(LOCAL, { ...request, expiresAt: new Date(expiresAt).toISOString() })
+    expect(await rig.engine.standing(id)).toMatchObject({
+      caller: { tenant: 'default', actor: { kind: 'apiKey', id, name: 'a' }, scopes: ['jobs:read'], types: ['mail'] },
+      expiresAt,
+    })
+    await rig.advance(10_000)
+    expect(await rig.engine.standing(id)).toBeNull()
+    const other = await rig.engine.createKey(LOCAL, request)
+    expect((await rig.engine.standing(other.id))?.expiresAt).toBeNull()
+    await rig.engine.revokeKey(LOCAL, other.id, null)
+    expect(await rig.engine.standing(other.id)).toBeNull()
+    expect(await rig.engine.standing('key_none')).toBeNull()
+  })
+
   it('rotation: a new key with the same rights; the old one works for the overlap', async () => {
     const rig = await open([])
     const old = await rig.engine.createKey(LOCAL, { name: 'a', scopes: ['jobs:read'], types: ['mail'] })

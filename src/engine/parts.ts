@@ -14,6 +14,7 @@ import type { Pauses } from './pauses.js'
 import type { Registry } from './registry.js'
 import { maySee } from './rights.js'
 import type { TypeView } from './story/facts.js'
+import type { TaughtBook } from './taught-book.js'
 import { INLINE_RESULT_BYTES, iso, viewOf } from './view.js'
 import type { Waiters } from './waiters.js'
 
@@ -37,6 +38,8 @@ export class EngineParts {
     readonly pauses: Pauses,
     /** What this deployment decides about approvals. */
     readonly approvals: ApprovalRules,
+    /** What people have taught about errors. */
+    readonly taught: TaughtBook,
   ) {}
 
   newApprovalId(): string {
@@ -49,6 +52,12 @@ export class EngineParts {
 
   /** Lanes with jobs that no living worker serves, and since when; kept by the maintenance. */
   readonly unserved = new Map<string, number>()
+
+  /** What the host of the workers adds to health and to the numbers of `doctor`; set by whoever runs children. */
+  host: { checks(): Promise<Record<string, string>>; numbers(): Record<string, number> } = {
+    checks: () => Promise.resolve({}),
+    numbers: () => ({}),
+  }
 
   /** Told when the time of an approval is over. */
   onApprovalDue: (wait: WaitRow) => Promise<void> = () => Promise.resolve()

@@ -243,6 +243,25 @@ describe('history, attempts, steps, events', () => {
     expect(gone).toEqual(items)
   })
 
+  it('what happened is read for all readers at once: the same events between any two versions, and the job', async () => {
+    const { rig, id, engine } = await submitted('retry', { group: 'g' })
+    await rig.untilDone(id)
+    const { items } = await engine.events(LOCAL, id, null, 100)
+    for (let after = 0; after <= 7; after++)
+      for (let upTo = after; upTo <= 8; upTo++) {
+        const happened = (await engine.happened('default', id, after, upTo))!
+        const between = items.filter(({ data }) => data.version > after && data.version <= upTo)
+        expect(happened.events.map(({ event }) => event)).toEqual(between)
+        expect(happened.events.map(({ operators }) => operators)).toEqual(
+          between.map(({ type }) => /retrying/.test(type)),
+        )
+      }
+    const { job } = (await engine.happened('default', id, 7, 7))!
+    expect(job).toMatchObject({ id, groupId: 'g', status: 'completed', result: null })
+    expect(await engine.happened('other', id, 0, 7)).toBeNull()
+    expect(await engine.happened('default', '01a00000-0000-7000-8000-000000000000', 0, 7)).toBeNull()
+  })
+
   it.each(['nonsense', ':', '01a00000-0000-7000-8000-000000000000:1', 'ID:99', 'ID:-1', 'ID:1x', 'ID:'])(
     'events after %s begin anew, and say so',
     async (after) => {
@@ -342,6 +361,22 @@ describe('list', () => {
     const { id } = await rig.submit(work, {})
     await expect(rig.engine.history(LOCAL, id, { cursor })).rejects.toMatchObject(refused)
     expect(cursor).not.toContain(id.slice(0, 8))
+  })
+})
+
+describe('sealed texts', () => {
+  it('open for the same purpose and belonging, in the next process too, and for nothing else', async () => {
+    const { rig } = await submitted('ok')
+    const { engine } = rig
+    const text = engine.seal('stream', { a: [1] }, { tenant: 'default' })
+    expect(text).toMatch(/^[\w-]+$/)
+    expect(engine.seal('stream', { a: [1] }, { tenant: 'default' })).not.toBe(text)
+    await rig.restart()
+    expect(rig.engine.unseal('stream', text, { tenant: 'default' })).toEqual({ a: [1] })
+    expect(rig.engine.unseal('stream', text, { tenant: 'other' })).toBeNull()
+    expect(rig.engine.unseal('ticket', text, { tenant: 'default' })).toBeNull()
+    for (const bad of ['', 'x', text.slice(0, 30), text.slice(1), `${text.slice(0, -2)}AA`, '\u0000'])
+      expect(rig.engine.unseal('stream', bad, { tenant: 'default' }), bad).toBeNull()
   })
 })
 

@@ -97,7 +97,7 @@ export class Registry {
 
   /** The type's page in the catalogue. */
   describe({ name, handler: { definition, settings } }: RegisteredType, paused: boolean): WireJobType {
-    const { withinMs, attempts, fromMs, toMs, factor, onExhausted } = settings.retry
+    const { withinMs, attempts, fromMs, toMs, factor, delaysMs, onExhausted } = settings.retry
     return {
       type: name,
       version: settings.version,
@@ -108,7 +108,10 @@ export class Registry {
       stages: [...definition.stages],
       gates: gatesOf(definition.approvals),
       completion: settings.completion,
-      retry: { withinMs, maxAttempts: attempts, backoff: { fromMs, toMs, factor }, onExhausted },
+      retry: {
+        ...{ withinMs, maxAttempts: attempts, onExhausted },
+        backoff: { fromMs, toMs, factor, ...(delaysMs ? { delaysMs: [...delaysMs] } : {}) },
+      },
       errorClasses: settings.errors.map((rule) => ({
         match: String(rule.match ?? rule.code ?? rule.signal ?? rule.status ?? rule.exit),
         is: rule.is,

@@ -2,7 +2,7 @@
  * When a schedule is due: cron read in a time zone, or a fixed pace. Pure: the same timetable and instant always give
  * the same next instant. The only file that knows the cron library.
  *
- * Changes of the clock (docs/decisions/0010): a time of day that does not exist is due once, at the first instant after
+ * Changes of the clock (docs/decisions/0011): a time of day that does not exist is due once, at the first instant after
  * the gap; one that comes twice is due once, the first time. A pattern with a wildcard or step in seconds, minutes or
  * hours is a pace and not a time of day: it follows the clock, so that every 15 minutes stays every 15 minutes.
  */

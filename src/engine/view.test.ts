@@ -70,6 +70,31 @@ describe('a job that waits or is paused', () => {
     })
   })
 
+  it('paused while it waits, it names both, each since its own time; what only time or jobs end is not named', () => {
+    const wait = { id: 'apr-1', title: 'Refund 5 EUR', dueAt: NOW + 9, quorum: { filled: 0, needed: 1 } }
+    const why = { pause: { ...pause, at: NOW - 100 }, wait, since: NOW - 700 }
+    const paused = (waitKind: 'approval' | 'timer') =>
+      view({
+        ...{ state: 'waiting', waitKind: 'pause', startedAt: NOW - 900, deadlineAt: NOW + 50 },
+        why: { ...why, behind: { waitKind, wakeAt: null } },
+      })
+    expect(paused('approval').blockedOn).toMatchObject([
+      {
+        kind: 'pause',
+        since: new Date(NOW - 100).toISOString(),
+        dueAt: new Date(NOW + 50).toISOString(),
+        quorum: null,
+      },
+      {
+        ...{ kind: 'approval', id: 'apr-1', since: new Date(NOW - 700).toISOString(), quorum: { needed: 1 } },
+        ...{ dueAt: new Date(NOW + 9).toISOString(), href: '/v1/approvals/apr-1' },
+      },
+    ])
+    expect(paused('approval').statusText).toBe('Paused by Nora: month end. Also needed: Refund 5 EUR.')
+    expect(paused('timer').blockedOn.map(({ kind }) => kind)).toEqual(['pause'])
+    expect(paused('timer')).toMatchObject({ status: 'blocked', statusText: 'Paused by Nora: month end' })
+  })
+
   it('tells since when it waits, although it became late meanwhile', () => {
     const wait = { id: 'answer', title: 'Waiting for the signal "answer".', dueAt: null }
     const job = view({

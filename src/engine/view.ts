@@ -46,7 +46,7 @@ export function viewOf(stored: StoredJob, now: number, type: TypeView, include: 
     done,
     statusText: say(facts, 'caller'),
     progress,
-    blockedOn: live && status === 'blocked' ? [blockedOn(live)] : [],
+    blockedOn: live && status === 'blocked' ? blockedOn(live) : [],
     result: outcome?.result != null ? parseJson(outcome.result) : null,
     resultInfo: resultInfo(stored),
     error: error && errorOf(error),
@@ -121,10 +121,18 @@ function resultInfo({ outcome }: StoredJob): WireJob['resultInfo'] {
   }
 }
 
-function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
-  const kind =
-    live.waitKind === 'approval' || live.waitKind === 'signal' || live.waitKind === 'pause' ? live.waitKind : 'review'
-  const { error, wait, pause } = live.why ?? {}
+type Blocker = WireJob['blockedOn'][number]
+
+/** A pause first, since nothing moves before it is over; then what is waited for from people and from outside. */
+function blockedOn(live: LiveJob): Blocker[] {
+  return [live.waitKind, live.why?.behind?.waitKind]
+    .filter((kind) => kind === 'pause' || kind === 'approval' || kind === 'signal' || kind === 'review')
+    .map((kind) => blocker(live, kind))
+}
+
+function blocker(live: LiveJob, kind: 'approval' | 'review' | 'signal' | 'pause'): Blocker {
+  const { error, pause, ...why } = live.why ?? {}
+  const wait = kind === 'approval' || kind === 'signal' ? why.wait : undefined
   const title =
     kind === 'review'
       ? (error?.message ?? 'A person must decide how to go on.')
@@ -134,15 +142,20 @@ function blockedOn(live: LiveJob): WireJob['blockedOn'][number] {
   const question = questionOf(live)
   return {
     kind,
-    id: wait && kind !== 'review' && kind !== 'pause' ? wait.id : `${live.id}:${live.version}`,
+    id: wait ? wait.id : `${live.id}:${live.version}`,
     title,
-    // Readers see the row change meanwhile, when it becomes late; its wait began before.
-    since: iso((kind === 'review' ? undefined : live.why?.since) ?? live.changedAt),
+    since: iso(sinceOf(live, kind)),
     dueAt: iso(wait?.dueAt ?? live.deadlineAt),
     href: kind === 'approval' && wait ? `/v1/approvals/${wait.id}` : `/v1/jobs/${live.id}`,
     quorum: (kind === 'approval' && wait?.quorum) || null,
     question: question && { step: question.step, text: title, answers: question.answers },
   }
+}
+
+/** Readers see the row change meanwhile, when it becomes late; its wait began before. */
+function sinceOf({ why, changedAt }: LiveJob, kind: Blocker['kind']): number {
+  if (kind === 'review' || why?.since === undefined) return changedAt
+  return kind === 'pause' ? Math.max(why.since, why.pause?.at ?? 0) : why.since
 }
 
 function progressOf({ progress, live, outcome }: StoredJob, status: Status, type: TypeView): WireProgress | null {

@@ -1,10 +1,10 @@
 // Turns the raw end of a child into words: kind and one normalised cause.
 // Pure; must never decide whether something is tried again: that belongs to the caller's classifier.
 import { constants } from 'node:os'
-import type { EnvelopeError, ProcessKind } from './spec.js'
+import type { EnvelopeError, LimitKind, ProcessKind, ProcessLimits } from './spec.js'
 
 /** Why the supervisor itself ended a run. */
-export type StopReason = 'timeout' | 'aborted' | 'output-limit' | 'defunct'
+export type StopReason = 'timeout' | 'aborted' | 'defunct' | LimitKind
 
 /** How the OS ended it: `code` and `signal` as Node reports them; both null when no exit was ever reported. */
 export interface RawEnd {
@@ -28,6 +28,17 @@ export function causeOf(end: RawEnd, envelopeError: EnvelopeError | null): strin
   if (end.signal) return end.signal
   if (end.code === 0 && envelopeError) return `envelope ${envelopeError}`
   return signalOfCode(end.code) ?? `exit ${end.code}`
+}
+
+/** The limit of the kernel by which a child ended that nobody stopped; null when it was none. */
+export function kernelLimit(end: RawEnd, limits: ProcessLimits, cpuMs: number): LimitKind | null {
+  if (end.stop || end.held) return null
+  const signal = end.signal ?? signalOfCode(end.code)
+  if (signal === 'SIGXFSZ' && limits.fileBytes !== undefined) return 'file-limit'
+  if (limits.cpuSeconds === undefined) return null
+  // Whoever catches XCPU gets a KILL two seconds later.
+  const spent = signal === 'SIGKILL' && cpuMs >= limits.cpuSeconds * 1000
+  return signal === 'SIGXCPU' || spent ? 'cpu-limit' : null
 }
 
 const NAMES = new Map(Object.entries(constants.signals).map(([name, n]) => [n as number, name as NodeJS.Signals]))

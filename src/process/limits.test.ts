@@ -5,38 +5,49 @@ import { protections } from './index.js'
 import { findTools, wrap } from './limits.js'
 
 describe('wrap', () => {
-  const both = { setpriv: '/usr/bin/setpriv', prlimit: '/usr/bin/prlimit' }
+  const both = { setpriv: '/usr/bin/setpriv', prlimit: '/usr/bin/prlimit', unshare: ['/u', '--pid', '--'] }
+  const free = { as: Infinity, fsize: Infinity, cpu: Infinity }
   it('goes without what is missing', () => {
-    const none = { setpriv: null, prlimit: null }
-    expect(wrap('/bin/x', ['-a', '--'], 100, none)).toEqual({ file: '/bin/x', args: ['-a', '--'] })
-    expect(wrap('/bin/x', ['-a'], undefined, { ...none, prlimit: '/p' })).toEqual({
+    const none = { setpriv: null, prlimit: null, unshare: null }
+    const all = { memoryMb: 100, cpuSeconds: 1, fileBytes: 1, strong: true }
+    expect(wrap('/bin/x', ['-a', '--'], all, none)).toEqual({ file: '/bin/x', args: ['-a', '--'], held: [] })
+    expect(wrap('/bin/x', ['-a'], {}, { ...none, prlimit: '/p' })).toEqual({
       file: '/p',
       args: ['--core=0:0', '--', '/bin/x', '-a'],
+      held: ['core'],
     })
   })
   it('puts the parent-death signal outermost and limits memory only when asked', () => {
     const pdeathsig = ['--pdeathsig', 'KILL', '--', '/usr/bin/prlimit', '--core=0:0']
-    expect(wrap('/bin/x', ['-a'], undefined, both)).toEqual({
+    expect(wrap('/bin/x', ['-a'], {}, both)).toEqual({
       file: '/usr/bin/setpriv',
       args: [...pdeathsig, '--', '/bin/x', '-a'],
+      held: ['core', 'parent-death'],
     })
     // More than the parent's own hard limit cannot be had without privileges.
-    expect(wrap('/bin/x', [], 2, both, 4096).args).toContain('--as=4096:4096')
-    expect(wrap('/bin/x', ['-a'], 1, both, Infinity).args).toEqual([
-      ...pdeathsig,
-      '--as=1048576:1048576',
-      '--',
-      '/bin/x',
-      '-a',
-    ])
+    expect(wrap('/bin/x', [], { memoryMb: 2 }, both, { ...free, as: 4096 }).args).toContain('--as=4096:4096')
+    expect(wrap('/bin/x', [], { cpuSeconds: 9 }, both, { ...free, cpu: 5 }).args).toContain('--cpu=5:5')
+    expect(wrap('/bin/x', ['-a'], { memoryMb: 1, fileBytes: 7, cpuSeconds: 1.2 }, both, free)).toEqual({
+      file: '/usr/bin/setpriv',
+      args: [...pdeathsig, '--as=1048576:1048576', '--fsize=7:7', '--cpu=2:4', '--', '/bin/x', '-a'],
+      held: ['core', 'address-space', 'file-size', 'cpu', 'parent-death'],
+    })
+  })
+  it('puts a pid namespace between the two, which hands on the end of its child', () => {
+    const { args, held } = wrap('/bin/x', [], { strong: true }, both, free)
+    expect(args.join(' ')).toBe('--pdeathsig KILL -- /u --pid -- /usr/bin/prlimit --core=0:0 -- /bin/x')
+    expect(held).toEqual(['core', 'pid-namespace', 'parent-death'])
   })
   it('says what is active, as found', async () => {
     const tools = await findTools()
-    expect(await protections()).toEqual({
+    expect(await protections()).toMatchObject({
       procfs: process.platform === 'linux',
       parentDeath: tools.setpriv !== null,
       coreLimit: tools.prlimit !== null,
       memoryLimit: tools.prlimit !== null,
+      pidNamespace: tools.unshare !== null,
+      cgroup: null,
+      disk: { low: false },
     })
     expect(findTools()).toBe(findTools())
   })

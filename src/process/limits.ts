@@ -1,84 +1,112 @@
-// Limits that only the OS can set on a child: no core files, dies with its parent, address space.
+// Limits that only the OS can set on a child: no core files, dies with its parent, address space, CPU time, file size.
 // Node cannot set them itself, so the command is wrapped in setpriv and prlimit. Both exec in place: pid, exit code and
-// signal stay the child's own. Must never wrap with anything that forks, and never fail where the tools are missing.
+// signal stay the child's own. Only the pid namespace of `strong` forks, and hands on both.
+// Must never wrap with anything else that forks, and never fail where the tools are missing.
 import { execFile } from 'node:child_process'
 import { constants, readFileSync } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { processIdentity } from './procfs.js'
+import type { ProcessLimits } from './spec.js'
 
 export interface Tools {
   setpriv: string | null
   prlimit: string | null
-}
-
-/** Which protections are active on this machine. */
-export interface Protections {
-  /** Zombies and reused pids are recognised (procfs). */
-  procfs: boolean
-  /** A child is killed when the thread that started it dies (setpriv --pdeathsig). */
-  parentDeath: boolean
-  /** Children write no core files (prlimit --core=0). */
-  coreLimit: boolean
-  /** `memoryMb` is enforced (prlimit --as). */
-  memoryLimit: boolean
+  /** The whole command line up to the program, because users without privileges need another one. */
+  unshare: readonly string[] | null
 }
 
 const PLACES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin']
 const PDEATHSIG = ['--pdeathsig', 'KILL', '--']
 const NO_CORE = '--core=0:0'
+const NAMESPACE = ['--pid', '--fork', '--kill-child', '--mount-proc', '--']
 
 let found: Promise<Tools> | null = null
 
 /** The wrappers of this machine, tried out once per process: busybox has a setpriv without --pdeathsig. */
 export function findTools(): Promise<Tools> {
-  found ??= Promise.all([findTool('setpriv', PDEATHSIG), findTool('prlimit', [NO_CORE, '--'])]).then(
-    ([setpriv, prlimit]) => ({ setpriv, prlimit }),
+  found ??= Promise.all([findTool('setpriv', PDEATHSIG), findTool('prlimit', [NO_CORE, '--']), findNamespace()]).then(
+    ([setpriv, prlimit, unshare]) => ({ setpriv, prlimit, unshare }),
   )
   return found
 }
 
-/** Says which protections of children are active here, for `doctor`. Never rejects. */
-export async function protections(): Promise<Protections> {
-  const { setpriv, prlimit } = await findTools()
-  return {
-    procfs: processIdentity(process.pid) !== null,
-    parentDeath: setpriv !== null,
-    coreLimit: prlimit !== null,
-    memoryLimit: prlimit !== null,
+/** Root makes a pid namespace directly; others need a user namespace around it, which some systems forbid. */
+async function findNamespace(): Promise<readonly string[] | null> {
+  for (const options of [NAMESPACE, ['--user', '--map-current-user', ...NAMESPACE] as const]) {
+    const path = await findTool('unshare', options)
+    if (path) return [path, ...options]
   }
+  return null
 }
 
-/** The command line with its wrappers. `file` must be an absolute path; `mostBytes` is the parent's own hard limit. */
-export function wrap(
-  file: string,
-  args: readonly string[],
-  memoryMb: number | undefined,
-  tools: Tools,
-  mostBytes = ownAddressSpace(),
-): { file: string; args: readonly string[] } {
+export interface Wrapped {
+  file: string
+  args: readonly string[]
+  /** The protections that this line gives. */
+  held: readonly string[]
+}
+
+/** What a caller asks of the OS; everything else is watched by the supervisor itself. */
+export interface OsLimits extends Pick<ProcessLimits, 'cpuSeconds' | 'fileBytes'> {
+  memoryMb?: number | undefined
+  strong?: boolean | undefined
+}
+
+/** The command line with its wrappers. `file` must be an absolute path; `own` are the parent's own hard limits. */
+export function wrap(file: string, args: readonly string[], ask: OsLimits, tools: Tools, own = ownLimits()): Wrapped {
   let line = [file, ...args]
+  const held: string[] = []
   if (tools.prlimit) {
-    const limits = memoryMb === undefined ? [NO_CORE] : [NO_CORE, asLimit(memoryMb, mostBytes)]
+    const limits = [NO_CORE]
+    held.push('core')
+    if (ask.memoryMb !== undefined) {
+      limits.push(limit('as', Math.floor(ask.memoryMb * 1024 * 1024), own.as))
+      held.push('address-space')
+    }
+    if (ask.fileBytes !== undefined) {
+      limits.push(limit('fsize', ask.fileBytes, own.fsize))
+      held.push('file-size')
+    }
+    if (ask.cpuSeconds !== undefined) {
+      // XCPU first, which most programs die of; whoever catches it has two more seconds.
+      const seconds = Math.ceil(ask.cpuSeconds)
+      limits.push(`--cpu=${Math.min(seconds, own.cpu)}:${Math.min(seconds + 2, own.cpu)}`)
+      held.push('cpu')
+    }
     line = [tools.prlimit, ...limits, '--', ...line]
   }
+  if (ask.strong && tools.unshare) {
+    line = [...tools.unshare, ...line]
+    held.push('pid-namespace')
+  }
   // Outermost, because until it has run a killed parent leaves the child behind.
-  if (tools.setpriv) line = [tools.setpriv, ...PDEATHSIG, ...line]
-  return { file: line[0]!, args: line.slice(1) }
+  if (tools.setpriv) {
+    line = [tools.setpriv, ...PDEATHSIG, ...line]
+    held.push('parent-death')
+  }
+  return { file: line[0]!, args: line.slice(1), held }
 }
 
 /** Raising a hard limit needs privileges; prlimit would then fail and look like the child's own exit 1. */
-function asLimit(memoryMb: number, mostBytes: number): string {
-  const bytes = Math.min(Math.floor(memoryMb * 1024 * 1024), mostBytes)
-  return `--as=${bytes}:${bytes}`
+function limit(name: string, asked: number, most: number): string {
+  const value = Math.min(asked, most)
+  return `--${name}=${value}:${value}`
 }
 
-function ownAddressSpace(): number {
+interface OwnLimits {
+  as: number
+  fsize: number
+  cpu: number
+}
+
+function ownLimits(): OwnLimits {
+  let text = ''
   try {
-    const hard = /^Max address space\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
-    return hard ? Number(hard[1]) : Infinity
+    text = readFileSync('/proc/self/limits', 'latin1')
   } catch {
-    return Infinity
+    // Not Linux: nothing is wrapped either.
   }
+  const hard = (name: string) => Number(new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)`, 'm').exec(text)?.[1] ?? Infinity)
+  return { as: hard('address space'), fsize: hard('file size'), cpu: hard('cpu time') }
 }
 
 async function findTool(name: string, options: readonly string[]): Promise<string | null> {

@@ -5,11 +5,17 @@ import type { Readable } from 'node:stream'
 export class Output {
   /** More arrived than is kept. */
   overflowed = false
+  /** Bytes that arrived, kept or not. */
+  received = 0
+  /** When the last of them did, on the monotonic clock. */
+  lastAt = performance.now()
   #chunks: Buffer[] = []
   #kept = 0
 
   constructor(stream: Readable, limit: number, onChunk: (chunk: Buffer) => void, onOverflow: () => void) {
     stream.on('data', (data: Buffer) => {
+      this.received += data.length
+      this.lastAt = performance.now()
       const room = limit - this.#kept
       const chunk = data.length > room ? data.subarray(0, room) : data
       if (chunk.length > 0) {

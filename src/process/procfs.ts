@@ -13,10 +13,15 @@ export interface ProcessIdentity {
 
 export interface ProcessStat {
   state: string
+  ppid: number
   pgid: number
   sessionId: number
   threads: number
   startTime: string
+  /** CPU time of its own, and of its children that it has waited for; milliseconds. */
+  cpuMs: number
+  waitedCpuMs: number
+  rssBytes: number
 }
 
 /** Identity and state of a process from procfs; null when it is gone (or there is no procfs). */
@@ -36,10 +41,33 @@ export function readStat(pid: number): ProcessStat | null {
   }
   // The name in field 2 may hold blanks and parentheses, so counting starts behind the last one: [0] is field 3.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const [state, , pgid, sessionId] = fields
+  const [state, ppid, pgid, sessionId] = fields
   const startTime = fields[19]
   if (!state || !startTime) return null
-  return { state, pgid: Number(pgid), sessionId: Number(sessionId), threads: Number(fields[17]), startTime }
+  const ticks = (from: number) => (Number(fields[from]) + Number(fields[from + 1])) * TICK_MS
+  return {
+    state,
+    ppid: Number(ppid),
+    pgid: Number(pgid),
+    sessionId: Number(sessionId),
+    threads: Number(fields[17]),
+    startTime,
+    cpuMs: ticks(11),
+    waitedCpuMs: ticks(13),
+    rssBytes: Number(fields[21]) * pageBytes(),
+  }
+}
+
+// USER_HZ is 100 on every Linux that Node runs on; programs cannot ask for it without C.
+const TICK_MS = 10
+let cachedPageBytes = 0
+
+function pageBytes(): number {
+  if (cachedPageBytes === 0) {
+    const kb = /^KernelPageSize:\s+(\d+) kB/m.exec(readText('/proc/self/smaps') ?? '')
+    cachedPageBytes = kb ? Number(kb[1]) * 1024 : 4096
+  }
+  return cachedPageBytes
 }
 
 let cachedBootId: string | null = null
@@ -67,16 +95,31 @@ export function runningMembers(pgid: number): number[] {
   })
 }
 
-/** Whether the process was started with this variable in its env. False when that cannot be read. */
-export function startedWith(pid: number, variable: string): boolean {
+/** The variable of this name in the env that the process was started with; null when there is none or it cannot be read. */
+export function startedWith(pid: number, name: string): string | null {
+  const text = readText(`/proc/${pid}/environ`)
+  if (!text) return null
+  const at = text.startsWith(`${name}=`) ? 0 : text.indexOf(`\0${name}=`) + 1
+  if (at === 0 && !text.startsWith(`${name}=`)) return null
+  const end = text.indexOf('\0', at)
+  return text.slice(at + name.length + 1, end === -1 ? undefined : end)
+}
+
+/** The pid that was given away last, in this pid namespace; null when that cannot be read. */
+export function lastPid(): number | null {
+  const last = Number(readText('/proc/loadavg')?.trim().split(' ')[4])
+  return Number.isSafeInteger(last) && last > 0 ? last : null
+}
+
+export function readText(path: string): string | null {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(variable)
+    return readFileSync(path, 'latin1')
   } catch {
-    return false
+    return null
   }
 }
 
-function listPids(): number[] {
+export function listPids(): number[] {
   try {
     return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))

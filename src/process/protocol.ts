@@ -1,4 +1,4 @@
-// The result envelope a child writes on fd 3, so that exit code 0 with half a result is never taken for success.
+// The result envelope a child writes on fd 3 or to a file, so that exit code 0 with half a result is never taken for success.
 // Format: one line of JSON `{ "untildone": 1, "nonce", "bytes", "sha256" }`, a newline, then exactly `bytes` bytes of JSON.
 // Must never accept a body that is not whole, and never do I/O.
 import { createHash } from 'node:crypto'
@@ -8,6 +8,8 @@ import type { EnvelopeError } from './spec.js'
 export const ENVELOPE_FD = 3
 /** Env variable through which the child gets the nonce of this run. */
 export const NONCE_ENV = 'UNTILDONE_NONCE'
+/** Env variable that names the file of an envelope that does not come on fd 3. */
+export const RESULT_ENV = 'UNTILDONE_RESULT'
 
 // A real header has about 140 bytes; the bound keeps garbage without a newline from being called merely "truncated".
 const MAX_HEADER_BYTES = 1024

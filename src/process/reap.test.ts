@@ -120,8 +120,8 @@ describe('processIdentity', () => {
 
   it('reads the mark from the env of a process', async () => {
     const { record } = await group('echo 1; sleep 60')
-    expect(startedWith(record.pgid, 'UNTILDONE_CHILD=1')).toBe(true)
-    expect(startedWith(record.pgid, 'UNTILDONE_CHILD')).toBe(false)
-    expect(startedWith(2 ** 30, 'UNTILDONE_CHILD=1')).toBe(false)
+    expect(startedWith(record.pgid, 'UNTILDONE_CHILD')).toBe('1')
+    expect(startedWith(record.pgid, 'UNTILDONE')).toBeNull()
+    expect(startedWith(2 ** 30, 'UNTILDONE_CHILD')).toBeNull()
   })
 })

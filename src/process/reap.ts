@@ -1,9 +1,11 @@
 // Signals to process groups, and the start-up sweep of groups that a former process left behind.
 // Must never signal a group that cannot be told to be ours, and never call one gone before it is.
-// A descendant that called setsid has left its group and is out of reach here.
+// A descendant that called setsid has left its group: `killAbandoned` finds it by the mark in its env.
 import { setTimeout as delay } from 'node:timers/promises'
-import { bootId, isRunning, readStat, runningMembers, startedWith } from './procfs.js'
-import { CHILD_MARK } from './resolve.js'
+import { MARK_ENV, ownerState } from './owner.js'
+import { bootId, isRunning, listPids, readStat, runningMembers, startedWith } from './procfs.js'
+import { totals } from './totals.js'
+import { signalIf } from './tree.js'
 
 // A killed process can take its time: freeing much memory, or finishing a disk write.
 const GONE_WITHIN_MS = 2_000
@@ -92,5 +94,33 @@ function isOurs({ pgid, startTime, bootId: boot }: StrayRecord): boolean {
 }
 
 function isMarked(pid: number, pgid: number): boolean {
-  return readStat(pid)?.sessionId === pgid && startedWith(pid, CHILD_MARK.join('='))
+  return readStat(pid)?.sessionId === pgid && startedWith(pid, MARK_ENV) !== null
+}
+
+/**
+ * Kills every process of this machine whose mark names a supervisor that is dead, daemons that left their group included,
+ * and waits until they are gone. Needs no record: the mark is in the env that a process was started with. Never touches
+ * children of a supervisor that lives, or of one in another container. Never rejects.
+ * @returns how many were killed, and how many still run 2 s after their KILL
+ */
+export async function killAbandoned(): Promise<{ killed: number; running: number }> {
+  const killed = new Set<string>()
+  // Who runs inside a child of a dead supervisor would otherwise end itself.
+  const own = process.env[MARK_ENV]
+  for (let waited = 0, step = 5; ; waited += step, step = Math.min(step * 2, 100)) {
+    let running = 0
+    for (const pid of listPids()) {
+      const stat = readStat(pid)
+      const mark = pid !== process.pid && isRunning(stat) ? startedWith(pid, MARK_ENV) : null
+      if (!mark || mark === own || ownerState(mark) !== 'dead') continue
+      running += 1
+      if (signalIf(pid, stat!.startTime, 'SIGKILL')) killed.add(`${pid} ${stat!.startTime}`)
+    }
+    // Again after each round: one may have forked between the look and its KILL.
+    if (running === 0 || waited >= GONE_WITHIN_MS) {
+      totals.abandoned += killed.size
+      return { killed: killed.size, running }
+    }
+    await delay(step)
+  }
 }

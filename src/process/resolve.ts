@@ -6,9 +6,6 @@ import { access, type FileHandle, open, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Plan } from './spec.js'
 
-/** Marks every process started here and its descendants, so that a start-up sweep can tell them from strangers. */
-export const CHILD_MARK = ['UNTILDONE_CHILD', '1'] as const
-
 const ALLOWED = new Set(['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR'])
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin'
 
@@ -23,12 +20,17 @@ export class Refusal extends Error {
 }
 
 /** The child's env: allow-list of the parent's, then the caller's, then ours. */
-export function childEnv(own: Record<string, string>, extra: Record<string, string>): Record<string, string> {
+export function childEnv(
+  own: Record<string, string>,
+  extra: Record<string, string>,
+  tmp: string | null,
+): Record<string, string> {
   const env: Record<string, string> = { PATH: DEFAULT_PATH }
   for (const [key, value] of Object.entries(process.env)) {
     if (value !== undefined && (ALLOWED.has(key) || key.startsWith('LC_'))) env[key] = value
   }
-  return { ...env, ...own, [CHILD_MARK[0]]: CHILD_MARK[1], ...extra }
+  if (tmp) env.TMPDIR = tmp
+  return { ...env, ...own, ...extra }
 }
 
 /** The OS ends every string at NUL, so a NUL would silently run something else than was asked for. */
@@ -46,8 +48,24 @@ export async function checkDirectory(dir: string): Promise<void> {
   if (!found.isDirectory()) throw new Refusal('ENOTDIR', `cwd ${dir} is not a directory`)
 }
 
+// A program that was there a moment ago is taken to be there; if not, the failed exec tells so after all.
+const FOUND_MS = 1_000
+const found = new Map<string, { at: number; file: string }>()
+
 /** Absolute path of the executable. Throws Refusal ENOENT or EACCES. */
 export async function findExecutable(command: string, base: string, path: string): Promise<string> {
+  const key = [command, base, path].join('\0')
+  const last = found.get(key)
+  if (last && performance.now() - last.at < FOUND_MS) return last.file
+  found.delete(key)
+  const file = await lookFor(command, base, path)
+  // Work directories differ from run to run, and so do keys.
+  if (found.size > 200) found.clear()
+  found.set(key, { at: performance.now(), file })
+  return file
+}
+
+async function lookFor(command: string, base: string, path: string): Promise<string> {
   // Empty and relative PATH entries would let the work directory supply the program.
   const candidates = command.includes('/')
     ? [resolve(base, command)]

@@ -42,9 +42,9 @@ function run(spec: ProcessSpec): Promise<ProcessOutcome> {
     drainMs: 200,
     pollMs: 20,
     ...spec,
-    onSpawn: (p) => {
+    onSpawn: (p, control) => {
       groups.push(p.pgid)
-      spec.onSpawn?.(p)
+      spec.onSpawn?.(p, control)
     },
   })
 }
@@ -395,7 +395,7 @@ describe.concurrent('surroundings', () => {
     expect(env).toContain(`PATH=${process.env.PATH}`)
     expect(env).not.toContain('hunter2')
     const names = env.match(/^[A-Z_a-z0-9]+(?==)/gm)!.filter((name) => !/^(LC_.*|PWD|OLDPWD|SHLVL|_)$/.test(name))
-    const allowed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'GIVEN', 'UNTILDONE_CHILD']
+    const allowed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'GIVEN', 'UNTILDONE_CHILD', 'UNTILDONE_WORK']
     expect(names.filter((name) => !allowed.includes(name))).toEqual([])
   })
   it('the work directory is private and removed', async () => {

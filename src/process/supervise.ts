@@ -3,21 +3,36 @@
 // grandchild holds, and never throw into the parent's event loop.
 import type { ChildProcess } from 'node:child_process'
 import type { Duplex } from 'node:stream'
+import type { Cgroup } from './cgroup.js'
 import type { RawEnd, StopReason } from './exit.js'
 import { Output } from './output.js'
 import { isRunning, readStat } from './procfs.js'
 import { ENVELOPE_FD } from './protocol.js'
 import { killOrphans, signalGroup, signalOrphans } from './reap.js'
 import type { Plan, ProcessError } from './spec.js'
+import type { Tree } from './tree.js'
+import { Watch } from './watch.js'
 
 // Exit events follow a death within milliseconds; a second without one is a state of its own.
 const DEFUNCT_MS = 1_000
+// The first looks come early, so that short runs are sampled as well; then the pause doubles up to `pollMs`.
+const FIRST_LOOK_MS = 50
 
 export interface Ending extends RawEnd {
   stdout: Output
   stderr: Output
   envelope: Output | null
   callbackError: ProcessError | null
+  /** What had left the group: killed after the end, and still running in spite of that. */
+  escaped: { killed: number; running: number }
+}
+
+/** What surrounds a child, made before or with it. */
+export interface Surroundings {
+  /** Null where there is no procfs. */
+  tree: Tree | null
+  cgroup: Cgroup | null
+  onPoll: () => void
 }
 
 export class Supervision {
@@ -38,14 +53,16 @@ export class Supervision {
   // Ladder and drain follow each other, so one slot serves both.
   #next: NodeJS.Timeout | undefined
   readonly #timeout: NodeJS.Timeout
-  readonly #poll: NodeJS.Timeout
+  #poll: NodeJS.Timeout | undefined
+  readonly watch: Watch
 
   /** To be called in the same tick as the spawn: later the exit may already have been told. */
   constructor(
     private readonly child: ChildProcess,
     private readonly plan: Plan,
-    private readonly onPoll: () => void,
+    private readonly around: Surroundings,
   ) {
+    this.watch = new Watch(around.tree, plan.limits)
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -58,12 +75,17 @@ export class Supervision {
     child.on('exit', (code, signal) => this.#onExit(code, signal))
     child.on('close', () => this.#settle(null))
     this.#timeout = setTimeout(() => afterPendingEvents(() => this.#stopFor('timeout')), plan.timeoutMs)
-    this.#poll = setInterval(() => afterPendingEvents(() => this.#look()), plan.pollMs)
+    this.#poll = this.#lookIn(Math.min(FIRST_LOOK_MS, plan.pollMs))
     plan.signal?.addEventListener('abort', this.#abort)
   }
 
   get startTime(): string | null {
     return this.#startTime
+  }
+
+  /** Ends the child for a limit that is watched elsewhere; KILL at once, because it would only take more. */
+  exceed(reason: StopReason): void {
+    this.#fault(reason, true)
   }
 
   /** Runs a callback of the caller; when it fails the child is killed rather than the parent. */
@@ -113,6 +135,7 @@ export class Supervision {
     signalGroup(this.#pid, 'SIGTERM')
     // A stopped process does not see its TERM before it continues.
     signalGroup(this.#pid, 'SIGCONT')
+    this.around.tree?.signalEscaped('SIGTERM')
     this.#arm(this.plan.graceMs, () => this.#kill())
   }
 
@@ -120,6 +143,8 @@ export class Supervision {
     if (this.#killed || this.#exit || this.#settled) return
     this.#killed = true
     signalGroup(this.#pid, 'SIGKILL')
+    this.around.cgroup?.kill()
+    this.around.tree?.signalEscaped('SIGKILL')
     // Uninterruptible sleep outlives even KILL. The caller gets a word about it instead of waiting for ever.
     this.#arm(Math.max(2 * this.plan.graceMs, 3_000), () => this.#settle('unkillable'))
   }
@@ -128,13 +153,25 @@ export class Supervision {
     if (this.#settled) return
     this.#exit = { code, signal }
     clearTimeout(this.#timeout)
-    clearInterval(this.#poll)
+    clearTimeout(this.#poll)
     this.#arm(this.plan.drainMs, () => this.#settle(null))
   }
 
+  #lookIn(ms: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      afterPendingEvents(() => {
+        if (this.#settled || this.#exit) return
+        this.#poll = this.#lookIn(Math.min(2 * ms, this.plan.pollMs))
+        this.#look()
+      })
+    }, ms)
+  }
+
   #look(): void {
-    if (this.#settled || this.#exit) return
-    this.onPoll()
+    this.around.onPoll()
+    const outputs = [this.#stdout, this.#stderr, this.#envelope]
+    const over = this.watch.look(Math.max(...outputs.map((output) => output?.lastAt ?? 0)))
+    if (over) this.#stopFor(over.reason, over.force)
     if (!this.#startTime) return
     const stat = readStat(this.#pid)
     if (isRunning(stat) && stat!.startTime === this.#startTime) {
@@ -165,12 +202,12 @@ export class Supervision {
     this.#settled = true
     clearTimeout(this.#next)
     clearTimeout(this.#timeout)
-    clearInterval(this.#poll)
+    clearTimeout(this.#poll)
     this.plan.signal?.removeEventListener('abort', this.#abort)
     for (const stream of this.child.stdio) stream?.destroy()
     const swept = held ? this.#abandon(held) : killOrphans(this.#pid)
     const { code, signal } = this.#exit ?? { code: null, signal: null }
-    swept.then(() =>
+    this.#sweepEscaped(swept).then((escaped) =>
       this.#resolve({
         code,
         signal,
@@ -180,8 +217,17 @@ export class Supervision {
         stderr: this.#stderr,
         envelope: this.#envelope,
         callbackError: this.#callbackError,
+        escaped,
       }),
     )
+  }
+
+  async #sweepEscaped(group: Promise<unknown>): Promise<Ending['escaped']> {
+    // The leader of a cgroup is dead by now: whoever is left in it is to go.
+    this.around.cgroup?.kill()
+    const whole = await group
+    const { found = 0, left = 0 } = (await this.around.tree?.killEscaped()) ?? {}
+    return { killed: found, running: left + (whole === false ? 1 : 0) }
   }
 
   async #abandon(held: NonNullable<RawEnd['held']>): Promise<void> {

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sweepCores } from './index.js'
-import { createWorkDir, removeWorkDir } from './sweep.js'
+import { createWorkDir, removeWorkDir } from './work.js'
 
 let dir: string
 beforeEach(() => {
@@ -103,7 +103,7 @@ describe('the work directory', () => {
     const script = `
       import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
       import { createJiti } from ${JSON.stringify(jiti)}
-      const sweep = ${JSON.stringify(join(import.meta.dirname, 'sweep.ts'))}
+      const sweep = ${JSON.stringify(join(import.meta.dirname, 'work.ts'))}
       const { createWorkDir, removeWorkDir } = await createJiti(import.meta.url, { fsCache: false }).import(sweep)
       const dir = await createWorkDir()
       mkdirSync(dir + '/a/b', { recursive: true })

@@ -1,9 +1,10 @@
-// Files that children leave behind: core files and private work directories.
-// Must never follow a symbolic link and never remove what cannot be told to be a core file.
-import { constants } from 'node:fs'
-import { chmod, lstat, mkdtemp, open, readdir, rm, unlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+// Files that children leave behind: core files, and temporary files of engines that write where they like.
+// Must never follow a symbolic link, never remove what cannot be told to be a core file, and nothing that is open.
+import { constants, readdirSync, statSync } from 'node:fs'
+import { lstat, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { listPids } from './procfs.js'
+import { totals } from './totals.js'
 
 export interface SweepOptions {
   /** Least age (by modification time) in milliseconds. 0 takes all. */
@@ -28,9 +29,12 @@ export async function sweepCores(dir: string, options: SweepOptions): Promise<{ 
       const oldEnough = options.maxAgeMs <= 0 || Date.now() - stat.mtimeMs >= options.maxAgeMs
       if (!stat.isFile() || !oldEnough || !(options.trustNames || (await isCore(path)))) continue
       await unlink(path)
-      swept.files += 1
       // Core files are sparse: gigabytes long, far fewer on disk.
-      swept.bytes += stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
+      const bytes = stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
+      swept.files += 1
+      swept.bytes += bytes
+      totals.cores += 1
+      totals.coreBytes += bytes
     } catch {
       // Gone or not ours: another sweep was faster, or the next one tries again.
     }
@@ -50,25 +54,59 @@ async function isCore(path: string): Promise<boolean> {
   }
 }
 
-/** A fresh directory that only this user can enter (mkdtemp gives it mode 0700). Rejects when there is no room for it. */
-export function createWorkDir(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'untildone-'))
+/** Which files of a folder are rubbish; all of it must hold. */
+export interface FileSweep {
+  /** Names, for example `/^lu\d+\w*\.tmp$/`. Without a global flag. */
+  names: RegExp
+  /** Least age (by modification time) in milliseconds. */
+  olderThanMs: number
+  /** Least size in bytes. @default 0 */
+  largerThanBytes?: number
+  /** User id of the owner. @default the user of this process */
+  owner?: number
 }
 
-/** Removes a work directory with all that is in it; links are removed, not followed. Rejects when something stays. */
-export async function removeWorkDir(dir: string): Promise<void> {
-  const remove = () => rm(dir, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 })
-  await remove().catch(async () => {
-    // A child may have taken away its own write permission on directories; root does not notice, others do.
-    await unlock(dir)
-    await remove()
-  })
-}
-
-async function unlock(dir: string): Promise<void> {
-  if (!(await lstat(dir)).isDirectory()) return
-  await chmod(dir, 0o700)
-  for (const entry of await readdir(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) await unlock(join(dir, entry.name))
+/**
+ * Removes temporary files that engines left in a shared folder (not below it), by name, age, size and owner. Regular files
+ * only; one that any process holds open stays, as far as this user may see that. Never rejects.
+ */
+export async function sweepFiles(dir: string, what: FileSweep): Promise<{ files: number; bytes: number }> {
+  const swept = { files: 0, bytes: 0 }
+  const owner = what.owner ?? process.getuid?.()
+  let inUse: Set<string> | null = null
+  for (const name of await readdir(dir).catch(() => [])) {
+    if (!what.names.test(name)) continue
+    const path = join(dir, name)
+    try {
+      const stat = await lstat(path)
+      const fits = stat.isFile() && stat.uid === owner && stat.size >= (what.largerThanBytes ?? 0)
+      if (!fits || Date.now() - stat.mtimeMs < what.olderThanMs) continue
+      inUse ??= openFiles()
+      if (inUse.has(`${stat.dev}:${stat.ino}`)) continue
+      await unlink(path)
+      const bytes = stat.blocks > 0 ? Math.min(stat.size, stat.blocks * 512) : stat.size
+      swept.files += 1
+      swept.bytes += bytes
+      totals.files += 1
+      totals.fileBytes += bytes
+    } catch {
+      // Gone meanwhile, or not ours to remove.
+    }
   }
+  return swept
+}
+
+function openFiles(): Set<string> {
+  const open = new Set<string>()
+  for (const pid of listPids()) {
+    try {
+      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+        const stat = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false })
+        if (stat?.isFile()) open.add(`${stat.dev}:${stat.ino}`)
+      }
+    } catch {
+      // Another user's, or it has just ended.
+    }
+  }
+  return open
 }

@@ -153,6 +153,13 @@ describe('authentication by the host application', () => {
     expect((await get('/v1/whoami', { authorization: 'Bearer k' })).status).toBe(200)
   })
 
+  test('it cannot name a tenant in which the server keeps deliveries', async () => {
+    const { get } = harness({ authenticate: () => ({ ...session, tenant: '~acme' }) })
+    const answer = await get('/v1/jobs')
+    expect(answer.status).toBe(403)
+    expect((await answer.json()).detail).toContain("the server's own")
+  })
+
   test('a page of another site cannot use the session', async () => {
     const { post } = harness({ authenticate: () => ({ ...session, scopes: ['admin'] }) })
     expect((await post('/v1/jobs', GREET, { origin: 'https://evil.example' })).status).toBe(403)

@@ -2,7 +2,7 @@
  * Who asks, and may they use this address: the host's own authentication, a bearer key, or (while no key exists) the
  * admin of this machine. Deny by default. Rights on single jobs are the engine's, not ours.
  */
-import { type Clock, UntildoneError } from '../core/index.js'
+import { type Clock, isDeliveries, UntildoneError } from '../core/index.js'
 import { type Caller, type Engine, LOCAL, type Scope } from '../engine/api.js'
 import { guardLoopback, guardOrigin } from './guard.js'
 import type { Credential, Standing } from './live/credentials.js'
@@ -62,6 +62,7 @@ export class Gate {
     if (authenticate) {
       const caller = await authenticate(request)
       if (caller) {
+        if (isDeliveries(caller.tenant)) throw reserved(caller.tenant)
         // It may rest on a cookie, which a browser sends for any page.
         if (socket || (request.method !== 'GET' && request.method !== 'HEAD')) guardOrigin(request, origins)
         return { caller, by: 'host' }
@@ -145,6 +146,18 @@ export class Gate {
 function standingOf(caller: Caller | null): Standing {
   if (!caller) return 'void'
   return caller.scopes.some((scope) => scope === 'admin' || READERS.includes(scope as never)) ? 'valid' : 'forbidden'
+}
+
+/** Names of tenants are the host's to choose, but for those in which the server keeps deliveries of others. */
+function reserved(tenant: string): UntildoneError {
+  return new UntildoneError(
+    'forbidden',
+    `There is no tenant "${tenant}": names that begin with ~ are the server's own.`,
+    {
+      params: { tenant },
+      fix: 'Have authenticate() return another name for this tenant.',
+    },
+  )
 }
 
 /** @throws UntildoneError forbidden when the caller holds none of `scopes`. */

@@ -58,6 +58,7 @@ export const TAGS: { name: Tag; description: string }[] = [
   { name: 'Files', description: 'Inputs and results that are too large for JSON.' },
   { name: 'Groups', description: 'Jobs that share a `groupId`, e.g. a session.' },
   { name: 'Execution', description: 'What happened inside, for operators: history, attempts, steps, logs.' },
+  { name: 'Errors', description: 'Errors that the code says nothing of, and what people teach about them.' },
   { name: 'Approvals', description: 'What waits for people: the inbox, the card, decisions.' },
   { name: 'Job types', description: 'What can be submitted, and the queues it goes through.' },
   { name: 'Schedules', description: 'Timetables that make jobs.' },

@@ -105,6 +105,23 @@ describe('pause, resume, answer', () => {
     await problem(post(`/v1/jobs/${id}/pause`, { because: 'x' }), 422, 'validation-failed')
   })
 
+  test('a job that waits is paused and resumed, and still waits', async () => {
+    const { answer, problem, post, get, job, rig } = await begun()
+    const id = await job('wait')
+    const paused = await answer(post(`/v1/jobs/${id}/pause`, { reason: 'audit' }), 200, 'Job')
+    expect(paused).toMatchObject({ status: 'blocked', blockedOn: [{ kind: 'pause' }, { kind: 'signal' }] })
+    expect(await (await get('/v1/jobs?status=blocked')).json()).toMatchObject({ items: [{ id }] })
+    const resumed = await answer(post(`/v1/jobs/${id}/resume`), 200, 'Job')
+    expect(resumed).toMatchObject({ status: 'blocked', blockedOn: [{ kind: 'signal' }] })
+    await answer(post(`/v1/jobs/${id}/pause`), 200, 'Job')
+    await rig.signal(id, 'paid', { amount: 2 })
+    await rig.settle()
+    expect(await answer(get(`/v1/jobs/${id}`), 200, 'Job')).toMatchObject({ blockedOn: [{ kind: 'pause' }] })
+    await answer(post(`/v1/jobs/${id}/resume`), 200, 'Job')
+    expect((await rig.untilDone(id)).status).toBe('completed')
+    await problem(post(`/v1/jobs/${await job('review')}/pause`), 409, 'invalid-transition')
+  })
+
   test('a question is shown and answered', async () => {
     const { answer, problem, post, get, job, rig } = await begun()
     const id = await job('pay')

@@ -58,6 +58,7 @@ export type Tag =
   | 'Job types'
   | 'Schedules'
   | 'Webhooks'
+  | 'Errors'
   | 'Access'
   | 'Server'
   | `Facade ${string}`

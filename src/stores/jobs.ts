@@ -6,6 +6,7 @@ import type { ApprovalRow } from '../core/approval.js'
 import type { AuditDraft } from '../core/history.js'
 import type { JobRecord, LiveJob, Outcome, Status } from '../core/job.js'
 import type { HistoryEntry } from '../core/lifecycle.js'
+import type { FailureSeen } from './failures.js'
 import type { CallbackRow, DecisionRow, EffectRow, ResolutionRow, WaitRow } from './waits.js'
 
 export interface NewJob {
@@ -96,6 +97,8 @@ export interface WarningRow {
   message: string
   step: string | null
   at: number
+  /** The taught rule by which its error is harmless. For operators: it names people. */
+  rule?: string
 }
 
 export interface LogRow {
@@ -128,6 +131,8 @@ export interface AttemptRecord {
   decisions?: DecisionRow[]
   /** Keys of steps that have been undone, or are a person's to undo. */
   undone?: { key: string; undo: 'undone' | 'by-hand' }[]
+  /** Errors about which the code says nothing. */
+  failures?: FailureSeen[]
 }
 
 export interface StoredJob {

@@ -11,6 +11,7 @@ import type { Attempt, LiveJob, Outcome, Status } from '../core/job.js'
 import type { Decision, Refusal } from '../core/lifecycle.js'
 import type { Schedule } from '../core/schedule.js'
 import type { Happened, Webhook } from '../core/webhook.js'
+import type { FailureStore, RuleStore } from './failures.js'
 import type {
   AttemptRecord,
   Claimed,
@@ -57,6 +58,7 @@ import type {
   WaitRow,
 } from './waits.js'
 
+export type * from './failures.js'
 export * from './jobs.js'
 export type * from './resources.js'
 export type * from './waits.js'
@@ -275,6 +277,10 @@ export interface Store {
     /** Called after each commit that put something into the outbox; a hint. Returns the function that ends it. */
     onHappened(listener: () => void): () => void
   }
+  /** Errors about which the code says nothing, counted by what they have in common. */
+  readonly failures: FailureStore
+  /** What people have taught about them. */
+  readonly rules: RuleStore
   /** Entries of the tenant's chain after (or, newest first, before) a seq; 0 is the beginning (or the end). */
   audit(tenant: string, after: number, limit: number, filter?: AuditFilter): Promise<AuditEntry[]>
   /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */

@@ -404,6 +404,21 @@ describe('assertReplaySafe', () => {
     await assertReplaySafe(handler, {}, { reset, answer: goes })
   })
 
+  it('a request that nobody answers expires, as its tier says', async () => {
+    const ends: string[] = []
+    const handler = asking.handler(async (job) => {
+      const { outcome } = await job.approve('go', { ...requestOf(3), onExpire: 'continue' })
+      await job.step('act', () => void ends.push(outcome))
+    })
+    await assertReplaySafe(handler, {})
+    expect(new Set(ends)).toEqual(new Set(['expired']))
+    await assertReplaySafe(
+      asking.handler((job) => job.approve('go', requestOf(3))),
+      {},
+      { ends: 'cancelled' },
+    )
+  })
+
   it('one that writes is found', async () => {
     const handler = asking.handler(async (job) => {
       const { outcome } = await job.approve('go', async () => {

@@ -598,6 +598,33 @@ describe('beside other things', () => {
     expect(await rig.store.waits(id)).toEqual([])
   })
 
+  it('a pause holds what was approved meanwhile; a rejection ends the job all the same', async () => {
+    const shop = new Shop()
+    const rig = await open(handlerOf(shop), tier('high'))
+    const { id } = await rig.submit(refund, {})
+    await rig.settle()
+    await rig.engine.pause(LOCAL, id, { reason: 'audit' })
+    await rig.approve(id, { by: 'mara', reason: 'Seen.' })
+    expect((await rig.get(id)).blockedOn).toMatchObject([
+      { kind: 'pause', quorum: null },
+      { kind: 'approval', quorum: { filled: 1, needed: 2 } },
+    ])
+    await rig.approve(id, { by: 'otto', reason: 'Seen.' })
+    await rig.advance('1h')
+    expect(await rig.get(id)).toMatchObject({ status: 'blocked', blockedOn: [{ kind: 'pause' }] })
+    expect(shop.paid).toEqual([])
+    await rig.engine.resume(LOCAL, id, {})
+    expect((await rig.untilDone(id)).status).toBe('completed')
+    expect(shop.paid).toEqual([100])
+
+    shop.refundable = 100
+    const other = await rig.submit(refund, {})
+    await rig.settle()
+    await rig.engine.pause(LOCAL, other.id, {})
+    await rig.reject(other.id, { by: 'mara', reason: 'No.' })
+    expect(await rig.get(other)).toMatchObject({ status: 'cancelled', error: { code: 'approval-rejected' } })
+  })
+
   it('undoing takes it back as well; what was approved before is met on the way', async () => {
     const undone: string[] = []
     const two = defineJob('two', { input: z.object({}), approvals: { a: z.null(), b: z.null() } })

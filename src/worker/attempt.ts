@@ -7,8 +7,10 @@ import type { RetryPolicy } from '../core/backoff.js'
 import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
+import { fingerprintOf } from '../core/fingerprint.js'
 import { partsOf, SEQ_PER_ATTEMPT, TIES } from '../core/job.js'
 import { effectKeyOf, sharesOperation, type Undone } from '../core/operation.js'
+import type { TaughtRule } from '../core/taught.js'
 import type { RegisteredType } from '../engine/registry.js'
 import { undoneOf, undoneOnceMore } from '../engine/undone.js'
 import {
@@ -20,6 +22,7 @@ import {
   type Store,
   type WaitRow,
 } from '../stores/store.js'
+import { failureOf } from './failures.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
 import { scopes } from './scope.js'
@@ -88,6 +91,8 @@ export class Attempt {
     readonly sha256: (text: string) => string,
     /** Told when the end of the attempt is in the next commit. */
     readonly onSettling: () => void,
+    /** What people have taught about its type; asked at each error, because they teach while it runs. */
+    private readonly taught: () => readonly TaughtRule[],
   ) {
     this.number = claimed.live.attempt
     this.notes = new Notes(clock, this.number, (record) => this.write(record))
@@ -282,9 +287,19 @@ export class Attempt {
     const object = typeof error === 'object' && error !== null ? error : null
     const known = object && this.failures?.get(object)
     if (known) return known.classified
-    const classified = classify(error, { step, type: this.type.handler.settings.errors })
+    const { type } = this.claimed.record
+    const classified = classify(error, {
+      ...{ step, type: this.type.handler.settings.errors, taught: this.taught() },
+      fingerprint: (facts) => fingerprintOf(type, facts, this.sha256),
+    })
     if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified, retry })
     return classified
+  }
+
+  /** An error that ends the attempt, or that a step went on from: counted if the code says nothing of it. */
+  met(classified: Classified): void {
+    const failure = failureOf(classified, this.claimed.record, this.number, this.clock.now(), this.sha256)
+    if (failure) this.notes.met(failure)
   }
 
   /** The budget for an error: its step's own, the stage's, or the type's; `scope` names what has one of its own. */

@@ -9,6 +9,7 @@ import type { MapOptions, StageOptions, StepContext } from '../define/context.js
 import type { StepRow } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { declaredIn, infoText } from './declared.js'
+import { taughtIn } from './failures.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { checkName, enter } from './scope.js'
 import { contextOf } from './steps.js'
@@ -42,12 +43,14 @@ export async function first<T>(
           )
           return { value: { engine, value }, info: { engine, rejected } }
         } catch (error) {
-          const { verdict, code, message, rule } = attempt.classify(error, options.errors, key)
+          const classified = attempt.classify(error, options.errors, key)
+          const { verdict, code, message, rule } = classified
           if (verdict !== 'permanent') throw error
           const rejection = { engine, code, message, rule }
           rejected.push(rejection)
           attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
           if (engine === names.at(-1)) throw error
+          attempt.met(classified)
           const row = rowOf(attempt, 'first', key, attempt.clock.now(), rejection)
           await attempt.parking.during(() => attempt.record({ steps: [row] }))
         }
@@ -140,9 +143,17 @@ export async function stage<T>(
   }
 }
 
-type Item<T> = { ok: T | null } | { failed: { code: string; message: string } }
+interface Gone {
+  code: string
+  message: string
+  rule?: string | null
+}
+type Item<T> = { ok: T | null } | { failed: Gone } | { left: Gone }
 
-/** Each item as a step; the value says whether it failed for good and was tolerated, so that it is not tried again. */
+/**
+ * Each item as a step; the value says whether it failed for good and was tolerated, or was left out because its error is
+ * harmless, so that it is not tried again.
+ */
 export async function map<In, Out>(
   attempt: Attempt,
   name: string,
@@ -170,17 +181,21 @@ export async function map<In, Out>(
         try {
           return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }
         } catch (error) {
-          const { verdict, code, message } = attempt.classify(error, undefined, `${path}/${names[i]}`)
+          const classified = attempt.classify(error, undefined, `${path}/${names[i]}`)
+          const { verdict, code, message } = classified
+          const harmless = verdict === 'harmless'
           // Counted here and not when it is recorded: others fail meanwhile.
-          if (verdict !== 'permanent' || failed++ >= allowed) throw error
-          return { failed: { code, message } }
+          if (!harmless && (verdict !== 'permanent' || failed++ >= allowed)) throw error
+          attempt.met(classified)
+          return harmless ? { left: { code, message, rule: taughtIn(classified) } } : { failed: { code, message } }
         }
       }),
     )
     if ('ok' in made) results[i] = made.ok
     else {
       results[i] = null
-      attempt.notes.warn(made.failed.code, made.failed.message, `${path}/${names[i]}`)
+      const { code, message, rule = null } = 'left' in made ? made.left : made.failed
+      attempt.notes.warn(code, message, `${path}/${names[i]}`, rule)
     }
   }
   const errors: unknown[] = []

@@ -9,21 +9,28 @@ import { type TestRig, until as untilReal } from '../testing/index.js'
 
 const open = rigs()
 const child = defineJob('child', { input: z.object({}) })
-const busy = defineJob('busy', { input: z.object({}), signals: { go: z.object({}) } })
-type Job = JobContext<any, { stages: string; approvals: {}; signals: { go: z.ZodObject<{}> } }>
+const busy = defineJob('busy', { input: z.object({}), approvals: { ok: z.null() }, signals: { go: z.object({}) } })
+type Job = JobContext<any, { stages: string; approvals: { ok: z.ZodNull }; signals: { go: z.ZodObject<{}> } }>
 const retry = until({ backoff: { from: '1h', to: '1h' } })
 
-async function start(run: (job: Job) => unknown): Promise<{ rig: TestRig; id: string }> {
+async function start(
+  run: (job: Job) => unknown,
+  { options = {}, submit = {} }: { options?: object; submit?: object } = {},
+): Promise<{ rig: TestRig; id: string }> {
   const handlers = [
-    busy.handler({ retry }, run as never),
+    busy.handler({ retry, ...options }, run as never),
     child.handler(async (job) => {
       await job.sleep('long', '9d')
     }),
   ] as never as JobHandler[]
   const rig = await open(handlers, { worker: { queues: ['default'] } })
-  const { id } = await rig.submit(busy, {})
+  const { id } = await rig.submit(busy, {}, submit)
   await rig.settle()
   return { rig, id }
+}
+const request = {
+  ...({ summary: 'Go on', because: 'It is time.', evidence: 'none', impact: 'small', rollback: 'none' } as const),
+  writes: [{ target: 'x', change: { y: [0, 1] as const } }],
 }
 
 describe('a cancel', () => {
@@ -34,6 +41,7 @@ describe('a cancel', () => {
     ['waits for children', 'waiting', (job) => Promise.all([1, 2, 3].map(() => job.call(child, {})))],
     ['waits for a worker of a queue', 'running', (job) => job.stage('far', { queue: 'nobody' }, () => 1)],
     ['waits for its next try', 'retrying', (job) => job.step('x', () => Promise.reject(new Transient('busy')))],
+    ['waits for an approval', 'approval', (job) => job.approve('ok', request)],
     ['waits for a person', 'review', (job) => job.step('x', () => Promise.reject(new Review('look')))],
   ])('of a job that %s ends it at once, and what hangs on it', async (_, phase, run) => {
     const { rig, id } = await start(run)
@@ -44,6 +52,51 @@ describe('a cancel', () => {
     for (const { status, error } of (await rig.engine.list(LOCAL, { parentId: id })).items)
       expect([status, error!.code]).toEqual(['cancelled', 'parent-cancelled'])
     expect(rig.app.running).toBe(0)
+  })
+
+  it('of a job that has not begun ends it at once, and it never begins', async () => {
+    let ran = 0
+    const { rig, id } = await start(() => ++ran, { submit: { runAt: new Date(Date.UTC(2030, 0, 1)) } })
+    expect((await rig.get(id)).ops!.phase).toBe('scheduled')
+    expect(await rig.engine.cancel(LOCAL, id, {})).toMatchObject({ pending: false, job: { status: 'cancelled' } })
+    await rig.restart(undefined, { worker: false })
+    const { id: stored } = await rig.submit(busy, {})
+    expect((await rig.get(stored)).ops!.phase).toBe('queued')
+    await rig.engine.cancel(LOCAL, stored, {})
+    await rig.restart(undefined, {})
+    await rig.advance('1d')
+    expect([ran, (await rig.get(stored)).status]).toEqual([0, 'cancelled'])
+  })
+
+  it('of a job that a limit holds leaves the place of the one that works, and no place of its own', async () => {
+    let finish = () => {}
+    const run = (job: Job) => job.step('x', () => new Promise<void>((resolve) => (finish = resolve)))
+    const options = { limits: { concurrency: { key: () => 'one', limit: 1 } } }
+    const { rig, id } = await start(run, { options })
+    const held = await rig.submit(busy, {})
+    const next = await rig.submit(busy, {})
+    await rig.settle()
+    expect((await rig.get(held)).ops!.phase).toBe('held')
+    expect(await rig.engine.cancel(LOCAL, held.id, {})).toMatchObject({ pending: false, job: { status: 'cancelled' } })
+    expect([(await rig.get(id)).status, (await rig.get(next)).ops!.phase]).toEqual(['processing', 'held'])
+    finish()
+    await rig.untilDone(id)
+    await rig.settle()
+    expect((await rig.get(next)).status).toBe('processing')
+    finish()
+    expect((await rig.untilDone(next)).status).toBe('completed')
+  })
+
+  it.each<[string, (job: Job) => unknown]>([
+    ['a wait', (job) => job.waitFor('go')],
+    ['a sleep', (job) => job.sleep('a day', '1d')],
+    ['its next try', (job) => job.step('x', () => Promise.reject(new Transient('busy')))],
+  ])('of a job that is paused in %s ends it at once', async (_, run) => {
+    const { rig, id } = await start(run)
+    expect((await rig.engine.pause(LOCAL, id, {})).blockedOn[0]).toMatchObject({ kind: 'pause' })
+    expect(await rig.engine.cancel(LOCAL, id, {})).toMatchObject({ pending: false, job: { status: 'cancelled' } })
+    await rig.advance('2d')
+    expect(await rig.store.waits(id)).toEqual([])
   })
 
   it('of a job with a wait and a step side by side ends it when the step has ended', async () => {
@@ -78,35 +131,70 @@ describe('a cancel', () => {
     expect((await rig.untilDone(id)).status).toBe('failed')
   })
 
-  it('reaches a child process in a once step that ignores TERM; what it did is not known, and not undone blindly', async () => {
+  describe('while a child process in a once step ignores TERM', () => {
     const undone: unknown[] = []
-    let pid = 0
-    let up = false
-    const { rig, id } = await start((job) =>
-      job.step(
-        'print',
-        async ({ signal }) => {
-          const script = `process.on('SIGTERM', () => {}); process.stdout.write('up'); setInterval(() => {}, 1000)`
-          const outcome = await runProcess({
-            ...{ command: process.execPath, args: ['-e', script], signal, timeoutMs: 60_000, graceMs: 300 },
-            ...{ envelope: false, onSpawn: (child) => void (pid = child.pid), onOutput: () => (up = true) },
-          })
-          if (!outcome.ok) throw new Error(`the printer was stopped: ${outcome.kind}`)
-          return 'printed'
-        },
-        { effect: 'once', undo: (value) => void undone.push(value) },
-      ),
+    /** Cancelled as soon as the child is there; goes on when the attempt has ended. */
+    async function killed(undo?: (value: unknown) => void) {
+      undone.length = 0
+      let pid = 0
+      let up = false
+      let end: unknown
+      const { rig, id } = await start((job) =>
+        job.step(
+          'print',
+          async ({ signal }) => {
+            const script = `process.on('SIGTERM', () => {}); process.stdout.write('up'); setInterval(() => {}, 1000)`
+            const outcome = await runProcess({
+              ...{ command: process.execPath, args: ['-e', script], signal, timeoutMs: 60_000, graceMs: 300 },
+              ...{ envelope: false, onSpawn: (child) => void (pid = child.pid), onOutput: () => (up = true) },
+            })
+            end = outcome
+            if (!outcome.ok) throw new Error(`the printer was stopped: ${outcome.kind}`)
+            return 'printed'
+          },
+          { effect: 'once', ...(undo ? { undo } : {}) },
+        ),
+      )
+      await untilReal(() => up, 'the child')
+      expect((await rig.engine.cancel(LOCAL, id, {})).pending).toBe(true)
+      // TERM alone does not end it.
+      expect([(await rig.get(id)).status, rig.app.running]).toEqual(['processing', 1])
+      expect(() => process.kill(pid, 0)).not.toThrow()
+      await untilReal(async () => rig.app.running === 0, 'the end of the attempt')
+      expect(() => process.kill(pid, 0)).toThrow()
+      expect(end).toMatchObject({ ok: false, kind: 'aborted', signal: 'SIGKILL' })
+      await rig.settle()
+      return { rig, id }
+    }
+
+    it.each([
+      ['happened', ['a sheet'], 'rolled-back'],
+      ['did-not-happen', [], undefined],
+    ] as const)(
+      'what it did is not known, and not undone blindly: a person says that it %s',
+      async (answer, taken, state) => {
+        const { rig, id } = await killed((value) => void undone.push(value))
+        expect(await rig.get(id)).toMatchObject({
+          status: 'blocked',
+          error: { code: 'effect-unknown', details: { question: { step: 'print' } } },
+        })
+        expect(undone).toEqual([])
+        const told = answer === 'happened' ? { result: 'a sheet' } : {}
+        await rig.engine.answer(LOCAL, id, { step: 'print', answer, reason: 'looked at the printer', ...told })
+        const job = await rig.untilDone(id)
+        expect(job).toMatchObject({ status: 'cancelled', error: { code: 'cancelled-by-caller' } })
+        expect((job.error!.details?.compensation as { state?: string } | undefined)?.state).toBe(state)
+        expect(undone).toEqual(taken)
+      },
     )
-    await untilReal(() => up, 'the child')
-    await rig.engine.cancel(LOCAL, id, {})
-    await untilReal(async () => rig.app.running === 0, 'the end of the attempt')
-    expect(() => process.kill(pid, 0)).toThrow()
-    await rig.settle()
-    expect(await rig.get(id)).toMatchObject({
-      status: 'blocked',
-      error: { code: 'effect-unknown', details: { question: { step: 'print' } } },
+
+    it('without an undo there is nothing to wait for: it is cancelled, and says what is not known', async () => {
+      const { rig, id } = await killed()
+      expect(await rig.get(id)).toMatchObject({
+        status: 'cancelled',
+        warnings: [{ code: 'effect-unknown', step: 'print' }],
+      })
     })
-    expect(undone).toEqual([])
   })
 })
 

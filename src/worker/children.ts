@@ -5,11 +5,12 @@
 import { matchText } from '../core/classify.js'
 import { parseDuration } from '../core/duration.js'
 import { clip } from '../core/json.js'
-import type { ProcessOptions } from '../define/context.js'
-import { type ProcessOutcome, type ProcessSpec, runProcess } from '../process/index.js'
+import type { ChildLimits, ProcessOptions } from '../define/context.js'
+import { type ProcessOutcome, type ProcessSpec, runProcess, scrubberOf, secretsOf } from '../process/index.js'
 import type { Attempt } from './attempt.js'
 
-const TAIL = 4096
+/** Room seldom comes back within the first pause of a backoff. */
+const DISK_RETRY_MS = 30_000
 
 /** A child that did not do its work; rules of the error table see `exitCode`, `signal` and `output`. */
 export class ProcessError extends Error {
@@ -21,6 +22,8 @@ export class ProcessError extends Error {
     readonly signal: string | null,
     readonly output: string,
     readonly details: Record<string, unknown>,
+    /** Not to be tried sooner. */
+    readonly retryAfterMs = 0,
   ) {
     super(message)
   }
@@ -37,14 +40,23 @@ export async function runChild<T>(
     name,
     async (context, key) => {
       const spawned: { pgid: number | null } = { pgid: null }
-      const lines = new Lines((line) => options.onLine?.(line))
+      const { scrub } = scrubberOf([...(options.secrets ?? []), ...secretsOf(options.env ?? {})])
+      let beat: () => void = () => undefined
+      const lines = new Lines((line) => {
+        if (options.onLine?.(line) === true) beat()
+      })
       const spec: ProcessSpec = {
         command: options.command,
         args: options.args,
         stdin: options.stdin,
         cwd: options.cwd,
+        inputs: options.inputs,
+        collect: options.collect,
         env: options.env,
         memoryMb: options.memoryMb,
+        limits: limitsOf(options.limits ?? {}),
+        strong: options.strong,
+        secrets: options.secrets,
         maxOutputBytes: options.maxOutputBytes,
         envelope: options.envelope ?? false,
         timeoutMs: parseDuration(options.timeout ?? '10m', 'timeout'),
@@ -53,8 +65,9 @@ export async function runChild<T>(
         onOutput: (stream, chunk) => {
           if (stream === 'stderr') lines.push(chunk)
         },
-        onSpawn: ({ pid, pgid, startTime, bootId }) => {
+        onSpawn: ({ pid, pgid, startTime, bootId }, control) => {
           spawned.pgid = pgid
+          beat = control.beat
           attempt.notes.log('info', `Started ${nameOf(options)} (pid ${pid})`, { step: key, pid })
           if (startTime !== null && bootId !== null)
             void attempt.store.workers
@@ -68,15 +81,15 @@ export async function runChild<T>(
       lines.end()
       if (spawned.pgid !== null)
         void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
-      const info = infoOf(options.command, outcome)
-      const stderr = outcome.stderr.toString('utf8')
+      const info = infoOf(outcome)
       if (!outcome.ok) {
-        const error = errorOf(nameOf(options), outcome, stderr, info)
+        const error = errorOf(nameOf(options), outcome, info)
         attempt.notes.log('warn', error.message, { step: key, ...info })
         throw error
       }
+      const stderr = outcome.stderr.toString('utf8')
       for (const line of stderr.split('\n')) {
-        const said = line.trim()
+        const said = scrub(line.trim())
         const rule = said
           ? (matchText(said, options.errors, 'step') ?? matchText(said, attempt.type.handler.settings.errors, 'type'))
           : null
@@ -86,7 +99,7 @@ export async function runChild<T>(
       const value = options.parse
         ? await options.parse({ stdout, stderr, envelope: outcome.envelope })
         : ((options.envelope ? outcome.envelope : stdout) as T)
-      return { value, info: { ...info, declared: { timeoutMs: spec.timeoutMs } } }
+      return { value, info: { ...info, declared: { timeoutMs: spec.timeoutMs, ...options.limits } } }
     },
     { errors: options.errors, ...('onHarmless' in options ? { onHarmless: options.onHarmless as T } : {}) },
   )
@@ -100,18 +113,41 @@ function killGroup(pgid: number | null): void {
   }
 }
 
-function infoOf(command: string, outcome: ProcessOutcome): Record<string, unknown> {
-  const { pid, cause, code, signal, durationMs, coresSwept } = outcome
+function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<ProcessSpec['limits']> {
   return {
-    command,
+    ...limits,
+    ...(silent === undefined ? {} : { silentMs: parseDuration(silent, 'limits.silent') }),
+    ...(stall === undefined ? {} : { stallMs: parseDuration(stall, 'limits.stall') }),
+  }
+}
+
+/** What is recorded of every run, good or bad; secrets are out of it already. */
+function infoOf(outcome: ProcessOutcome): Record<string, unknown> {
+  const { pid, kind, cause, code, signal, oom, durationMs, bytes, peak, escaped } = outcome
+  return {
+    command: outcome.argv[0],
+    args: clip(outcome.argv.slice(1).join(' '), 512),
     pid,
+    kind,
     cause,
     exitCode: code,
     signal,
+    ...(oom === null ? {} : { oom }),
     durationMs,
-    coresSwept,
-    stdoutBytes: outcome.stdout.length,
-    stderrBytes: outcome.stderr.length,
+    ...(peak ? { peakRssBytes: peak.rssBytes, cpuMs: peak.cpuMs, zombies: peak.zombies } : {}),
+    processes: outcome.processesSeen,
+    protectedBy: outcome.protectedBy,
+    stdinBytes: bytes.stdin,
+    stdoutBytes: bytes.stdout,
+    stderrBytes: bytes.stderr,
+    ...(bytes.envelope > 0 ? { envelopeBytes: bytes.envelope } : {}),
+    ...(outcome.collected.length > 0 ? { collected: outcome.collected } : {}),
+    ...(escaped.killed > 0 ? { escapedKilled: escaped.killed } : {}),
+    ...(escaped.running > 0 ? { stillRunning: escaped.running } : {}),
+    coresSwept: outcome.coresSwept,
+    ...(outcome.coresSwept > 0 ? { coreBytesSwept: outcome.coreBytesSwept } : {}),
+    // A good run says here what was left over: processes or its directory.
+    ...(outcome.ok && outcome.error ? { left: outcome.error.code } : {}),
   }
 }
 
@@ -123,41 +159,51 @@ function nameOf({ command, args = [] }: Pick<ProcessOptions<unknown>, 'command' 
   return script.split('/').at(-1)!
 }
 
-function errorOf(name: string, outcome: ProcessOutcome, stderr: string, info: Record<string, unknown>): ProcessError {
-  const output = `${outcome.stdout.subarray(-TAIL).toString('utf8')}\n${stderr.slice(-TAIL)}`.trim()
-  const last = stderr.trim().split('\n').at(-1) ?? ''
-  const details = { ...info, lastLines: clip(stderr.slice(-1024).trim(), 1024) }
+/** What the supervisor ended it for: code, and what people read. */
+const STOPPED: Partial<Record<ProcessOutcome['kind'], readonly [code: string, what: string]>> = {
+  timeout: ['attempt-timeout', 'took longer than its limit and was stopped'],
+  aborted: ['process-aborted', 'was stopped'],
+  'output-limit': ['process-output', 'printed more than its limit and was stopped'],
+  'memory-limit': ['process-memory', 'took more memory than its limit and was stopped'],
+  'cpu-limit': ['process-cpu', 'took more CPU time than its limit and was stopped'],
+  'file-limit': ['process-file-size', 'wrote a larger file than its limit and was stopped'],
+  'process-limit': ['process-count', 'started more processes than its limit and was stopped'],
+  'disk-limit': ['process-disk', 'filled its directory beyond its limit and was stopped'],
+  silent: ['process-silent', 'printed nothing for longer than its limit and was stopped'],
+  stalled: ['process-stalled', 'made no progress for longer than its limit and was stopped'],
+  defunct: ['process-signal', 'was defunct and has been given up'],
+}
+/** No system takes them: a NUL, or more than fits into an exec. */
+const BAD_ARGUMENTS = new Set(['NUL', 'E2BIG'])
+const NOT_THERE = new Set(['ENOENT', 'EACCES', 'ENOEXEC'])
+
+function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unknown>): ProcessError {
+  const { tail, cause, error } = outcome
+  const last = tail.stderr.trim().split('\n').at(-1) ?? ''
+  const details = { ...info, lastLines: clip(tail.stderr.slice(-1024).trim(), 1024) }
   const make = (code: string, what: string) =>
     new ProcessError(
-      last ? `${what}: ${clip(last, 500)}` : `${what}.`,
+      last ? `${name} ${what}: ${clip(last, 500)}` : `${name} ${what}.`,
       code,
       outcome.code,
-      outcome.signal ?? (outcome.cause.startsWith('SIG') ? outcome.cause : null),
-      output,
+      outcome.signal ?? (cause.startsWith('SIG') ? cause : null),
+      `${tail.stdout}\n${tail.stderr}`.trim(),
       details,
+      code === 'disk-low' ? DISK_RETRY_MS : 0,
     )
-  switch (outcome.kind) {
-    case 'spawn-error':
-      return make(
-        outcome.error?.code === 'ENOENT' || outcome.error?.code === 'EACCES' ? 'process-missing' : 'process-spawn',
-        `${name} could not be started (${outcome.error?.message ?? outcome.cause})`,
-      )
-    case 'timeout':
-      return make('attempt-timeout', `${name} took longer than its limit and was stopped`)
-    case 'aborted':
-      return make('process-aborted', `${name} was stopped`)
-    case 'output-limit':
-      return make('process-output', `${name} printed more than its limit and was stopped`)
-    case 'signalled':
-      return make('process-signal', `${name} was ended by ${outcome.cause}`)
-    case 'defunct':
-      return make('process-signal', `${name} was defunct and has been given up`)
-    default:
-      if (outcome.cause.startsWith('SIG')) return make('process-signal', `${name} was ended by ${outcome.cause}`)
-      if (outcome.code === 0)
-        return make('process-envelope', `${name} ended well but its result is ${outcome.envelopeError ?? 'missing'}`)
-      return make('process-exit', `${name} ended with exit code ${outcome.code}`)
+  const stopped = STOPPED[outcome.kind]
+  if (stopped) return make(...stopped)
+  if (outcome.kind === 'spawn-error') {
+    const why = error?.code ?? ''
+    if (why === 'disk-low') return make('disk-low', `was not started, the disk is nearly full (${error!.message})`)
+    const code = BAD_ARGUMENTS.has(why) ? 'process-arguments' : NOT_THERE.has(why) ? 'process-missing' : 'process-spawn'
+    return make(code, `could not be started (${error?.message ?? cause})`)
   }
+  if (cause === 'oom') return make('process-memory', 'was killed by the system for want of memory')
+  if (outcome.kind === 'signalled' || cause.startsWith('SIG')) return make('process-signal', `was ended by ${cause}`)
+  if (outcome.code !== 0) return make('process-exit', `ended with exit code ${outcome.code}`)
+  if (cause.startsWith('output ')) return make('process-result', `ended well but ${error!.message}`)
+  return make('process-envelope', `ended well but its result is ${outcome.envelopeError ?? 'missing'}`)
 }
 
 /** Cuts a byte stream into lines. */

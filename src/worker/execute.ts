@@ -11,6 +11,7 @@ import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
 import type { AttemptRecord, Moved } from '../stores/store.js'
 import { type Attempt, LEAVE_AFTER_MS, type Stop, storeRetryMs } from './attempt.js'
+import { taughtIn } from './failures.js'
 import { inputOf } from './upgrade.js'
 
 export interface Environment {
@@ -110,19 +111,25 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
   if (classified.verdict === 'harmless' && stopped === null) {
     const accepted = await acceptResult(attempt, classified.result ?? null)
     if (accepted.ok) {
-      attempt.notes.warn(classified.code, classified.message, attempt.stepOf(error))
+      attempt.met(classified)
+      attempt.notes.warn(classified.code, classified.message, attempt.stepOf(error), taughtIn(classified))
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     }
     return commit(
       attempt,
       env,
-      errored(attempt, env, actor, error, { ...classified, verdict: 'transient', rule: 'harmless-without-result' }),
+      errored(attempt, env, actor, error, { ...classified, verdict: 'transient', rule: withoutResult(classified) }),
     )
   }
   if (classified.verdict === 'permanent' || stopped === 'cancel' || stopped === 'force-cancel')
     for (const step of attempt.unknownEffects)
       attempt.notes.warn('effect-unknown', `It is not known whether "${step}" has happened.`, step)
   return commit(attempt, env, errored(attempt, env, actor, error, classified))
+}
+
+/** Whoever taught that it is harmless must see why it is tried again all the same. */
+function withoutResult({ taught, rule }: Classified): string {
+  return taught === null ? 'harmless-without-result' : `${rule} (harmless-without-result)`
 }
 
 /** The handler has shown its undos, or stopped before it could: what is due is undone, latest first. */
@@ -186,6 +193,8 @@ async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted>
 function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknown, known?: Classified): Event {
   const classified = known ?? attempt.classify(error)
   const deadline = attempt.stopped === 'deadline'
+  // One that was told to stop fails because of that.
+  if (attempt.stopped === null || attempt.stopped === 'timeout') attempt.met(classified)
   const verdict = deadline ? 'permanent' : classified.verdict === 'harmless' ? 'transient' : classified.verdict
   const info: ErrorInfo = {
     code: deadline ? 'deadline-passed' : classified.code,

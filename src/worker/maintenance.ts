@@ -9,14 +9,17 @@ import { type Event, transition } from '../core/lifecycle.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { isBuiltIn } from '../engine/registry.js'
-import { killStrays } from '../process/index.js'
+import { killAbandoned, killStrays, sweepWorkDirs } from '../process/index.js'
 import type { WorkerRow } from '../stores/store.js'
+import { hostChecks, hostNumbers } from './host.js'
 import type { ScheduleClock } from './schedules.js'
 import { Waker } from './waker.js'
 
 const TICK_MS = 1000
 const REAP_MS = 5000
 const HEAL_MS = 5000
+/** Another process may have taught something. */
+const TAUGHT_MS = 5000
 const SWEEP_MS = 60_000
 const CHUNK = 500
 /** Removing a job touches a dozen tables; so many hold up a claim for about 2 ms, at the same cost per job as more. */
@@ -41,18 +44,22 @@ export class Maintenance {
   private readonly waker: Waker
   constructor(private readonly options: MaintenanceOptions) {
     this.waker = new Waker(options.parts, options.clock, options.onError)
+    options.parts.host = { checks: hostChecks, numbers: hostNumbers }
   }
 
   /** What a crash left is put right before the first claim: child processes first, so that no two attempts overlap. */
-  async recover(): Promise<{ jobs: number; children: number; files: number }> {
+  async recover(): Promise<{ jobs: number; children: number; files: number; workDirs: number }> {
     const { store } = this.options.parts
     const strays = await store.workers.strays()
     const { killed } = await killStrays(strays)
+    // Whoever left its group, or was started so late that nobody wrote it down, bears the mark of its dead supervisor.
+    const abandoned = await killAbandoned()
+    const { dirs } = await sweepWorkDirs()
     for (const { jobId, pgid } of strays) await store.workers.removeProcess(jobId, pgid)
     const files = await this.options.files.recover()
     let jobs = 0
     for (let n = -1; n !== 0; jobs += n) n = await this.reap()
-    return { jobs, children: killed, files }
+    return { jobs, children: killed + abandoned.killed, files, workDirs: dirs }
   }
 
   start(): void {
@@ -65,7 +72,9 @@ export class Maintenance {
       await this.lookForWorkers().catch(() => undefined)
     })
     this.every('heal', HEAL_MS, () => this.heal())
+    this.every('taught', TAUGHT_MS, () => this.options.parts.taught.load())
     this.every('sweep', SWEEP_MS, () => this.sweep())
+    this.every('leftovers', SWEEP_MS, () => sweepWorkDirs())
   }
 
   stop(): void {
@@ -100,6 +109,8 @@ export class Maintenance {
   async reap(): Promise<number> {
     const { store, registry, entropy } = this.options.parts
     const orphans = (await store.orphans(CHUNK)).filter(({ worker }) => !this.options.holds(worker ?? ''))
+    // The next attempt may begin as soon as they are moved.
+    if (orphans.length > 0) await killAbandoned()
     const moved = await Promise.all(
       orphans.map((job) => {
         const maxLost = registry.get(partsOf(job.lane).type)?.handler.settings.maxLost ?? DEFAULT_MAX_LOST

@@ -1,11 +1,11 @@
 /**
- * What an attempt says while it works: progress (the last value wins, stored at most once a second), warnings and log
- * lines. Collected here and written with the next step, the end, or by themselves a second later.
+ * What an attempt says while it works: progress (the last value wins, stored at most once a second), warnings, log lines,
+ * and errors that nobody has a rule for. Collected here and written with the next step, the end, or by themselves a second later.
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { clip, plainText } from '../core/json.js'
 import type { ProgressUpdate } from '../define/context.js'
-import type { AttemptRecord, DecisionRow, LogRow, ProgressRow, WarningRow } from '../stores/store.js'
+import type { AttemptRecord, DecisionRow, FailureSeen, LogRow, ProgressRow, WarningRow } from '../stores/store.js'
 
 const EVERY_MS = 1000
 const MESSAGE_MAX = 1024
@@ -18,6 +18,7 @@ export class Notes {
   private warnings: WarningRow[] = []
   private logs: LogRow[] = []
   private decisions: DecisionRow[] = []
+  private failures: FailureSeen[] = []
   private timer: Timer | null = null
   private logged = 0
   private stage: string | null | undefined
@@ -58,11 +59,18 @@ export class Notes {
     this.arm()
   }
 
-  warn(code: string, message: string, step: string | null): void {
+  /** @param rule what was taught, where that made it a warning */
+  warn(code: string, message: string, step: string | null, rule: string | null = null): void {
     this.warned++
     if (this.warned > WARNINGS_MAX) return
-    this.warnings.push({ code: text(code, 64), message: text(message, MESSAGE_MAX), step, at: this.clock.now() })
+    const row: WarningRow = { code: text(code, 64), message: text(message, MESSAGE_MAX), step, at: this.clock.now() }
+    this.warnings.push(rule === null ? row : { ...row, rule })
     this.arm()
+  }
+
+  /** Counted with the record of the step that went on, or with the end of the attempt. */
+  met(failure: FailureSeen): void {
+    this.failures.push(failure)
   }
 
   log(level: LogRow['level'], message: string, data: unknown): void {
@@ -87,20 +95,23 @@ export class Notes {
   }
 
   /** Everything collected so far, to be written with something else. */
-  take(): Pick<AttemptRecord, 'progress' | 'warnings' | 'logs' | 'decisions'> | null {
+  take(): Pick<AttemptRecord, 'progress' | 'warnings' | 'logs' | 'decisions' | 'failures'> | null {
     this.timer?.cancel()
     this.timer = null
-    if (!this.progress && this.warnings.length + this.logs.length + this.decisions.length === 0) return null
+    if (!this.progress && this.warnings.length + this.logs.length + this.decisions.length + this.failures.length === 0)
+      return null
     const taken = {
       ...(this.progress ? { progress: this.progress } : {}),
       ...(this.warnings.length ? { warnings: this.warnings } : {}),
       ...(this.logs.length ? { logs: this.logs } : {}),
       ...(this.decisions.length ? { decisions: this.decisions } : {}),
+      ...(this.failures.length ? { failures: this.failures } : {}),
     }
     this.progress = null
     this.warnings = []
     this.logs = []
     this.decisions = []
+    this.failures = []
     return taken
   }
 

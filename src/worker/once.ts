@@ -6,7 +6,7 @@
 import { neverReached, Review } from '../core/classify.js'
 import type { Answer, Question } from '../core/question.js'
 import type { StepContext, StepOptions } from '../define/context.js'
-import type { AttemptRecord, EffectRow } from '../stores/store.js'
+import { type AttemptRecord, type EffectRow, isTombstone } from '../stores/store.js'
 import type { Attempt } from './attempt.js'
 import { textOf } from './memo.js'
 
@@ -22,7 +22,7 @@ export async function beginOnce<T>(
   context: StepContext,
 ): Promise<{ value: T; info: unknown; another: boolean } | null> {
   const { tenant } = attempt.claimed.record
-  const known = await attempt.store.effect(tenant, context.key)
+  const known = (await attempt.store.effect(tenant, context.key)) ?? (await doneBefore(attempt, step, context.key))
   if (!known || known.state === 'absent') return null
   // What another job began and never recorded is nobody's to undo but ours.
   const another = known.state === 'happened' && known.jobId !== attempt.id
@@ -36,6 +36,25 @@ export async function beginOnce<T>(
   attempt.notes.log('info', `"${step}" had happened in job ${known.jobId}; its result is used again.`, { step })
   const value = (known.result === null ? undefined : JSON.parse(known.result)) as T
   return { value, info: { reused: known.jobId }, another }
+}
+
+/**
+ * A replay is asked for after a deploy that made a step `once`. What the jobs before it recorded of that step when it was
+ * not, the ledger does not know, and it has happened all the same.
+ */
+async function doneBefore({ store, claimed }: Attempt, step: string, key: string): Promise<EffectRow | null> {
+  for (let job = claimed.record; job.replayOf !== null && !job.options.replay?.newEffects; ) {
+    const source = await store.find(job.replayOf, 0)
+    if (!source || isTombstone(source)) return null
+    const { id: jobId, tenant } = source.record
+    const undoing = source.compensatedBy === null ? [] : await store.steps(source.compensatedBy)
+    const rows = [...(await store.steps(jobId)), ...undoing].filter((row) => row.key === step)
+    if (rows.some(({ undo }) => undo === 'undone' || undo === 'by-hand')) return null
+    const done = rows.find(({ effect }) => effect != null && effect !== 'read')
+    if (done) return { tenant, key, jobId, step, state: 'happened', result: done.result, at: done.endedAt }
+    job = source.record
+  }
+  return null
 }
 
 /** The question that a person can answer: POST /v1/jobs/{id}/answer. */

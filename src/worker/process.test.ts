@@ -138,6 +138,77 @@ describe('job.process', () => {
     expect(job.error!.details!.last).toMatchObject({ code: 'process-missing' })
   })
 
+  it('what it may take is told apart, and only a file that is too large is beyond another try', async () => {
+    const sh = (script: string, limits: ProcessOptions<any>['limits']) =>
+      run((job) => job.process('x', { command: '/bin/sh', args: ['-c', script], grace: '100ms', limits }))
+    const file = await sh('exec head -c 200000 /dev/zero >big', { fileBytes: 1000 })
+    expect(file.job.error).toMatchObject({ code: 'process-file-size', class: 'permanent' })
+    const silent = await sh('sleep 60', { silent: '200ms' })
+    expect(silent.job.error!.details!.last).toMatchObject({ code: 'process-silent', class: 'transient' })
+    const many = await sh('sleep 60 & sleep 60 & sleep 60', { processes: 2 })
+    expect(many.job.error!.details!.last).toMatchObject({ code: 'process-count', class: 'transient' })
+  })
+
+  it('a line that says true keeps a slow child from being stalled', async () => {
+    const script = 'for n in 1 2 3 4 5; do sleep 0.3; echo $n >&2; done'
+    const go = (onLine: (line: string) => unknown) =>
+      run((job) =>
+        job.process('x', {
+          command: '/bin/sh',
+          args: ['-c', script],
+          grace: '100ms',
+          limits: { stall: '900ms' },
+          onLine,
+        }),
+      )
+    expect((await go(() => true)).job.status).toBe('completed')
+    expect((await go(() => undefined)).job.error!.details!.last).toMatchObject({ code: 'process-stalled' })
+  })
+
+  it('a file that should be there and is not makes exit 0 no success', async () => {
+    const collect = [{ from: 'output/text', to: '/nowhere/text' }]
+    const { job } = await run((job) => job.process('x', { command: '/bin/true', collect }))
+    expect(job.error!.details!.last).toMatchObject({ code: 'process-result', class: 'transient' })
+  })
+
+  it('records what a run took, without secrets', async () => {
+    const { rig, id } = await run((job) =>
+      job.process('x', {
+        command: '/bin/sh',
+        args: ['-c', 'setsid sleep 60 & sleep 0.2; echo "$0 $DB_PASSWORD" >&2', 'licence-4711'],
+        env: { DB_PASSWORD: 'hunter-22' },
+        secrets: ['licence-4711'],
+        errors: [{ match: /./, is: 'harmless', as: 'said' }],
+      }),
+    )
+    const [step] = await rig.engine.steps(LOCAL, id)
+    expect(step!.info).toMatchObject({
+      command: '/bin/sh',
+      args: expect.stringContaining('[secret]'),
+      kind: 'exited',
+      cause: 'exit 0',
+      escapedKilled: 1,
+      stderrBytes: 23,
+      protectedBy: expect.arrayContaining(['timeout', 'output', 'tree']),
+    })
+    expect((step!.info as { peakRssBytes: number }).peakRssBytes).toBeGreaterThan(100_000)
+    const failed = await run((job) =>
+      job.process('x', {
+        command: '/bin/sh',
+        args: ['-c', 'echo "bad $KEY_TOKEN" >&2; exit 3'],
+        env: { KEY_TOKEN: 'hunter-22' },
+      }),
+    )
+    const everything = JSON.stringify([
+      step,
+      await rig.get(id),
+      failed.job,
+      await failed.rig.engine.attempts(LOCAL, failed.id),
+    ])
+    expect(everything).not.toMatch(/hunter-22|licence-4711/)
+    expect(failed.job.error!.message).toContain('bad [secret]')
+  })
+
   it('its time limit ends it', async () => {
     const { job } = await run((job) =>
       job.process('x', node('setInterval(() => {}, 1000)', { timeout: '150ms', grace: '100ms' })),
@@ -152,10 +223,12 @@ describe('job.process', () => {
 })
 
 describe('children and cancel', () => {
-  const hold = async (ignoresTerm: boolean) => {
+  const hold = async (ignoresTerm: boolean, grace: ProcessOptions<any>['grace'] = '5s') => {
     let pid = 0
     const script = `${ignoresTerm ? 'process.on("SIGTERM", () => {});' : ''} console.error(process.pid); setInterval(() => {}, 1000)`
-    const { rig, id } = await begun((job) => job.process('x', node(script, { onLine: (line) => (pid = Number(line)) })))
+    const { rig, id } = await begun((job) =>
+      job.process('x', node(script, { grace, onLine: (line) => (pid = Number(line)) })),
+    )
     await until(() => pid > 0, 'the child to start')
     return { rig, id, pid }
   }
@@ -163,6 +236,14 @@ describe('children and cancel', () => {
   it('graceful: TERM, and the job is cancelled when the child is dead', async () => {
     const { rig, id, pid } = await hold(false)
     await rig.engine.cancel(LOCAL, id, {})
+    expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
+    expect(alive(pid)).toBe(false)
+  })
+
+  it('graceful: KILL after the grace for a child that ignores TERM; until then the job is processing', async () => {
+    const { rig, id, pid } = await hold(true, '400ms')
+    expect((await rig.engine.cancel(LOCAL, id, {})).pending).toBe(true)
+    expect([alive(pid), (await rig.get(id)).status]).toEqual([true, 'processing'])
     expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
     expect(alive(pid)).toBe(false)
   })

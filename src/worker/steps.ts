@@ -9,6 +9,7 @@ import type { AttemptRecord, StepRow } from '../stores/store.js'
 import { Reopened, reopened, stillApproved } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { declaredIn, infoText } from './declared.js'
+import { taughtIn } from './failures.js'
 import { recordedValue, sameAsRecorded, textOf } from './memo.js'
 import { beginOnce, happened, notHappened } from './once.js'
 import { enter, Names } from './scope.js'
@@ -197,7 +198,8 @@ export class Steps {
     const { attempt } = this
     const classified = this.attempt.classify(error, options.errors, key, options.retry)
     if (classified.verdict === 'harmless' && 'onHarmless' in options) {
-      attempt.notes.warn(classified.code, classified.message, key)
+      attempt.met(classified)
+      attempt.notes.warn(classified.code, classified.message, key, taughtIn(classified))
       return options.onHarmless as T
     }
     attempt.stepFailed(key, classified.message)

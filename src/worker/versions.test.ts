@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type JobContext, type JobHandler, until } from '../define/index.js'
+import { LOCAL } from '../engine/api.js'
 import { rigs } from '../testing/fixtures/rigs.js'
 
 const open = rigs()
@@ -64,6 +65,131 @@ describe('a deploy', () => {
         message: `"pay" was recorded as effect: 'idempotent', and the present code has it as effect: 'once'.`,
       },
     })
+  })
+})
+
+describe('a job that is blocked because the code changed', () => {
+  const order = defineJob('order', { input: z.object({ no: z.int() }), signals: { go: z.object({}) } })
+
+  /** A warehouse that knows keys, and a bank that knows none: whoever pays twice has paid twice. */
+  function farSide() {
+    const reserved = new Map<string, number>()
+    const paid = new Map<number, number>()
+    const shipped = new Map<number, number>()
+    const count = <K>(all: Map<K, number>, of: K) => void all.set(of, (all.get(of) ?? 0) + 1)
+    const handler = (version: string, effect: 'idempotent' | 'once', confirm = false) =>
+      order.handler({ version, retry: quick }, async (job) => {
+        const { no } = job.input
+        await job.step('quote', () => `quote ${no}`, { effect: 'read' })
+        await job.step('reserve', ({ key }) => count(reserved, `${no} ${key}`))
+        const receipt = await job.step(
+          'pay',
+          () => {
+            count(paid, no)
+            return `R-${no}`
+          },
+          {
+            effect,
+            ...(confirm
+              ? {
+                  confirm: () =>
+                    paid.has(no) ? { happened: true as const, result: `R-${no}` } : { happened: false as const },
+                }
+              : {}),
+          },
+        )
+        await job.waitFor('go')
+        await job.step('ship', () => count(shipped, no), { effect: 'once' })
+        return receipt
+      }) as never as JobHandler
+    return { reserved, paid, shipped, handler }
+  }
+
+  it('is moved by a replay, from before the change or whole: a hundred jobs, no effect doubled, linked both ways', async () => {
+    const { reserved, paid, shipped, handler } = farSide()
+    const rig = await open(handler('1', 'idempotent'))
+    const jobs = await Promise.all(Array.from({ length: 100 }, (_, no) => rig.submit(order, { no })))
+    await rig.settle()
+    await rig.restart([handler('2', 'once')])
+    await Promise.all(jobs.map(({ id }) => go(rig, id)))
+    await rig.advance('10s')
+    const { items } = await rig.engine.list(LOCAL, { needsAttention: true, limit: 200 })
+    expect(items.map(({ id }) => id).sort()).toEqual(jobs.map(({ id }) => id).sort())
+    for (const { status, error } of items) expect([status, error!.code]).toEqual(['blocked', 'code-changed'])
+    expect((await rig.engine.story(LOCAL, items[0]!.id, 'operator')).act.text).toContain('replay')
+
+    const replays: string[] = []
+    for (const [i, { id }] of jobs.entries()) {
+      await expect(rig.engine.replay(LOCAL, id, { reason: 'new version' })).rejects.toMatchObject({
+        code: 'job-not-done',
+      })
+      await rig.engine.cancel(LOCAL, id, { reason: 'replayed under version 2', compensate: false })
+      const from = i % 2 === 0 ? { fromStep: 'reserve' } : {}
+      const { job } = await rig.engine.replay(LOCAL, id, { ...from, reason: 'new version' })
+      expect(job.replay.reused.map(({ step }) => step)).toEqual(i % 2 === 0 ? ['quote'] : [])
+      replays.push(job.id)
+    }
+    await rig.advance('10s')
+    await Promise.all(replays.map((id) => go(rig, id)))
+    for (const [no, id] of replays.entries()) {
+      const { id: source } = jobs[no]!
+      expect(await rig.untilDone(id)).toMatchObject({
+        ...{ status: 'completed', result: `R-${no}`, typeVersion: '2', replayOf: source },
+      })
+      expect(await rig.get(source)).toMatchObject({
+        ...{ status: 'cancelled', typeVersion: '1', supersededBy: id, resolution: { kind: 'superseded', jobId: id } },
+      })
+      const pay = (await rig.engine.steps(LOCAL, id)).find(({ name }) => name === 'pay')
+      expect(pay).toMatchObject({ effect: 'once', info: { reused: source } })
+    }
+    const once = Array.from({ length: 100 }, (_, no) => [no, 1])
+    expect([[...paid], [...shipped]]).toEqual([once, expect.arrayContaining(once)])
+    // Asked once more under the same key: the far side tells the repeat.
+    expect([...reserved.values()]).toEqual(Array(100).fill(2))
+    expect((await rig.engine.list(LOCAL, { needsAttention: true })).items).toEqual([])
+    expect((await rig.engine.audit(LOCAL, { action: 'job.replay', limit: 200 })).items).toHaveLength(100)
+  })
+
+  it('asks the far side first where it can be asked, and does again what was not done or shall be done anew', async () => {
+    const { paid, handler } = farSide()
+    const rig = await open(handler('1', 'idempotent'))
+    const { id } = await rig.submit(order, { no: 7 })
+    await rig.settle()
+    await rig.engine.cancel(LOCAL, id, {})
+    await rig.restart([handler('2', 'once', true)])
+    const end = async (source: string, request: { newEffects?: { reason: string } } = {}) => {
+      const { job } = await rig.engine.replay(LOCAL, source, { reason: 'new version', ...request })
+      await rig.settle()
+      await go(rig, job.id)
+      return (await rig.untilDone(job.id)).id
+    }
+    const second = await end(id)
+    expect((await rig.engine.steps(LOCAL, second)).find(({ name }) => name === 'pay')!.info).toMatchObject({
+      ...{ confirmed: true, job: id },
+    })
+    expect([...paid]).toEqual([[7, 1]])
+    await end(id, { newEffects: { reason: 'the bank lost it' } })
+    expect([...paid]).toEqual([[7, 2]])
+  })
+
+  it('does again what was undone', async () => {
+    let paid = 0
+    const handler = (effect: 'idempotent' | 'once') =>
+      order.handler({ retry: quick }, async (job) => {
+        await job.step('pay', () => ++paid, { effect, undo: () => undefined })
+        await job.waitFor('go')
+      }) as never as JobHandler
+    const rig = await open(handler('idempotent'))
+    const { id } = await rig.submit(order, { no: 1 })
+    await rig.settle()
+    await rig.engine.cancel(LOCAL, id, {})
+    expect((await rig.untilDone(id)).error!.details).toMatchObject({ compensation: { undone: ['pay'] } })
+    await rig.restart([handler('once')])
+    const { job } = await rig.engine.replay(LOCAL, id, { reason: 'wanted after all' })
+    await rig.settle()
+    await go(rig, job.id)
+    expect((await rig.untilDone(job.id)).status).toBe('completed')
+    expect(paid).toBe(2)
   })
 })
 

@@ -179,7 +179,8 @@ export class Worker {
       if (!over) loop!.ended(live.lane)
       over = true
     }
-    const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, ended)
+    const taught = () => parts.taught.of(claimed.record)
+    const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, ended, taught)
     this.attempts.push(attempt)
     if (this.draining) attempt.draining = true
     try {

@@ -87,9 +87,25 @@ refund.handler(async (job) => {
   await job.approve('refund', request)
   // @ts-expect-error the data of the gate is missing
   await job.approve('payout', request)
+  // @ts-expect-error the data of the gate has another type
+  await job.approve('payout', { ...request, data: { amount: '5' } })
+  // @ts-expect-error the data of the gate lacks a member
+  await job.approve('payout', { ...request, data: {} })
+  // @ts-expect-error the data of the gate has no such member
+  await job.approve('payout', { ...request, data: { amount: 5, currency: 'EUR' } })
+  // @ts-expect-error a function that gives other data
+  await job.approve('payout', () => ({ ...request, data: { amount: null } }))
+  // @ts-expect-error only members of the data may be edited
+  await job.approve('payout', { ...request, data: { amount: 5 }, allow: { edit: ['amuont'] } })
+  // @ts-expect-error a request says why
+  await job.approve('payout', { ...request, because: undefined, data: { amount: 5 } })
   const approval = await job.approve('payout', { ...request, data: { amount: 5 } })
   // @ts-expect-error it may have been refused
   void approval.data.amount
+  // @ts-expect-error what was approved has no such member
+  if (approval.outcome === 'approved') void approval.data.amuont
+  // @ts-expect-error an outcome that does not exist
+  void (approval.outcome === 'accepted')
   // @ts-expect-error a member of a child's options that does not exist
   await job.call(child, { n: 1 }, { onFailure: 'ignore' })
   return { receipt: 'R' }
@@ -98,4 +114,6 @@ refund.handler(async (job) => {
 bare.handler(async (job) => {
   // @ts-expect-error no signals are declared
   await job.waitFor('anything')
+  // @ts-expect-error no gates are declared
+  await job.approve('anything', request)
 })

@@ -11,7 +11,7 @@ export function findEngines(root) {
   const parents = new Map(all.map(({ pid, parent }) => [pid, parent]))
   return all.flatMap(({ pid, command }) => {
     // A program that is only about to become the engine (setpriv, prlimit) does not begin with Node's name.
-    const match = /engines\/(fast|robust)\.mjs .+ (\d+)$/.exec(command)
+    const match = /engines\/(fast|robust|native)\.mjs .+ (\d+)$/.exec(command)
     if (!match || !command.startsWith(`${process.execPath} `) || !isBelow(pid, root, parents)) return []
     return [{ pid, engine: match[1], page: Number(match[2]) }]
   })

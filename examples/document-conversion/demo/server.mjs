@@ -17,7 +17,8 @@ export async function startServer(data, onTrouble) {
   const child = spawn(process.execPath, [here('../../../bin/untildone.js'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // The loader of the job file would keep its compiled form in the temporary folder of the machine.
-    env: { ...process.env, JITI_FS_CACHE: 'false' },
+    // The demo shows the engines that are the same everywhere.
+    env: { ...process.env, JITI_FS_CACHE: 'false', OCR_ENGINES: 'fast,robust' },
   })
   const killed = () => child.kill('SIGKILL')
   // Before the folder that it writes to is removed.

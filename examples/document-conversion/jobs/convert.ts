@@ -4,6 +4,9 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineJob, type ErrorRule, file, Permanent, type ProcessOptions, until } from 'untildone'
 import { z } from 'zod'
+import { enginesFrom, type PageEngine } from '../lib/engines.js'
+import { limitIn } from '../lib/limits.js'
+import { checkWords, QUIRKS, type Quirk, rulesFor } from '../lib/quirks.js'
 
 /** Stands between the pages of the text, as in the output of other programs of this kind. */
 const PAGE_BREAK = '\f'
@@ -66,74 +69,105 @@ export function verify({ text, pages, pageCount }: z.infer<typeof output>): void
   )
 }
 
-export const convertHandler = convert.handler(
-  {
-    version: '1',
-    errors,
-    verify,
-    retry: until({ within: '2h', backoff: { from: '1s', to: '1m' } }),
-    timeout: { attempt: '2h' },
-    target: { p95: '5m' },
-    // #region say
-    say: {
-      stage: {
-        inspect: 'We are looking at your document.',
-        recognise: 'We are reading your document.',
-        publish: 'We are putting the text together.',
+/** With these engines, in this order, and what is known of them. */
+export const convertHandlerWith = (engines: readonly PageEngine[], quirks: readonly Quirk[] = QUIRKS) =>
+  convert.handler(
+    {
+      version: '1',
+      errors,
+      verify,
+      retry: until({ within: '2h', backoff: { from: '1s', to: '1m' } }),
+      timeout: { attempt: '2h' },
+      target: { p95: '5m' },
+      // #region say
+      say: {
+        stage: {
+          inspect: 'We are looking at your document.',
+          recognise: 'We are reading your document.',
+          publish: 'We are putting the text together.',
+        },
+        error: {
+          'not-a-pdf': 'This is not a PDF that can be read. Please send another file.',
+          'password-required': 'The PDF is protected by a password. Please send it without one.',
+          'no-pages': 'The PDF has no pages.',
+          'demo-limited': 'Our text recognition is limited at the moment. We know of it.',
+        },
       },
-      error: {
-        'not-a-pdf': 'This is not a PDF that can be read. Please send another file.',
-        'password-required': 'The PDF is protected by a password. Please send it without one.',
-        'no-pages': 'The PDF has no pages.',
-      },
+      // #endregion
+      // An engine keeps one core busy: more of them at once would only make every page late.
+      concurrency: Math.max(1, Math.floor(availableParallelism() / LANES)),
     },
-    // #endregion
-    // An engine keeps one core busy: more of them at once would only make every page late.
-    concurrency: Math.max(1, Math.floor(availableParallelism() / LANES)),
-  },
-  async (job) => {
-    job.progress('inspect', { message: 'Looking at the document' })
-    const { path } = await job.open(job.input.pdf)
-    const { pageCount } = await job.process('inspect', engine('inspect', [path], inspection))
-    if (pageCount === 0) throw new Permanent('The document has no pages.', { code: 'no-pages' })
+    async (job) => {
+      job.progress('inspect', { message: 'Looking at the document' })
+      const { path } = await job.open(job.input.pdf)
+      const { pageCount } = await job.process('inspect', inspector(path))
+      if (pageCount === 0) throw new Permanent('The document has no pages.', { code: 'no-pages' })
 
-    let finished = 0
-    const progress = () => {
-      const all = pageCount === 1 ? 'the page' : `${pageCount} pages`
-      const message = finished === 0 ? `Reading ${all}` : `Page ${finished} of ${pageCount}`
-      job.progress('recognise', { message, completed: finished, total: pageCount, unit: 'page' })
-    }
-    progress()
-    const pages = await inLanes(LANES, pageCount, async (index) => {
-      const page = index + 1
-      const read = (name: string) => () => job.process('recognise', engine(name, [path, page], reading(page)))
-      const { value, engine: by } = await job.first(`page-${page}`, { fast: read('fast'), robust: read('robust') })
-      finished++
+      let finished = 0
+      const progress = () => {
+        const all = pageCount === 1 ? 'the page' : `${pageCount} pages`
+        const message = finished === 0 ? `Reading ${all}` : `Page ${finished} of ${pageCount}`
+        job.progress('recognise', { message, completed: finished, total: pageCount, unit: 'page' })
+      }
       progress()
-      return { page, engine: by, confidence: value.confidence, text: value.text }
-    })
+      const pages = await inLanes(LANES, pageCount, async (index) => {
+        const page = index + 1
+        const readers = engines.map((engine) => {
+          const read = () => job.process('recognise', pageReader(engine, path, page, quirks))
+          return [engine.name, read] as const
+        })
+        const { value, engine: by } = await job.first(`page-${page}`, Object.fromEntries(readers))
+        finished++
+        progress()
+        return { page, engine: by, confidence: value.confidence, text: value.text }
+      })
 
-    job.progress('publish', { message: 'Putting the pages together' })
-    const text = pages.map((page) => page.text).join(PAGE_BREAK)
-    const textFile = await job.step('publish', () =>
-      job.file(Buffer.from(text), { contentType: 'text/plain; charset=utf-8', name: 'text.txt' }),
-    )
-    return { text, textFile, pageCount, pages: pages.map(({ text, ...page }) => ({ ...page, blank: text === '' })) }
-  },
-)
+      job.progress('publish', { message: 'Putting the pages together' })
+      const text = pages.map((page) => page.text).join(PAGE_BREAK)
+      const textFile = await job.step('publish', () =>
+        job.file(Buffer.from(text), { contentType: 'text/plain; charset=utf-8', name: 'text.txt' }),
+      )
+      return { text, textFile, pageCount, pages: pages.map(({ text, ...page }) => ({ ...page, blank: text === '' })) }
+    },
+  )
+
+export const convertHandler = convertHandlerWith(enginesFrom(process.env))
 
 const inspection = z.object({ pageCount: z.int() })
 const reading = (page: number) => z.object({ page: z.literal(page), text: z.string(), confidence: z.number() })
 
-/** One of the programs in ../engines, as a child. A dense A4 page takes about 5 s on a slow core. */
-function engine<T>(name: string, args: (string | number)[], result: z.ZodType<T>): ProcessOptions<T> {
+const inspector = (path: string): ProcessOptions<z.infer<typeof inspection>> => ({
+  command: process.execPath,
+  args: [fileURLToPath(new URL('../engines/inspect.mjs', import.meta.url)), path],
+  envelope: true,
+  timeout: '2m',
+  parse: ({ envelope }) => inspection.parse(envelope),
+})
+
+/** One engine as a child, at one page. A dense A4 page takes about 5 s on a slow core. */
+function pageReader(engine: PageEngine, path: string, page: number, quirks: readonly Quirk[]) {
+  const { command, args, env, licensed } = engine
+  const errors = rulesFor(engine, quirks)
   return {
-    command: process.execPath,
-    args: [fileURLToPath(new URL(`../engines/${name}.mjs`, import.meta.url)), ...args.map(String)],
-    envelope: true,
-    timeout: '2m',
-    parse: ({ envelope }) => result.parse(envelope),
+    ...{ command, args: [...args, path, String(page)], envelope: true, timeout: '2m' as const },
+    ...(env ? { env } : {}),
+    ...(errors.length > 0 ? { errors } : {}),
+    parse: ({ envelope, stderr }: { envelope: unknown; stderr: string }) => {
+      checkWords(engine, stderr, quirks)
+      const read = reading(page).parse(envelope)
+      if (licensed) checkLimits(engine, read.text)
+      return read
+    },
   }
+}
+
+/** @throws Permanent `demo-limited`: the engine ended well, but this is not what stands on the page */
+function checkLimits({ name }: PageEngine, text: string): void {
+  const limit = text.trim() === '' ? 'an empty page' : limitIn(text)
+  if (limit !== null)
+    throw new Permanent(`The engine "${name}" ended well but works without a licence: it gives ${limit}.`, {
+      code: 'demo-limited',
+    })
 }
 
 /**

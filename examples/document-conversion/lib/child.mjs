@@ -47,6 +47,9 @@ function fail(error) {
 /** A harmless oddity: the result stands. @param {string} message */
 export const warn = (message) => line(`warning: ${message}`)
 
+/** Words of a program inside of this one, as they are. @param {string} message */
+export const say = (message) => line(message)
+
 /** @param {string} message */
 const line = (message) => writeAll(2, Buffer.from(message.replace(/\s+/g, ' ').trim() + '\n'))
 

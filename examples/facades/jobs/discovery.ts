@@ -1,14 +1,17 @@
 // The job behind the second API of docs/guide/facades.md.
-import { defineJob, Permanent } from 'untildone'
+import { defineJob, Permanent, until } from 'untildone'
 import { z } from 'zod'
 
 export const discovery = defineJob('discovery.getCandidateLinks', {
   input: z.object({ pages: z.array(z.url()).min(1) }),
   output: z.object({ candidateLinks: z.array(z.string()), totalFound: z.number() }),
+  stages: ['processing'],
 })
 
 // #region progress
-export const discoveryHandler = discovery.handler(async (job) => {
+const settings = { target: { p95: '5m' }, retry: until({ within: '1h' }) } as const
+
+export const discoveryHandler = discovery.handler(settings, async (job) => {
   const { pages } = job.input
   const links = new Set<string>()
   const rounds = ['read the pages', 'read what they link to']

@@ -78,6 +78,7 @@ it('a pinned job waits for a worker of its version, and says so', async () => {
 
 it('can be interrupted anywhere', async () => {
   await open(firstHandler)
+  await assertReplaySafe(firstHandler, { name: 'Ada' }, { reset: resetAll })
   await assertReplaySafe(secondHandler, { names: ['Ada'], language: 'en' }, { reset: resetAll })
   await assertReplaySafe(reportHandler('1'), { day: 'Monday' })
 })

@@ -92,4 +92,5 @@ it('an error that says that nothing happened is tried again', async () => {
 
 it('can be interrupted anywhere', async () => {
   await assertReplaySafe(payoutHandler, input, { reset: resetAll })
+  await assertReplaySafe(transferHandler, { cents: 500 }, { reset: resetAll })
 })

@@ -142,7 +142,7 @@ class DevConsole {
   private heard(message: FromChild): void {
     if (message.kind === 'ready') this.started(message)
     else if (message.kind === 'failed') this.failure = message.failure
-    else if (message.kind === 'job') this.showJob(message.job)
+    else if (message.kind === 'job') this.showJob(message)
     else if (message.kind === 'reloaded') {
       this.jobs = message.jobs
       const names = message.jobs.map((job) => job.type)
@@ -209,9 +209,9 @@ class DevConsole {
     this.showBroken(message.broken, 'so it is left out until it is saved without it')
   }
 
-  private showJob(job: Extract<FromChild, { kind: 'job' }>['job']): void {
+  private showJob({ job, tries }: Extract<FromChild, { kind: 'job' }>): void {
     const now = this.context.now()
-    const entries = this.feed.take(job, now, `${this.url}${job.links.self}`)
+    const entries = this.feed.take(job, now, `${this.url}${job.links.self}`, tries ?? job.ops?.attempt)
     const { outStyle, io } = this.context
     const typeWidth = Math.min(24, Math.max(5, ...this.jobs.map((one) => one.type.length)))
     for (const entry of entries)

@@ -3,10 +3,11 @@ import type { CommandSpec } from '../command.js'
 import { auditList, auditVerify } from './audit.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
+import { failuresForget, failuresList, failuresShow, failuresTeach, rulesAdd } from './failures.js'
 import { filesGet, filesUpload } from './files.js'
 import { inboxApprove, inboxChanges, inboxList, inboxReject, inboxShow } from './inbox.js'
 import { init } from './init.js'
-import { jobsCancel, jobsRetry, jobsWatch } from './jobs-act.js'
+import { jobsCancel, jobsRetry } from './jobs-act.js'
 import { jobsCompensate, jobsReplay } from './jobs-again.js'
 import { groupsCancel, jobsBulk } from './jobs-bulk.js'
 import { jobsHistory, jobsLogs, jobsSteps, jobsTries } from './jobs-detail.js'
@@ -15,8 +16,10 @@ import { jobsGet, jobsResult } from './jobs-get.js'
 import { jobsList } from './jobs-list.js'
 import { jobsAnswer, jobsOverride, jobsPause, jobsResolve, jobsResume } from './jobs-operate.js'
 import { jobsDecisions, jobsSignal } from './jobs-signal.js'
+import { jobsWatch } from './jobs-watch.js'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.js'
 import { queuesList, queuesPause, queuesResume } from './queues.js'
+import { explainErrorCommand, rulesList } from './rules.js'
 import {
   schedulesCreate,
   schedulesDelete,
@@ -105,6 +108,13 @@ export const COMMANDS: readonly CommandSpec[] = [
   webhooksDeliveries,
   webhooksResend,
   webhooksListen,
+  failuresList,
+  failuresShow,
+  failuresTeach,
+  failuresForget,
+  rulesList,
+  rulesAdd,
+  explainErrorCommand,
   filesUpload,
   filesGet,
   keysCreate,

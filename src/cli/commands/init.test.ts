@@ -46,6 +46,14 @@ it('leaves every file that is there as it is, and says what is then missing', as
   expect(stderr).toContain('echo .untildone/ >> .gitignore')
 })
 
+it('does not send to npm again whoever has installed it', async () => {
+  const both = { dependencies: { untildone: '0.1.0', zod: '4' } }
+  writeFileSync(join(cwd, 'package.json'), JSON.stringify({ dependencies: { untildone: '0.1.0' } }))
+  expect((await init()).stderr).toContain('npm install zod  ')
+  writeFileSync(join(cwd, 'package.json'), JSON.stringify(both))
+  expect((await init()).stderr).not.toContain('npm install')
+})
+
 it('adds no sample beside other jobs unless asked to', async () => {
   mkdirSync(join(cwd, 'jobs'))
   writeFileSync(join(cwd, 'jobs/ocr.ts'), '')

@@ -40,9 +40,14 @@ export const init: CommandSpec = {
 
 function nextSteps(context: Context, done: readonly { path: string; outcome: Made }[]): string {
   const lines = ['Next']
-  if (done.some(({ path, outcome }) => path === 'package.json' && outcome === 'kept') && !dependsOnUs(context.io.cwd)) {
+  if (
+    done.some(({ path, outcome }) => path === 'package.json' && outcome === 'kept') &&
+    !dependsOn(context.io.cwd, 'untildone')
+  ) {
     lines.push('  npm install untildone zod   package.json was there, so it was not changed')
-  } else lines.push('  npm install                 once')
+  } else if (done.some(({ path, outcome }) => path === 'package.json' && outcome === 'made'))
+    lines.push('  npm install                 once')
+  else if (!dependsOn(context.io.cwd, 'zod')) lines.push('  npm install zod             the job files import it')
   if (lacksIgnore(context.io.cwd)) lines.push('  echo .untildone/ >> .gitignore')
   lines.push('  npx untildone dev           then press t: one try fails, the job completes')
   return lines.join('\n')
@@ -72,9 +77,9 @@ function hasJobFiles(dir: string): boolean {
   }
 }
 
-function dependsOnUs(cwd: string): boolean {
+function dependsOn(cwd: string, name: string): boolean {
   const { dependencies = {}, devDependencies = {} } = readJson(join(cwd, 'package.json'))
-  return 'untildone' in dependencies || 'untildone' in devDependencies
+  return name in dependencies || name in devDependencies
 }
 
 function readJson(path: string): { dependencies?: object; devDependencies?: object } {

@@ -1,24 +1,6 @@
-/** `untildone jobs watch`, `cancel` and `retry`: following one job, and the two things one can ask of it. */
-import { type CommandSpec, duration, IF_VERSION, jobId, REASON } from '../command.js'
-import { followJob } from '../follow-job.js'
+/** `untildone jobs cancel` and `retry`: the two things one can ask of one job. */
+import { type CommandSpec, IF_VERSION, jobId, REASON } from '../command.js'
 import { objectLine } from './submit.js'
-
-export const jobsWatch: CommandSpec = {
-  usage: 'jobs watch <id>',
-  summary: 'follow a job until it is done, then print its result',
-  options: [
-    { flags: '--timeout <duration>', text: 'stop looking after so long, with exit code 13', parse: duration },
-    { flags: '--fail-on-blocked', text: 'stop with exit code 12 when somebody has to act' },
-  ],
-  examples: [
-    ['untildone jobs watch 7f3c91e2', 'Ctrl-C stops watching; the job carries on'],
-    ['untildone jobs watch 7f3c91e2 --timeout 10m --quiet', 'for scripts: the exit code says how it ended'],
-  ],
-  async run(context, [text], options) {
-    const id = await jobId(context, text)
-    return followJob(context, { id, timeoutMs: options.timeout ?? null, failOnBlocked: options.failOnBlocked === true })
-  },
-}
 
 export const jobsCancel: CommandSpec = {
   usage: 'jobs cancel <id>',

@@ -58,8 +58,8 @@ async function read(context: Context, id: string, input: boolean): Promise<WireJ
   }
 }
 
-function answerTo({ id }: WireJob, { question }: WireJob['blockedOn'][number]): string {
-  return question ? `untildone jobs answer ${id} ${question.answers.join('|')} --reason "…"` : ''
+function answerTo({ id }: WireJob, { question }: WireJob['blockedOn'][number]): string | null {
+  return question && `untildone jobs answer ${id} ${question.answers.join('|')} --reason "…"`
 }
 
 function describe(context: Context, job: WireJob, told: readonly string[]): string {
@@ -75,10 +75,10 @@ function describe(context: Context, job: WireJob, told: readonly string[]): stri
     ['late', job.late ? 'taking longer than usual' : null],
     ['error', error && `${clean(error.code)}: ${clean(error.message)}`],
     ['blocked on', job.blockedOn.map((on) => `${on.kind}: ${clean(on.title)}`).join('\n')],
-    ['answer', job.blockedOn.map((on) => answerTo(job, on)).join('\n')],
+    ['answer', job.blockedOn.flatMap((on) => answerTo(job, on) ?? []).join('\n')],
     ['notes', job.warnings.map((warning) => clean(`${warning.code}: ${warning.message}`)).join('\n')],
     ['phase', ops?.phase],
-    ['try', ops && ops.attempt > 0 ? `${ops.attempt}${ops.maxAttempts ? ` of ${ops.maxAttempts}` : ''}` : null],
+    ['attempt', ops && ops.attempt > 0 ? `${ops.attempt}${ops.maxAttempts ? ` of ${ops.maxAttempts}` : ''}` : null],
     ['last try', last && !error ? clean(`${last.code}: ${last.message}${last.class ? ` (${last.class})` : ''}`) : null],
     ['next try', ops?.nextAttemptAt && job.status === 'processing' ? when(ops.nextAttemptAt) : null],
     ['replay of', job.replayOf],

@@ -16,7 +16,9 @@ const EVIDENCE: CommandOption = {
 export const jobsPause: CommandSpec = {
   usage: 'jobs pause <id>',
   summary: 'let a job stand still until it is resumed',
-  details: 'A running job stops at its next step; that try does not count, and the pause costs no retry budget.',
+  details:
+    'A running job stops at its next step; that try does not count, and the pause costs no retry budget. ' +
+    'What a waiting job waits for is taken in meanwhile, and its time limits go on.',
   options: [REASON, IF_VERSION],
   examples: [['untildone jobs pause 7f3c91e2 --reason "vendor is down until Monday"', 'it says so to whoever looks']],
   async run(context, [text], { reason, ifVersion }) {

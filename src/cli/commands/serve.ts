@@ -61,6 +61,11 @@ a second one stops at once, and the jobs go on at the next start.`,
       { event: 'ready', url, api: `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
       `ready  ${url}/v1  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
     )
+    if (recovered.children + recovered.workDirs > 0)
+      say(
+        { event: 'swept', children: recovered.children, workDirs: recovered.workDirs },
+        `swept  ${count(recovered.children, 'process', 'processes')} and ${count(recovered.workDirs, 'work directory', 'work directories')} that a former server left`,
+      )
     for (const message of notes) say({ event: 'note', message }, `note  ${clean(message)}`)
     try {
       await untilStopped(context, server, say)

@@ -6,16 +6,15 @@
 import { join } from 'node:path'
 import { formatDuration } from '../../core/duration.js'
 import { ENDS } from '../../core/webhook.js'
+import { signWebhook } from '../../core/webhook-signature.js'
 import { DATA_DIR } from '../address.js'
 import type { CommandSpec } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { type Answer, deliver } from '../listen/receiver.js'
 import { listenSecret } from '../listen/secret.js'
-import { signed } from '../listen/sign.js'
 import { LISTENABLE, type ListenEvent, pollingSource } from '../listen/source.js'
 import { clean, cleanLines, clockTime, count, shortId } from '../text.js'
-import { packageVersion } from '../version.js'
 import { eventsOf, FILTERS, PAYLOAD } from './webhooks.js'
 
 /** Larger bodies go without the result of the job, as from the server. */
@@ -129,9 +128,9 @@ class Listener {
     let answer: Answer | null = null
     if (settings.forwardTo) {
       const headers = {
-        ...signed({ id: event.id, sentAt: at, body }, this.key.secret),
+        ...(await signWebhook({ id: event.id, sentAt: at, body }, [this.key.secret])),
         'content-type': 'application/json; charset=utf-8',
-        'user-agent': `untildone/${packageVersion()}`,
+        'user-agent': 'Untildone-Webhooks',
       }
       this.sent++
       answer = await deliver(context, settings.forwardTo, { headers, body })

@@ -7,6 +7,7 @@ import { EXIT, type Failure, failureOf } from '../failure.js'
 import { inUse } from '../ports.js'
 import { type Loaded, type RunningServer, startServer } from '../start-server.js'
 import { bytes } from '../text.js'
+import { triesOf } from '../tries.js'
 import { JobFileWatcher } from './job-file-watcher.js'
 import type { ChildSettings, FromChild, JobTypeLine, ToChild } from './messages.js'
 
@@ -70,7 +71,10 @@ function reportJobs({ app }: RunningServer): void {
     changed = new Set()
     for (const id of ids.slice(0, SHOW_AT_MOST)) {
       const job = await app.engine.get(LOCAL, id, ['ops']).catch(() => null)
-      if (job) say({ kind: 'job', job: { ...job, result: null } })
+      if (!job) continue
+      // Most jobs have one attempt, and need no look at a second one.
+      const attempts = (job.ops?.attempt ?? 0) > 1 ? await app.engine.attempts(LOCAL, id).catch(() => []) : null
+      say({ kind: 'job', job: { ...job, result: null }, tries: attempts ? triesOf(job, attempts) : null })
     }
     if (ids.length > SHOW_AT_MOST) say({ kind: 'skipped', changes: ids.length - SHOW_AT_MOST })
     busy = false

@@ -35,7 +35,8 @@ const retrying = () =>
 
 it('says each thing once, and that a job was stored although it was claimed in the same moment', () => {
   const feed = new JobFeed()
-  const texts = (one: WireJob) => feed.take(one, NOW, URL_).map((entry) => `${entry.job.status} ${entry.text}`)
+  const texts = (one: WireJob, tries = one.ops?.attempt) =>
+    feed.take(one, NOW, URL_, tries).map((entry) => `${entry.job.status} ${entry.text}`)
   expect(texts(job({ ops: ops('running', 1) }))).toEqual(['accepted stored', 'processing 2/2 Convert'])
   expect(texts(job({ ops: ops('running', 1), revision: 9 }))).toEqual([])
   expect(texts(retrying())).toEqual(['processing 2/2 Convert, try 1 did not work'])
@@ -44,13 +45,25 @@ it('says each thing once, and that a job was stored although it was claimed in t
   expect(feed.wasHurt(ID)).toBe(true)
 })
 
+it('what waits is no try, and neither is undoing', () => {
+  const feed = new JobFeed()
+  const texts = (phase: string, attempt: number, tries: number, more: object = {}) =>
+    feed.take(job({ ops: ops(phase, attempt), ...more }), NOW, URL_, tries).map((entry) => entry.text)
+  texts('running', 1, 1)
+  expect(texts('waiting', 1, 0, { statusText: 'Waiting for 2 jobs.' })).toEqual(['Waiting for 2 jobs.'])
+  expect(texts('running', 2, 1)).toEqual(['2/2 Convert'])
+  expect(texts('compensating', 3, 1)).toEqual(['undoing what was done'])
+  expect(texts('clean', 3, 1, completed(1))).toEqual(['4.0 s'])
+  expect(feed.wasHurt(ID)).toBe(false)
+})
+
 it('does not tell of the storing of a job that was there long before', () => {
-  const entries = new JobFeed().take(job({ ops: ops('running', 3) }), NOW + 60_000, URL_)
+  const entries = new JobFeed().take(job({ ops: ops('running', 3) }), NOW + 60_000, URL_, 3)
   expect(entries.map((entry) => entry.text)).toEqual(['2/2 Convert, try 3'])
 })
 
 it('explains a try that did not work, and never calls it failed', () => {
-  const [, entry] = new JobFeed().take(retrying(), NOW, URL_)
+  const [, entry] = new JobFeed().take(retrying(), NOW, URL_, 1)
   const text = renderEntry(entry!, plain, 5, 80).replace(/\d\d:\d\d:\d\d/, 'T')
   expect(text).toBe(
     [
@@ -77,6 +90,7 @@ it('tells the end with its reason and its address', () => {
     job({ status: 'failed', done: true, error: errorOf('exhausted', 'Gave\u001b[2J up.'), ops: ops('exhausted', 4) }),
     NOW + 60_000,
     URL_,
+    4,
   )
   expect([entry!.text, entry!.more]).toEqual(['Gave[2J up.', ['exhausted, 4 tries', URL_]])
 })

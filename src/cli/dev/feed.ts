@@ -22,16 +22,16 @@ export class JobFeed {
   /** Jobs of which a try did not work, for the note after the first completed one. */
   private readonly hurt = new Set<string>()
 
-  /** What there is to say about this job now. */
-  take(job: WireJob, now: number, url: string): FeedEntry[] {
-    if (job.ops?.phase === 'retrying' || (job.ops?.attempt ?? 0) > 1) this.hurt.add(job.id)
+  /** What there is to say about this job now. @param tries so far, the one under way among them */
+  take(job: WireJob, now: number, url: string, tries = 0): FeedEntry[] {
+    if (job.ops?.phase === 'retrying' || tries > 1) this.hurt.add(job.id)
     const mark = `${job.status} ${job.ops?.phase} ${job.ops?.attempt} ${job.progress?.stage}`
     const before = this.said.get(job.id)
     if (before === mark) return []
     this.said.delete(job.id)
     this.said.set(job.id, mark)
     if (this.said.size > KEEP) this.forget(this.said.keys().next().value!)
-    const entries: FeedEntry[] = [{ at: now, job, ...sentence(job, now, url) }]
+    const entries: FeedEntry[] = [{ at: now, job, ...sentence(job, now, url, tries) }]
     // Stored and claimed in one commit: that it was stored is said all the same.
     const at = Date.parse(job.createdAt)
     if (before === undefined && job.status !== 'accepted' && now - at < FRESH_MS) {
@@ -55,9 +55,8 @@ export class JobFeed {
   }
 }
 
-function sentence(job: WireJob, now: number, url: string): Pick<FeedEntry, 'text' | 'more'> {
+function sentence(job: WireJob, now: number, url: string, tries: number): Pick<FeedEntry, 'text' | 'more'> {
   const { ops } = job
-  const attempt = ops?.attempt ?? 0
   if (job.status === 'accepted') {
     const at = job.runAt ? Date.parse(job.runAt) : 0
     return { text: at > now ? `stored, starts ${shortTime(at, now)}` : 'stored', more: [] }
@@ -66,30 +65,34 @@ function sentence(job: WireJob, now: number, url: string): Pick<FeedEntry, 'text
     return { text: `action required: ${clean(job.blockedOn[0]?.title ?? job.statusText)}`, more: [url] }
   if (job.status === 'processing') {
     if (ops?.phase === 'cancelling') return { text: 'stopping on request', more: [] }
-    if (ops?.phase === 'retrying') return notWorked(job, now)
-    return { text: `${stageOf(job)}${attempt > 1 ? `, try ${attempt}` : ''}`, more: [] }
+    if (ops?.phase === 'compensating') return { text: 'undoing what was done', more: [] }
+    if (ops?.phase === 'retrying') return notWorked(job, now, tries)
+    if (ops?.phase === 'waiting') return { text: clean(job.statusText), more: [] }
+    return { text: `${stageOf(job)}${tries > 1 ? `, try ${tries}` : ''}`, more: [] }
   }
   const from = Math.max(Date.parse(job.createdAt), job.runAt ? Date.parse(job.runAt) : 0)
   const took = job.finishedAt ? formatDuration(Date.parse(job.finishedAt) - from) : ''
-  const tries = attempt > 1 ? `, ${count(attempt, 'try', 'tries')}` : ''
+  const many = tries > 1 ? `, ${tries} tries` : ''
   if (job.status === 'completed')
     return {
-      text: `${took}${tries}${job.warnings.length > 0 ? `, ${count(job.warnings.length, 'note')}` : ''}`,
+      text: `${took}${many}${notes(job)}`,
       more: [url],
     }
   return {
     text: `${clean(job.error?.message ?? job.statusText)}`,
-    more: [`${clean(job.error?.code ?? '')}${tries}`, url],
+    more: [`${clean(job.error?.code ?? '')}${many}`, url],
   }
 }
 
-function notWorked(job: WireJob, now: number): Pick<FeedEntry, 'text' | 'more'> {
-  const { attempt = 0, lastError, nextAttemptAt } = job.ops ?? {}
+const notes = ({ warnings }: WireJob): string => (warnings.length > 0 ? `, ${count(warnings.length, 'note')}` : '')
+
+function notWorked(job: WireJob, now: number, tries: number): Pick<FeedEntry, 'text' | 'more'> {
+  const { lastError, nextAttemptAt } = job.ops ?? {}
   const inMs = nextAttemptAt ? Math.max(0, Date.parse(nextAttemptAt) - now) : 0
   const next = inMs < 100 ? 'next try now' : `next try in ${formatDuration(inMs)}`
   const why = clean(lastError?.message ?? 'the worker was lost')
   return {
-    text: `${stageOf(job)}, try ${attempt} did not work`,
+    text: `${stageOf(job)}, try ${tries} did not work`,
     more: [why, lastError?.class ? `${lastError.class}, ${next}` : next],
   }
 }

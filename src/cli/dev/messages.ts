@@ -32,8 +32,8 @@ export type FromChild =
     }
   /** It could not start, and starting it again would not help. */
   | { kind: 'failed'; failure: Failure }
-  /** A job changed; as operators see it, without its result. */
-  | { kind: 'job'; job: WireJob }
+  /** A job changed; as operators see it, without its result. `tries`: as people count them, null at the first attempt. */
+  | { kind: 'job'; job: WireJob; tries: number | null }
   /** Too many changes at once to show them all. */
   | { kind: 'skipped'; changes: number }
   | { kind: 'reloaded'; jobs: JobTypeLine[]; broken: Failure[] }

@@ -120,7 +120,7 @@ class JobPoll {
     for (const { job, events } of read) {
       const before = this.told.get(job.id)?.version
       for (const event of events) {
-        const isNew = before === undefined ? Date.parse(event.time) >= floor : event.data.version > before
+        const isNew = before === undefined ? Date.parse(event.time) > floor : event.data.version > before
         if (isNew) found.push({ type: event.type as EventType, event: { ...event, source: '/v1' }, job })
       }
       this.remember(job, Math.max(job.version, events.at(-1)?.data.version ?? 0))

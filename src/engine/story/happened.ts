@@ -7,6 +7,7 @@ import type { Voice, WireStoryEntry } from '../../core/wire-story.js'
 import type { DecisionRow, StepRow, StoredHistory } from '../../stores/store.js'
 import { decisionWords } from './decided.js'
 import type { Detail, Facts } from './facts.js'
+import { taughtBy } from './phrases.js'
 import { inside, type Telling, told } from './told.js'
 import { because, count, iso, join, list, nameOf, quoted, quotedList, sentence, span } from './words.js'
 
@@ -84,9 +85,10 @@ function extrasOf({ job }: Facts, detail: Detail): Extra[] {
         }
       }),
     ),
-    ...job.warnings.map(({ at, code, message }): Extra => {
+    ...job.warnings.map(({ at, code, message, rule }): Extra => {
       const said = sentence(`Note ${code}: ${message}`)
-      return { at, attempt: 0, telling: { ...inside('note', said), caller: said } }
+      // Who taught it is for those who hear of the inside.
+      return { at, attempt: 0, telling: { ...inside('note', join(said, taughtBy(rule))), caller: said } }
     }),
   ]
   if (job.live?.lateAt != null)

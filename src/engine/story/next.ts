@@ -93,7 +93,12 @@ const NEXT: Record<Moment, (facts: Facts) => Next> = {
           at: live!.deadlineAt,
         },
   signal: (f) => dueNext(f, 'It goes on when the answer comes.', 'it goes on'),
-  paused: () => nothing('It goes on where it stopped when it is resumed.'),
+  paused: ({ job: { live } }) =>
+    nothing(
+      live!.why?.behind
+        ? 'It goes on when it is resumed and what it waits for is there.'
+        : 'It goes on where it stopped when it is resumed.',
+    ),
   completed: ended,
   completedWithNotes: ended,
   undidOther: ended,
@@ -166,7 +171,8 @@ const again: Act = { who: 'submitter', text: 'Submit it again if it is still wan
 const REVIEWS: Record<string, (step: string) => string> = {
   'effect-unknown': (step) => `Find out at the far side whether ${step} happened, and say so.`,
   'undo-failed': (step) => `See to the undoing of ${step} by hand and say so, or try again.`,
-  'code-changed': () => 'Deploy code that fits what is recorded and try again, or cancel it.',
+  'code-changed': () =>
+    'Deploy code that fits what is recorded and try again; or cancel it, and replay it from a step before the change.',
   'permission-withdrawn': () => 'Give the permission back and try again, or cancel it.',
   poison: () => 'Find out why it loses its workers; then try again or cancel it.',
 }

@@ -3,6 +3,7 @@
  * hear of an error is decided here and nowhere else.
  */
 import type { ErrorInfo } from '../../core/job.js'
+import { taughtStory } from '../../core/taught.js'
 import {
   ageOf,
   errorOf,
@@ -80,9 +81,20 @@ export function errorWords(error: ErrorInfo): string {
 /** How it was judged: code, exit, verdict, step and rule, as far as they are known. */
 export function judged(error: ErrorInfo, verdict = false): string {
   const { class: kind, step, rule } = error
-  return [...errorParts(error), verdict && kind, step && `step ${quoted(step)}`, rule && `rule ${rule}`]
+  return [...errorParts(error), verdict && kind, step && `step ${quoted(step)}`, rule && ruleWords(rule)]
     .filter(Boolean)
     .join(', ')
+}
+
+function ruleWords(rule: string): string {
+  const story = taughtStory(rule)
+  return story === null ? `rule ${rule}` : story.replace(/^T/, 't')
+}
+
+/** `Taught by Mara on 2026-11-25: noise of the engine.`; nothing for rules of the code. */
+export function taughtBy(rule: string | null | undefined): string | null {
+  const story = rule ? taughtStory(rule) : null
+  return story && sentence(story)
 }
 
 /** What the type says to people of this error, if anything. */

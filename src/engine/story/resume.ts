@@ -16,7 +16,10 @@ export function effectsOf({ detail, job: { live } }: Facts): WireStoryEffect[] {
   const known = new Set(steps.map(({ key }) => key))
   return [
     ...steps.map(ofStep),
-    ...detail.effects.filter(({ step }) => !known.has(step)).map((row) => ofLedger(row, live?.worker != null)),
+    // An entry without a step counts what was undone of the operation.
+    ...detail.effects
+      .filter(({ step }) => step !== '' && !known.has(step))
+      .map((row) => ofLedger(row, live?.worker != null)),
   ]
 }
 

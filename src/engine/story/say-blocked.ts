@@ -63,9 +63,12 @@ function pausedBy({ job: { live } }: Facts): string {
   return `paused by ${nameOf(pause?.by) ?? 'an operator'}`
 }
 
+/** Why, and what must come besides before it goes on, if somebody must see to that. */
 const reason = ({ job: { live } }: Facts): string => {
-  const text = live!.why?.pause?.reason
-  return text ? `: ${text}` : '.'
+  const { pause, behind, wait } = live!.why ?? {}
+  const text = pause?.reason ? `: ${pause.reason}` : '.'
+  if (!wait?.title || (behind?.waitKind !== 'approval' && behind?.waitKind !== 'signal')) return text
+  return `${sentence(text)} Also needed: ${sentence(wait.title.replace(/^Waiting for /, ''))}`
 }
 
 function reviewed(facts: Facts): string {

@@ -223,6 +223,7 @@ describe('a story', () => {
         { ...row, step: 'pay', state: 'happened' },
         { ...row, step: 'mail', state: 'started' },
         { ...row, step: 'print', state: 'absent' },
+        { ...row, step: '', state: 'happened' },
       ],
     }
     const effects = () => storyOf(life.facts(), 'support', VOICES).effects.map(({ state, text }) => `${state}: ${text}`)
@@ -297,6 +298,7 @@ describe('a story', () => {
       'needs review': 'operator: Find out at the far side whether "pay" happened, and say so.',
       signal: 'outside: Send the signal "customerReplied".',
       paused: 'operator: Resume it, or cancel it.',
+      'paused while it waits': 'operator: Resume it, or cancel it.',
       'failed: input': 'submitter: Correct the input and submit it as a new job.',
       'failed: said by the type': 'submitter: Correct the input and submit it as a new job.',
       'failed: inside': 'operator: Find the cause of boom; then replay it.',

@@ -6,7 +6,7 @@
 import type { Voice } from '../../core/wire-story.js'
 import type { StoredHistory } from '../../stores/store.js'
 import { type Facts, messageOf } from './facts.js'
-import { judged } from './phrases.js'
+import { judged, taughtBy } from './phrases.js'
 import { endLine } from './voices.js'
 import { because, by, join, nameOf, quoted, sentence, span } from './words.js'
 
@@ -59,7 +59,7 @@ function didNotWork({ error, attempt }: StoredHistory, facts: Facts, what: strin
   const next = row?.retryInMs == null ? '' : ` Next one in ${span(row.retryInMs)}.`
   return inside(
     'try',
-    sentence(`${what} did not work: ${messageOf(surfaced)}`),
+    join(sentence(`${what} did not work: ${messageOf(surfaced)}`), taughtBy(surfaced.rule)),
     `${sentence(`${what} did not work (${judged(surfaced, true)}): ${messageOf(surfaced)}`)}${next}`,
   )
 }
@@ -71,7 +71,7 @@ function review({ error }: StoredHistory): Telling {
     kind: 'person',
     caller: `Needs review: ${message}`,
     endUser: 'A person was asked to look at it.',
-    support: `Needs review: ${message}`,
+    support: join(`Needs review: ${message}`, taughtBy(error?.rule)),
     operator: `Needs review${rule}: ${message}`,
   }
 }
@@ -149,7 +149,7 @@ const TELLERS: Record<string, Teller> = {
     if (state === 'compensating') return undoFirst({ ...entry, details, state })
     const { waitKind, title, id } = (details ?? {}) as { waitKind?: string; title?: string; id?: string }
     const asks = waitKind === 'approval' ? `Approval asked for: ${title || 'no summary'}` : title || 'Waiting'
-    const said = sentence(asks)
+    const said = join(sentence(asks), entry.phase === 'paused' && 'The pause holds.')
     const name = detail?.approvals.find((row) => row.id === id)?.gate ?? id?.replace(/#\d+$/, '').split('/').at(-1)
     const own = name === undefined ? undefined : say?.wait?.[name]
     if (waitKind === 'approval')
@@ -171,7 +171,7 @@ const TELLERS: Record<string, Teller> = {
     const { by: what, gate, outcome } = (details ?? {}) as { by?: string; gate?: string; outcome?: string }
     const why =
       gate && outcome ? `${quoted(gate)} was ${OUTCOMES[outcome] ?? outcome}.` : wokenBy(what ?? '', nameOf(actor))
-    const said = join(`Went on: ${why}`, phase === 'paused' && 'Now the pause holds.')
+    const said = phase === 'paused' ? `Stays paused, but ${why}` : `Went on: ${why}`
     const waited = (previous?.details as { waitKind?: string } | null)?.waitKind
     const silent = waited === 'timer' || waited === 'child' || phase === 'paused'
     return silent ? inside('wait', said) : goesOn('wait', said, said)
@@ -213,9 +213,12 @@ const TELLERS: Record<string, Teller> = {
   },
 
   resumeRequested: ({ actor, reason, state }, previous) => {
-    if (state === 'waiting' || previous?.state === 'running')
+    const held = previous?.phase === 'paused'
+    if (!held && (state === 'waiting' || previous?.state === 'running'))
       return inside('person', because(`The pause was taken back${by(actor)}`, reason))
     const said = because(`Resumed${by(actor)}`, reason)
+    if (state === 'waiting')
+      return { kind: 'person', ...{ caller: said, support: said, operator: said }, endUser: 'No longer on hold.' }
     return goesOn('person', said, said)
   },
 

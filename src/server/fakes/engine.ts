@@ -48,6 +48,8 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   readonly #keyring = new Keyring()
   /** Tests of schedules use the real engine. */
   readonly schedules = null as unknown as Engine['schedules']
+  /** So do those of taught rules. */
+  readonly teaching = null as unknown as Engine['teaching']
   readonly webhooks = new FakeWebhooks(
     () => this.#at(),
     (caller, id) => void this.#visible(caller, id),

@@ -122,8 +122,8 @@ export class Feed implements Follower {
   progress(note: ProgressNote): void {
     const { about, item } = note
     if (!this.#mayTell(about, item)) return
-    const latest = this.#parts.watcher.ring.latest(about.id)
-    if (this.#telling || (latest && latest.position > this.#position)) this.#held.set(about.id, note)
+    // What it belongs to may not have been told yet.
+    if (this.#telling || this.#position < this.#parts.watcher.ring.head) this.#held.set(about.id, note)
     else this.#tellProgress(note)
   }
 
@@ -236,9 +236,10 @@ export class Feed implements Follower {
     }
   }
 
-  #tellProgress(note: ProgressNote): void {
-    const { about, item } = note
-    const told = this.#parts.watcher.ring.latest(about.id)?.version ?? this.#seen?.get(about.id) ?? 0
-    if (told <= item.version) this.#parts.sink.progress(item)
+  /** Unless the job has moved on meanwhile, or may have. */
+  #tellProgress({ about, item, position }: ProgressNote): void {
+    const { ring } = this.#parts.watcher
+    if (!ring.covers(position) || (ring.latest(about.id)?.position ?? 0) > position) return
+    if ((this.#seen?.get(about.id) ?? 0) <= item.version) this.#parts.sink.progress(item)
   }
 }

@@ -13,12 +13,19 @@ export const PROGRESS_MS = 1000
 export interface ProgressNote {
   about: About
   item: Item
+  /** Of the ring, when we heard of it: what moved after that is newer. */
+  position: number
+}
+
+interface Heard {
+  change: Change
+  position: number
 }
 
 interface Told {
   timer: Timer
   /** What came meanwhile. */
-  next: Change | null
+  next: Heard | null
   updatedAt: string | null
 }
 
@@ -35,12 +42,12 @@ export class ProgressNews {
     this.#followers = followers
   }
 
-  /** Something more is shown of the job; it may be progress. */
-  note(change: Change): void {
+  /** Something more is shown of the job; it may be progress. @param position the head of the ring */
+  note(change: Change, position: number): void {
     if (change.done || !this.#isWanted(change)) return
     const told = this.#told.get(change.jobId)
-    if (told) told.next = change
-    else this.#tell(change, null)
+    if (told) told.next = { change, position }
+    else this.#tell({ change, position }, null)
   }
 
   close(): void {
@@ -53,25 +60,27 @@ export class ProgressNews {
     return false
   }
 
-  #tell(change: Change, updatedAt: string | null): void {
+  #tell(heard: Heard, updatedAt: string | null): void {
+    const { jobId } = heard.change
     const timer = this.#engine.clock.after(PROGRESS_MS, () => {
-      this.#told.delete(change.jobId)
+      this.#told.delete(jobId)
       if (told.next) this.#tell(told.next, told.updatedAt)
     })
     const told: Told = { timer, next: null, updatedAt }
-    this.#told.set(change.jobId, told)
+    this.#told.set(jobId, told)
     // Trouble in the store is met by the next move, whose reading somebody waits for.
-    this.#read(change, told).catch(() => undefined)
+    this.#read(heard, told).catch(() => undefined)
   }
 
-  async #read({ tenant, jobId, version }: Change, told: Told): Promise<void> {
+  async #read({ change, position }: Heard, told: Told): Promise<void> {
+    const { tenant, jobId, version } = change
     const happened = await this.#engine.happened(tenant, jobId, version, version)
     const progress = happened?.job.progress
     // It moved on: its next version says more, and this must not come after it.
     if (!progress || happened.job.version !== version || progress.updatedAt === told.updatedAt) return
     told.updatedAt = progress.updatedAt
     const item = new Item(progressEvent(happened.job, progress), this.#base, null)
-    const note: ProgressNote = { about: aboutOf(happened.job), item }
+    const note: ProgressNote = { about: aboutOf(happened.job), item, position }
     for (const follower of [...this.#followers(tenant)]) follower.progress(note)
   }
 }

@@ -2,7 +2,6 @@
  * One WebSocket: several feeds over one connection, for watching only. Never ends the process and never grows without
  * bound: what cannot be read is answered, a reader who does not read is dropped, one who is gone is noticed.
  */
-import type { WebSocket } from 'ws'
 import { type Timer, UntildoneError, type WireJob } from '../../core/index.js'
 import type { Admission } from '../auth.js'
 import { asUntildone, problemOf } from '../problem.js'
@@ -30,6 +29,17 @@ const UNREADABLE = 3
 const FLOOD = 500
 const FLOOD_MS = 10_000
 
+/** The little of a `ws` that is used; its own types are not in the package. */
+export interface WebSocketLike {
+  readonly bufferedAmount: number
+  on(event: 'error' | 'close' | 'pong', listener: () => void): unknown
+  on(event: 'message', listener: (data: unknown, isBinary: boolean) => void): unknown
+  send(text: string, done: () => void): void
+  ping(): void
+  close(code: number, reason: string): void
+  terminate(): void
+}
+
 export interface Opening {
   server: ServerContext
   admission: Admission
@@ -40,7 +50,7 @@ export interface Opening {
 }
 
 export class Socket {
-  readonly #ws: WebSocket
+  readonly #ws: WebSocketLike
   readonly #opening: Opening
   readonly #feeds = new Map<Ref, Feed>()
   readonly #life: Timer
@@ -54,7 +64,7 @@ export class Socket {
   #textsSince = 0
   #closed = false
 
-  constructor(ws: WebSocket, opening: Opening) {
+  constructor(ws: WebSocketLike, opening: Opening) {
     this.#ws = ws
     this.#opening = opening
     const { server, admission, request } = opening

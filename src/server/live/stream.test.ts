@@ -470,6 +470,25 @@ describe('progress', () => {
     await reader.cancel()
   })
 
+  test('of a job that has moved on before we heard of it is left out', async () => {
+    const { engine, stream, submit, all } = opened()
+    const id = await submit()
+    const reader = await stream()
+    await reader.take(1)
+    const happened = engine.happened.bind(engine)
+    // The store is ahead of its notices: two moves are committed and not told yet.
+    engine.happened = async (...args) => {
+      const read = (await happened(...args))!
+      return { ...read, job: { ...read.job, version: 3 } }
+    }
+    engine.change(id, { progress: at('1') })
+    await settled()
+    engine.happened = happened
+    engine.change(id, { status: 'processing' })
+    engine.change(id, { status: 'completed' })
+    expect(said(await all(reader))).toEqual(['job.processing 2', 'job.completed 3', 'end'])
+  })
+
   test('never comes after a newer version, nor before what it belongs to', async () => {
     const { engine, stream, submit, all } = opened()
     const id = await submit()

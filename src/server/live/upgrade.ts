@@ -6,6 +6,7 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { UntildoneError } from '../../core/index.js'
+import type { UntildoneServer } from '../app.js'
 import { type Admission, READERS, requireScope } from '../auth.js'
 import { contextOf } from '../contexts.js'
 import { failed, requestIdOf, respond } from '../dispatch.js'
@@ -26,7 +27,7 @@ const QUERY = { ticket: text('', 8000) }
  * http.on('upgrade', toUpgradeHandler(server))
  * @param server what createServer made
  */
-export function toUpgradeHandler(server: object): UpgradeHandler {
+export function toUpgradeHandler(server: UntildoneServer): UpgradeHandler {
   const context = contextOf(server)
   const { base, limits } = context.settings
   const address = `${base}/v1/ws`
@@ -44,7 +45,8 @@ export function toUpgradeHandler(server: object): UpgradeHandler {
   })
   return (incoming, socket, head) => {
     const [path] = (incoming.url ?? '').split('?', 1)
-    if (path !== address || incoming.headers.upgrade?.toLowerCase() !== 'websocket') return false
+    const { upgrade } = incoming.headers
+    if (path !== address || incoming.method !== 'GET' || upgrade?.toLowerCase() !== 'websocket') return false
     // Before anything else: an error of a socket that nobody listens to ends the process.
     socket.on('error', ignore)
     void answer(context, sockets, incoming, socket, head)

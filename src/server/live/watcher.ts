@@ -80,7 +80,7 @@ export class Watcher {
   /** From now on moves of jobs are in the ring, and `follower` is woken for those of its tenant. */
   follow(tenant: string, follower: Follower): () => void {
     if (this.#boot === NOWHERE) {
-      this.#boot = crypto.randomUUID()
+      this.#boot = crypto.randomUUID().slice(-12)
       this.#ring = new Ring(this.#size)
     }
     const followers = this.#byTenant.get(tenant) ?? new Set()
@@ -185,7 +185,7 @@ export class Watcher {
       if (change.moved) {
         this.#ring.push(change, now)
         woken.add(change.tenant)
-      } else if (isFollowed) this.#progress.note(change)
+      } else if (isFollowed) this.#progress.note(change, this.#ring.head)
     }
     if (!isFollowed) return
     for (const tenant of woken) {

@@ -75,7 +75,9 @@ export const actionRoutes: Route[] = [
     summary: 'Pause a job',
     description:
       'A job that waits its turn stands still at once; a running one stops at its next step, and the attempt does not count. ' +
-      'What has begun is `blocked` meanwhile, what has not stays `accepted`. The pause is not taken from its retry budget.',
+      'What has begun is `blocked` meanwhile, what has not stays `accepted`. What a ' +
+      'waiting job waits for is taken in meanwhile, and its time limits go on. The pause is not taken from its retry ' +
+      'budget. In a review nothing moves anyway, so there it is refused.',
     ...ACTION,
     body: { ...ACTION.body, examples: { vendor: { reason: 'vendor is down until Monday' } } },
     responses: { 200: { description: 'It is paused, or will be at its next step.', schema: 'Job', headers: ['ETag'] } },

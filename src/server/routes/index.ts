@@ -7,6 +7,7 @@ import { auditRoutes } from './audit.js'
 import { bulkRoutes } from './bulk.js'
 import { eventRoutes } from './events.js'
 import { executionRoutes } from './execution.js'
+import { failureRoutes } from './failures.js'
 import { fileRoutes } from './files.js'
 import { groupRoutes } from './groups.js'
 import { healthRoutes } from './health.js'
@@ -33,6 +34,7 @@ export const routes: readonly Route[] = [
   ...signalRoutes,
   ...approvalRoutes,
   ...executionRoutes,
+  ...failureRoutes,
   ...storyRoutes,
   ...fileRoutes,
   ...groupRoutes,

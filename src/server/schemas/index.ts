@@ -1,6 +1,7 @@
 /** Every named schema: the components of the OpenAPI document. */
 import type { z } from 'zod'
 import * as approval from './approval.js'
+import * as failures from './failures.js'
 import * as job from './job.js'
 import * as operate from './operate.js'
 import * as others from './others.js'
@@ -81,6 +82,15 @@ export const components = {
   AuditCheck: operate.AuditCheck,
   BulkRequest: operate.BulkRequest,
   BulkPlan: operate.BulkPlan,
+  Failure: failures.Failure,
+  FailurePage: failures.FailurePage,
+  TaughtRule: failures.TaughtRule,
+  TaughtRuleList: failures.TaughtRuleList,
+  Teaching: failures.Teaching,
+  ExplainedError: failures.ExplainedError,
+  TeachRequest: failures.TeachRequest,
+  AddRuleRequest: failures.AddRuleRequest,
+  ExplainErrorRequest: failures.ExplainErrorRequest,
   CreateKeyRequest: requests.CreateKeyRequest,
   RotateKeyRequest: requests.RotateKeyRequest,
   StreamFilter: streams.StreamFilter,

@@ -131,7 +131,10 @@ export const Job = z
             .describe('What a person is asked: POST /v1/jobs/{id}/answer.'),
         }),
       )
-      .describe('Empty unless `status` is `blocked`.'),
+      .describe(
+        'Empty unless `status` is `blocked`. Of a job that was paused while it waited, the pause comes first, and then what ' +
+          'it waits for from people or from outside.',
+      ),
     result: anyJson.describe('Inline when completed and at most 256 KiB; else null, see `resultInfo`.'),
     resultInfo: z.object({
       state: z.enum(['none', 'inline', 'external', 'expired']),

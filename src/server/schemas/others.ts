@@ -133,7 +133,12 @@ export const JobType = z
     retry: z.object({
       withinMs: z.number(),
       maxAttempts: count.nullable(),
-      backoff: z.object({ fromMs: z.number(), toMs: z.number(), factor: z.number() }),
+      backoff: z.object({
+        fromMs: z.number(),
+        toMs: z.number(),
+        factor: z.number(),
+        delaysMs: z.array(z.number()).optional(),
+      }),
       onExhausted: z.enum(['fail', 'review']),
     }),
     errorClasses: z.array(z.object({ match: z.string(), is: z.string(), code: z.string().nullable() })),

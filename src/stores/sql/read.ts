@@ -105,11 +105,14 @@ function progressOf(t: Tuple, p: number): ProgressRow {
 
 function* warningsOf(id: string): Plan<WarningRow[]> {
   const rows = yield* all(
-    'select code, step, message, at from warnings where job_id = ?1 order by at, code limit ?2',
+    'select code, step, message, at, rule from warnings where job_id = ?1 order by at, code limit ?2',
     id,
     WARNINGS_MAX,
   )
-  return rows.map((row) => ({ code: row.code, message: row.message, step: row.step || null, at: row.at }))
+  return rows.map(({ code, message, step, at, rule }) => ({
+    ...{ code, message, step: step || null, at },
+    ...(rule === null ? {} : { rule }),
+  }))
 }
 
 /** How a job ended; `gone` for one that is neither finished nor unfinished; null while it is under way. */

@@ -8,6 +8,7 @@ import { addApprovals } from './approvals.js'
 import { auditPlan } from './audit.js'
 import { touchOf } from './changes.js'
 import { addWaits } from './children.js'
+import { countFailures } from './failures.js'
 import { announceApproval } from './outbox.js'
 import { each, type Plan, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
@@ -69,16 +70,20 @@ export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<v
     records.flatMap(({ jobId, progress: p }) => (p ? [progressRow(jobId, p)] : [])),
   )
   yield* run(
-    'insert into warnings (job_id, code, step, message, at) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
-    records.flatMap(({ jobId, warnings = [] }) => warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at])),
+    'insert into warnings (job_id, code, step, message, at, rule) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
+    records.flatMap(({ jobId, warnings = [] }) =>
+      warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at, w.rule ?? null]),
+    ),
   )
   yield* run(
     'insert into logs (job_id, at, attempt, level, message, data) values (?1, ?2, ?3, ?4, ?5, ?6)',
     records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
   )
-  for (const record of records)
+  for (const record of records) {
     if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
       yield* writeMore(record, tx)
+    if (record.failures) yield* countFailures(record.jobId, record.failures)
+  }
 }
 
 /** What few attempts have. */

@@ -1,7 +1,8 @@
 // What a job costs in statements, counted through a driver: jobs without limits pay nothing for limits, uniqueness and
 // pauses; and what limits leave behind is removed with the job.
 import { expect, it } from 'vitest'
-import { Bench } from '../../testing/store-conformance/bench.js'
+import { factsFrom } from '../../core/error-facts.js'
+import { Bench, errored } from '../../testing/store-conformance/bench.js'
 import { SqliteDriver } from '../sqlite/driver.js'
 import { sqliteWith } from '../sqlite/open.js'
 import { all, type Plan, type Statement } from './plan.js'
@@ -51,6 +52,28 @@ it('a job without limits: the statements of submit, claim and end are these, and
   await count('end', bench.succeed(claimed!))
   await count('idle claim', bench.claim())
   expect(costs).toEqual({ submit: 3, claim: 6, end: 4, 'idle claim': 4 })
+  await bench.store.close()
+})
+
+it('an error that no rule decides costs a few statements, and one that was met before no more', async () => {
+  const seen: Statement[] = []
+  const bench = await open(seen)
+  const failure = { tenant: 'default', type: 't', fingerprint: 'a', input: 'i', attempt: 1, at: 1, taught: null }
+  const costs: number[] = []
+  for (const failures of [[], [], [{ ...failure, facts: factsFrom({ message: 'x' }) }]]) {
+    for (let n = 0; n < 2; n++) {
+      const claimed = await bench.started()
+      const { id, epoch } = claimed.live
+      seen.length = 0
+      await bench.settle(claimed, errored('permanent'), {
+        expiresAt: (at) => at,
+        ...(failures.length > 0 ? { record: { jobId: id, epoch, failures } } : {}),
+      })
+      costs.push(seen.length)
+    }
+  }
+  const plain = costs[0]!
+  expect(costs).toEqual([plain, plain, plain, plain, plain + 4, plain + 3])
   await bench.store.close()
 })
 

@@ -38,6 +38,7 @@ import { Batch, carryOut, type Waiting } from './batch.js'
 import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
+import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
@@ -57,6 +58,7 @@ import {
   stepsPlan,
 } from './read.js'
 import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
+import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import type { Tx } from './tx.js'
@@ -99,6 +101,8 @@ export class SqlStore implements Store {
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
+    this.failures = failuresOf(lent)
+    this.rules = rulesOf(lent)
     this.webhooks = webhooksOf(lent, this.webhookBook, (listener) => {
       this.outboxListeners.add(listener)
       return () => this.outboxListeners.delete(listener)
@@ -395,6 +399,10 @@ export class SqlStore implements Store {
   readonly schedules: Store['schedules']
 
   readonly webhooks: Store['webhooks']
+
+  readonly failures: Store['failures']
+
+  readonly rules: Store['rules']
 
   audit(tenant: string, after: number, limit: number, filter: AuditFilter = {}) {
     return this.read(() => auditListPlan(tenant, after, limit, filter))

@@ -129,8 +129,9 @@ export function* wakePlan(
 ): Plan<number | null> {
   const { now, changes, dialect } = tx
   const [live] = yield* readLive([wait.jobId], dialect)
-  if (!live || live.state !== 'waiting' || live.waitKind === 'review' || live.waitKind === 'pause') return null
-  if (wait.kind === 'child') {
+  if (!live || live.state !== 'waiting' || live.waitKind === 'review') return null
+  // While a pause holds no handler is replayed, so there is nothing to gather for.
+  if (wait.kind === 'child' && live.waitKind !== 'pause') {
     const left = yield* one<{ n: number }>(
       `select count(*) as n from waits where job_id = ?1 and kind = 'child'`,
       wait.jobId,

@@ -77,6 +77,16 @@ describe('the index made for it', () => {
         'SEARCH l USING INDEX live_ready (lane=? AND level=?)',
       ],
     ],
+    [
+      'failures of a tenant',
+      (bench) => bench.store.failures.list({ tenant: 'd', limit: 5, after: { lastAt: 1, fingerprint: 'f' } }),
+      ['SEARCH failures USING INDEX failures_last (tenant=? AND last_at<?)'],
+    ],
+    [
+      'failures of a type',
+      (bench) => bench.store.failures.list({ tenant: 'd', types: ['t'], limit: 5 }),
+      ['SEARCH failures USING INDEX failures_type (tenant=? AND type=?)'],
+    ],
     ['waits that are over', (bench) => bench.store.dueWaits(5), ['SEARCH waits USING INDEX waits_due (due_at<?)']],
     [
       'jobs to be woken',

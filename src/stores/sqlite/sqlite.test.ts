@@ -28,6 +28,7 @@ storeConformance('SQLite :memory:', () => sqlite(':memory:'), {
         'workers › after a restart of the one owner every former lease is void at once',
         'schedules › survives a restart',
         'webhooks › what happened survives a restart',
+        'failures › counts and taught rules survive a restart',
         'commit › what was accepted before close is there after a restart',
       ],
     },

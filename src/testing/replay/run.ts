@@ -3,6 +3,7 @@
  * plan has one. Time stands still while the handler works, and moves to the next timer when it does not.
  */
 import { type Duration, parseDuration } from '../../core/duration.js'
+import type { LiveJob } from '../../core/job.js'
 import type { WireJob } from '../../core/wire.js'
 import type { JobHandler } from '../../define/define-job.js'
 import { LOCAL } from '../../engine/api.js'
@@ -132,7 +133,7 @@ async function drive(
       continue
     }
     // Nobody answers. What it waits for may have a time limit: then that is what comes.
-    if (job.status === 'blocked' && (options.ends === 'blocked' || live.wakeAt === null)) return null
+    if (job.status === 'blocked' && (options.ends === 'blocked' || !(await mayTimeOut(rig, live)))) return null
     const left = end - rig.clock.now()
     const last = job.ops?.lastError
     const why = last ? `; its last error was ${last.code}: ${last.message}` : ''
@@ -149,6 +150,12 @@ async function drive(
 async function failures(rig: TestRig, id: string, attempts: number): Promise<number> {
   if (attempts < ERRORS) return 0
   return (await rig.engine.attempts(LOCAL, id)).filter(({ outcome }) => outcome === 'error').length
+}
+
+/** Time ends no review and no pause. An approval expires by its wait, and wakes nobody before. */
+async function mayTimeOut(rig: TestRig, { id, waitKind }: LiveJob): Promise<boolean> {
+  if (waitKind === 'review' || waitKind === 'pause') return false
+  return (await rig.store.waits(id)).some(({ dueAt }) => dueAt !== null)
 }
 
 async function liveOf(rig: TestRig, id: string) {

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { TIES } from '../../core/job.js'
 import type { NewJob } from '../../stores/store.js'
 import type { Bench } from './bench.js'
-import { cancel, errored, lost, released, step, succeeded } from './bench.js'
+import { CALLER, cancel, errored, lost, released, step, succeeded } from './bench.js'
 import type { Suite } from './index.js'
 
 const childWait = (bench: Bench, jobId: string, key: string) => bench.wait(jobId, key, { kind: 'child', name: 'c' })
@@ -207,6 +207,18 @@ export function childTests({ test }: Suite): void {
       expect((await bench.stored(id)).live).toEqual(before)
       expect((await bench.store.steps(id)).map(({ key }) => key)).toEqual(['a', 'b'])
     }
+  })
+
+  test('a parent that is paused while it waits hears of its first child at once, and starts when it is resumed', async (bench) => {
+    const { id, ids } = await family(bench, ['a', 'b', 'c'])
+    await bench.apply(id, { type: 'pauseRequested', actor: CALLER })
+    for (const child of ids) await end(bench, child)
+    const { live } = await bench.stored(id)
+    expect(live).toMatchObject({ state: 'waiting', waitKind: 'pause', wakeAt: null })
+    const { entries } = await bench.store.history(id, 0, 20)
+    expect(entries.filter(({ event }) => event === 'woken')).toHaveLength(1)
+    await bench.apply(id, { type: 'resumeRequested', actor: CALLER })
+    expect((await bench.stored(id)).live!.state).toBe('queued')
   })
 
   test('another kind of wait is not held up by children', async (bench) => {

@@ -1,7 +1,7 @@
 /** Commits: what listeners are told, what one bad operation may spoil (nothing), and the end of a store. */
 import { expect, vi } from 'vitest'
 import { statusOf } from '../../core/lifecycle.js'
-import { cancel, errored, LANE, retry } from './bench.js'
+import { CALLER, cancel, errored, LANE, retry } from './bench.js'
 import type { Suite } from './index.js'
 
 export function commitTests({ test }: Suite): void {
@@ -54,6 +54,38 @@ export function commitTests({ test }: Suite): void {
     stop()
     await bench.submitOne()
     expect(seen).toHaveLength(7)
+  })
+
+  test('a notice says whether the job moved, or only shows something more', async (bench) => {
+    const claimed = await bench.started()
+    const { id, epoch } = claimed.live
+    bench.told.length = 0
+    const progress = { stage: null, message: 'x', completed: 1, total: 2, unit: null, iterations: null }
+    await bench.store.record({ jobId: id, epoch, progress: { ...progress, updatedAt: bench.store.now() } })
+    await bench.succeed(claimed)
+    const note = {
+      jobId: id,
+      kind: 'acceptedAsIs' as const,
+      evidence: null,
+      reason: 'x',
+      by: CALLER,
+      at: bench.store.now(),
+      otherId: null,
+    }
+    const audit = {
+      tenant: 'default',
+      actor: CALLER,
+      action: 'job.resolve',
+      target: `job/${id}`,
+      reason: null,
+      details: null,
+    }
+    await bench.store.resolve(note, 'default', audit)
+    expect(bench.told.map(({ version, moved }) => [version, moved])).toEqual([
+      [2, false],
+      [3, true],
+      [3, false],
+    ])
   })
 
   test('a change that is told can be read, also by the listener itself', async (bench) => {

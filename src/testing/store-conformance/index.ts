@@ -14,6 +14,7 @@ import { commitTests } from './commit.js'
 import { compensatingTests } from './compensating.js'
 import { effectTests } from './effects.js'
 import { expireTests } from './expire.js'
+import { failureTests } from './failures.js'
 import { fileTests } from './files.js'
 import { historyTests } from './history.js'
 import { keyTests } from './keys.js'
@@ -70,6 +71,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   keys: keyTests,
   schedules: scheduleTests,
   webhooks: webhookTests,
+  failures: failureTests,
   workers: workerTests,
   expire: expireTests,
   commit: commitTests,

@@ -255,6 +255,37 @@ export function waitTests({ test }: Suite): void {
     expect((await liveOf(bench, review.live.id)).state).toBe('queued')
   })
 
+  test('a job that waits is paused at once; what it waits for is taken in, and it goes on when resumed', async (bench) => {
+    const now = bench.clock.now()
+    const napping = await bench.started()
+    const { id } = napping.live
+    const waits = [bench.wait(id, 'nap', { kind: 'timer', dueAt: now + 500 }), bench.wait(id, 'go')]
+    await bench.suspend(napping, waits, { waitKind: 'timer', wakeAt: now + 500 })
+    await bench.apply(id, { type: 'pauseRequested', actor: CALLER })
+    expect(bench.told.at(-1)).toMatchObject({ jobId: id, status: 'blocked', wakeAt: null })
+    expect(
+      await bench.store.list({ tenant: 'default', statuses: ['blocked'], order: 'createdAt', limit: 5 }),
+    ).toHaveLength(1)
+    await bench.apply(id, { type: 'resumeRequested', actor: CALLER })
+    expect(await liveOf(bench, id)).toMatchObject({ waitKind: 'timer', wakeAt: now + 500 })
+    await bench.apply(id, { type: 'pauseRequested', actor: CALLER })
+    // The first one is news; the second only adds its value.
+    for (const [key, news] of [
+      ['nap', 1],
+      ['go', 0],
+    ] as const) {
+      const before = await liveOf(bench, id)
+      expect(await settle(bench, id, key)).toBe('settled')
+      const after = await liveOf(bench, id)
+      expect(after).toMatchObject({ state: 'waiting', waitKind: 'pause', version: before.version + news })
+      expect(after.why!.wait).toBeUndefined()
+    }
+    expect(await bench.claim()).toEqual([])
+    await bench.apply(id, { type: 'resumeRequested', actor: CALLER })
+    expect(await liveOf(bench, id)).toMatchObject({ state: 'queued', waitKind: null, why: {} })
+    expect(await bench.claim()).toMatchObject([{ live: { id } }])
+  })
+
   test('at the end of the job its waits are over, also those of its last attempt', async (bench) => {
     const cancelled = await bench.waiting('a')
     await bench.apply(cancelled.live.id, cancel())

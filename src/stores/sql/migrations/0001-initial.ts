@@ -139,7 +139,7 @@ create table progress (
 ) {{suffix}};
 
 create table warnings (
-  job_id text not null, code text not null, step text not null, message text not null, at bigint not null, primary key (job_id, code, step, message)
+  job_id text not null, code text not null, step text not null, message text not null, at bigint not null, rule text, primary key (job_id, code, step, message)
 ) {{suffix}};
 
 create table logs (
@@ -203,6 +203,24 @@ create table webhooks (tenant text not null, id text not null, revision bigint n
 create index webhooks_enabled on webhooks (tenant) where enabled = 1;
 
 create table outbox (at bigint not null, id text not null, body text not null, primary key (at, id)) {{suffix}};
+
+create table failures (
+  tenant text not null, fingerprint text not null, type text not null, count bigint not null, jobs bigint not null, inputs bigint not null,
+  first_at bigint not null, last_at bigint not null, job_id text not null, attempt bigint not null, facts text not null, primary key (tenant, fingerprint)
+) {{suffix}};
+create index failures_last on failures (tenant, last_at desc, fingerprint);
+create index failures_type on failures (tenant, type, last_at desc, fingerprint);
+create table failure_jobs (
+  tenant text not null, fingerprint text not null, job_id text not null, input text not null, primary key (tenant, fingerprint, job_id)
+) {{suffix}};
+create index failure_jobs_input on failure_jobs (tenant, fingerprint, input);
+create index failure_jobs_job on failure_jobs (job_id);
+
+create table rules (
+  tenant text not null, id bigint not null, type text not null, in_force integer not null, used bigint not null, last_used_at bigint,
+  body text not null, primary key (tenant, id)
+) {{suffix}};
+create index rules_in_force on rules (tenant, type, id) where in_force = 1;
 
 create table audit (
   tenant text not null, seq bigint not null, at bigint not null, actor text not null, action text not null, target text not null,
