@@ -25,9 +25,8 @@ export async function tellEnds(
 export async function untilGroupIsDone(client: UntildoneClient, groupId: string): Promise<Map<string, string>> {
   const statuses = new Map<string, string>()
   // #region group
-  for await (const job of client.watchGroup(groupId)) {
+  for await (const job of client.watchGroup(groupId, { until: 'done' })) {
     statuses.set(job.id, job.status)
-    if (job.done && (await client.group(groupId)).done) break
   }
   // #endregion
   return statuses

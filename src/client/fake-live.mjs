@@ -402,7 +402,8 @@ function answer(live, clock, { method, path, query, headers, body }) {
   }
   const group = /^\/v1\/groups\/([^/]+)$/.exec(path)?.[1]
   const members = [...live.jobs.values()].filter((one) => one.groupId === decodeURIComponent(group ?? ''))
-  if (group && members.length > 0) return json({ groupId: group, done: members.every((one) => one.done) })
+  if (group && members.length > 0)
+    return json({ groupId: group, total: members.length, done: members.every((one) => one.done) })
   const job = live.jobs.get(/^\/v1\/jobs\/([^/]+)$/.exec(path)?.[1])
   if (!job) return problem(404, path.startsWith('/v1/jobs/') ? 'job-not-found' : 'not-found')
   const etag = `"${job.revision}"`

@@ -2,11 +2,11 @@
 import type { WireJob } from '../core/wire.js'
 import { followEvents, type JobEvent } from './events.js'
 import type { EventFilter } from './filter.js'
-import type { EventsOptions, StreamTicketOptions, WatchJobsOptions } from './options.js'
+import type { EventsOptions, StreamTicketOptions, WatchGroupOptions, WatchJobsOptions } from './options.js'
 import { type LiveSocket, openSocket, type SocketOptions } from './socket.js'
 import type { StreamTicket } from './ticket.js'
 import type { Call, Transport } from './transport.js'
-import { watchJobs } from './watch-jobs.js'
+import { untilGroupDone, watchJobs } from './watch-jobs.js'
 
 export interface LiveCalls {
   /**
@@ -18,8 +18,12 @@ export interface LiveCalls {
   events(filter?: EventFilter, options?: EventsOptions): AsyncIterable<JobEvent>
   /** The jobs of a filter: first those under way, then each newer snapshot. Without an end, as new ones may come. */
   watchJobs(filter?: EventFilter, options?: WatchJobsOptions): AsyncIterable<WireJob>
-  /** The jobs of a group: first all as they are, then each newer snapshot, up to the final one of each. Without an end. */
-  watchGroup(groupId: string, options?: WatchJobsOptions): AsyncIterable<WireJob>
+  /**
+   * The jobs of a group: first all as they are, then each newer snapshot, up to the final one of each. Without an end
+   * unless you ask for one, as others may join.
+   * @example for await (const job of client.watchGroup('session-42', { until: 'done' })) show(job)
+   */
+  watchGroup(groupId: string, options?: WatchGroupOptions): AsyncIterable<WireJob>
   /**
    * One WebSocket for many subscriptions. For programs with a few of them `events` is simpler.
    * @throws TypeError where there is no WebSocket
@@ -33,7 +37,10 @@ export function liveCalls(transport: Transport, body: <T>(call: Call) => Promise
   return {
     events: (filter = {}, options = {}) => followEvents(transport, filter, options),
     watchJobs: (filter = {}, { signal, onConnection } = {}) => watchJobs(transport, filter, { signal, onConnection }),
-    watchGroup: (groupId, { signal, onConnection } = {}) => watchJobs(transport, { groupId }, { signal, onConnection }),
+    watchGroup: (groupId, { signal, onConnection, until } = {}) => {
+      const jobs = watchJobs(transport, { groupId }, { signal, onConnection })
+      return until === 'done' ? untilGroupDone(transport, groupId, jobs, signal) : jobs
+    },
     socket: (options) => openSocket(transport, options),
     // Asking twice does no harm: a ticket changes nothing.
     streamTicket: ({ filter = {}, ttlMs, use, signal } = {}) =>

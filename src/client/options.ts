@@ -97,6 +97,11 @@ export interface WatchJobsOptions extends CallOptions {
   onConnection?: (connection: Connection) => void
 }
 
+export interface WatchGroupOptions extends WatchJobsOptions {
+  /** `'done'`: ends when the final snapshot of every job of the group was given. @default goes on, as others may join */
+  until?: 'done'
+}
+
 export interface EventsOptions extends WatchJobsOptions {
   /** Cursor of the last event you have dealt with. @default from now on; with `groupId` or `jobId`, from those jobs as they are */
   after?: string

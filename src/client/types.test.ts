@@ -1,4 +1,5 @@
 import { expect, expectTypeOf, it } from 'vitest'
+import WebSocket from 'ws'
 import { z } from 'zod'
 import type { WireJob } from '../core/wire.js'
 import { defineJob, jsonSchema } from '../define/index.js'
@@ -33,6 +34,21 @@ async function typed() {
   expectTypeOf(client.submit<{ text: string }>('by.name', {})).resolves.toEqualTypeOf<JobHandle<{ text: string }>>()
   expectTypeOf(client.result<number>('id')).resolves.toEqualTypeOf<number>()
   for await (const job of client.list({ status: 'failed' })) expectTypeOf(job).toEqualTypeOf<WireJob>()
+  for await (const event of client.events({ types: ['ocr.*'], events: ['job.failed'] }, { after: 'cursor' })) {
+    expectTypeOf(event.cursor).toEqualTypeOf<string | null>()
+    expectTypeOf(event.data.version).toEqualTypeOf<number>()
+  }
+  for await (const job of client.watchGroup('g', { until: 'done' })) expectTypeOf(job).toEqualTypeOf<WireJob>()
+  // @ts-expect-error the filter has the words of the contract
+  client.events({ type: 'ocr.*' })
+  // @ts-expect-error not one of the six words
+  client.events({ status: ['running'] })
+  for await (const item of client.socket({ WebSocket }).subscribe({ groupId: 'g' })) {
+    if ('job' in item) expectTypeOf(item.job).toEqualTypeOf<WireJob>()
+    else expectTypeOf(item.data.done).toEqualTypeOf<boolean>()
+  }
+  expectTypeOf(client.streamTicket({ use: 'ws' })).resolves.toEqualTypeOf<{ ticket: string; expiresAt: string }>()
+
   // @ts-expect-error not one of the six words
   client.list({ status: 'running' })
 }

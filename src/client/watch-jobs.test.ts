@@ -102,6 +102,35 @@ describe('the jobs of a group', () => {
     expect(jobs.length).toBeLessThan(40 * 5)
   })
 
+  it('end when all are done, if that is asked for, and no sooner than each was given', async () => {
+    for (const id of ['a', 'b', 'c']) live.add(id, { groupId: 'g' })
+    live.move('b', 'completed')
+    const seen: string[] = []
+    const watching = (async () => {
+      for await (const job of client().watchGroup('g', { until: 'done' })) seen.push(short(job))
+    })()
+    await clock.sleep(1000)
+    live.move('a', 'completed')
+    live.rest = '502'
+    await clock.sleep(1000)
+    live.move('c', 'failed')
+    await clock.sleep(20_000)
+    live.rest = 'up'
+    await watching
+    expect(seen.filter((text) => !text.includes('accepted')).sort()).toEqual([
+      'a completed 2',
+      'b completed 2',
+      'c failed 2',
+    ])
+    const done = client().watchGroup('g', { until: 'done' })
+    expect((await untilDone(done, ['none'])).map(short).sort()).toEqual([
+      'a completed 2',
+      'b completed 2',
+      'c failed 2',
+    ])
+    expect([live.taps.size, clock.waiting]).toEqual([0, 0])
+  })
+
   it('say when jobs cannot be read, and when they can again', async () => {
     live.add('a', { groupId: 'g' })
     const said: Connection[] = []

@@ -3,7 +3,7 @@
  * then read, several at a time, so that a burst of changes does not queue up behind single answers. Each job's snapshots
  * get newer and end with its final one. Must never make up a member that no server sent.
  */
-import type { WireEvent, WireJob } from '../core/wire.js'
+import type { WireEvent, WireGroup, WireJob } from '../core/wire.js'
 import { linked } from './clock.js'
 import { UntildoneApiError } from './errors.js'
 import { Feed, type FeedItem, type FeedOptions } from './feed.js'
@@ -42,6 +42,28 @@ export async function* watchByTicket(
     if (job.id !== id) continue
     yield job
     if (job.done) return
+  }
+}
+
+/** Ends when the final snapshot of each job was given. Only the server knows how many they are. */
+export async function* untilGroupDone(
+  transport: Transport,
+  groupId: string,
+  jobs: AsyncIterable<WireJob>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<WireJob, void> {
+  if (transport.tickets) throw needsKey("`until: 'done'`")
+  const path = `/v1/groups/${encodeURIComponent(groupId)}`
+  const open = new Set<string>()
+  const ended = new Set<string>()
+  for await (const job of jobs) {
+    yield job
+    if (job.done) open.delete(job.id)
+    else open.add(job.id)
+    if (job.done) ended.add(job.id)
+    if (open.size > 0 || !job.done) continue
+    const { body } = await transport.json<WireGroup>({ path, signal, patient: true })
+    if (body.total <= ended.size) return
   }
 }
 
