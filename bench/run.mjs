@@ -8,7 +8,16 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureBuilt, root } from '../scripts/lib/ensure.mjs'
 
-const FIGURES = { a: 'http', b: 'engine', c: 'latency', d: 'claim', e: 'steps', f: 'streams', g: 'children' }
+const FIGURES = {
+  a: 'http',
+  b: 'engine',
+  c: 'latency',
+  d: 'claim',
+  e: 'steps',
+  f: 'streams',
+  g: 'children',
+  h: 'telling',
+}
 const TITLES = {
   a: 'durable submits over HTTP',
   b: 'no-op jobs through the engine',
@@ -17,6 +26,7 @@ const TITLES = {
   e: 'memoized steps',
   f: 'live streams and sockets',
   g: 'supervised children',
+  h: 'end of a job to who waits for it in another process',
 }
 const here = (file) => new URL(file, import.meta.url)
 
@@ -41,7 +51,7 @@ async function main() {
   const chosen = options.only?.split(',') ?? Object.keys(FIGURES)
   const runs = Number(options.runs ?? (options.quick ? 1 : 3))
   if (!chosen.every((letter) => letter in FIGURES) || !Number.isInteger(runs) || runs < 1) {
-    console.error('bench: --only takes some of a,b,c,d,e,f; --runs a whole number of 1 or more.')
+    console.error(`bench: --only takes some of ${Object.keys(FIGURES)}; --runs takes a whole number of 1 or more.`)
     process.exit(2)
   }
   if (!process.env.UNTILDONE_BENCH_DIST) await ensureBuilt()

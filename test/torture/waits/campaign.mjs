@@ -14,8 +14,9 @@ const GROUP = 4
 const JOBS_PER_WAIT = 0.4
 /** Who waits how, of a hundred. */
 const MIX = { poll: 30, watch: 40, group: 15, socket: 15 }
-const OPEN_MS = 300_000
-/** A line that falls silent without being closed is noticed after 45 s; then comes the way back. */
+/** So long nothing may happen while everybody takes their place. */
+const OPEN_MS = 60_000
+/** And while the last are told: a line that fell silent without being closed is noticed after 45 s; then comes the way back. */
 const REST_MS = 120_000
 /** Jobs that end at a time. */
 const AT_ONCE = 8
@@ -38,30 +39,27 @@ export async function waits({ dist, short, count, kills, restarts, silent, seed 
     await hall.open()
     const groups = await hall.submitAll(Math.ceil((count * JOBS_PER_WAIT) / GROUP))
     hall.seat(planOf(groups, count, r), { never: Math.ceil(count / 1000), seed })
-    await hall.until(
-      () => hall.armed >= count,
+    await hall.reach(
+      count,
+      () => hall.armed,
       OPEN_MS,
-      () => `${hall.armed} of ${count} wait; not yet: ${hall.coming}`,
+      (n) => `${n} of ${count} wait; not yet: ${hall.coming}`,
     )
     const { held } = await hall.health()
     const load = new Load(hall.line, r.fork())
     const deaths = shuffled([...new Array(kills).fill('kill'), ...new Array(restarts).fill('restart')], r)
     const endingMs = short ? ENDING_MS.short : ENDING_MS.long
-    await hall.endAll(
-      shuffled(
-        groups.flatMap(({ ids }) => ids),
-        r,
-      ),
-      { deaths, endingMs, r, count },
-    )
+    const ids = groups.flatMap((group) => group.ids)
+    await hall.endAll(shuffled(ids, r), { deaths, endingMs, r, count })
     hall.calm()
-    await hall
-      .until(
-        () => hall.told >= count,
-        REST_MS,
-        () => `${hall.told} of ${count} have been told`,
-      )
-      .catch(() => {})
+    const rest = hall.reach(
+      count,
+      () => hall.told,
+      REST_MS,
+      (n) => `${n} of ${count} have been told`,
+    )
+    // Who is missing is for the judge to say.
+    await rest.catch(() => {})
     const submitted = await load.stop()
     const { rssMb } = await hall.health()
     const seen = await hall.finish()
@@ -171,12 +169,15 @@ class Hall {
     }
   }
 
-  async until(holds, mostMs, what) {
-    const until = Date.now() + mostMs
-    while (!holds()) {
-      if (Date.now() > until) throw new Error(`After ${mostMs} ms only ${what()}.`)
+  /** Until it is `count` of them; fails when it does not become more for `patienceMs`. */
+  async reach(count, number, patienceMs, what) {
+    for (let n = number(), since = Date.now(); n < count; ) {
       await sleep(50)
-      progress(what)
+      if (number() > n) {
+        n = number()
+        since = Date.now()
+      } else if (Date.now() - since > patienceMs) throw new Error(`For ${patienceMs} ms no more than ${what(n)}.`)
+      progress(() => what(n))
     }
   }
 

@@ -104,6 +104,9 @@ function neverRead() {
   socket.write(`GET /v1/events/stream HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`)
 }
 
+const armed = () => ({ armed: everybody.length - coming.size, coming: [...coming].slice(0, 3) })
+const news = setInterval(() => report({ counts: { ...counts, ...armed() } }), 250)
+
 // The first answers of a process wait for the HTTP parser of fetch to be compiled, and fetch does not notice a cut in that
 // moment until its time limit.
 await read(waits[0].ids[0])
@@ -129,8 +132,6 @@ for (const [n, wait] of waits.entries()) {
 }
 for (let i = 0; i < never; i++) neverRead()
 
-const armed = () => ({ armed: waits.length - coming.size, coming: [...coming].slice(0, 3) })
-const news = setInterval(() => report({ counts: { ...counts, ...armed() } }), 250)
 for await (const line of orders) {
   if (!JSON.parse(line).finish) continue
   clearInterval(news)
