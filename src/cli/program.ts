@@ -18,6 +18,8 @@ const GROUPS: Record<string, string> = {
   queues: 'what waits where; pause and resume',
   schedules: 'timetables that make jobs',
   webhooks: 'who is told of events, and what became of it',
+  failures: 'errors that the code says nothing of; teach what to do about them',
+  rules: 'what people have taught about errors',
   files: 'bytes too large for an input',
   keys: 'API keys',
   audit: 'who did what, and why',

@@ -25,7 +25,7 @@ export interface FailureRow {
   fingerprint: string
   /** How often an attempt, or a step that went on, met it. */
   count: number
-  /** In how many jobs, and with how many different inputs. */
+  /** In how many jobs, and with how many different inputs; one whose jobs have expired counts anew. */
   jobs: number
   inputs: number
   firstAt: number

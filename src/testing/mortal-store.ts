@@ -15,7 +15,16 @@ export interface DeathPoint {
 }
 
 /** Parts of the store that have operations of their own. */
-const GROUPS: ReadonlySet<string> = new Set(['workers', 'files', 'keys', 'schedules', 'webhooks', 'pauses'])
+const GROUPS: ReadonlySet<string> = new Set([
+  'workers',
+  'files',
+  'keys',
+  'schedules',
+  'webhooks',
+  'pauses',
+  'failures',
+  'rules',
+])
 
 const NEVER = new Promise<never>(() => {})
 

@@ -109,6 +109,24 @@ describe('what is counted', () => {
     expect((await failures(rig))[0]).toMatchObject({ count: 1, verdict: 'permanent', rule: 'built-in http-status 404' })
   })
 
+  it.each([
+    ...[1, 2, 3].map((nth) => ({ op: 'move' as const, when: 'before' as const, nth })),
+    ...[1, 2, 3].map((nth) => ({ op: 'move' as const, when: 'after' as const, nth })),
+  ])('as many as there are attempts that ended in it, whenever the process dies: $when move $nth', async (point) => {
+    const rig = await open(
+      of(() => Promise.reject(odd()), { retry: until({ attempts: 3, backoff: { from: '1s', to: '1s' } }) }),
+    )
+    const dying = rig.crashAt(point)
+    const { id } = await rig.submit('work', {})
+    for (let n = 0; n < 90 && rig.alive; n++) await rig.advance('1s')
+    expect(rig.alive).toBe(false)
+    await dying
+    await rig.restart()
+    expect((await rig.untilDone(id)).status).toBe('failed')
+    const ended = (await rig.engine.attempts(LOCAL, id)).filter(({ outcome }) => outcome === 'error')
+    expect(await counted(rig)).toEqual([['font substitution on page <n>', ended.length]])
+  })
+
   it('an attempt that was told to stop fails because of that', async () => {
     const rig = await open(
       of((job) => new Promise((_, reject) => job.signal.addEventListener('abort', () => reject(odd())))),

@@ -129,6 +129,9 @@ export function failureTests({ test }: Suite): void {
     const of = { tenant: 'default', type: 't', fingerprint: 'a' }
     expect(await bench.store.failures.recent(of, 9)).toEqual({ jobs: 0, met: 0 })
     expect(await bench.store.failures.get('default', 'a')).toMatchObject({ count: 1, jobs: 1 })
+    // Nobody knows its input any more, so it counts as another one.
+    await failed(bench, [seen('a')])
+    expect(await bench.store.failures.get('default', 'a')).toMatchObject({ count: 2, jobs: 2, inputs: 2 })
   })
 
   test('a taught rule has a number per tenant, its instant and an audit entry; the latest comes first', async (bench) => {
