@@ -140,6 +140,29 @@ describe('what chunks say is put together', () => {
     ])
   })
 
+  test('what a chunk sees only the half of counts as the whole that its neighbour sees', async () => {
+    const text = `${'word '.repeat(20)}Total: EUR 1 250,50 and more`
+    for (const cut of ['EUR 1', 'EUR 1 250', 'EUR 1 250,5'].map((half) => text.indexOf('EUR') + half.length)) {
+      for (const cuts of [
+        [
+          [0, cut],
+          [60, text.length],
+        ],
+        [
+          [0, text.length - 2],
+          [cut - 3, text.length],
+        ],
+      ] as [number, number][][]) {
+        const { fields, conflicts } = await merge(text, cuts)
+        expect(fields.map(({ field, value }) => `${field} ${value}`)).toEqual([
+          'total EUR 1250.50',
+          'amount EUR 1250.50',
+        ])
+        expect(conflicts).toEqual([])
+      }
+    }
+  })
+
   const cases: [by: string, text: string, chosen: string, ...others: string[]][] = [
     ['more-often', 'Total: EUR 1.00\nTotal: EUR 2.00\nTotal: EUR 2.00', 'EUR 2.00', 'EUR 1.00'],
     ['first', 'Total: EUR 2.00\nTotal: EUR 1.00', 'EUR 2.00', 'EUR 1.00'],

@@ -331,6 +331,22 @@ describe('what is refused before any work', () => {
   test.each(cases)('%s: %s', (_what, code, xml) => {
     expect(() => openXliff(Buffer.from(xml as string))).toThrow(expect.objectContaining({ code }))
   })
+
+  test('a file that is too large', () => {
+    expect(() => openXliff(Buffer.alloc((64 << 20) + 1))).toThrow(expect.objectContaining({ code: 'xliff-too-large' }))
+  })
+})
+
+test('a long text in a file of many units is read and written in time', () => {
+  const words = 'Wort &amp; Wort '.repeat(40_000)
+  const unit = (id: number, target: string) =>
+    `<trans-unit id="${id}"><source>a</source><target>${target}</target></trans-unit>`
+  const body = [unit(0, words), ...Array.from({ length: 10_000 }, (_, i) => unit(i + 1, 'eins  zwei'))].join('\n')
+  const xml = `<xliff version="1.2"><file original="f" source-language="en" datatype="x"><body>${body}</body></file></xliff>`
+  const { document, unit: find } = openXliff(Buffer.from(xml))
+  const targets = new Map(document.units.map(({ key, target }) => [key, `${toMarked(target!, new Map())}!`]))
+  expect(find('1:f/0').target!.text).toHaveLength(40_000 * 12)
+  expect(refined(document, targets).replaceAll('!</target>', '</target>')).toBe(xml)
 })
 
 describe('any text', () => {

@@ -47,7 +47,9 @@ export const refine = defineJob('xliff.refine', {
 
 /** What can go wrong, for the story of the type; each is thrown with its verdict where it is found. */
 const errors: ErrorRule[] = [
-  ...['not-xliff', 'xliff-not-well-formed', 'xliff-version', 'xliff-invalid', 'xliff-encoding'].map(permanent),
+  ...['not-xliff', 'xliff-not-well-formed', 'xliff-version', 'xliff-invalid', 'xliff-encoding', 'xliff-too-large'].map(
+    permanent,
+  ),
   ...['refinement-refused', 'refinement-damaged', 'units-missing'].map(permanent),
   { code: 'model-busy', is: 'transient' },
 ]
@@ -91,6 +93,7 @@ export const refineHandlerWith = (refiner: Refiner) =>
           'xliff-not-well-formed': 'The XLIFF file is damaged. Please export it again.',
           'xliff-version': 'This version of XLIFF cannot be read. Please export the file as XLIFF 1.2, 2.0 or 2.1.',
           'xliff-invalid': 'The XLIFF file is not valid. Please export it again.',
+          'xliff-too-large': 'The XLIFF file is too large. Please send it in parts.',
           'xliff-encoding': 'The XLIFF file is in an encoding that cannot be read. Please export it as UTF-8.',
         },
       },

@@ -7,7 +7,7 @@ export interface Chunk {
 }
 
 const SIZE = 6000
-const OVERLAP = 400
+const OVERLAP = 600
 
 /** Ends where a paragraph, a line, a sentence or a word ends, whichever is found first near the full size. */
 export function chunksOf(text: string, size = SIZE, overlap = OVERLAP): Chunk[] {

@@ -39,9 +39,9 @@ export type Found = z.infer<typeof found>
 
 /** What is said of one chunk. */
 export const chunkFacts = z.object({
-  found: z.array(found).max(500),
+  found: z.array(found).max(2000),
   /** What looked like a value and is none, for a person to look at. */
-  doubts: z.array(z.object({ code: z.string(), quote: z.string(), why: z.string() })).max(200),
+  doubts: z.array(z.object({ code: z.string(), quote: z.string(), why: z.string() })).max(2000),
 })
 export type ChunkFacts = z.infer<typeof chunkFacts>
 

@@ -35,18 +35,13 @@ export function mergeFacts(
   pages: readonly number[],
 ): { fields: FieldValue[]; conflicts: Conflict[] } {
   const candidates = new Map<string, Candidate>()
-  for (const [index, chunk] of chunks.entries()) {
-    for (const { field, value, at, quote, labelled } of facts[index]?.found ?? []) {
-      const start = chunk.start + at
-      const citation = { page: pageAt(pages, start), start, end: start + quote.length, quote }
-      const key = `${field} ${value}`
-      const candidate = candidates.get(key) ?? { field, value, labelled: false, citations: [] }
-      candidates.set(key, candidate)
-      candidate.labelled ||= labelled
-      // Chunks overlap, so the same place is found twice.
-      if (!candidate.citations.some((other) => other.start < citation.end && citation.start < other.end))
-        candidate.citations.push(citation)
-    }
+  for (const { field, value, labelled, citation } of placed(chunks, facts, pages)) {
+    const key = `${field} ${value}`
+    const candidate = candidates.get(key) ?? { field, value, labelled: false, citations: [] }
+    candidates.set(key, candidate)
+    candidate.labelled ||= labelled
+    // Chunks overlap, so the same place is found twice.
+    if (!candidate.citations.some((other) => overlap(other, citation))) candidate.citations.push(citation)
   }
   const all = [...candidates.values()]
   for (const { citations } of all) citations.sort((a, b) => a.start - b.start)
@@ -70,6 +65,39 @@ export function mergeFacts(
   }
   return { fields, conflicts }
 }
+
+interface Placed {
+  field: Field
+  value: string
+  labelled: boolean
+  chunk: number
+  citation: Citation
+}
+
+/** What was found, in the order of the text; without what a chunk saw only the half of because it ends or begins there. */
+function placed(chunks: readonly Chunk[], facts: readonly (ChunkFacts | null)[], pages: readonly number[]): Placed[] {
+  const all = chunks.flatMap((chunk, index) =>
+    (facts[index]?.found ?? []).map(({ field, value, at, quote, labelled }): Placed => {
+      const start = chunk.start + at
+      const citation = { page: pageAt(pages, start), start, end: start + quote.length, quote }
+      return { field, value, labelled, chunk: index, citation }
+    }),
+  )
+  const whole: Placed[] = []
+  const last = new Map<Field, number>()
+  for (const found of all.sort((a, b) => a.citation.start - b.citation.start || b.citation.end - a.citation.end)) {
+    const before = last.get(found.field)
+    const other = before === undefined ? undefined : whole[before]
+    const rivals =
+      other && other.chunk !== found.chunk && other.value !== found.value && overlap(other.citation, found.citation)
+    if (rivals && found.citation.quote.length <= other.citation.quote.length) continue
+    if (rivals) whole[before!] = found
+    else last.set(found.field, whole.push(found) - 1)
+  }
+  return whole
+}
+
+const overlap = (a: Citation, b: Citation) => a.start < b.end && b.start < a.end
 
 const plain = ({ field, value, citations }: Candidate): FieldValue => ({ field, value, citations })
 

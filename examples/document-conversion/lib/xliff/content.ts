@@ -15,15 +15,11 @@ export interface Tag {
   end: number
   raw: string
 }
-/** Text between two tags, unit for unit with its place in the file. */
+/** Text between two tags, and the pieces of the file that it is written in. */
 export interface Run {
   kind: 'run'
   text: string
-  from: number[]
-  to: number[]
-  /** To which piece each unit belongs, and of what kind the pieces are. */
-  piece: number[]
-  pieces: { start: number; end: number; cdata: boolean }[]
+  pieces: { start: number; raw: string; cdata: boolean }[]
   start: number
   end: number
 }
@@ -80,30 +76,19 @@ function walk(xml: string, parent: Element, parts: Part[]): void {
 }
 
 function addText(xml: string, { kind, start, end }: Extract<Child, { kind: 'text' | 'cdata' }>, parts: Part[]): void {
-  const { text, from, to } = decode(xml.slice(start, end), start, kind === 'cdata')
+  const cdata = kind === 'cdata'
+  const raw = xml.slice(start, end)
   const last = parts.at(-1)
   const run = last?.kind === 'run' ? last : emptyRun(start)
   if (run !== last) parts.push(run)
-  run.text += text
-  run.from.push(...from)
-  run.to.push(...to)
-  run.piece.push(...from.map(() => run.pieces.length))
-  run.pieces.push({ start, end, cdata: kind === 'cdata' })
+  run.text += decode(raw, start, cdata).text
+  run.pieces.push({ start, raw, cdata })
   // Behind the bracket of a CDATA section, so that a run that is written anew leaves no bracket behind.
-  run.end = kind === 'cdata' ? end + 3 : end
-  if (run.pieces.length === 1) run.start = kind === 'cdata' ? start - 9 : start
+  run.end = cdata ? end + 3 : end
+  if (run.pieces.length === 1) run.start = cdata ? start - 9 : start
 }
 
-const emptyRun = (at: number): Run => ({
-  kind: 'run',
-  text: '',
-  from: [],
-  to: [],
-  piece: [],
-  pieces: [],
-  start: at,
-  end: at,
-})
+const emptyRun = (at: number): Run => ({ kind: 'run', text: '', pieces: [], start: at, end: at })
 
 /** A run before, between and behind all tags, empty where there is no text: so text can be put anywhere. */
 function withRuns(parts: Part[], start: number, end: number): Part[] {
@@ -227,18 +212,28 @@ function editOf(run: Run, wanted: string, newline: string): Edit[] {
   if (tail > 0 && /[\uDC00-\uDFFF]/.test(text.at(-tail)!)) tail--
   const last = text.length - tail
   const made = wanted.slice(head, wanted.length - tail)
-  const piece = run.pieces[run.piece[head < last ? head : head - 1] ?? run.piece[head] ?? -1]
-  const same = piece && [head, last - 1].every((i) => i < head || i >= last || run.pieces[run.piece[i]!] === piece)
-  if (!piece || !same) return [{ start: run.start, end: run.end, text: encodeText(wanted, newline) }]
-  const start = head < last ? run.from[head]! : head > 0 ? run.to[head - 1]! : run.from[head]!
-  const end = head < last ? run.to[last - 1]! : start
-  // A reference to a character of two units may not be cut; and a CDATA section cannot hold its own end.
+  const { from, to, of } = placesOf(run)
+  const piece = run.pieces[of[head < last || head === 0 ? head : head - 1] ?? -1]
+  const same = piece && [head, last - 1].every((i) => i < head || i >= last || run.pieces[of[i]!] === piece)
+  // A reference to a character of two units may not be cut.
   const cut =
-    (head > 0 && run.from[head - 1] === start) ||
-    (last < text.length && run.from[last] === run.from[last - 1] && head < last)
-  if (cut || (piece.cdata && (wanted.includes(']]>') || /\r/.test(made))))
-    return [{ start: run.start, end: run.end, text: encodeText(wanted, newline) }]
+    (head > 0 && from[head - 1] === from[head]) || (last > 0 && last < text.length && from[last] === from[last - 1])
+  // A CDATA section cannot hold its own end.
+  const unfit = piece?.cdata && (wanted.includes(']]>') || /\r/.test(made))
+  if (!piece || !same || cut || unfit) return [{ start: run.start, end: run.end, text: encodeText(wanted, newline) }]
+  const start = head < last || head === 0 ? from[head]! : to[head - 1]!
+  const end = head < last ? to[last - 1]! : start
   return [{ start, end, text: piece.cdata ? made.replace(/\n/g, newline) : safely(made, run, head, newline) }]
+}
+
+/** Where each UTF-16 unit begins and ends in the file, and to which piece it belongs. */
+function placesOf({ pieces }: Run): { from: number[]; to: number[]; of: number[] } {
+  const all = pieces.map(({ raw, start, cdata }) => decode(raw, start, cdata))
+  return {
+    from: all.flatMap(({ from }) => from),
+    to: all.flatMap(({ to }) => to),
+    of: all.flatMap(({ from }, index) => from.map(() => index)),
+  }
 }
 
 /** `]]` before a `>` that is put behind it would be the end of a CDATA section that is none. */

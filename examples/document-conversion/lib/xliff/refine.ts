@@ -6,6 +6,8 @@ import { applyEdits, editsFor, numbersFor } from './content.js'
 import { readXliff, type Unit, type Xliff } from './document.js'
 import { type Finding, verifyXliff } from './verify.js'
 
+const MOST_BYTES = 64 * 1024 * 1024
+
 export interface OpenXliff {
   document: Xliff
   /** By its key. */
@@ -15,6 +17,8 @@ export interface OpenXliff {
 
 /** @throws Permanent with the code that says what is wrong with the file */
 export function openXliff(bytes: Uint8Array): OpenXliff {
+  if (bytes.length > MOST_BYTES)
+    throw new Permanent(`The file has ${bytes.length} bytes; ${MOST_BYTES} are taken.`, { code: 'xliff-too-large' })
   const { text, encoding } = readText(bytes)
   const document = readXliff(text)
   const units = new Map(document.units.map((unit) => [unit.key, unit]))
