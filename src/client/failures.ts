@@ -22,9 +22,9 @@ export interface RuleConditions {
   code?: string
   /** HTTP status that the error carries. @default any */
   status?: number
-  /** Exit code of a child process. @default any */
+  /** Exit code of a child program. @default any */
   exit?: number
-  /** Signal that ended a child process. @default any */
+  /** Signal that ended a child program. @default any */
   signal?: string
   /** Only errors of this engine; `versions` is a range like `5.3.x` or `>=5 <5.4`. @default any */
   engine?: { name: string; versions?: string | null }
@@ -48,7 +48,7 @@ export interface GivenError {
   status?: number
   exit?: number
   signal?: string
-  /** Last lines of a child process. */
+  /** Last lines of a child program. */
   output?: string
   engine?: { name: string; version?: string | null }
 }

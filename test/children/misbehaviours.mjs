@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url'
+
 // What the awful engine does, the limits under which it is run, and what must be said of it. Shared by the catalogue (each
 // once, in vitest) and by the random runs.
 
@@ -31,7 +33,7 @@ export const CASES = {
 }
 
 const COMMON = { envelope: true, timeoutMs: 60_000, graceMs: 200, drainMs: 200, pollMs: 50 }
-const engine = new URL('./awful.mjs', import.meta.url).pathname
+const engine = fileURLToPath(new URL('./awful.mjs', import.meta.url))
 
 export function specOf(name) {
   const { run = name, spec = {} } = CASES[name]

@@ -3,11 +3,13 @@
  * with 1 when anything is left behind or a cause is wrong.
  *   node test/children/run.mjs [--short] [--runs N] [--kills N] [--seed S] [--only random,kills]
  */
+
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureBuilt } from '../../scripts/lib/ensure.mjs'
 import { bytesIn, leftovers, randomOf, stateOf, workDirs } from './lib.mjs'
@@ -162,7 +164,7 @@ async function killSome(folder, tmp, count, sum, pick) {
 }
 
 function start(folder, tmp) {
-  const script = new URL('./victim.mjs', import.meta.url).pathname
+  const script = fileURLToPath(new URL('./victim.mjs', import.meta.url))
   return spawn(process.execPath, [script, folder, String(JOBS)], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, TMPDIR: tmp },

@@ -1,6 +1,8 @@
 // A server whose jobs run children that never end, to be killed while they run.
 //   node victim.mjs <folder> <jobs>
+
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 
 const [folder, jobs] = process.argv.slice(2)
@@ -11,7 +13,7 @@ const { sqlite } = await import(new URL('stores/sqlite/index.js', root))
 const work = defineJob('work', { input: z.object({ n: z.number() }) })
 const handler = work.handler({ maxLost: 1_000, timeout: '10m' }, (job) =>
   job.process('engine', {
-    command: new URL('./sleeper.sh', import.meta.url).pathname,
+    command: fileURLToPath(new URL('./sleeper.sh', import.meta.url)),
     args: [join(folder, 'starts.log'), String(job.input.n)],
   }),
 )
