@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { fakeLive, virtualClock } from './fake-live.mjs'
+import { dice, fakeLive, virtualClock } from './fake-live.mjs'
 import { type ClientOptions, type Connection, createClient, type EventFilter, type EventsOptions } from './index.js'
 
 let clock: ReturnType<typeof virtualClock>
@@ -248,6 +248,7 @@ describe('events without a stream', () => {
       live.cut()
       await clock.sleep(ms)
     }
+    live.showsDate = false
     await script(() => live.add('a'))
     await fail(100)
     live.streams = 'up'
@@ -274,6 +275,25 @@ describe('events without a stream', () => {
     cutter.abort()
     await seen
     expect(lists().length).toBeGreaterThan(2)
+  })
+
+  it.each(['with', 'without'])(
+    'of a group are not missed when the line never lives to tell all jobs (%s a date)',
+    async (date) => {
+      live.showsDate = date === 'with'
+      for (let i = 0; i < 30; i++) live.add(`job-${i}`, { groupId: 'g' })
+      await clock.sleep(60_000)
+      live.noise = { chance: dice(1), duplicate: 0, hold: 0, cut: 0.3 }
+      expect(new Set(await events(30, { groupId: 'g' })).size).toBe(30)
+    },
+  )
+
+  it('of a reader with a cursor are not missed when the line breaks before they are repeated', async () => {
+    const [first] = await Promise.all([take(client().events(), 1), script(() => live.add('a'))])
+    live.move('a', 'completed')
+    await clock.sleep(60_000)
+    live.noise = { chance: () => 0.1, duplicate: 0, hold: 0, cut: 0.3 }
+    expect(await events(1, {}, { after: first![0]!.cursor! })).toEqual(['a job.completed 2'])
   })
 
   it('are found by the pages of a list, each job once', async () => {

@@ -74,7 +74,7 @@ const encoder = new TextEncoder()
  * @typedef {{ chance: () => number, duplicate: number, hold: number, cut: number }} Noise
  * @typedef {{
  *   jobs: Map<string, any>, history: Map<string, any[]>, requests: Asked[], streams: Streams, rest: 'up' | 'down' | '502',
- *   noise: Noise | null, refusals: { status: number, code: string }[], tickets: Set<string>, taps: Set<any>, sockets: Set<any>,
+ *   noise: Noise | null, showsDate: boolean, refusals: { status: number, code: string }[], tickets: Set<string>, taps: Set<any>, sockets: Set<any>,
  *   add(id: string, more?: object): void, move(id: string, status: string, more?: object): void,
  *   progress(id: string, n: number): void, cut(): void, end(reason: string): void, restart(): void,
  *   fetch: typeof fetch, WebSocket: any,
@@ -95,6 +95,7 @@ export function fakeLive(clock, { ring = 50, buffer = 64, begin = 1000 } = {}) {
     streams: /** @type {Streams} */ ('up'),
     rest: /** @type {'up' | 'down' | '502'} */ ('up'),
     noise: null,
+    showsDate: true,
     refusals: [],
     tickets: new Set(),
     boot: 1,
@@ -380,7 +381,9 @@ function openStream(live, clock, request, signal, buffer, begin) {
     },
     { highWaterMark: buffer },
   )
-  return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+  // Browsers hide the date of another origin.
+  const date = live.showsDate ? { date: new Date(clock.now()).toUTCString() } : {}
+  return new Response(body, { headers: { 'content-type': 'text/event-stream', ...date } })
 }
 
 function answer(live, clock, { method, path, query, headers, body }) {

@@ -6,7 +6,7 @@
 import type { WireEvent, WireJob } from '../core/wire.js'
 import { type ClientClock, linked } from './clock.js'
 import type { UntildoneApiError } from './errors.js'
-import { asEvent, asJob, type EventFilter, namesJobs, queryOfFilter } from './filter.js'
+import { asEvent, asJob, type EventFilter, queryOfFilter } from './filter.js'
 import type { Connection } from './follow.js'
 import { beginsWithAll, listAll, Poller } from './poll.js'
 import { endsFollowing } from './retry.js'
@@ -48,6 +48,8 @@ export class Feed {
   private readonly poller: Poller
   private readonly call: Pick<Call, 'signal' | 'onTrouble'>
   private connection: Connection | null = null
+  /** When the server opened the present stream, if all that comes over it is told from then on. */
+  private openedAt: number | null = null
   private unsupported = false
   private begun = false
   private again: (() => void) | null = null
@@ -138,7 +140,7 @@ export class Feed {
     })
     if (opening.kind === 'open') {
       this.unsupported = false
-      if (!this.poller.knowsSince) this.poller.heardUntil(opening.serverTime)
+      this.openedAt = this.cursor === null ? opening.serverTime : null
       return opening.body
     }
     if (opening.kind === 'refused') this.refused(opening.error)
@@ -167,9 +169,12 @@ export class Feed {
   private async *take({ event, id, data }: Frame): AsyncGenerator<FeedItem, void> {
     if (id !== null) this.cursor = id
     if (event === 'ready') {
+      const { complete, more } = (data ?? {}) as { complete?: boolean; more?: boolean }
+      // A stream that breaks before it has told all jobs, or repeated all events, has told nothing about that time.
+      if (complete !== false) this.poller.heardUntil(this.openedAt)
       yield* this.begin()
       // Of a large group only the newest jobs were told.
-      if ((data as { more?: boolean } | undefined)?.more === true) yield* this.others()
+      if (more === true) yield* this.others()
     } else if (event === 'snapshot') {
       const job = asJob(data)
       if (job) yield { kind: 'job', job, before: false, cursor: this.cursor }
@@ -185,8 +190,8 @@ export class Feed {
     if (this.begun) return
     this.begun = true
     // Where the answer does not say what time it is (browsers hide that), the newest change does.
-    const known = this.poller.knowsSince || namesJobs(this.filter) || this.transport.tickets
-    if (!known) await this.poller.begin(false).catch(() => {})
+    const asksAll = beginsWithAll(this.filter, this.options.after ?? null)
+    if (!asksAll && !this.poller.knowsSince && !this.transport.tickets) await this.poller.begin(false).catch(() => {})
     yield { kind: 'begun' }
   }
 

@@ -42,6 +42,8 @@ const world = fc.record({
   ring: fc.integer({ min: 1, max: 30 }),
   begin: fc.integer({ min: 2, max: 20 }),
   noise: fc.boolean(),
+  showsDate: fc.boolean(),
+  jobs: fc.integer({ min: 3, max: 12 }),
   readMs: fc.constantFrom(0, 0, 50, 3000),
   steps: fc.array(fc.tuple(fc.integer({ min: 0, max: 4000 }), action), { minLength: 10, maxLength: 60 }),
 })
@@ -60,13 +62,14 @@ interface Given {
 
 /** Plays the steps while `hear` listens, then ends all jobs and waits until the end of each was heard. */
 async function play(
-  { seed, ring, begin, noise, readMs, steps }: World,
+  { seed, ring, begin, noise, showsDate, jobs: first, readMs, steps }: World,
   hear: (client: UntildoneClient, live: ReturnType<typeof fakeLive>) => AsyncIterable<Given>,
 ) {
   const clock = virtualClock()
   const live = fakeLive(clock, { ring, begin, buffer: 8 })
   const chance = dice(seed)
-  for (let i = 0; i < 3; i++) live.add(`job-${i}`, GROUP)
+  live.showsDate = showsDate
+  for (let i = 0; i < first; i++) live.add(`job-${i}`, GROUP)
   const client = createClient({ url: 'http://fake', clock: { ...clock, random: chance }, fetch: live.fetch })
   const given: Given[] = []
   const ended = new Set<string>()

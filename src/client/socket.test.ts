@@ -234,10 +234,25 @@ describe('a socket', () => {
     await expect(take(browser.socket({ WebSocket: live.WebSocket }).subscribe(), 1)).rejects.toMatchObject({
       message: expect.stringContaining('a socket without `ticket`'),
     })
-    const seen = take(browser.socket({ WebSocket: live.WebSocket, ticket: () => 'mine' }).subscribe(), 1)
+    let broken = true
+    const ticket = () => {
+      if (broken) throw new Error('my own server says no')
+      return 'mine'
+    }
+    const socket = browser.socket({ WebSocket: live.WebSocket, ticket })
+    await expect(take(socket.subscribe(), 1)).rejects.toThrow('my own server says no')
+    broken = false
+    const seen = take(socket.subscribe(), 2)
     await clock.sleep(1000)
     live.add('a')
-    expect(await seen).toEqual(['a job.accepted 1'])
+    broken = true
+    live.cut()
+    await clock.sleep(5000)
+    expect(socket.state).toBe('waiting')
+    broken = false
+    live.tickets.add('mine')
+    live.move('a', 'completed')
+    expect(await seen).toEqual(['a job.accepted 1', 'a job.completed 2'])
     expect(live.requests).toEqual([])
   })
 })

@@ -70,6 +70,7 @@ class Socket {
   private link: SocketLike | null = null
   private run: AbortController | null = null
   private heardAt = 0
+  private hadTicket = false
 
   constructor(
     private readonly transport: Transport,
@@ -144,9 +145,12 @@ class Socket {
     const { ticket } = this.options
     if (ticket) {
       try {
-        return await ticket()
+        const given = await ticket()
+        this.hadTicket = true
+        return given
       } catch (error) {
-        if (endsFollowing(error)) throw error
+        // A giver that has never worked will not begin to; later it is trouble like any other.
+        if (!this.hadTicket || endsFollowing(error)) throw error
         return null
       }
     }
