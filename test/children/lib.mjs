@@ -36,13 +36,23 @@ export function leftovers(mark, parent = process.pid) {
 
 export const workDirs = (root) => readdirSync(root).filter((name) => name.startsWith('untildone-run-'))
 
+/** Directories of runs come and go while they are looked at: what is gone takes no room. */
 export function bytesIn(dir) {
   let bytes = 0
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+  for (const entry of entriesOf(dir)) {
     const path = join(dir, entry.name)
-    bytes += entry.isDirectory() ? bytesIn(path) : lstatSync(path).blocks * 512
+    bytes += entry.isDirectory() ? bytesIn(path) : (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
   }
   return bytes
+}
+
+function entriesOf(dir) {
+  try {
+    return readdirSync(dir, { withFileTypes: true })
+  } catch (error) {
+    if (error.code === 'ENOENT') return []
+    throw error
+  }
 }
 
 /** mulberry32: the same seed gives the same run. */
