@@ -120,8 +120,7 @@ export const refineHandlerWith = (refiner: Refiner) =>
       const answers = await job.map(
         'unit',
         chosen,
-        (key, { signal, index }) =>
-          counted(index, () => answerFor(refiner, open().unit(key), job.input.terms, signal)),
+        (key, { signal, index }) => counted(index, () => answerFor(refiner, open().unit(key), job.input.terms, signal)),
         { concurrency: LANES, key: (key) => key, tolerate: TOLERATED },
       )
       progress(chosen.length)
