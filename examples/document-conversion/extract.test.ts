@@ -7,6 +7,7 @@ import { assertReplaySafe, dryRun, type TestRig } from 'untildone/testing'
 import { afterEach, describe, expect, test } from 'vitest'
 import { convertHandlerWith } from './jobs/convert.js'
 import { extractHandlerWith, verify } from './jobs/extract.js'
+import { counting } from './lib/count.js'
 import { npmEngines } from './lib/engines.js'
 import { chunksOf, pageAt, pageStarts } from './lib/extract/chunks.js'
 import { type Extractor, factsOf } from './lib/extract/extractor.js'
@@ -113,6 +114,22 @@ describe('chunks', () => {
     expect(starts).toEqual([0, 4, 8, 9])
     expect([0, 3, 4, 7, 8, 9, 12].map((at) => pageAt(starts, at))).toEqual([1, 1, 2, 2, 3, 4, 4])
   })
+})
+
+test('finished is what was begun and is not under way, and what a former attempt has finished', async () => {
+  const told: number[] = []
+  const counted = counting((finished) => told.push(finished))
+  const ends: (() => void)[] = []
+  const begin = (index: number) => counted(index, () => new Promise<void>((resolve) => void (ends[index] = resolve)))
+  // The first five are on record, so the list goes on with the sixth.
+  const all = [begin(5), begin(6), begin(7)]
+  for (const index of [6, 5, 7]) {
+    ends[index]!()
+    await all[index - 5]
+  }
+  await expect(counted(8, () => Promise.reject(new Error('refused')))).rejects.toThrow('refused')
+  await counted(9, async () => {})
+  expect(told).toEqual([6, 7, 8, 9])
 })
 
 describe('what chunks say is put together', () => {

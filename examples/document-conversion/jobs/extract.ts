@@ -3,6 +3,7 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { defineJob, type ErrorRule, file, Permanent, until } from 'untildone'
 import { z } from 'zod'
+import { counting } from '../lib/count.js'
 import { chunksOf, pageStarts } from '../lib/extract/chunks.js'
 import { type Extractor, factsOf } from '../lib/extract/extractor.js'
 import { FIELDS, VALUES } from '../lib/extract/facts.js'
@@ -109,27 +110,24 @@ export const extractHandlerWith = (extractor: Extractor) =>
       )
       const { chunks, pages, characters } = outline
 
-      let finished = 0
-      const progress = () =>
+      const progress = (finished: number) =>
         job.progress('extract', {
           message: `Part ${finished} of ${chunks.length}`,
           completed: finished,
           total: chunks.length,
           unit: 'part',
         })
-      progress()
+      progress(0)
+      const counted = counting(progress)
       const { dayFirst, tolerate } = job.input
       const facts = await job.map(
         'chunk',
         chunks,
-        async ({ start, end }, { signal }) => {
-          const said = await factsOf(extractor, open().slice(start, end), { dayFirst }, signal)
-          finished++
-          progress()
-          return said
-        },
+        ({ start, end }, { signal, index }) =>
+          counted(index, () => factsOf(extractor, open().slice(start, end), { dayFirst }, signal)),
         { concurrency: LANES, key: ({ start, end }) => `${start}-${end}`, tolerate },
       )
+      progress(chunks.length)
 
       job.progress('merge', { message: 'Putting the facts together' })
       const { fields, conflicts } = await job.step('merge', () => {

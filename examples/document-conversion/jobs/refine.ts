@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { defineJob, type ErrorRule, file, Permanent, until } from 'untildone'
 import { z } from 'zod'
+import { counting } from '../lib/count.js'
 import { modelFrom } from '../lib/model.js'
 import type { Xliff } from '../lib/xliff/document.js'
 import { answerFor, type Refiner, ruleRefiner } from '../lib/xliff/engine.js'
@@ -107,26 +108,22 @@ export const refineHandlerWith = (refiner: Refiner) =>
       const outline = await job.step('read', () => outlineOf(open().document), { effect: 'read' })
       const { chosen } = outline
 
-      let finished = 0
-      const progress = () =>
+      const progress = (finished: number) =>
         job.progress('refine', {
           message: `Unit ${finished} of ${chosen.length}`,
           completed: finished,
           total: chosen.length,
           unit: 'unit',
         })
-      progress()
+      progress(0)
+      const counted = counting(progress)
       const answers = await job.map(
         'unit',
         chosen,
-        async (key, { signal }) => {
-          const answer = await answerFor(refiner, open().unit(key), job.input.terms, signal)
-          finished++
-          progress()
-          return answer
-        },
+        (key, { signal, index }) => counted(index, () => answerFor(refiner, open().unit(key), job.input.terms, signal)),
         { concurrency: LANES, key: (key) => key, tolerate: TOLERATED },
       )
+      progress(chosen.length)
 
       job.progress('publish', { message: 'Checking the file' })
       const targets = new Map<string, string>()
