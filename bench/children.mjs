@@ -1,5 +1,6 @@
 // (g) What supervision adds to a child: its own group and private directory, the limits of the OS, the look for what it
-// left behind, the removal of its directory. Supervised and bare children alternate, so that both meet the same weather.
+// left behind, the removal of its directory. Supervised and bare children alternate, so that both meet the same weather,
+// and get the same environment.
 import { spawn } from 'node:child_process'
 import { load } from './lib/product.mjs'
 import { median } from './lib/sample.mjs'
@@ -54,12 +55,15 @@ async function alternate(command, args, count) {
   return { supervised, bare }
 }
 
+/** What a supervised child gets of the environment. With all of it a bare Node child would read certificates, preload files … */
+const ENV = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => /^(PATH|HOME|LANG|TZ|TMPDIR|LC_.*)$/.test(name)),
+)
+
 /** Nothing but what everybody does: pipes that are read, and the end. */
 function plainly(command, args) {
   return new Promise((resolve, reject) => {
-    // A session of its own as well: the scheduler shares the processor out among sessions, and a child in the crowded one
-    // of this benchmark would only seem slower.
-    const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { env: ENV, stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.resume()
     child.stderr.resume()
     child.on('error', reject)
