@@ -182,9 +182,8 @@ describe.runIf(linux)('the catalogue', () => {
     const alive = marked(markOf('nonce'))
     const elsewhere = marked(`00000000.4026531836.4194304.17.nonce`)
     const odd = marked('1')
-    const swept = await killAbandoned()
-    expect(swept).toMatchObject({ running: 0 })
-    expect(swept.killed).toBeGreaterThanOrEqual(2)
+    // Not how many it killed: whoever starts a worker on this machine at this moment sweeps as well.
+    expect(await killAbandoned()).toMatchObject({ running: 0 })
     expect([reused, gone, alive, elsewhere, odd].map(({ pid }) => isGone(pid!))).toEqual([
       true,
       true,
@@ -212,8 +211,7 @@ describe.runIf(linux)('the catalogue', () => {
     expect([isGone(daemon), isGone(child)]).toEqual([false, false])
     supervisor.kill('SIGKILL')
     await new Promise((resolve) => supervisor.once('exit', resolve))
-    expect(isGone(daemon)).toBe(false)
-    expect((await killAbandoned()).killed).toBeGreaterThanOrEqual(1)
+    expect(await killAbandoned()).toMatchObject({ running: 0 })
     expect([isGone(daemon), isGone(child)]).toEqual([true, true])
   })
 
