@@ -20,16 +20,7 @@ import { type Ending, Supervision } from './supervise.js'
 import { sweepCores } from './sweep.js'
 import { totals } from './totals.js'
 import { Tree } from './tree.js'
-import {
-  CollectError,
-  collectFile,
-  createWorkDir,
-  openInside,
-  removeEmpty,
-  removeWorkDir,
-  sizeOf,
-  workRoot,
-} from './work.js'
+import { CollectError, collectFile, createWorkDir, openInside, removeWorkDir, sizeOf, workRoot } from './work.js'
 
 // A core file younger than this may still be being written by a crashing child.
 const CORE_AGE_MS = 60_000
@@ -78,7 +69,7 @@ class Run {
     try {
       const ending = await this.#run()
       await this.#sweeping
-      if (!this.#tidiedUp() && ending) await this.#sweep(this.#plan.sweepCores?.maxAgeMs ?? 0)
+      if (ending) await this.#sweep(this.#plan.sweepCores?.maxAgeMs ?? 0)
       if (ending && this.#plan.envelope === 'file') await this.#readResult()
       const unstarted = ending && launchError(ending.code, ending.stderr.bytes(), this.#file)
       outcome = unstarted ? this.#refused(Object.assign(new Error(unstarted.message), unstarted)) : this.#judge(ending)
@@ -180,15 +171,6 @@ class Run {
     this.#touchedAt = performance.now()
     const now = new Date()
     await utimes(this.#workDir, now, now).catch(() => {})
-  }
-
-  /** An empty directory goes at once; in any other there may be cores, or a result. */
-  #tidiedUp(): boolean {
-    const { cwd, envelope, collect } = this.#plan
-    const unneeded = cwd === undefined && envelope !== 'file' && collect.length === 0
-    if (!this.#workDir || !unneeded || !removeEmpty(this.#workDir)) return false
-    this.#workDir = null
-    return true
   }
 
   #fd3(): 'pipe'[] {

@@ -1,18 +1,20 @@
 // The private directory of one run: made before the child, filled with its input, emptied of its results, removed.
 // Must never follow a link that a child has laid, and never remove the directory of a run that lives.
 import { createHash, randomBytes } from 'node:crypto'
-import { constants, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { constants } from 'node:fs'
 import {
   chmod,
   copyFile,
   type FileHandle,
   lstat,
   mkdir,
+  mkdtemp,
   open,
   readdir,
   realpath,
   rename,
   rm,
+  rmdir,
   writeFile,
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -36,11 +38,10 @@ export async function createWorkDir(
   { inputs, output = false }: { inputs?: Plan['inputs']; output?: boolean } = {},
   root = workRoot(),
 ): Promise<string> {
-  // Synchronous like the spawn that follows, and far shorter; each trip through the thread pool would cost more.
-  const dir = mkdtempSync(join(root, `${PREFIX}${ownerName()}-`))
+  const dir = await mkdtemp(join(root, `${PREFIX}${ownerName()}-`))
   try {
     // What an engine writes to its temporary folder goes with the run.
-    mkdirSync(join(dir, 'tmp'), 0o700)
+    await mkdir(join(dir, 'tmp'), 0o700)
     if (output) await mkdir(join(dir, 'output'), 0o700)
     if (inputs) await mkdir(join(dir, 'input'), 0o700)
     for (const [name, source] of Object.entries(inputs ?? {})) {
@@ -57,6 +58,8 @@ export async function createWorkDir(
 
 /** Removes a work directory with all that is in it; links are removed, not followed. Rejects when something stays. */
 export async function removeWorkDir(dir: string): Promise<void> {
+  // Most children leave nothing behind: two calls instead of a dozen.
+  if (await removeEmpty(dir)) return
   const remove = () => rm(dir, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 })
   await remove().catch(async () => {
     // A child may have taken away its own write permission on directories; root does not notice, others do.
@@ -65,11 +68,10 @@ export async function removeWorkDir(dir: string): Promise<void> {
   })
 }
 
-/** Most children leave nothing behind: two short calls instead of a sweep and a dozen. False when there is more to do. */
-export function removeEmpty(dir: string): boolean {
+async function removeEmpty(dir: string): Promise<boolean> {
   try {
-    rmdirSync(join(dir, 'tmp'))
-    rmdirSync(dir)
+    await rmdir(join(dir, 'tmp'))
+    await rmdir(dir)
     return true
   } catch {
     return false
