@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config'
 /** One project for each suite of `npm test`; `check` belongs to `npm run check`. */
 const suites = {
   unit: { include: ['src/**/*.test.ts'] },
-  cross: { include: ['test/**/*.test.ts'], exclude: ['test/architecture.test.ts'] },
+  cross: { include: ['test/**/*.test.ts'], exclude: ['test/architecture.test.ts', 'test/services/**'] },
+  services: { include: ['test/services/**/*.test.ts'], globalSetup: ['./test/services/setup.ts'] },
   examples: { include: ['examples/**/*.test.ts'] },
   check: { include: ['test/architecture.test.ts'] },
 }

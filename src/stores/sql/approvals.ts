@@ -5,7 +5,7 @@
 import type { ApprovalRow } from '../../core/approval.js'
 import { withdraw } from '../../core/approval-expire.js'
 import type { ApprovalFilter } from '../store.js'
-import { all, one, type Plan, run, type Value } from './plan.js'
+import { all, type Dialect, one, type Plan, put, run, type Value } from './plan.js'
 
 type Body = { body: string }
 const rowOf = ({ body }: Body): ApprovalRow => JSON.parse(body)
@@ -21,7 +21,7 @@ const changing = (row: ApprovalRow): Value[] => [
 export function* addApprovals(rows: readonly ApprovalRow[]): Plan<void> {
   // What another job recorded under this key (a replay takes over steps) is no answer here.
   for (const { jobId, key, state } of rows) if (state === 'pending') yield* forgetStep(jobId, key)
-  yield* run(
+  yield* put(
     'insert into approvals (id, tenant, job_id, job_type, key, gate, risk, state, due_at, requested_at, assignees, version, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)',
     rows.map((row) => [row.id, row.tenant, row.jobId, row.jobType, row.key, row.gate, ...changing(row)]),
   )
@@ -33,7 +33,7 @@ export function* writeApproval(row: ApprovalRow, before: number): Plan<boolean> 
 }
 
 export function* forgetStep(jobId: string, key: string): Plan<void> {
-  yield* run(`delete from steps where job_id = ?1 and key = ?2 and kind = 'approval'`, [[jobId, key]])
+  yield* put(`delete from steps where job_id = ?1 and key = ?2 and kind = 'approval'`, [[jobId, key]])
 }
 
 /** The job ends: what nobody has decided yet is taken back. */
@@ -57,7 +57,7 @@ const ORDER = {
   '-requestedAt': { column: 'requested_at', after: '<', by: 'requested_at desc, id desc' },
 } as const
 
-export function* approvalsPlan(filter: ApprovalFilter): Plan<ApprovalRow[]> {
+export function* approvalsPlan(filter: ApprovalFilter, dialect: Dialect): Plan<ApprovalRow[]> {
   const params: Value[] = []
   const bind = (value: Value) => `?${params.push(value)}`
   const oneOf = (column: string, values: readonly string[]) => `${column} in (${values.map(bind).join(', ')})`
@@ -77,7 +77,7 @@ export function* approvalsPlan(filter: ApprovalFilter): Plan<ApprovalRow[]> {
   if (jobId !== undefined) where.push(`job_id = ${bind(jobId)}`)
   // A JSON array of texts; a quoted name is found in it as it stands.
   if (assignees?.length)
-    where.push(`(${assignees.map((group) => `instr(assignees, ${bind(JSON.stringify(group))}) > 0`).join(' or ')})`)
+    where.push(`(${assignees.map((group) => dialect.contains('assignees', bind(JSON.stringify(group)))).join(' or ')})`)
   const { column, after: comes, by } = ORDER[order]
   if (after) where.push(`(${column}, id) ${comes} (${bind(after.value)}, ${bind(after.id)})`)
   const rows = yield* all<Body>(

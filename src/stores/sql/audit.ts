@@ -2,7 +2,7 @@
 import { type AuditEntry, chain } from '../../core/history.js'
 import { plainText } from '../../core/json.js'
 import type { AuditFilter } from '../store.js'
-import { all, one, type Plan, run, type Value } from './plan.js'
+import { all, one, type Plan, put, type Value } from './plan.js'
 import { actorOf, actorPrefix, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
@@ -20,7 +20,7 @@ export function* auditPlan(
   const actor = actorOf(plainText(actorText(draft.actor)))
   const reason = draft.reason === null ? null : plainText(draft.reason)
   const entry = chain({ ...draft, actor, reason }, last ?? null, now, sha256)
-  yield* run(
+  yield* put(
     'insert into audit (tenant, seq, at, actor, action, target, reason, details, prev_hash, hash, job_id, job_seq) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)',
     [
       [

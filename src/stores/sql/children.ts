@@ -4,7 +4,7 @@
  */
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, NewJob, Submitted, WaitRow, WaitValue } from '../store.js'
-import { each, type Plan, run } from './plan.js'
+import { each, type Plan, put, run } from './plan.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
 import { endOfChild, recordValue, unread } from './waits.js'
@@ -59,14 +59,14 @@ function* storeChildren(parentId: string, children: readonly NewJob[], tx: Tx): 
     }
   })
   // Its end settles this wait as well. The revision moves so that nobody writes the row as it was before.
-  yield* run(
+  yield* put(
     'update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2',
     adopted.map((id) => [id, TIES.parent]),
   )
   return found
 }
 
-const WAITS_FOR = `with recursive up(id) as (select ?1 union select w.job_id from waits w join up on w.child_id = up.id)
+const WAITS_FOR = `with recursive up(id) as (select id from jobs where id = ?1 union select w.job_id from waits w join up on w.child_id = up.id)
   select 1 as found from up where id = ?2`
 
 /** The children for which the parent would wait in vain: the job that is there waits for it, through however many others. */

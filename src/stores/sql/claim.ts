@@ -9,7 +9,7 @@ import { type Found, Gate, isBound } from './gate.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
-import { all, type Dialect, each, type Plan, type Row, run, unpack, type Value } from './plan.js'
+import { all, type Dialect, each, type Plan, put, type Row, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -60,15 +60,15 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
-  yield* run(
+  yield* put(
     CLEAR_HELD,
     taken.filter(({ live }) => live.held !== null).map(({ live }) => [live.id]),
   )
-  yield* run(
+  yield* put(
     UPDATE_CLAIMED,
     claimed.map(({ live }) => claimedValues(live)),
   )
-  yield* run(
+  yield* put(
     INSERT_HISTORY,
     taken.map(({ live, decision }): Value[] => historyValues(live.id, decision.history)),
   )

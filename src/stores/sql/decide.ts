@@ -14,7 +14,7 @@ import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
 import { auditPlan } from './audit.js'
 import { touchOf } from './changes.js'
 import { announceApproval } from './outbox.js'
-import { one, type Plan, run } from './plan.js'
+import { one, type Plan, put } from './plan.js'
 import { readLive } from './rows.js'
 import type { Tx } from './tx.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
@@ -51,7 +51,7 @@ function* holds(jobId: string, epoch: number): Plan<boolean> {
 function* waitOn(row: ApprovalRow, tx: Tx): Plan<null> {
   const { jobId, key } = row
   yield* forgetStep(jobId, key)
-  yield* run(
+  yield* put(
     `insert into waits (job_id, key, kind, name, due_at, child_id, created_at) values (?1, ?2, 'approval', ?3, ?4, null, ?5)
      on conflict (job_id, key) do update set due_at = excluded.due_at`,
     [[jobId, key, row.gate, wakeOf(row), row.requestedAt]],
@@ -61,7 +61,7 @@ function* waitOn(row: ApprovalRow, tx: Tx): Plan<null> {
   const shown = live.state === 'waiting' && live.why?.wait?.id === row.id
   const why = shown ? { ...live.why, wait: shownOf(row) } : live.why
   // `changed_at` stays: it is since when the job waits.
-  yield* run('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
+  yield* put('update live set ties = ?2, why = ?3, revision = revision + 1 where id = ?1', [
     [jobId, live.ties | TIES.waits, why && JSON.stringify(why)],
   ])
   tx.changes.push(touchOf({ ...live, why, revision: live.revision + 1 }))

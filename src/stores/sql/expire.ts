@@ -2,7 +2,7 @@
  * Removing what has had its time: finished jobs in chunks, leaving tombstones; tombstones with their keys; unreferenced
  * files. An unfinished job, and one that a kept replay or an unfinished parent refers to, never goes.
  */
-import { all, type Dialect, type Plan, run } from './plan.js'
+import { all, type Dialect, type Plan, put } from './plan.js'
 
 /** Tables with rows of a job, all keyed by `job_id`. */
 const BELONGINGS = [
@@ -33,26 +33,26 @@ export function* expirePlan(
   )
   if (buried.length > 0) {
     const ids = JSON.stringify(buried.map(({ id }) => id))
-    yield* run(`delete from effects where ${dialect.inList('job_id', 1)}`, [[ids]])
-    yield* run(`delete from idempotency where ${dialect.inList('job_id', 1)}`, [[ids]])
-    yield* run(`delete from tombstones where ${dialect.inList('job_id', 1)}`, [[ids]])
+    yield* put(`delete from effects where ${dialect.inList('job_id', 1)}`, [[ids]])
+    yield* put(`delete from idempotency where ${dialect.inList('job_id', 1)}`, [[ids]])
+    yield* put(`delete from tombstones where ${dialect.inList('job_id', 1)}`, [[ids]])
   }
   if (doomed.length === 0) return buried.length
   const ids = JSON.stringify(doomed.map(({ id }) => id))
-  yield* run(
+  yield* put(
     `insert into tombstones (job_id, tenant, type, status, finished_at, expired_at)
      select j.id, j.tenant, j.type, o.status, o.finished_at, ?2 from jobs j join outcomes o on o.job_id = j.id where ${dialect.inList('j.id', 1)}`,
     [[ids, now]],
   )
   // A file that only expired jobs refer to is unreferenced from now on.
-  yield* run(
+  yield* put(
     `update files set expires_at = ?2 where id in (select f.file_id from file_refs f where ${dialect.inList('f.job_id', 1)})
        and not exists (select 1 from file_refs f where f.file_id = files.id and not ${dialect.inList('f.job_id', 1)})`,
     [[ids, now + fileGraceMs]],
   )
-  yield* run(`delete from file_refs where ${dialect.inList('job_id', 1)}`, [[ids]])
-  for (const table of BELONGINGS) yield* run(`delete from ${table} where ${dialect.inList('job_id', 1)}`, [[ids]])
-  yield* run(`delete from jobs where ${dialect.inList('id', 1)}`, [[ids]])
+  yield* put(`delete from file_refs where ${dialect.inList('job_id', 1)}`, [[ids]])
+  for (const table of BELONGINGS) yield* put(`delete from ${table} where ${dialect.inList('job_id', 1)}`, [[ids]])
+  yield* put(`delete from jobs where ${dialect.inList('id', 1)}`, [[ids]])
   return doomed.length + buried.length
 }
 
@@ -63,6 +63,6 @@ export function* sweepFilesPlan(now: number, limit: number, dialect: Dialect): P
     limit,
   )
   if (rows.length > 0)
-    yield* run(`delete from files where ${dialect.inList('id', 1)}`, [[JSON.stringify(rows.map(({ id }) => id))]])
+    yield* put(`delete from files where ${dialect.inList('id', 1)}`, [[JSON.stringify(rows.map(({ id }) => id))]])
   return rows.map(({ id }) => id)
 }

@@ -3,7 +3,7 @@
  * it. Jobs without errors pay nothing. What a failure means is decided elsewhere.
  */
 import type { FailureFilter, FailureRow, FailureSeen, FailureStore } from '../failures.js'
-import { all, one, type Plan, run, type Value } from './plan.js'
+import { all, one, type Plan, put, type Value } from './plan.js'
 import type { Lent } from './workers.js'
 
 /** Kept per tenant and type; what was not seen for the longest is forgotten for what is new. */
@@ -23,7 +23,7 @@ function* countFailure(jobId: string, failure: FailureSeen): Plan<void> {
   )
   const [newJob, newInput] = [seen!.job ? 0 : 1, seen!.input ? 0 : 1]
   if (!seen!.known) yield* makeRoom(tenant, type)
-  yield* run(
+  yield* put(
     `insert into failures (tenant, fingerprint, type, count, jobs, inputs, first_at, last_at, job_id, attempt, facts)
      values (?1, ?2, ?3, 1, 1, 1, ?4, ?4, ?5, ?6, ?7) on conflict (tenant, fingerprint) do update set
        count = failures.count + 1, jobs = failures.jobs + ?8, inputs = failures.inputs + ?9,
@@ -31,24 +31,24 @@ function* countFailure(jobId: string, failure: FailureSeen): Plan<void> {
     [[tenant, fingerprint, type, at, jobId, attempt, JSON.stringify(facts), newJob, newInput]],
   )
   if (newJob)
-    yield* run(
+    yield* put(
       'insert into failure_jobs (tenant, fingerprint, job_id, input) values (?1, ?2, ?3, ?4) on conflict do nothing',
       [[tenant, fingerprint, jobId, input]],
     )
   if (taught !== null)
-    yield* run('update rules set used = used + 1, last_used_at = ?3 where tenant = ?1 and id = ?2', [
+    yield* put('update rules set used = used + 1, last_used_at = ?3 where tenant = ?1 and id = ?2', [
       [tenant, taught, at],
     ])
 }
 
 function* makeRoom(tenant: string, type: string): Plan<void> {
   const old = yield* all<{ fingerprint: string }>(
-    'select fingerprint from failures where tenant = ?1 and type = ?2 order by last_at desc, fingerprint limit -1 offset ?3',
+    'select fingerprint from failures where tenant = ?1 and type = ?2 order by last_at desc, fingerprint limit 1000000 offset ?3',
     ...[tenant, type, KEPT - 1],
   )
   const keys = old.map(({ fingerprint }) => [tenant, fingerprint])
-  yield* run('delete from failure_jobs where tenant = ?1 and fingerprint = ?2', keys)
-  yield* run('delete from failures where tenant = ?1 and fingerprint = ?2', keys)
+  yield* put('delete from failure_jobs where tenant = ?1 and fingerprint = ?2', keys)
+  yield* put('delete from failures where tenant = ?1 and fingerprint = ?2', keys)
 }
 
 function failureOf(row: Record<string, any>): FailureRow {
@@ -90,8 +90,8 @@ function* recentPlan(
   limit: number,
 ): Plan<{ jobs: number; met: number }> {
   const row = yield* one<{ jobs: number; met: number }>(
-    `select count(*) as jobs, coalesce(sum(exists (
-         select 1 from failure_jobs f where f.tenant = ?1 and f.fingerprint = ?3 and f.job_id = j.id)), 0) as met
+    `select count(*) as jobs, coalesce(sum(case when exists (
+         select 1 from failure_jobs f where f.tenant = ?1 and f.fingerprint = ?3 and f.job_id = j.id) then 1 else 0 end), 0) as met
        from (select id from jobs where tenant = ?1 and type = ?2 order by id desc limit ?4) j`,
     ...[tenant, type, fingerprint, limit],
   )

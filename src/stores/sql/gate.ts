@@ -5,7 +5,7 @@
 import { type JobRecord, type LiveJob, TIES } from '../../core/job.js'
 import { afterStart, startAt, turnOf } from '../../core/limits.js'
 import { AHEAD_MS, giveNext, heldValues, INSERT_HELD, namesOf, setHeld } from './limits.js'
-import { each, type Plan, run, type Value } from './plan.js'
+import { each, type Plan, put, type Value } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** A ready job as the scan found it. */
@@ -154,10 +154,10 @@ export class Gate {
     this.joined = []
     this.slots = []
     this.given = []
-    yield* run('delete from held where job_id = ?1', left)
-    yield* run(INSERT_HELD, joined)
-    yield* run('insert into slots (name, job_id) values (?1, ?2)', slots)
-    yield* run(
+    yield* put('delete from held where job_id = ?1', left)
+    yield* put(INSERT_HELD, joined)
+    yield* put('insert into slots (name, job_id) values (?1, ?2)', slots)
+    yield* put(
       'insert into buckets (name, due) values (?1, ?2) on conflict (name) do update set due = excluded.due',
       [...spent].map((name) => [name, this.starts.get(name)!.due]),
     )

@@ -7,7 +7,7 @@
 import type { JobLimits } from '../../core/job.js'
 import { isOrderName, isRateName } from '../../core/limits.js'
 import { giveNext, giveSlots, giveStarts, nextIn, passTurn } from './limits.js'
-import { all, one, type Plan, run } from './plan.js'
+import { all, one, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** A job that was granted its place and has not been claimed for so long does not hold up others. */
@@ -44,16 +44,16 @@ export function* healPlan(after: string, limit: number, tx: Tx): Plan<string | n
 function* sweep(limit: number, tx: Tx): Plan<void> {
   const { now } = tx
   const orphans = yield* all<{ name: string; job_id: string }>(ORPHANS, limit)
-  yield* run(
+  yield* put(
     'delete from slots where name = ?1 and job_id = ?2',
     orphans.map(({ name, job_id }) => [name, job_id]),
   )
   for (const { name } of orphans) yield* giveNext(name, 0, tx)
   // A window that is over, and a rate that is not used, are as good as none.
-  yield* run('delete from uniques where name in (select name from uniques where expires_at <= ?1 limit ?2)', [
+  yield* put('delete from uniques where name in (select name from uniques where expires_at <= ?1 limit ?2)', [
     [now, SWEEP],
   ])
-  yield* run('delete from buckets where name in (select name from buckets where due <= ?1 limit ?2)', [
+  yield* put('delete from buckets where name in (select name from buckets where due <= ?1 limit ?2)', [
     [now * 1000, SWEEP],
   ])
 }
@@ -64,13 +64,13 @@ function* healTurn(name: string, tx: Tx): Plan<void> {
     name,
   )
   if (has && has.live !== null) return
-  yield* run('delete from turns where name = ?1 and has = 1', [[name]])
+  yield* put('delete from turns where name = ?1 and has = 1', [[name]])
   yield* passTurn(name, tx)
 }
 
 function* healLine(name: string, tx: Tx): Plan<void> {
   const { now, numbers } = tx
-  yield* run(
+  yield* put(
     `delete from held where name = ?1 and granted = 1 and not exists (select 1 from live l where l.id = held.job_id and l.held = 'granted')`,
     [[name]],
   )

@@ -6,7 +6,7 @@ import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
 import { auditPlan } from './audit.js'
 import { announce } from './outbox.js'
-import { all, one, type Plan, type Row, run, type Value } from './plan.js'
+import { all, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
@@ -69,7 +69,7 @@ export function* resolvePlan(
 ): Plan<boolean> {
   if (operationId !== undefined && (yield* operationSeen(tenant, operationId, tx.now))) return true
   if (!(yield* noted(row.jobId, tenant, tx.changes))) return false
-  yield* run(INSERT_RESOLUTION, [resolutionValues(row)])
+  yield* put(INSERT_RESOLUTION, [resolutionValues(row)])
   announceResolution(row, tenant, tx)
   yield* auditPlan(audit, tx)
   if (operationId !== undefined) yield* operationDone(tenant, operationId, tx.now)
@@ -91,7 +91,7 @@ export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<b
     tenant,
   )
   if (!job) return false
-  yield* run('update outcomes set revision = revision + 1 where job_id = ?1', [[jobId]])
+  yield* put('update outcomes set revision = revision + 1 where job_id = ?1', [[jobId]])
   changes.push({
     jobId,
     tenant,
@@ -126,7 +126,7 @@ export function* noteOrigin(jobId: string, tx: Tx): Plan<void> {
     : (['superseded', `Its replay, job ${jobId}, completed.`] as const)
   const by = actorOf(job.actor)
   const row: ResolutionRow = { jobId: origin, kind, reason, evidence: null, by, at: tx.now, otherId: jobId }
-  yield* run(INSERT_RESOLUTION, [resolutionValues(row)])
+  yield* put(INSERT_RESOLUTION, [resolutionValues(row)])
   announceResolution(row, job.tenant, tx)
 }
 
@@ -139,12 +139,12 @@ const OPERATION_TTL_MS = 86_400_000
 
 /** Whether an action with this id was done within a day. */
 export function* operationSeen(tenant: string, id: string, now: number): Plan<boolean> {
-  yield* run('delete from operations where at < ?1', [[now - OPERATION_TTL_MS]])
+  yield* put('delete from operations where at < ?1', [[now - OPERATION_TTL_MS]])
   return (yield* one('select 1 as found from operations where tenant = ?1 and op_id = ?2', tenant, id)) !== undefined
 }
 
 export function* operationDone(tenant: string, id: string, now: number): Plan<void> {
-  yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
+  yield* put('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
 }
 
 export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {

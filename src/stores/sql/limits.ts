@@ -9,7 +9,7 @@ import type { JobLimits, JobRecord, LiveJob } from '../../core/job.js'
 import { type Decision, phaseOf } from '../../core/lifecycle.js'
 import type { HeldBy, NewJob } from '../store.js'
 import { touchOf } from './changes.js'
-import { all, each, one, type Plan, run, type Value } from './plan.js'
+import { all, each, one, type Plan, put, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import type { Tx } from './tx.js'
 
@@ -25,7 +25,7 @@ export function* setHeld(
   { now, changes }: Tx,
 ): Plan<void> {
   const next = rows.map(({ live, set }) => ({ ...live, ...set, revision: live.revision + 1, changedAt: now }))
-  yield* run(
+  yield* put(
     SET_HELD,
     next.map((live, i) => [
       ...[live.id, live.held, live.runAt, live.budgetFrom, live.revision, now],
@@ -85,8 +85,8 @@ export function* enterLimits(jobs: readonly NewJob[], now: number): Plan<void> {
     }
     history.phase = phaseOf(live, now)
   })
-  yield* run(INSERT_TURN, turns)
-  yield* run(INSERT_HELD, held)
+  yield* put(INSERT_TURN, turns)
+  yield* put(INSERT_HELD, held)
 }
 
 /** The names under which a job is counted. */
@@ -205,10 +205,10 @@ function* grant(name: string, next: InLine, at: number | null, tx: Tx): Plan<boo
   const { now, dialect } = tx
   const [live] = yield* readLive([next.job_id], dialect)
   if (!live || live.held === null || live.held === 'granted') {
-    yield* run('delete from held where name = ?1 and job_id = ?2', [[name, next.job_id]])
+    yield* put('delete from held where name = ?1 and job_id = ?2', [[name, next.job_id]])
     return false
   }
-  yield* run('update held set granted = 1, since = ?3 where name = ?1 and job_id = ?2', [[name, next.job_id, now]])
+  yield* put('update held set granted = 1, since = ?3 where name = ?1 and job_id = ?2', [[name, next.job_id, now]])
   const runAt = at ?? live.runAt
   // What it stood in line is not taken from its retry budget.
   const budgetFrom = live.budgetFrom + Math.max(runAt, now) - next.since
@@ -226,11 +226,11 @@ export function* passTurn(name: string, tx: Tx): Plan<void> {
     if (!next) return
     const [live] = yield* readLive([next.job_id], tx.dialect)
     if (live) {
-      yield* run('update turns set has = 1 where name = ?1 and job_id = ?2', [[name, live.id]])
+      yield* put('update turns set has = 1 where name = ?1 and job_id = ?2', [[name, live.id]])
       const budgetFrom = Math.max(live.budgetFrom, tx.now)
       if (live.held === 'order') yield* setHeld([{ live, set: { held: null, budgetFrom } }], tx)
       return
     }
-    yield* run('delete from turns where name = ?1 and job_id = ?2', [[name, next.job_id]])
+    yield* put('delete from turns where name = ?1 and job_id = ?2', [[name, next.job_id]])
   }
 }

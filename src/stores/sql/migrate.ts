@@ -10,6 +10,11 @@ const MIGRATIONS = [initial]
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 
+/** Every table that a migration makes. */
+export const TABLES: readonly string[] = MIGRATIONS.flatMap((text) =>
+  [...text.matchAll(/^create table (\w+)/gm)].map(([, name]) => name!),
+)
+
 /**
  * @param current reads the version the database has, 0 for an empty one
  * @throws UntildoneError `store-schema-old` when the database is newer than this program
@@ -26,15 +31,20 @@ export async function migrate(driver: Driver, current: number): Promise<void> {
 }
 
 function* apply(version: number, dialect: Dialect): Plan<void> {
-  const text = MIGRATIONS[version - 1]!.replaceAll('{{suffix}}', dialect.tableSuffix).replaceAll(
-    '{{serial}}',
-    dialect.serial,
-  )
-  for (const statement of text.split(/;\s*\n/)) if (statement.trim()) yield* run(statement, [[]])
+  for (const statement of MIGRATIONS[version - 1]!.split(/;\s*\n/))
+    if (statement.trim()) yield* run(inWordsOf(dialect, statement), [[]])
   yield* run(
     `insert into meta (key, value) values ('schema', ?1) on conflict (key) do update set value = excluded.value`,
     [[String(version)]],
   )
+}
+
+function inWordsOf(dialect: Dialect, statement: string): string {
+  const table = /create table (\w+)/.exec(statement)?.[1] ?? ''
+  return statement
+    .replaceAll('{{suffix}}', dialect.tableSuffix(table))
+    .replaceAll('{{serial}}', dialect.serial)
+    .replace(/\btext\b(?= primary| not| check|,|\s*$|\s*\))/gm, dialect.textType)
 }
 
 /** Plan that reads the schema version from an existing `meta` table. */

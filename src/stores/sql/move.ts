@@ -11,7 +11,7 @@ import { changeOf, endOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
 import { leaveLimits } from './limits.js'
 import { announceMove } from './outbox.js'
-import { one, type Plan, run, type Value } from './plan.js'
+import { one, type Plan, put, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
 import {
   attemptValues,
@@ -114,7 +114,7 @@ function* moveRound(
 
 function* writeDecisions(done: readonly { move: Move; decision: Decision }[], tx: Tx): Plan<void> {
   const blobs: Value[][] = []
-  yield* run(
+  yield* put(
     INSERT_OUTCOME,
     done
       .filter(({ decision }) => decision.outcome)
@@ -131,7 +131,7 @@ function* writeDecisions(done: readonly { move: Move; decision: Decision }[], tx
         )
       }),
   )
-  yield* run(
+  yield* put(
     'insert into blobs (job_id, name, data) values (?1, ?2, ?3) on conflict (job_id, name) do update set data = excluded.data',
     blobs,
   )
@@ -140,11 +140,11 @@ function* writeDecisions(done: readonly { move: Move; decision: Decision }[], tx
     done.flatMap(({ move, decision }) => (move.record ? [lasting(move.record, decision)] : [])),
     tx,
   )
-  yield* run(
+  yield* put(
     INSERT_ATTEMPT,
     done.filter(({ decision }) => decision.attempt).map(({ decision }) => attemptValues(decision.attempt!)),
   )
-  yield* run(
+  yield* put(
     INSERT_HISTORY,
     done.map(({ move, decision }) => historyValues(move.jobId, decision.history)),
   )

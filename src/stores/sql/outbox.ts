@@ -7,7 +7,7 @@ import { partsOf, TIES } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Happened } from '../../core/webhook.js'
 import type { NewJob } from '../store.js'
-import { all, type Plan, run } from './plan.js'
+import { all, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** Tenants with a webhook that is enabled. Asked within each commit, and remembered where nobody else can change it. */
@@ -70,7 +70,7 @@ export function announce(
 
 /** With the commit of what happened. */
 export function* writeOutbox({ happened }: Tx): Plan<void> {
-  yield* run(
+  yield* put(
     'insert into outbox (at, id, body) values (?1, ?2, ?3) on conflict do nothing',
     happened.map((one) => [one.at, one.id, JSON.stringify(one)]),
   )

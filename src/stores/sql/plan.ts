@@ -7,11 +7,15 @@
 export type Value = string | number | null
 export type Row = Record<string, any>
 
-/** `rows`: all rows of one statement. `each`: the first row (or undefined) per parameter list. `changes`: rows changed per parameter list. */
+/**
+ * `rows`: all rows of one statement. `each`: the first row (or undefined) per parameter list. `changes`: rows changed per
+ * parameter list. `none`: nothing is asked, so that a database over a line need not be waited for; whether it failed is
+ * known at the commit at the latest.
+ */
 export interface Statement {
   sql: string
   params: readonly (readonly Value[])[]
-  want: 'rows' | 'each' | 'changes'
+  want: 'rows' | 'each' | 'changes' | 'none'
 }
 
 export type Plan<T> = Generator<Statement, T, any>
@@ -32,6 +36,24 @@ export function* each<T = Row>(sql: string, params: readonly (readonly Value[])[
 /** The statement once per parameter list; how many rows each changed. */
 export function* run(sql: string, params: readonly (readonly Value[])[]): Plan<number[]> {
   return params.length === 0 ? [] : ((yield { sql, params, want: 'changes' }) as number[])
+}
+
+/** Like `run`, where nobody asks how many rows it changed. */
+export function* put(sql: string, params: readonly (readonly Value[])[]): Plan<void> {
+  if (params.length > 0) yield { sql, params, want: 'none' }
+}
+
+/**
+ * From here to the end of the transaction nobody else is behind this name. For rules over rows that are not there yet,
+ * or over their number; rules over one row hold the row.
+ */
+export function* hold(names: readonly string[], { name }: Dialect): Plan<void> {
+  // In one order everywhere, so that two never wait for each other.
+  if (name !== null)
+    yield* put(
+      name,
+      [...names].sort().map((one) => [one]),
+    )
 }
 
 /** What the shared logic needs of a database. */
@@ -64,7 +86,20 @@ export interface Dialect {
   inList(column: string, parameter: number): string
   /** Expression that packs columns into one JSON array: reading one value of forty columns is four times as fast as forty values. */
   tuple(columns: string): string
-  /** Text that changes table definitions: key type of a counter, table suffix. */
+  /** Condition `part stands in text`. */
+  contains(text: string, part: string): string
+  /** Words of table definitions: the type of a counter that is a key, what follows a table, the type of texts. */
   serial: string
-  tableSuffix: string
+  tableSuffix(table: string): string
+  textType: string
+  /**
+   * What follows a query of `live l` (or of any one table) whose rows nobody else may change before the commit, or whose
+   * rows only others that read may hold, or that passes over what others hold. Empty where there is one writer.
+   */
+  held: string
+  heldRow: string
+  shared: string
+  skipHeld: string
+  /** Statement behind `hold`; null where there is one writer. */
+  name: string | null
 }

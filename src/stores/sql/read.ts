@@ -160,7 +160,7 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
     // In the order of the table that is read first, so that nothing is sorted.
     if (filter.order === 'createdAt' || filter.order === '-createdAt') id = 'l.id'
   }
-  if (filter.ids !== undefined) where.push(`j.id in (${filter.ids.map(bind).join(', ')})`)
+  if (filter.ids !== undefined) where.push(dialect.inList('j.id', params.push(JSON.stringify(filter.ids))))
   if (filter.types?.length) {
     const exact = filter.types.filter((type) => !type.endsWith('*'))
     const prefixes = filter.types.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1))
@@ -202,7 +202,7 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
     ...(filter.model !== undefined ? [`d.model = ${bind(filter.model)}`] : []),
     ...(filter.modelVersion !== undefined ? [`d.model_version = ${bind(filter.modelVersion)}`] : []),
     // Tools are a JSON array of texts; a quoted name is found in it as it stands.
-    ...(filter.tool !== undefined ? [`instr(d.tools, ${bind(JSON.stringify(filter.tool))}) > 0`] : []),
+    ...(filter.tool !== undefined ? [dialect.contains('d.tools', bind(JSON.stringify(filter.tool)))] : []),
   ]
   if (decided.length > 0)
     where.push(`exists (select 1 from decisions d where d.job_id = j.id and ${decided.join(' and ')})`)
@@ -211,14 +211,15 @@ export function* listPlan(filter: JobFilter, now: number, dialect: Dialect): Pla
     where.push(filter.needsAttention ? attention : `not coalesce(${attention}, false)`)
   }
   const { value, direction } = ORDER[filter.order]
-  if (filter.after)
-    where.push(
-      `(${value}, ${id}) ${direction === 'asc' ? '>' : '<'} (${bind(filter.after.value)}, ${bind(filter.after.id)})`,
-    )
+  const comes = direction === 'asc' ? '>' : '<'
   // Ids are time-ordered (UUIDv7), so creation order is the primary key's order and needs no sort.
   const byCreation = filter.order === 'createdAt' || filter.order === '-createdAt'
-  if (byCreation && filter.after)
-    where[where.length - 1] = `${id} ${direction === 'asc' ? '>' : '<'} ${bind(filter.after.id)}`
+  if (filter.after)
+    where.push(
+      byCreation
+        ? `${id} ${comes} ${bind(filter.after.id)}`
+        : `(${value}, ${id}) ${comes} (${bind(filter.after.value)}, ${bind(filter.after.id)})`,
+    )
   const order = byCreation ? `${id} ${direction}` : `${value} ${direction}, ${id} ${direction}`
   const rows = yield* all<{ t: unknown }>(
     `select ${columns(dialect)} ${from} where ${where.join(' and ')} order by ${order} limit ${bind(filter.limit)}`,

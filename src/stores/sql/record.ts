@@ -10,7 +10,7 @@ import { touchOf } from './changes.js'
 import { addWaits } from './children.js'
 import { countFailures } from './failures.js'
 import { announceApproval } from './outbox.js'
-import { each, type Plan, run, type Value } from './plan.js'
+import { each, type Plan, put, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps, markUndo } from './steps.js'
 import type { Tx } from './tx.js'
@@ -63,19 +63,19 @@ function progressRow(jobId: string, p: ProgressRow): Value[] {
 
 export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<void> {
   yield* insertSteps(records.flatMap(({ jobId, steps = [] }) => steps.map((row) => ({ jobId, row }))))
-  yield* run(
+  yield* put(
     `insert into progress (job_id, stage, message, completed, total, unit, iterations_completed, iterations_total, updated_at)
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
      on conflict (job_id) do update set stage = excluded.stage, unit = excluded.unit, updated_at = excluded.updated_at, ${KEPT_IF_IT_FELL}`,
     records.flatMap(({ jobId, progress: p }) => (p ? [progressRow(jobId, p)] : [])),
   )
-  yield* run(
+  yield* put(
     'insert into warnings (job_id, code, step, message, at, rule) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
     records.flatMap(({ jobId, warnings = [] }) =>
       warnings.map((w) => [jobId, w.code, w.step ?? '', w.message, w.at, w.rule ?? null]),
     ),
   )
-  yield* run(
+  yield* put(
     'insert into logs (job_id, at, attempt, level, message, data) values (?1, ?2, ?3, ?4, ?5, ?6)',
     records.flatMap(({ jobId, logs = [] }) => logs.map((l) => [jobId, l.at, l.attempt, l.level, l.message, l.data])),
   )
@@ -89,13 +89,13 @@ export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<v
 /** What few attempts have. */
 function* writeMore(record: AttemptRecord, tx: Tx): Plan<void> {
   const { jobId, effects = [], decisions = [], callbacks = [], undone = [] } = record
-  yield* run(
+  yield* put(
     `insert into effects (tenant, key, job_id, step, state, result, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
      on conflict (tenant, key) do update set job_id = excluded.job_id, step = excluded.step, state = excluded.state, result = excluded.result, at = excluded.at`,
     effects.map((e) => [e.tenant, e.key, e.jobId, e.step, e.state, e.result, e.at]),
   )
   if (record.mayUndo) yield* markUndo([jobId])
-  yield* run(
+  yield* put(
     'insert into decisions (job_id, key, at, attempt, seq, path, model, model_version, tools, fields) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) on conflict do nothing',
     decisions.map((d) => [
       d.jobId,
@@ -110,11 +110,11 @@ function* writeMore(record: AttemptRecord, tx: Tx): Plan<void> {
       d.fields,
     ]),
   )
-  yield* run(
+  yield* put(
     'insert into callbacks (hash, tenant, job_id, key, expires_at, used_at, answer_hash) values (?1, ?2, ?3, ?4, ?5, null, null) on conflict do nothing',
     callbacks.map((c) => [c.hash, c.tenant, c.jobId, c.key, c.expiresAt]),
   )
-  yield* run(
+  yield* put(
     'update steps set undo = ?3 where job_id = ?1 and key = ?2',
     undone.map(({ key, undo }) => [jobId, key, undo]),
   )
@@ -127,7 +127,7 @@ function* writeMore(record: AttemptRecord, tx: Tx): Plan<void> {
     yield* addWaits(record, tx)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)
     // The revision moves so that nobody writes the row as it was before.
-    yield* run('update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2', [
+    yield* put('update live set ties = ties | ?2, revision = revision + 1 where id = ?1 and ties & ?2 <> ?2', [
       [jobId, ties],
     ])
   }

@@ -5,7 +5,7 @@
 import type { Schedule } from '../../core/schedule.js'
 import type { Fired, Firing, NewJob, ScheduleChange, ScheduleChanged, Store, Submitted } from '../store.js'
 import { auditPlan } from './audit.js'
-import { all, type Dialect, each, one, type Plan, type Row, run, type Value } from './plan.js'
+import { all, type Dialect, each, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import { pinFiles, submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
@@ -136,11 +136,11 @@ function* missingFile(tenant: string, files: readonly string[], now: number): Pl
 function* holdFiles(name: string, files: readonly string[], expiresAt: number): Plan<void> {
   const held = yield* all<{ file_id: string }>('select file_id from file_refs where job_id = ?1', name)
   const left = held.map(({ file_id }) => file_id).filter((file) => !files.includes(file))
-  yield* run(
+  yield* put(
     'delete from file_refs where file_id = ?1 and job_id = ?2',
     left.map((file) => [file, name]),
   )
-  yield* run(
+  yield* put(
     'update files set expires_at = ?2 where id = ?1 and not exists (select 1 from file_refs f where f.file_id = files.id)',
     left.map((file) => [file, expiresAt]),
   )
@@ -172,7 +172,7 @@ function* firePlan(firing: Firing, tx: Tx): Plan<Fired> {
     counted[answer]++
     answers.push(answer)
   }
-  yield* run(
+  yield* put(
     'update schedules set previous_at = ?3, last_job_id = ?4, last_problem = ?5, fired_count = fired_count + ?6, missed_count = missed_count + ?7, skipped_count = skipped_count + ?8, problem_count = problem_count + ?9 where tenant = ?1 and id = ?2',
     [
       [
@@ -208,7 +208,7 @@ function* runPlan(
   if (held !== 1) return null
   const submitted = yield* store(job, id, at, tx)
   if (submitted.outcome !== 'created') return submitted
-  yield* run('update schedules set previous_at = ?3, last_job_id = ?4 where tenant = ?1 and id = ?2', [
+  yield* put('update schedules set previous_at = ?3, last_job_id = ?4 where tenant = ?1 and id = ?2', [
     [tenant, id, at, job.record.id],
   ])
   yield* auditPlan(audit, tx)
@@ -219,7 +219,7 @@ function* runPlan(
 function* store(job: NewJob, schedule: string, at: number, tx: Tx): Plan<Submitted> {
   const [[submitted]] = (yield* submitPlan([[job]], tx)) as [[Submitted]]
   if (submitted.outcome === 'created')
-    yield* run('insert into firings (job_id, tenant, schedule_id, at) values (?1, ?2, ?3, ?4)', [
+    yield* put('insert into firings (job_id, tenant, schedule_id, at) values (?1, ?2, ?3, ?4)', [
       [job.record.id, job.record.tenant, schedule, at],
     ])
   return submitted

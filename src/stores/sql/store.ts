@@ -44,7 +44,7 @@ import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
 import { announce, WebhookBook } from './outbox.js'
-import { all, type Driver, one, type Plan, run } from './plan.js'
+import { all, type Driver, one, type Plan, put, run } from './plan.js'
 import {
   attemptsPlan,
   durationsPlan,
@@ -224,7 +224,7 @@ export class SqlStore implements Store {
     return this.read(() => approvalsOfPlan(jobId))
   }
   approvals(filter: ApprovalFilter) {
-    return this.read(() => approvalsPlan(filter))
+    return this.read(() => approvalsPlan(filter, this.driver.dialect))
   }
   dueWaits(limit: number) {
     const now = this.now()
@@ -292,7 +292,7 @@ export class SqlStore implements Store {
       const { now, dialect } = tx
       const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
-      yield* run(
+      yield* put(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
         late.map(({ id }) => [id, now]),
       )
@@ -351,7 +351,7 @@ export class SqlStore implements Store {
   readonly files: Store['files'] = {
     add: (row, jobId) =>
       this.write(function* () {
-        yield* run(INSERT_FILE, [fileValues(row)])
+        yield* put(INSERT_FILE, [fileValues(row)])
         if (jobId !== undefined) yield* pinFiles([[row.id, jobId]])
       }),
     get: (id) =>
@@ -372,7 +372,7 @@ export class SqlStore implements Store {
   readonly keys: Store['keys'] = {
     put: (row, audit) =>
       this.write(function* (tx) {
-        yield* run(
+        yield* put(
           `insert into api_keys (id, tenant, name, hash, scopes, types, person, groups, max_risk, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
            on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
           [apiKeyValues(row)],
@@ -423,7 +423,7 @@ export class SqlStore implements Store {
   secret(): Promise<string> {
     const fresh = this.entropy.token(32)
     return this.write(function* () {
-      yield* run(`insert into meta (key, value) values ('secret', ?1) on conflict (key) do nothing`, [[fresh]])
+      yield* put(`insert into meta (key, value) values ('secret', ?1) on conflict (key) do nothing`, [[fresh]])
       return (yield* one<{ value: string }>(`select value from meta where key = 'secret'`))!.value
     })
   }

@@ -9,7 +9,7 @@ import { giveWayPlan } from './give-way.js'
 import { noted } from './ledger.js'
 import { enterLimits } from './limits.js'
 import { announceSubmit } from './outbox.js'
-import { each, one, type Plan, run, type Value } from './plan.js'
+import { each, one, type Plan, put, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 import { insertSteps } from './steps.js'
 import type { Tx } from './tx.js'
@@ -68,7 +68,7 @@ export function* submitPlan(calls: readonly SubmitCall[], tx: Tx): Plan<Submitte
   })
   yield* enterLimits(stored, tx.now)
   yield* insertJobs(stored)
-  yield* run(
+  yield* put(
     'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
     keys.added,
   )
@@ -98,7 +98,7 @@ const jobIdOf = (answer: Submitted): string => ('jobId' in answer ? answer.jobId
 /** Readers of the job that it replays or undoes see the new one. */
 function* linkOrigin({ record, compensates }: NewJob, tx: Tx): Plan<void> {
   if (compensates !== undefined)
-    yield* run(`insert into links (job_id, kind, other_id) values (?1, 'compensated-by', ?2)`, [
+    yield* put(`insert into links (job_id, kind, other_id) values (?1, 'compensated-by', ?2)`, [
       [compensates, record.id],
     ])
   yield* noted(compensates ?? record.replayOf!, record.tenant, tx.changes)
@@ -166,17 +166,17 @@ function* insertJobs(jobs: readonly NewJob[]): Plan<void> {
     blobs.push([record.id, 'input', record.input])
     return jobValues(record, null)
   })
-  yield* run(INSERT_JOB, jobRows)
-  yield* run(
+  yield* put(INSERT_JOB, jobRows)
+  yield* put(
     INSERT_LIVE,
     jobs.map(({ live }) => liveValues(live)),
   )
-  yield* run(
+  yield* put(
     INSERT_HISTORY,
     jobs.map(({ record, history }) => historyValues(record.id, history)),
   )
-  yield* run('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
-  yield* run(
+  yield* put('insert into blobs (job_id, name, data) values (?1, ?2, ?3)', blobs)
+  yield* put(
     'insert into tags (tenant, tag, job_id) values (?1, ?2, ?3) on conflict do nothing',
     jobs.flatMap(({ record }) => (record.options.tags ?? []).map((tag) => [record.tenant, tag, record.id])),
   )
@@ -186,8 +186,8 @@ function* insertJobs(jobs: readonly NewJob[]): Plan<void> {
 
 /** A file is kept as long as a job refers to it. */
 export function* pinFiles(pairs: readonly (readonly [file: string, jobId: string])[]): Plan<void> {
-  yield* run('insert into file_refs (file_id, job_id) values (?1, ?2) on conflict do nothing', pairs)
-  yield* run(
+  yield* put('insert into file_refs (file_id, job_id) values (?1, ?2) on conflict do nothing', pairs)
+  yield* put(
     'update files set expires_at = null where id = ?1',
     pairs.map(([file]) => [file]),
   )

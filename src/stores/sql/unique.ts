@@ -4,7 +4,7 @@
  */
 import type { JobRecord } from '../../core/job.js'
 import type { NewJob, Submitted } from '../store.js'
-import { each, type Plan, run } from './plan.js'
+import { each, type Plan, put } from './plan.js'
 import { actorText } from './rows.js'
 
 interface Taken {
@@ -89,7 +89,7 @@ function whyNot(before: Taken, { unique, record }: NewJob): 'started' | 'done' |
 /** The last job of a transaction that took a name has it. */
 export function* writeUniques(jobs: readonly NewJob[]): Plan<void> {
   const last = new Map(jobs.flatMap((job) => (job.unique ? [[job.unique.name, job] as const] : [])))
-  yield* run(
+  yield* put(
     `insert into uniques (name, job_id, expires_at) values (?1, ?2, ?3)
      on conflict (name) do update set job_id = excluded.job_id, expires_at = excluded.expires_at`,
     [...last].map(([name, { record }]) => [name, record.id, expiryOf(record)]),

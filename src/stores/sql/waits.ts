@@ -21,7 +21,7 @@ import type {
 } from '../store.js'
 import { auditPlan } from './audit.js'
 import { touchOf } from './changes.js'
-import { all, each, one, type Plan, type Row, run } from './plan.js'
+import { all, each, one, type Plan, put, type Row } from './plan.js'
 import { actorOf, actorText, readLive } from './rows.js'
 import { insertSteps } from './steps.js'
 import type { Tx } from './tx.js'
@@ -43,7 +43,7 @@ export function* unread(wait: WaitRow): Plan<string | null> {
 }
 
 function* take(wait: Pick<WaitRow, 'jobId' | 'key'>, signalId: string): Plan<void> {
-  yield* run('update mailbox set taken_by = ?3 where job_id = ?1 and signal_id = ?2', [
+  yield* put('update mailbox set taken_by = ?3 where job_id = ?1 and signal_id = ?2', [
     [wait.jobId, signalId, wait.key],
   ])
 }
@@ -93,7 +93,7 @@ export function* recordValue(wait: WaitRow, value: string, now: number): Plan<vo
     effect: null,
     undo: null,
   }
-  yield* run('delete from waits where job_id = ?1 and key = ?2', [[wait.jobId, wait.key]])
+  yield* put('delete from waits where job_id = ?1 and key = ?2', [[wait.jobId, wait.key]])
   yield* insertSteps([{ jobId: wait.jobId, row }])
 }
 
@@ -139,7 +139,7 @@ export function* wakePlan(
     const delay = Math.min(Number(left!.n), GATHER_MS)
     if (delay > 0) {
       const wakeAt = Math.min(live.wakeAt ?? Number.POSITIVE_INFINITY, now + delay)
-      yield* run('update live set wake_at = ?2, revision = revision + 1 where id = ?1', [[live.id, wakeAt]])
+      yield* put('update live set wake_at = ?2, revision = revision + 1 where id = ?1', [[live.id, wakeAt]])
       changes.push(touchOf({ ...live, wakeAt, revision: live.revision + 1 }))
       return null
     }
@@ -192,7 +192,7 @@ export function* signalPlan(signal: SignalRow, tx: Tx): Plan<SignalAnswer> {
   // What somebody waits for needs no room: a mailbox full of other signals must not keep it from its job.
   if (!row && (yield* unreadCount(jobId)) >= signal.limit) return { outcome: 'full' }
   // Instants are too coarse to say which signal came first.
-  yield* run(
+  yield* put(
     `insert into mailbox (job_id, seq, signal_id, name, payload, actor, at, taken_by)
      select ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, null from mailbox where job_id = ?1`,
     [[jobId, signalId, name, payload, actorText(actor), tx.now]],
@@ -226,7 +226,7 @@ export function* answerCallbackPlan({ hash, answerHash, payload }: CallbackAnswe
   const mail: SignalRow = { jobId, tenant, name, signalId: name, payload, actor, limit }
   const { outcome } = yield* signalPlan(mail, tx)
   if (outcome !== 'delivered' && outcome !== 'buffered') return outcome === 'finished' ? 'finished' : 'not-found'
-  yield* run('update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1', [[hash, tx.now, answerHash]])
+  yield* put('update callbacks set used_at = ?2, answer_hash = ?3 where hash = ?1', [[hash, tx.now, answerHash]])
   return 'answered'
 }
 

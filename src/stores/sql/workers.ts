@@ -1,6 +1,6 @@
 /** Workers and the child processes they left: plain rows. Who is dead is decided by the lease that was written. */
 import type { ProcessRow, Store, WorkerRow } from '../store.js'
-import { all, type Plan, run } from './plan.js'
+import { all, type Plan, put, run } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** What the store lends to the groups of its methods. */
@@ -47,14 +47,14 @@ export function workersOf({ read, write, now }: Lent): Store['workers'] {
     list: () => read(workersPlan),
     addProcess: (row) =>
       write(function* () {
-        yield* run(
+        yield* put(
           'insert into processes (job_id, pgid, start_time, boot_id, worker) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
           [[row.jobId, row.pgid, row.startTime, row.bootId, row.worker]],
         )
       }),
     removeProcess: (jobId, pgid) =>
       write(function* () {
-        yield* run('delete from processes where job_id = ?1 and pgid = ?2', [[jobId, pgid]])
+        yield* put('delete from processes where job_id = ?1 and pgid = ?2', [[jobId, pgid]])
       }),
     strays: () => {
       const at = now()

@@ -17,8 +17,15 @@ export class SqliteDriver implements Driver {
   readonly dialect = {
     inList: (column: string, n: number) => `${column} in (select value from json_each(?${n}))`,
     tuple: (columns: string) => `json_array(${columns})`,
+    contains: (text: string, part: string) => `instr(${text}, ${part}) > 0`,
     serial: 'integer primary key',
-    tableSuffix: 'without rowid',
+    tableSuffix: () => 'without rowid',
+    textType: 'text',
+    held: '',
+    heldRow: '',
+    shared: '',
+    skipHeld: '',
+    name: null,
   }
   private readonly db: Database
   private readonly statements = new Map<string, Statement>()

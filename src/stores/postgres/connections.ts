@@ -1,0 +1,210 @@
+/**
+ * Connections to PostgreSQL: how they are made, what each must guarantee before anything is stored through it, and what
+ * their errors mean. Knows no statement of a plan.
+ */
+import { createRequire } from 'node:module'
+import type { Client, ClientConfig, Pool, PoolClient } from 'pg'
+import { UntildoneError } from '../../core/errors.js'
+
+export interface PostgresOptions {
+  /** Schema that the tables are in; made when it is missing. Several systems can share a database. @default 'untildone' */
+  schema?: string
+  /** Connections for reading. Besides these there are two for writing and one that listens. @default 6 */
+  connections?: number
+  /** No statement takes longer than this, in milliseconds. @default 30_000 */
+  statementTimeoutMs?: number
+  /** How long a commit may go on trying while the database is away, in milliseconds, before the caller is told. @default 10_000 */
+  patienceMs?: number
+  /**
+   * `transaction`: a pooler stands before the database and lends connections for one transaction (PgBouncer). Then
+   * nothing is set for a session and no statement is kept prepared: slower, and doorbells are replaced by polling.
+   * @default 'none'
+   */
+  pooler?: 'none' | 'transaction'
+  /** What a commit waits for. `off` loses acknowledged jobs with the power and exists for the test that shows it. @default 'on' */
+  synchronousCommit?: 'on' | 'off'
+}
+
+export const APPLICATION = 'untildone'
+const CONNECT_MS = 5000
+
+type Module = { Client: new (config: ClientConfig) => Client; Pool: new (config: object) => Pool }
+let found: Module | null = null
+
+/** `pg` is an optional peer: whoever uses another store does not install it. */
+export function driverModule(): Module {
+  if (found) return found
+  try {
+    found = createRequire(import.meta.url)('pg') as Module
+    return found
+  } catch (cause) {
+    throw new UntildoneError('store-unavailable', 'The package `pg` is not installed.', {
+      params: { reason: 'no-driver' },
+      fix: 'Install it beside untildone: `npm install pg`.',
+      cause,
+    })
+  }
+}
+
+const PARSERS: Record<number, (text: string) => unknown> = {
+  16: (text) => (text === 't' ? 1 : 0),
+  20: Number,
+  21: Number,
+  23: Number,
+  26: Number,
+  700: Number,
+  701: Number,
+  1700: Number,
+}
+const asIs = (text: string) => text
+
+export function configOf(url: string, options: PostgresOptions): ClientConfig & Record<string, unknown> {
+  const { statementTimeoutMs = 30_000, pooler = 'none' } = options
+  return {
+    connectionString: url,
+    application_name: APPLICATION,
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    // Longer than the server's own: it ends what hangs because the line is dead.
+    query_timeout: statementTimeoutMs + 5000,
+    types: { getTypeParser: (oid: number) => PARSERS[oid] ?? asIs } as never,
+    pipeline: true,
+    ...(pooler === 'none' ? { options: settings(options).join(' ') } : {}),
+  }
+}
+
+/** What every session, or behind a pooler every transaction, is set to. */
+function settings(options: PostgresOptions): string[] {
+  return Object.entries(limits(options)).map(([name, value]) => `-c ${name}=${value}`)
+}
+
+function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOptions): Record<string, string | number> {
+  return {
+    statement_timeout: statementTimeoutMs,
+    lock_timeout: Math.min(10_000, statementTimeoutMs),
+    idle_in_transaction_session_timeout: 2 * statementTimeoutMs,
+    ...(synchronousCommit ? { synchronous_commit: synchronousCommit } : {}),
+  }
+}
+
+export const localSettings = (options: PostgresOptions): string =>
+  Object.entries(limits(options))
+    .map(([name, value]) => `; set local ${name} = '${value}'`)
+    .join('')
+
+/**
+ * @throws UntildoneError `store-unsafe` where a commit would not be safe, `store-unavailable` where nothing can be written
+ */
+export async function assertSafe(client: Client | PoolClient, options: PostgresOptions): Promise<void> {
+  const { rows } = await client.query<Record<string, string>>(
+    `select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit, current_setting('full_page_writes') as pages,
+       current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding,
+       case when pg_is_in_recovery() then 'yes' else 'no' end as recovery, current_setting('transaction_read_only') as readonly`,
+  )
+  const found = rows[0]!
+  const unsafe = (text: string, fix: string) => new UntildoneError('store-unsafe', text, { fix })
+  if (Number(found.version) < 140_000)
+    throw unsafe(`PostgreSQL ${Math.floor(Number(found.version) / 10_000)} is too old.`, 'Use PostgreSQL 14 or newer.')
+  if (found.encoding !== 'UTF8')
+    throw unsafe(`The database keeps its texts as ${found.encoding}.`, 'Make a database with `encoding UTF8`.')
+  if (found.fsync !== 'on')
+    throw unsafe(
+      'PostgreSQL runs with fsync=off, so a crash of its machine loses or ruins what was committed.',
+      'Set `fsync = on` in postgresql.conf and restart PostgreSQL.',
+    )
+  if (found.pages !== 'on')
+    throw unsafe(
+      'PostgreSQL runs with full_page_writes=off, so a crash can leave half a page.',
+      'Set `full_page_writes = on` in postgresql.conf and reload PostgreSQL.',
+    )
+  if (found.commit === 'off' && options.synchronousCommit !== 'off')
+    throw unsafe(
+      'PostgreSQL runs with synchronous_commit=off, so a commit does not wait for the disk.',
+      'Set `synchronous_commit = on` for this database or role: `alter role … set synchronous_commit = on`.',
+    )
+  if (found.recovery === 'yes' || found.readonly === 'on')
+    throw new UntildoneError('store-unavailable', 'This PostgreSQL server is a read-only replica.', {
+      params: { reason: 'read-only' },
+      fix: 'Give the address of the primary; with several hosts add `target_session_attrs=read-write`.',
+      retryAfterMs: 2000,
+    })
+}
+
+const code = (error: unknown): string => String((error as { code?: unknown } | null)?.code ?? '')
+
+/** The connection is gone, or was never there: what it was about to do may have happened or not. */
+export function isLost(error: unknown): boolean {
+  const text = error instanceof Error ? error.message : ''
+  return (
+    /^(08|57P0)/.test(code(error)) ||
+    /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|25P03)/.test(code(error)) ||
+    /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|not queryable|Client was closed|Connection ended/i.test(
+      text,
+    )
+  )
+}
+
+/** Somebody else was quicker, or in the way: done again, it succeeds. */
+export function isRace(error: unknown): boolean {
+  return ['23505', '40001', '40P01', '55P03', '26000', '0A000'].includes(code(error))
+}
+
+/** What this connection has prepared is out of date; a new one is not. */
+export function isStale(error: unknown): boolean {
+  return ['26000', '0A000'].includes(code(error))
+}
+
+export function explain(error: unknown): Error {
+  if (error instanceof UntildoneError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  const unavailable = (message: string, reason: string, fix: string, retryAfterMs = 2000) =>
+    new UntildoneError('store-unavailable', message, { params: { reason }, fix, retryAfterMs, cause: error })
+  const state = code(error)
+  if (state === '53100' || /No space left/i.test(text))
+    return unavailable(
+      'The disk of PostgreSQL is full, so nothing more can be stored safely. Jobs stored before are kept.',
+      'disk-full',
+      'Free space on the disk of the database; it goes on by itself.',
+      5000,
+    )
+  if (state === '53300')
+    return unavailable(
+      `PostgreSQL gives no more connections (${text}).`,
+      'too-many-connections',
+      'Raise `max_connections`, lower `connections` of each process, or put a pooler before it.',
+    )
+  if (state === '28P01' || state === '28000')
+    return unavailable(
+      `PostgreSQL refuses the user (${text}).`,
+      'refused',
+      'Correct user and password in the address of the database.',
+    )
+  if (state === '3D000')
+    return unavailable(`The database does not exist (${text}).`, 'no-database', 'Make it first: `createdb NAME`.')
+  if (state === '42501')
+    return unavailable(
+      `PostgreSQL does not allow it (${text}).`,
+      'no-right',
+      'Give the role its own schema: `create schema untildone authorization ROLE`.',
+    )
+  if (state === '25006')
+    return unavailable(
+      'PostgreSQL has become read-only, as a replica is.',
+      'read-only',
+      'Give the address of the primary.',
+    )
+  if (state === '57014' || state === '55P03')
+    return unavailable(
+      `PostgreSQL took too long (${text}).`,
+      'slow',
+      'Look at `untildone doctor`: old transactions, dead rows and locks are listed there.',
+    )
+  if (isLost(error))
+    return unavailable(
+      `PostgreSQL cannot be reached (${text}).`,
+      'unreachable',
+      'Check that it runs and that its address is right; it goes on by itself.',
+    )
+  return new UntildoneError('internal', `The store failed: ${text}${state ? ` (${state})` : ''}`, { cause: error })
+}

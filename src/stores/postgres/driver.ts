@@ -1,0 +1,308 @@
+/**
+ * PostgreSQL as a driver: transactions at READ COMMITTED, in which a plan's statements go out without waiting where the
+ * plan needs no answer. A transaction that met another one is run again; one whose commit was not answered is looked up
+ * by its number, so that it is neither lost nor done twice. It knows no job.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Pool, PoolClient, QueryResult } from 'pg'
+import type { Clock } from '../../core/clock.js'
+import { UntildoneError } from '../../core/errors.js'
+import type { Dialect, Driver, Plan, Statement } from '../sql/plan.js'
+import {
+  assertSafe,
+  configOf,
+  driverModule,
+  explain,
+  isLost,
+  isRace,
+  isStale,
+  localSettings,
+  type PostgresOptions,
+} from './connections.js'
+import { dialect } from './dialect.js'
+import { healthOf } from './health.js'
+import { arrayText, distinct, type Form, type Translator, valueText } from './translate.js'
+
+/** A transaction that loses so many races in a row is wrong by itself. */
+const RACES = 8
+const WRITERS = 2
+
+/** Which server this is, and which of its lives: a number of a transaction means nothing on another one. */
+const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
+
+export class PostgresDriver implements Driver {
+  readonly dialect: Dialect = dialect
+  private readonly writers: Pool
+  private readonly readers: Pool
+  private readonly settings: string
+  /** By connection: the generation of its server. Whoever is not in it has not been looked at. */
+  private readonly known = new WeakMap<PoolClient, string>()
+  private closed = false
+
+  constructor(
+    url: string,
+    private readonly clock: Clock,
+    private readonly translator: Translator,
+    private readonly options: PostgresOptions = {},
+  ) {
+    const { Pool } = driverModule()
+    const config = configOf(url, options)
+    this.writers = new Pool({ ...config, max: WRITERS })
+    this.readers = new Pool({ ...config, max: options.connections ?? 6 })
+    // A connection that breaks while nobody uses it is replaced by the pool.
+    for (const pool of [this.writers, this.readers]) pool.on('error', () => {})
+    this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
+  }
+
+  now(): number {
+    return this.clock.now()
+  }
+
+  defer(fn: () => void): void {
+    setImmediate(fn)
+  }
+
+  async transact<T>(plan: () => Plan<T>, write: boolean): Promise<T> {
+    if (!write) return this.read(plan)
+    const patience = this.patience()
+    for (let races = 0; ; ) {
+      try {
+        return await this.write(plan)
+      } catch (error) {
+        if (error instanceof UntildoneError) throw error
+        if (isRace(error) && ++races < RACES) continue
+        // Nothing of it is stored: else the commit would have been looked up.
+        if (!isLost(error) || !(await patience())) throw error
+      }
+    }
+  }
+
+  /** Waits a little longer each time. @returns false when it has been long enough */
+  private patience(): () => Promise<boolean> {
+    const until = Date.now() + (this.options.patienceMs ?? 10_000)
+    let pause = 20
+    return async () => {
+      if (this.closed || Date.now() + pause > until) return false
+      await delay(pause)
+      pause = Math.min(2 * pause, 1000)
+      return true
+    }
+  }
+
+  private async write<T>(plan: () => Plan<T>): Promise<T> {
+    const client = await this.lease(this.writers)
+    const sent = new Sent()
+    let xid: string | null = null
+    let answer: T | undefined
+    let committing = false
+    try {
+      const begun = client.query(`begin${this.settings}; select pg_current_xact_id()::text as xid`)
+      const numbered = begun.then((results) => {
+        xid = [results].flat().at(-1)!.rows[0].xid
+      })
+      ;[answer] = await Promise.all([this.drive(plan(), client, sent), numbered])
+      committing = true
+      const { command } = await this.commit(client)
+      await sent.settled()
+      // So it answers where a statement that nobody waited for had failed.
+      if (command !== 'COMMIT') throw sent.failure ?? new Error('PostgreSQL rolled the transaction back.')
+      client.release()
+      return answer
+    } catch (error) {
+      const cause = sent.failure && !isLost(error) ? sent.failure : error
+      if (!isLost(cause)) {
+        const back = await client.query('rollback').catch((failed: Error) => failed)
+        client.release(back instanceof Error || isStale(cause))
+        throw cause
+      }
+      client.release(true)
+      if (committing && (await this.committed(xid!, client, cause))) return answer as T
+      throw cause
+    }
+  }
+
+  /** The moment from which the work is on disk. A seam: the torture harness stops the process on either side of it. */
+  protected commit(client: PoolClient): Promise<QueryResult> {
+    return client.query('commit')
+  }
+
+  /**
+   * Whether a commit that was not answered has happened.
+   * @throws UntildoneError `outcome-unknown` where nobody can tell any more
+   */
+  private async committed(xid: string, lost: PoolClient, cause: unknown): Promise<boolean> {
+    const unknown = (why: string) =>
+      new UntildoneError('outcome-unknown', `PostgreSQL was lost while committing, and ${why}.`, { cause })
+    const patience = this.patience()
+    for (;;) {
+      try {
+        const client = await this.lease(this.writers)
+        try {
+          if (this.known.get(client) !== this.known.get(lost)) throw unknown('another server has taken its place since')
+          const { rows } = await client.query({ text: 'select pg_xact_status($1::xid8) as status', values: [xid] })
+          if (rows[0].status === 'committed') return true
+          if (rows[0].status === 'aborted') return false
+          if (rows[0].status === null) throw unknown('it does not know that transaction any more')
+        } finally {
+          client.release()
+        }
+      } catch (error) {
+        if (error instanceof UntildoneError && error.code === 'outcome-unknown') throw error
+      }
+      if (!(await patience())) throw unknown('it has not come back yet')
+    }
+  }
+
+  private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
+    let step = plan.next()
+    while (!step.done) {
+      const statement = step.value
+      const form = this.translator.of(statement.sql)
+      const together = isTogether(form, statement)
+      // Before anything is sent: statements arrive in the order of the plan.
+      if (together && form.types === null) form.types = await this.typesOf(form, client)
+      const answer = together ? this.sendTogether(form, statement, client) : this.send(form, statement, client)
+      if (statement.want === 'none') {
+        sent.add(answer)
+        step = plan.next([])
+      } else step = plan.next(await answer)
+    }
+    return step.value
+  }
+
+  private send(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
+    if (want === 'rows') return this.single(form, params[0]!, client).then(({ rows }) => rows)
+    const answers = params.map((list) => this.single(form, list, client))
+    return Promise.all(answers).then((results) =>
+      results.map((result) => (want === 'each' ? result.rows[0] : (result.rowCount ?? 0))),
+    )
+  }
+
+  private sendTogether(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
+    const types = form.types!
+    const values = types.map((_, column) => arrayText(params, column))
+    const answer = client.query({ name: this.kept(`${form.name}_n`), text: form.many!(types), values })
+    return answer.then(({ rows }) => {
+      if (want === 'each') {
+        const found = new Array(params.length)
+        for (const row of rows) found[row.n_ - 1] = row
+        return found
+      }
+      if (form.counted === 'all') return new Array(params.length).fill(1)
+      const changes = new Array(params.length).fill(0)
+      if (form.counted === 'by number') for (const { n_ } of rows) changes[n_ - 1]++
+      return changes
+    })
+  }
+
+  private single(form: Form, list: Statement['params'][number], client: PoolClient): Promise<QueryResult> {
+    if (list.length === 0) return client.query(form.single)
+    return client.query({ name: this.kept(form.name), text: form.single, values: list.map(valueText) })
+  }
+
+  private kept(name: string): string | undefined {
+    return this.options.pooler === 'transaction' ? undefined : name
+  }
+
+  /** What PostgreSQL takes the parameters for. Asked once per statement. */
+  private async typesOf(form: Form, client: PoolClient): Promise<string[]> {
+    const name = `${form.name}_probe`
+    const types =
+      'select array_to_json(parameter_types::text[])::text as types from pg_prepared_statements where name ='
+    const [, asked] = await Promise.all([
+      client.query(`prepare ${name} as ${form.single}`),
+      client.query(`${types} '${name}'`),
+      client.query(`deallocate ${name}`),
+    ])
+    return JSON.parse(asked.rows[0].types)
+  }
+
+  private async read<T>(plan: () => Plan<T>): Promise<T> {
+    const patience = this.patience()
+    for (;;) {
+      try {
+        return await this.readOnce(plan)
+      } catch (error) {
+        // A connection that was idle while the server was restarted: the next one works.
+        if (!isLost(error) || !(await patience())) throw explain(error)
+      }
+    }
+  }
+
+  private async readOnce<T>(plan: () => Plan<T>): Promise<T> {
+    const client = await this.lease(this.readers)
+    // Nothing depends on the end of a read but its connection.
+    const end = (how: 'commit' | 'rollback') =>
+      client.query(how).then(
+        () => client.release(),
+        () => client.release(true),
+      )
+    try {
+      const begun = client.query(`begin isolation level repeatable read read only${this.settings}`)
+      const [answer] = await Promise.all([this.drive(plan(), client, new Sent()), begun])
+      void end('commit')
+      return answer
+    } catch (error) {
+      if (isLost(error) || isStale(error)) client.release(true)
+      else void end('rollback')
+      throw error
+    }
+  }
+
+  /** A connection that is known to keep what it commits. */
+  private async lease(pool: Pool): Promise<PoolClient> {
+    const client = await pool.connect()
+    if (this.known.has(client)) return client
+    try {
+      client.on('error', () => {})
+      await assertSafe(client, this.options)
+      const { rows } = await client.query(GENERATION)
+      this.known.set(client, rows[0].generation)
+      return client
+    } catch (error) {
+      client.release(true)
+      throw error
+    }
+  }
+
+  explain(error: unknown): Error {
+    return explain(error)
+  }
+
+  check(): Promise<Record<string, string | number>> {
+    return this.read(() => healthOf(this.translator.schema))
+  }
+
+  async tidy(): Promise<void> {
+    // Autovacuum does it; the tables say how soon (dialect.ts).
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    await Promise.all([this.writers.end(), this.readers.end()])
+  }
+}
+
+/** Statements that nobody waits for, and the first that failed. */
+class Sent {
+  failure: unknown = null
+  private last: Promise<unknown> = Promise.resolve()
+
+  add(answer: Promise<unknown>): void {
+    this.last = answer.catch((error) => {
+      this.failure ??= error
+    })
+  }
+
+  /** They are answered in the order in which they were sent. */
+  async settled(): Promise<void> {
+    await this.last
+  }
+}
+
+/** Whether one statement does it for all parameter lists. */
+function isTogether(form: Form, { params, want }: Statement): boolean {
+  if (form.many === null || want === 'rows' || params.length < 2) return false
+  if (form.kind === 'insert') return form.counted === 'all' || want === 'none'
+  return form.kind === 'select' ? want === 'each' : distinct(params)
+}

@@ -1,0 +1,149 @@
+/**
+ * Turns the statements of plans into PostgreSQL's: numbered parameters, tables with their schema, and, for a statement
+ * that is given several parameter lists at once, one statement over all of them (`unnest`). Knows no table and no job.
+ */
+import type { Value } from '../sql/plan.js'
+
+/** One statement of a plan. Parameter types are those PostgreSQL finds for the form with a single list. */
+export interface Form {
+  name: string
+  /** For one parameter list. */
+  single: string
+  /** For several; null where only one list at a time can be right. */
+  many: ((types: readonly string[]) => string) | null
+  kind: 'insert' | 'update' | 'delete' | 'select'
+  /** How the answers of `many` are told apart: an insert without conflicts needs no telling. */
+  counted: 'all' | 'by number' | 'not'
+  types: readonly string[] | null
+}
+
+/** Names of prepared statements that a connection keeps; list filters make many texts, and those are not kept. */
+const KEPT = 400
+
+export class Translator {
+  private readonly forms = new Map<string, Form>()
+  private readonly tables: RegExp
+  private count = 0
+
+  /**
+   * @param schema quoted identifier of the schema the tables are in
+   * @param tables their names
+   */
+  constructor(
+    readonly schema: string,
+    tables: readonly string[],
+  ) {
+    this.tables = new RegExp(`\\b(from|join|into|update|using|table|on)\\s+(${tables.join('|')})\\b`, 'g')
+  }
+
+  of(sql: string): Form {
+    const known = this.forms.get(sql)
+    if (known) return known
+    const form = this.make(sql)
+    if (this.forms.size > KEPT) this.forms.clear()
+    this.forms.set(sql, form)
+    return form
+  }
+
+  /** The statement with its tables named in full; `updated on x` and the like are no tables. */
+  qualified(sql: string): string {
+    return sql.replace(this.tables, (_, word: string, table: string) => `${word} ${this.schema}.${table}`)
+  }
+
+  private make(sql: string): Form {
+    const text = this.qualified(sql)
+    const kind = /^\s*(insert|update|delete)\b/.exec(sql)?.[1] as Form['kind'] | undefined
+    const form: Form = {
+      name: `untildone_${++this.count}`,
+      single: text.replace(/\?(\d+)/g, '$$$1'),
+      many: null,
+      kind: kind ?? 'select',
+      counted: 'not',
+      types: null,
+    }
+    const columns = text.replace(/\?(\d+)/g, 'p.a$1')
+    if (form.kind === 'insert') return Object.assign(form, insertOf(columns))
+    if (form.kind === 'select') {
+      form.many = (types) =>
+        `select p.n_ as n_, q.* from ${lists(types)} cross join lateral (select * from (${columns}) s limit 1) q`
+      return form
+    }
+    // Lists whose first values differ cannot mean the same row, as long as a column must equal that value.
+    const condition = sql.slice(Math.max(0, outerWhere(sql)))
+    if (!/= \?1\b/.test(condition) || /\bor\b/.test(condition)) return form
+    const at = outerWhere(columns)
+    if (at < 0) return form
+    form.counted = 'by number'
+    const word = form.kind === 'update' ? 'from' : 'using'
+    form.many = (types) => `${columns.slice(0, at)} ${word} ${lists(types)}${columns.slice(at)} returning p.n_ as n_`
+    return form
+  }
+}
+
+function insertOf(columns: string): Partial<Form> {
+  const parts = /^(\s*insert into \S+ \([^)]*\)\s+)values\s+\(([^()]*)\)(\s+on conflict[\s\S]*)?$/.exec(columns)
+  if (!parts) return {}
+  const [, into, values, conflict = ''] = parts
+  // Two lists of the same key cannot be updated by one statement.
+  if (/do update/.test(conflict)) return {}
+  return {
+    counted: conflict ? 'not' : 'all',
+    many: (types) => `${into}select ${values} from ${lists(types)} order by p.n_${conflict}`,
+  }
+}
+
+/** Where the condition of the statement itself begins: the first `where` that stands in no brackets. */
+function outerWhere(sql: string): number {
+  let depth = 0
+  for (let i = 0; i < sql.length; i++) {
+    if (sql[i] === '(') depth++
+    else if (sql[i] === ')') depth--
+    else if (depth === 0 && /^\swhere\s/.test(sql.slice(i, i + 7))) return i
+  }
+  return -1
+}
+
+/** The parameter lists as rows, numbered from 1. */
+function lists(types: readonly string[]): string {
+  const arrays = types.map((type, i) => `$${i + 1}::${type}[]`).join(', ')
+  return `unnest(${arrays}) with ordinality as p(${types.map((_, i) => `a${i + 1}, `).join('')}n_)`
+}
+
+/** Whether the first values of all lists differ. */
+export function distinct(params: readonly (readonly Value[])[]): boolean {
+  const seen = new Set<Value>()
+  for (const [first] of params) {
+    if (first === undefined || first === null || seen.has(first)) return false
+    seen.add(first)
+  }
+  return true
+}
+
+/** One column of all lists as the text of an array. */
+export function arrayText(params: readonly (readonly Value[])[], column: number): string {
+  let text = '{'
+  for (let i = 0; i < params.length; i++) {
+    const value = params[i]![column]!
+    if (i > 0) text += ','
+    if (value === null || value === undefined) text += 'NULL'
+    else if (typeof value === 'number') text += value
+    else text += quoted(value)
+  }
+  return `${text}}`
+}
+
+const SPECIAL = /["\\\u0000]/
+function quoted(text: string): string {
+  if (!SPECIAL.test(text)) return `"${text}"`
+  return `"${plain(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+}
+
+/** PostgreSQL's text has no NUL; it reads as the character for what cannot be shown. */
+function plain(text: string): string {
+  return text.includes('\u0000') ? text.replaceAll('\u0000', '\uFFFD') : text
+}
+
+/** One parameter as it is sent. */
+export function valueText(value: Value): string | null {
+  return value === null || value === undefined ? null : typeof value === 'number' ? String(value) : plain(value)
+}
