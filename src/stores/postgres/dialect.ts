@@ -6,7 +6,8 @@ const BUSY = new Set(['live', 'held', 'slots', 'waits', 'outbox', 'buckets', 'tu
 const BUSY_SETTINGS =
   'with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05)'
 
-export const dialect: Dialect = {
+/** @param schema systems that share a database must not wait for each other */
+export const dialectOf = (schema: string): Dialect => ({
   inList: (column, n) => `${column} = any (array(select json_array_elements_text(?${n}::json)))`,
   tuple: (columns) => `json_build_array(${columns})`,
   contains: (text, part) => `strpos(${text}, ${part}) > 0`,
@@ -18,5 +19,5 @@ export const dialect: Dialect = {
   heldRow: ' for update',
   shared: ' for share of l',
   skipHeld: ' for update of l skip locked',
-  name: 'select pg_advisory_xact_lock(hashtextextended(?1, 0)) as held',
-}
+  name: `select pg_advisory_xact_lock(hashtextextended('${schema}/' || ?1, 0)) as held`,
+})

@@ -19,7 +19,7 @@ import {
   localSettings,
   type PostgresOptions,
 } from './connections.js'
-import { dialect } from './dialect.js'
+import { dialectOf } from './dialect.js'
 import { healthOf } from './health.js'
 import { arrayText, distinct, type Form, type Translator, valueText } from './translate.js'
 
@@ -31,7 +31,7 @@ const WRITERS = 2
 const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
 
 export class PostgresDriver implements Driver {
-  readonly dialect: Dialect = dialect
+  readonly dialect: Dialect
   private readonly writers: Pool
   private readonly readers: Pool
   private readonly settings: string
@@ -45,6 +45,7 @@ export class PostgresDriver implements Driver {
     private readonly translator: Translator,
     private readonly options: PostgresOptions = {},
   ) {
+    this.dialect = dialectOf(translator.schema)
     const { Pool } = driverModule()
     const config = configOf(url, options)
     this.writers = new Pool({ ...config, max: WRITERS })

@@ -5,6 +5,7 @@
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, NewJob, Submitted, WaitRow, WaitValue } from '../store.js'
 import { each, type Plan, put, run } from './plan.js'
+import { keepStill } from './rows.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
 import { endOfChild, recordValue, unread } from './waits.js'
@@ -28,6 +29,8 @@ export function* addWaits(record: AttemptRecord, tx: Tx): Plan<void> {
     if (added[i] !== 1) continue
     const wait = { ...row, childId: idOf(row) }
     const child = found.get(row.key)
+    // It may be ending just now; then its end, or this wait, comes first.
+    if (wait.childId !== null) yield* keepStill([wait.childId], tx.dialect)
     const value =
       wait.childId !== null
         ? yield* endOfChild(wait.childId)

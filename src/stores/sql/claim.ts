@@ -27,7 +27,7 @@ import type { Tx } from './tx.js'
 const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id order by l.run_at, l.id limit ?4`
+  where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
 
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500

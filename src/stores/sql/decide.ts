@@ -15,7 +15,7 @@ import { auditPlan } from './audit.js'
 import { touchOf } from './changes.js'
 import { announceApproval } from './outbox.js'
 import { one, type Plan, put } from './plan.js'
-import { readLive } from './rows.js'
+import { holdLive } from './rows.js'
 import type { Tx } from './tx.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
 
@@ -23,7 +23,7 @@ export function* decidePlan(change: ApprovalChange, tx: Tx): Plan<ApprovalChange
   for (;;) {
     const before = yield* approvalPlan(change.id)
     if (!before || (change.tenant !== undefined && before.tenant !== change.tenant)) return { outcome: 'not-found' }
-    if (change.epoch !== undefined && !(yield* holds(before.jobId, change.epoch))) return { outcome: 'stale-lease' }
+    if (change.epoch !== undefined && !(yield* holds(before.jobId, change.epoch, tx))) return { outcome: 'stale-lease' }
     const write = change.apply(before, tx.now)
     if (!write) return { outcome: 'unchanged', row: before }
     if (!(yield* writeApproval(write.row, before.version))) continue
@@ -42,8 +42,8 @@ function toldOf(before: ApprovalRow, { state, requestedAt }: ApprovalRow): Event
   return state === 'expired' ? 'approval.expired' : 'approval.decided'
 }
 
-function* holds(jobId: string, epoch: number): Plan<boolean> {
-  const sql = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
+function* holds(jobId: string, epoch: number, { dialect }: Tx): Plan<boolean> {
+  const sql = `select 1 as held from live l where l.id = ?1 and l.epoch = ?2 and l.worker is not null${dialect.shared}`
   return (yield* one(sql, jobId, epoch)) !== undefined
 }
 
@@ -56,7 +56,7 @@ function* waitOn(row: ApprovalRow, tx: Tx): Plan<null> {
      on conflict (job_id, key) do update set due_at = excluded.due_at`,
     [[jobId, key, row.gate, wakeOf(row), row.requestedAt]],
   )
-  const [live] = yield* readLive([jobId], tx.dialect)
+  const [live] = yield* holdLive([jobId], tx.dialect)
   if (!live) return null
   const shown = live.state === 'waiting' && live.why?.wait?.id === row.id
   const why = shown ? { ...live.why, wait: shownOf(row) } : live.why

@@ -62,7 +62,13 @@ export function* sweepFilesPlan(now: number, limit: number, dialect: Dialect): P
     now,
     limit,
   )
-  if (rows.length > 0)
-    yield* put(`delete from files where ${dialect.inList('id', 1)}`, [[JSON.stringify(rows.map(({ id }) => id))]])
-  return rows.map(({ id }) => id)
+  if (rows.length === 0) return []
+  // A job may have taken one of them since.
+  const gone = yield* all<{ id: string }>(
+    `delete from files where ${dialect.inList('id', 1)} and expires_at <= ?2 returning id`,
+    JSON.stringify(rows.map(({ id }) => id)),
+    now,
+  )
+  const swept = new Set(gone.map(({ id }) => id))
+  return rows.map(({ id }) => id).filter((id) => swept.has(id))
 }

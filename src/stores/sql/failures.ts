@@ -3,7 +3,7 @@
  * it. Jobs without errors pay nothing. What a failure means is decided elsewhere.
  */
 import type { FailureFilter, FailureRow, FailureSeen, FailureStore } from '../failures.js'
-import { all, one, type Plan, put, type Value } from './plan.js'
+import { all, one, type Plan, put, run, type Value } from './plan.js'
 import type { Lent } from './workers.js'
 
 /** Kept per tenant and type; what was not seen for the longest is forgotten for what is new. */
@@ -15,26 +15,24 @@ export function* countFailures(jobId: string, failures: readonly FailureSeen[]):
 
 function* countFailure(jobId: string, failure: FailureSeen): Plan<void> {
   const { tenant, type, fingerprint, input, attempt, at, facts, taught } = failure
-  const seen = yield* one<{ known: number; job: number; input: number }>(
+  const seen = yield* one<{ known: number; input: number }>(
     `select exists (select 1 from failures where tenant = ?1 and fingerprint = ?2) as known,
-       exists (select 1 from failure_jobs where tenant = ?1 and fingerprint = ?2 and job_id = ?3) as job,
-       exists (select 1 from failure_jobs where tenant = ?1 and fingerprint = ?2 and input = ?4) as input`,
-    ...[tenant, fingerprint, jobId, input],
+       exists (select 1 from failure_jobs where tenant = ?1 and fingerprint = ?2 and input = ?3) as input`,
+    ...[tenant, fingerprint, input],
   )
-  const [newJob, newInput] = [seen!.job ? 0 : 1, seen!.input ? 0 : 1]
   if (!seen!.known) yield* makeRoom(tenant, type)
+  const [newJob] = yield* run(
+    'insert into failure_jobs (tenant, fingerprint, job_id, input) values (?1, ?2, ?3, ?4) on conflict do nothing',
+    [[tenant, fingerprint, jobId, input]],
+  )
+  const newInput = seen!.input ? 0 : 1
   yield* put(
     `insert into failures (tenant, fingerprint, type, count, jobs, inputs, first_at, last_at, job_id, attempt, facts)
      values (?1, ?2, ?3, 1, 1, 1, ?4, ?4, ?5, ?6, ?7) on conflict (tenant, fingerprint) do update set
        count = failures.count + 1, jobs = failures.jobs + ?8, inputs = failures.inputs + ?9,
        last_at = excluded.last_at, job_id = excluded.job_id, attempt = excluded.attempt, facts = excluded.facts`,
-    [[tenant, fingerprint, type, at, jobId, attempt, JSON.stringify(facts), newJob, newInput]],
+    [[tenant, fingerprint, type, at, jobId, attempt, JSON.stringify(facts), newJob!, newInput]],
   )
-  if (newJob)
-    yield* put(
-      'insert into failure_jobs (tenant, fingerprint, job_id, input) values (?1, ?2, ?3, ?4) on conflict do nothing',
-      [[tenant, fingerprint, jobId, input]],
-    )
   if (taught !== null)
     yield* put('update rules set used = used + 1, last_used_at = ?3 where tenant = ?1 and id = ?2', [
       [tenant, taught, at],

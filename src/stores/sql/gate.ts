@@ -4,8 +4,8 @@
  */
 import { type JobRecord, type LiveJob, TIES } from '../../core/job.js'
 import { afterStart, startAt, turnOf } from '../../core/limits.js'
-import { AHEAD_MS, giveNext, heldValues, INSERT_HELD, namesOf, setHeld } from './limits.js'
-import { each, type Plan, put, type Value } from './plan.js'
+import { AHEAD_MS, giveNext, heldValues, INSERT_HELD, LIMITS, namesOf, setHeld } from './limits.js'
+import { each, hold, type Plan, put, type Value } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** A ready job as the scan found it. */
@@ -47,6 +47,7 @@ export class Gate {
   *admit<F extends Found>(found: readonly F[]): Plan<readonly F[]> {
     const bound = found.filter(isBound)
     if (bound.length === 0) return found
+    yield* hold([LIMITS], this.tx.dialect)
     yield* this.load(bound)
     const admitted = found.filter((one) => !isBound(one) || this.judge(one))
     yield* this.write()

@@ -6,8 +6,8 @@
 
 import type { JobLimits } from '../../core/job.js'
 import { isOrderName, isRateName } from '../../core/limits.js'
-import { giveNext, giveSlots, giveStarts, nextIn, passTurn } from './limits.js'
-import { all, one, type Plan, put } from './plan.js'
+import { giveNext, giveSlots, giveStarts, LIMITS, nextIn, passTurn } from './limits.js'
+import { all, hold, one, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** A job that was granted its place and has not been claimed for so long does not hold up others. */
@@ -29,6 +29,7 @@ const names = (table: 'held' | 'turns') => `with recursive found(name) as (
  * @returns the last name it looked at; null when there are no more
  */
 export function* healPlan(after: string, limit: number, tx: Tx): Plan<string | null> {
+  yield* hold([LIMITS], tx.dialect)
   if (after === '') yield* sweep(limit, tx)
   const lines = yield* all<{ name: string }>(names('held'), after, limit)
   const rows = yield* all<{ name: string }>(names('turns'), after, limit)

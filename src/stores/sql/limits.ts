@@ -9,9 +9,15 @@ import type { JobLimits, JobRecord, LiveJob } from '../../core/job.js'
 import { type Decision, phaseOf } from '../../core/lifecycle.js'
 import type { HeldBy, NewJob } from '../store.js'
 import { touchOf } from './changes.js'
-import { all, each, one, type Plan, put, type Value } from './plan.js'
-import { readLive } from './rows.js'
+import { all, each, hold, one, type Plan, put, type Value } from './plan.js'
+import { holdLive } from './rows.js'
 import type { Tx } from './tx.js'
+
+/**
+ * Where several processes write, one transaction at a time counts places. One name for all limits: with one for each, two
+ * transactions that each touch several would wait for each other.
+ */
+export const LIMITS = 'limits'
 
 /** Starts that are due within this time are granted together, so that high rates do not need a claim for each. */
 export const AHEAD_MS = 50
@@ -47,9 +53,10 @@ const INSERT_TURN = 'insert into turns (name, job_id, has) values (?1, ?2, ?3)'
  * New jobs take their place in the row of their order key. One that is due joins those that are held already, so that it
  * neither overtakes them nor is met by a claim. Writes the rows besides `live`; `live` says what it waits for.
  */
-export function* enterLimits(jobs: readonly NewJob[], now: number): Plan<void> {
+export function* enterLimits(jobs: readonly NewJob[], { now, dialect }: Tx): Plan<void> {
   const bound = jobs.filter(({ record }) => record.options.limits)
   if (bound.length === 0) return
+  yield* hold([LIMITS], dialect)
   const names = bound.map(({ record }) => namesOf(record, record.options.limits!))
   const taken = new Set<string>()
   const asked = [...new Set(names.flatMap(({ order }) => order ?? []))]
@@ -126,6 +133,7 @@ export function* heldByPlan(record: JobRecord, live: LiveJob): Plan<HeldBy | nul
 export function* leaveLimits({ from, live, outcome, history }: Decision, tx: Tx): Plan<void> {
   // Told to stop, it still has its worker; held, it goes on standing where it stands.
   if (live !== null && (live.worker ?? live.held) !== null) return
+  yield* hold([LIMITS], tx.dialect)
   const turn = turnOf(from.id, history.seq)
   if (from.worker !== null) {
     const freed = yield* all<{ name: string }>('delete from slots where job_id = ?1 returning name', from.id)
@@ -203,7 +211,7 @@ function rateOf({ type, options }: InLine, { numbers }: Tx): Rate {
 /** @param at when it may start; null: now. @returns false when there is no such job any more */
 function* grant(name: string, next: InLine, at: number | null, tx: Tx): Plan<boolean> {
   const { now, dialect } = tx
-  const [live] = yield* readLive([next.job_id], dialect)
+  const [live] = yield* holdLive([next.job_id], dialect)
   if (!live || live.held === null || live.held === 'granted') {
     yield* put('delete from held where name = ?1 and job_id = ?2', [[name, next.job_id]])
     return false
@@ -224,7 +232,7 @@ export function* passTurn(name: string, tx: Tx): Plan<void> {
       name,
     )
     if (!next) return
-    const [live] = yield* readLive([next.job_id], tx.dialect)
+    const [live] = yield* holdLive([next.job_id], tx.dialect)
     if (live) {
       yield* put('update turns set has = 1 where name = ?1 and job_id = ?2', [[name, live.id]])
       const budgetFrom = Math.max(live.budgetFrom, tx.now)

@@ -10,12 +10,13 @@ import { touchOf } from './changes.js'
 import { addWaits } from './children.js'
 import { countFailures } from './failures.js'
 import { announceApproval } from './outbox.js'
-import { each, type Plan, put, run, type Value } from './plan.js'
+import { type Dialect, each, type Plan, put, run, type Value } from './plan.js'
 import { readLive } from './rows.js'
 import { insertSteps, markUndo } from './steps.js'
 import type { Tx } from './tx.js'
 
-const FENCE = 'select 1 as held from live where id = ?1 and epoch = ?2 and worker is not null'
+const fence = ({ shared }: Dialect) =>
+  `select 1 as held from live l where l.id = ?1 and l.epoch = ?2 and l.worker is not null${shared}`
 const VISIBLE =
   'update live set revision = revision + 1, changed_at = ?3 where id = ?1 and epoch = ?2 and worker is not null'
 
@@ -27,7 +28,7 @@ export function* recordPlan(records: readonly AttemptRecord[], tx: Tx): Plan<boo
     records.filter((_, i) => visible[i]).map((record) => [record.jobId, record.epoch, tx.now]),
   )
   const quiet = yield* each(
-    FENCE,
+    fence(tx.dialect),
     records.filter((_, i) => !visible[i]).map((record) => [record.jobId, record.epoch]),
   )
   let r = 0

@@ -7,7 +7,7 @@ import type { Fired, Firing, NewJob, ScheduleChange, ScheduleChanged, Store, Sub
 import { auditPlan } from './audit.js'
 import { all, type Dialect, each, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
-import { pinFiles, submitPlan } from './submit.js'
+import { fileThere, pinFiles, submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
 import type { Lent } from './workers.js'
 
@@ -106,7 +106,7 @@ function* changePlan({ tenant, id, decide }: ScheduleChange, tx: Tx, fileGraceMs
     const decision = decide(before, now)
     if (!decision) return { outcome: 'left' }
     const { next, files, audit } = decision
-    const missing = yield* missingFile(tenant, files ?? [], now)
+    const missing = yield* missingFile(tenant, files ?? [], tx)
     if (missing !== undefined) return { outcome: 'file-missing', file: missing }
     const kept = next && { ...next, revision: (before?.revision ?? 0) + 1 }
     const [written] = yield* write(before, kept)
@@ -124,9 +124,9 @@ function write(before: Schedule | null, next: Schedule | null): Plan<number[]> {
   return run(INSERT, [[next!.tenant, next!.id, ...movingValues(next!), actorText(next!.createdBy), next!.createdAt]])
 }
 
-function* missingFile(tenant: string, files: readonly string[], now: number): Plan<string | undefined> {
+function* missingFile(tenant: string, files: readonly string[], { now, dialect }: Tx): Plan<string | undefined> {
   const found = yield* each(
-    'select 1 as found from files where tenant = ?1 and id = ?2 and (expires_at is null or expires_at > ?3)',
+    fileThere(dialect),
     files.map((file) => [tenant, file, now]),
   )
   return files.find((_, i) => !found[i])

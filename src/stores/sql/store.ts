@@ -187,13 +187,18 @@ export class SqlStore implements Store {
   }
 
   private async commitTogether(batch: Batch): Promise<void> {
-    const changes: Change[] = []
     const { driver, entropy } = this
     const { dialect } = driver
-    const happened: Happened[] = []
-    const about = { now: driver.now(), sha256: entropy.sha256, dialect, move: movePlan }
-    const tx: Tx = { ...about, changes, happened, heard: new Set() }
-    const answers = await driver.transact(() => carryOut(batch, tx, this.book, this.webhookBook), true)
+    const about = { sha256: entropy.sha256, dialect, move: movePlan }
+    let changes: Change[] = []
+    let happened: Happened[] = []
+    const answers = await driver.transact(() => {
+      // A transaction that met another one is run again from its beginning.
+      changes = []
+      happened = []
+      const tx: Tx = { ...about, now: driver.now(), changes, happened, heard: new Set() }
+      return carryOut(batch, tx, this.book, this.webhookBook)
+    }, true)
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
     if (happened.length > 0) for (const listener of this.outboxListeners) this.tell(listener, undefined)
@@ -293,7 +298,7 @@ export class SqlStore implements Store {
       const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* put(
-        'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1',
+        'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1 and escalate_at is not null',
         late.map(({ id }) => [id, now]),
       )
       for (const live of late) {

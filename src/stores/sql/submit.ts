@@ -9,7 +9,7 @@ import { giveWayPlan } from './give-way.js'
 import { noted } from './ledger.js'
 import { enterLimits } from './limits.js'
 import { announceSubmit } from './outbox.js'
-import { each, one, type Plan, put, type Value } from './plan.js'
+import { type Dialect, each, one, type Plan, put, type Value } from './plan.js'
 import { historyValues, INSERT_HISTORY, INSERT_JOB, INSERT_LIVE, jobValues, liveValues } from './rows.js'
 import { insertSteps } from './steps.js'
 import type { Tx } from './tx.js'
@@ -35,8 +35,8 @@ export type SubmitCall = readonly NewJob[]
 
 export function* submitPlan(calls: readonly SubmitCall[], tx: Tx): Plan<Submitted[][]> {
   const keys = new KeyRing(yield* storedKeys(calls))
-  const uniques = yield* readUniques(calls, tx.now)
-  const missing = yield* missingFiles(calls, tx.now)
+  const uniques = yield* readUniques(calls, tx)
+  const missing = yield* missingFiles(calls, tx)
   const stored: NewJob[] = []
   const answers = calls.map((jobs): Submitted[] => {
     const fresh: NewJob[] = []
@@ -66,7 +66,7 @@ export function* submitPlan(calls: readonly SubmitCall[], tx: Tx): Plan<Submitte
     stored.push(...fresh)
     return answer
   })
-  yield* enterLimits(stored, tx.now)
+  yield* enterLimits(stored, tx)
   yield* insertJobs(stored)
   yield* put(
     'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
@@ -148,11 +148,15 @@ function nameOf({ record, idempotency }: NewJob): string {
   return `${record.tenant}\n${idempotency!.operation}\n${idempotency!.key}`
 }
 
+/** A file that is not swept before the commit. */
+export const fileThere = ({ heldRow }: Dialect): string =>
+  `select 1 as found from files where tenant = ?1 and id = ?2 and (expires_at is null or expires_at > ?3)${heldRow}`
+
 /** Files that do not exist, belong to another tenant or have expired, as `tenant/id`. */
-function* missingFiles(calls: readonly SubmitCall[], now: number): Plan<Set<string>> {
+function* missingFiles(calls: readonly SubmitCall[], { now, dialect }: Tx): Plan<Set<string>> {
   const wanted = calls.flatMap((jobs) => jobs.flatMap((job) => job.files.map((id) => [job.record.tenant, id] as const)))
   const rows = yield* each(
-    'select 1 as found from files where tenant = ?1 and id = ?2 and (expires_at is null or expires_at > ?3)',
+    fileThere(dialect),
     wanted.map(([tenant, id]) => [tenant, id, now]),
   )
   return new Set(wanted.filter((_, i) => !rows[i]).map(([tenant, id]) => `${tenant}/${id}`))

@@ -4,8 +4,9 @@
  */
 import type { JobRecord } from '../../core/job.js'
 import type { NewJob, Submitted } from '../store.js'
-import { each, type Plan, put } from './plan.js'
-import { actorText } from './rows.js'
+import { each, hold, type Plan, put } from './plan.js'
+import { actorText, keepStill } from './rows.js'
+import type { Tx } from './tx.js'
 
 interface Taken {
   jobId: string
@@ -25,12 +26,17 @@ const TAKEN = `select u.job_id, u.expires_at, l.id as live, l.started_at, l.work
   from uniques u left join live l on l.id = u.job_id left join jobs j on j.id = u.job_id where u.name = ?1`
 
 /** The names that stored jobs have, as far as these calls ask for them. */
-export function* readUniques(calls: readonly (readonly NewJob[])[], now: number): Plan<Uniques> {
+export function* readUniques(calls: readonly (readonly NewJob[])[], { now, dialect }: Tx): Plan<Uniques> {
   const asked = new Set(calls.flatMap((jobs) => jobs.flatMap(({ unique }) => unique?.name ?? [])))
-  const rows = yield* each(
-    TAKEN,
-    [...asked].map((name) => [name]),
-  )
+  const names = [...asked].map((name) => [name])
+  yield* hold([...asked], dialect)
+  let rows = yield* each(TAKEN, names)
+  const lives = rows.flatMap((row) => row?.live ?? [])
+  if (lives.length > 0 && dialect.held !== '') {
+    // Not begun is asked of them, so they must not begin meanwhile.
+    yield* keepStill(lives, dialect)
+    rows = yield* each(TAKEN, names)
+  }
   const taken = new Map<string, Taken>()
   ;[...asked].forEach((name, i) => {
     const row = rows[i]

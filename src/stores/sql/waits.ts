@@ -22,7 +22,7 @@ import type {
 import { auditPlan } from './audit.js'
 import { touchOf } from './changes.js'
 import { all, each, one, type Plan, put, type Row } from './plan.js'
-import { actorOf, actorText, readLive } from './rows.js'
+import { actorOf, actorText, holdLive, keepStill, readLive } from './rows.js'
 import { insertSteps } from './steps.js'
 import type { Tx } from './tx.js'
 
@@ -128,7 +128,7 @@ export function* wakePlan(
   details?: Json,
 ): Plan<number | null> {
   const { now, changes, dialect } = tx
-  const [live] = yield* readLive([wait.jobId], dialect)
+  const [live] = yield* holdLive([wait.jobId], dialect)
   if (!live || live.state !== 'waiting' || live.waitKind === 'review') return null
   // While a pause holds no handler is replayed, so there is nothing to gather for.
   if (wait.kind === 'child' && live.waitKind !== 'pause') {
@@ -169,6 +169,8 @@ export function* wakeIfSettled(live: LiveJob, keys: readonly string[], tx: Tx): 
 
 export function* signalPlan(signal: SignalRow, tx: Tx): Plan<SignalAnswer> {
   const { jobId, signalId, name, payload, actor } = signal
+  // Whether its job waits for it must not change between the look and the write.
+  yield* keepStill([jobId], tx.dialect)
   const job = yield* one(
     'select j.tenant, l.id as live, o.status from jobs j left join live l on l.id = j.id left join outcomes o on o.job_id = j.id where j.id = ?1',
     jobId,
