@@ -56,6 +56,11 @@ export interface UntildoneOptions {
   queues?: Record<string, { concurrency?: number }>
   /** `false`: accept jobs without running any. Several: each with slots of its own, e.g. one per queue. @default { slots: 16 } */
   worker?: WorkerSettings | readonly WorkerSettings[] | false
+  /**
+   * Whether this process does what must happen without anybody asking: jobs of dead workers, deadlines, timers, schedules,
+   * retention. With a shared store one of the processes does it at a time; some process must. @default true
+   */
+  maintenance?: boolean
   /** Where this server is reached from outside; callback URLs begin with it. @default 'http://localhost:4884' */
   publicUrl?: string
   /** The risk policy, and what each tier asks for. @default words that mean money, access, deletion, … decide */
@@ -162,11 +167,15 @@ export interface Untildone {
  * console.log(await handle.result())
  */
 export async function createUntildone(options: UntildoneOptions): Promise<Untildone> {
-  const clock = options.clock ?? systemClock
+  const machine = options.clock ?? systemClock
   const entropy = options.entropy ?? systemEntropy
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const registry = new Registry(options.handlers)
-  const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock, entropy })
+  const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock: machine, entropy, onError })
+  // Where several machines work together, all go by the time of the database.
+  const clock: Clock = store.info.sole
+    ? machine
+    : { now: () => store.now(), monotonic: () => machine.monotonic(), after: (ms, fn) => machine.after(ms, fn) }
   const workers: Worker[] = []
   const given = options.filesDir ?? store.info.filesDir
   const filesDir = given ?? mkdtempSync(join(tmpdir(), 'untildone-files-'))
@@ -175,7 +184,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     registry,
     clock,
     entropy,
-    files: diskFiles(filesDir),
+    files: diskFiles(filesDir, store.info.sole ? null : () => machine.now()),
     env: options.env ?? 'live',
     onSubmitting: (lane, runAt) => {
       telling.hint(lane)
@@ -203,6 +212,8 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     clock,
     schedules,
     onError,
+    leads: options.maintenance !== false,
+    name: entropy.token(9),
     holds: (id) => workers.some((worker) => worker.holds(id)),
   })
   const settings = options.worker === false ? [] : [options.worker ?? {}].flat()
@@ -259,11 +270,11 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
       maintenance.start()
       for (const each of settings) await work(each)
       if (settings.length > 0) await telling.start()
-      await schedules.start()
+      if (options.maintenance !== false) await schedules.start()
     },
     stop() {
       stopping ??= (async () => {
-        maintenance.stop()
+        await maintenance.stop()
         await telling.stop()
         await schedules.stop()
         await Promise.all(workers.map((worker) => worker.drain()))

@@ -14,6 +14,8 @@ export interface Clock {
   now(): number
   /** Milliseconds from an arbitrary start, never going back. */
   monotonic(): number
+  /** Set where it is the machine's own: a database that several machines share then corrects it by the time it has. */
+  readonly machine?: true
   /** Calls `fn` once after `ms` milliseconds. The timer does not keep the process alive. */
   after(ms: number, fn: () => void): Timer
 }

@@ -278,6 +278,10 @@ export interface Engine extends OperatorUses {
   happened(tenant: string, id: string, after: number, upTo: number): Promise<Happened | null>
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
+  /** Somebody waits for changes of this job, which other processes may make; returns the function that ends it. */
+  watch(jobId: string): () => void
+  /** Called when changes may have been missed. */
+  onGap(listener: () => void): () => void
 
   readonly approvals: {
     list(caller: Caller, query: ApprovalQuery): Promise<Page<WireApprovalItem>>

@@ -62,7 +62,7 @@ export interface EngineInside {
 
 export async function createEngine(options: EngineOptions): Promise<Engine & EngineInside> {
   const { store, registry, clock, entropy } = options
-  const waiters = new Waiters()
+  const waiters = new Waiters((jobId) => store.watch(jobId))
   const secret = await store.secret()
   const pauses = new Pauses(store, registry, options.queues, options.onSubmitting)
   await pauses.load()
@@ -144,6 +144,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     happened: (tenant, id, after, upTo) => queries.happened(tenant, id, after, upTo),
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
+    watch: (jobId) => store.watch(jobId),
+    onGap: (listener) => store.onGap(listener),
     approvals,
 
     async types(caller) {

@@ -18,7 +18,10 @@ const REMEMBERED = 2048
 const REMEMBERED_CHARS = 4096
 
 export class Waiters {
-  private readonly jobs = new Map<string, Set<Waiter>>()
+  private readonly jobs = new Map<string, { waiters: Set<Waiter>; release: () => void }>()
+
+  /** @param watch tells the store that changes of a job are waited for */
+  constructor(private readonly watch: (jobId: string) => () => void) {}
 
   /** The latest ends, and those before them. Nothing is taken out one by one: a Map walks over its holes to find its first key. */
   private recent = new Map<string, End>()
@@ -38,7 +41,7 @@ export class Waiters {
   notify(changes: readonly Change[]): void {
     for (const change of changes) {
       if (change.end) this.remember(change.jobId, change.end)
-      const waiters = this.jobs.get(change.jobId)
+      const waiters = this.jobs.get(change.jobId)?.waiters
       if (waiters) for (const waiter of [...waiters]) waiter(change)
     }
   }
@@ -55,12 +58,14 @@ export class Waiters {
 
   /** Calls `waiter` on each change of the job until the returned function is called. */
   add(jobId: string, waiter: Waiter): () => void {
-    let waiters = this.jobs.get(jobId)
-    if (!waiters) this.jobs.set(jobId, (waiters = new Set()))
+    let entry = this.jobs.get(jobId)
+    if (!entry) this.jobs.set(jobId, (entry = { waiters: new Set(), release: this.watch(jobId) }))
+    const { waiters, release } = entry
     waiters.add(waiter)
     return () => {
-      waiters.delete(waiter)
-      if (waiters.size === 0 && this.jobs.get(jobId) === waiters) this.jobs.delete(jobId)
+      if (!waiters.delete(waiter) || waiters.size > 0) return
+      release()
+      if (this.jobs.get(jobId)?.waiters === waiters) this.jobs.delete(jobId)
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { UntildoneError } from '../core/errors.js'
@@ -16,12 +16,23 @@ export interface FileBytes {
   path(id: string): string
   stream(id: string): ReadableStream<Uint8Array>
   remove(id: string): Promise<void>
-  /** Ids of all files kept, and removal of unfinished uploads. Called once at start. */
+  /** Ids of all files kept that no other process can be storing just now, and removal of unfinished uploads. Called once at start. */
   recover(): Promise<string[]>
 }
 
-/** Files in a folder: `<dir>/<id>`, uploads in `<dir>/uploads`. */
-export function diskFiles(dir: string): FileBytes {
+/** What another process may be writing is left alone for so long. */
+const OTHERS_MS = 3_600_000
+
+/**
+ * Files in a folder: `<dir>/<id>`, uploads in `<dir>/uploads`.
+ * @param shared the present instant, where other processes keep their files here as well
+ */
+export function diskFiles(dir: string, shared: (() => number) | null = null): FileBytes {
+  const isOld = async (path: string): Promise<boolean> => {
+    if (shared === null) return true
+    const found = await stat(path).catch(() => null)
+    return found !== null && found.mtimeMs < shared() - OTHERS_MS
+  }
   const uploads = join(dir, 'uploads')
   let ready: Promise<unknown> | null = null
   const prepare = () => (ready ??= mkdir(uploads, { recursive: true, mode: 0o700 }))
@@ -66,9 +77,12 @@ export function diskFiles(dir: string): FileBytes {
     remove: (id) => rm(join(dir, id), { force: true }),
     async recover() {
       await prepare()
-      for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
+      for (const name of await readdir(uploads))
+        if (await isOld(join(uploads, name))) await rm(join(uploads, name), { force: true })
       // Nothing but what was stored here: the folder may hold other things.
-      return (await readdir(dir)).filter((name) => isFileId(name))
+      const ids = (await readdir(dir)).filter((name) => isFileId(name))
+      const old = await Promise.all(ids.map((id) => isOld(join(dir, id))))
+      return ids.filter((_, i) => old[i])
     },
   }
 }

@@ -65,7 +65,8 @@ export type * from './waits.js'
 
 /** Opens a store; made by `sqlite(path)` and its siblings. */
 export interface StoreFactory {
-  open(env: { clock: Clock; entropy: Entropy }): Promise<Store>
+  /** @param env `onError`: told of what no call can report. @default nobody is */
+  open(env: { clock: Clock; entropy: Entropy; onError?: (error: unknown) => void }): Promise<Store>
 }
 
 /** One change of one job: the row is read, `decide` says what follows, and that is written, in one transaction. */
@@ -113,6 +114,8 @@ export interface Change {
   revision: number
   /** True when this commit raised the version; false when only something more is shown, such as progress. */
   moved: boolean
+  /** For moves that were told as one: the version that came before them. @default version - 1 */
+  from?: number
   /** Set when the job waits in its lane: not before this instant. */
   queuedAt: number | null
   /** What a worker of the job must know of: a cancel or a pause was asked for. */
@@ -137,6 +140,13 @@ export interface Store {
   now(): number
   /** Called after each commit, in commit order. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
+  /**
+   * Somebody in this process waits for changes of this job: where others may write, they are then told of within seconds
+   * even if the others' words are lost. Returns the function that ends it.
+   */
+  watch(jobId: string): () => void
+  /** Called when changes of other processes may have been missed: whoever follows many jobs reads anew. */
+  onGap(listener: () => void): () => void
 
   /**
    * All jobs of one call are stored together or not at all; per key at most one job ever exists. One answer per job, in
@@ -229,6 +239,8 @@ export interface Store {
     /** Writes the row and extends the lease; false when another process declared the worker gone. */
     beat(worker: WorkerRow): Promise<boolean>
     list(): Promise<WorkerRow[]>
+    /** Takes or renews the duty of this name for `ms` milliseconds; false while another holder has it. 0 gives it up. */
+    lead(name: string, holder: string, ms: number): Promise<boolean>
     addProcess(row: ProcessRow & { worker: string }): Promise<void>
     removeProcess(jobId: string, pgid: number): Promise<void>
     /** Process groups recorded by workers that are gone. */

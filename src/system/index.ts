@@ -8,6 +8,7 @@ import type { Clock, Entropy } from '../core/clock.js'
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  machine: true,
   after(ms, fn) {
     // setTimeout fires at once for delays past 2^31; wait in slices instead.
     const MAX = 2_147_483_647

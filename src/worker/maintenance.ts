@@ -10,12 +10,15 @@ import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { isBuiltIn } from '../engine/registry.js'
 import { killAbandoned, killStrays, sweepWorkDirs } from '../process/index.js'
+import { bootId as hostBoot } from '../process/procfs.js'
 import type { WorkerRow } from '../stores/store.js'
 import { hostChecks, hostNumbers } from './host.js'
 import type { ScheduleClock } from './schedules.js'
 import { Waker } from './waker.js'
 
 const TICK_MS = 1000
+/** One process at a time does what need not be done by all; when it dies, another follows after so long. */
+const LEAD_MS = 6000
 const REAP_MS = 5000
 const HEAL_MS = 5000
 /** Another process may have taught something. */
@@ -33,6 +36,10 @@ export interface MaintenanceOptions {
   clock: Clock
   schedules: ScheduleClock
   onError: (error: unknown) => void
+  /** Whether this process does what one process does for all. */
+  leads: boolean
+  /** Names this process among others that share the store. */
+  name: string
   /** Whether this worker lives in this process and believes in its lease; a jump of the clock must not kill it. */
   holds: (worker: string) => boolean
 }
@@ -42,8 +49,10 @@ export class Maintenance {
   private stopped = false
   private since = 0
   private readonly waker: Waker
+  /** Until when this process does what one does for all, by the monotonic clock. */
+  private leadsUntil = Number.NEGATIVE_INFINITY
   constructor(private readonly options: MaintenanceOptions) {
-    this.waker = new Waker(options.parts, options.clock, options.onError)
+    this.waker = new Waker(options.parts, options.clock, options.onError, () => this.leading)
     options.parts.host = { checks: hostChecks, numbers: hostNumbers }
   }
 
@@ -55,7 +64,9 @@ export class Maintenance {
     // Whoever left its group, or was started so late that nobody wrote it down, bears the mark of its dead supervisor.
     const abandoned = await killAbandoned()
     const { dirs } = await sweepWorkDirs()
-    for (const { jobId, pgid } of strays) await store.workers.removeProcess(jobId, pgid)
+    // Of another machine, or of another life of this one: whoever is there looks after them.
+    for (const { jobId, pgid, bootId } of strays)
+      if (store.info.sole || bootId === hostBoot()) await store.workers.removeProcess(jobId, pgid)
     const files = await this.options.files.recover()
     let jobs = 0
     for (let n = -1; n !== 0; jobs += n) n = await this.reap()
@@ -63,24 +74,44 @@ export class Maintenance {
   }
 
   start(): void {
-    this.waker.start()
-    this.every('tick', TICK_MS, () => this.tick())
-    this.since = this.options.parts.store.now()
-    this.every('reap', REAP_MS, async () => {
-      await this.reap()
-      // Only words hang on it.
-      await this.lookForWorkers().catch(() => undefined)
-    })
-    this.every('heal', HEAL_MS, () => this.heal())
-    this.every('taught', TAUGHT_MS, () => this.options.parts.taught.load())
-    this.every('sweep', SWEEP_MS, () => this.sweep())
+    const { parts, leads } = this.options
+    this.since = parts.store.now()
+    this.every('words', REAP_MS, () => this.lookForWorkers().catch(() => undefined))
+    this.every('taught', TAUGHT_MS, () => parts.taught.load())
     this.every('leftovers', SWEEP_MS, () => sweepWorkDirs())
+    if (!leads) return
+    this.waker.start()
+    if (!parts.store.info.sole) {
+      this.every('lead', LEAD_MS / 3, () => this.lead())
+      void this.lead().catch(this.options.onError)
+    }
+    this.every('tick', TICK_MS, async () => this.leading && this.tick())
+    this.every('reap', REAP_MS, async () => this.leading && this.reap())
+    this.every('heal', HEAL_MS, async () => this.leading && this.heal())
+    this.every('sweep', SWEEP_MS, async () => this.leading && this.sweep())
   }
 
-  stop(): void {
+  /** Whether this process does it now. Two that believe so for a moment do no harm: every action is guarded. */
+  private get leading(): boolean {
+    const { parts, leads, clock } = this.options
+    return leads && (parts.store.info.sole || clock.monotonic() < this.leadsUntil)
+  }
+
+  private async lead(): Promise<void> {
+    const { parts, clock, name } = this.options
+    const asked = clock.monotonic()
+    const leads = await parts.store.workers.lead('maintenance', name, LEAD_MS)
+    this.leadsUntil = leads ? asked + LEAD_MS : Number.NEGATIVE_INFINITY
+  }
+
+  async stop(): Promise<void> {
+    const { leading } = this
     this.stopped = true
     this.waker.stop()
     for (const timer of this.timers.values()) timer.cancel()
+    // Another process need not wait until it has run out.
+    const { parts, name } = this.options
+    if (leading && !parts.store.info.sole) await parts.store.workers.lead('maintenance', name, 0).catch(() => false)
   }
 
   private every(name: string, ms: number, duty: () => Promise<unknown>): void {

@@ -24,6 +24,8 @@ export class Waker {
     private readonly parts: EngineParts,
     private readonly clock: Clock,
     private readonly onError: (error: unknown) => void,
+    /** Whether this process does it; another one may. */
+    private readonly leads: () => boolean,
   ) {}
 
   start(): void {
@@ -60,7 +62,7 @@ export class Waker {
 
   /** Everything that is due now; one at a time, and once more if asked meanwhile. */
   tick(): Promise<void> {
-    if (this.stopped) return Promise.resolve()
+    if (this.stopped || !this.leads()) return Promise.resolve()
     const next = this.armedFor
     // The wall clock may have been set since the timer was: it is judged anew.
     if (Number.isFinite(next)) {

@@ -183,11 +183,14 @@ export class Worker {
     const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, ended, taught)
     this.attempts.push(attempt)
     if (this.draining) attempt.draining = true
+    // Where others may write: a cancel or a pause from another process.
+    const release = parts.store.watch(live.id)
     try {
       await execute(attempt, env)
     } catch (error) {
       this.options.onError(error)
     } finally {
+      release()
       const last = this.attempts.pop()!
       if (last !== attempt) this.attempts[this.attempts.indexOf(attempt)] = last
       ended()

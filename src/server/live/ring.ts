@@ -51,10 +51,17 @@ export class Ring {
     return this.#latest.get(jobId)
   }
 
-  push({ tenant, jobId, type, groupId, version }: Change, at: number): void {
+  /** Something may have happened that is not here: nobody who comes back finds everything. */
+  forget(): void {
+    this.#entries.length = 0
+    this.#latest.clear()
+    this.head++
+  }
+
+  push({ tenant, jobId, type, groupId, version, from }: Change, at: number): void {
     const before = this.#latest.get(jobId)
     if (before && before.version >= version) return
-    const after = before ? before.version : version - 1
+    const after = before ? before.version : (from ?? version - 1)
     const entry: Entry = { position: this.head + 1, at, tenant, jobId, type, groupId, version, after }
     const place = this.head % this.#size
     const gone = this.#entries[place]

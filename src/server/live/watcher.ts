@@ -70,7 +70,9 @@ export class Watcher {
     const listeners = this.#byJob.get(jobId) ?? new Set()
     this.#byJob.set(jobId, listeners.add(listener))
     this.#listen()
+    const release = this.#engine.watch(jobId)
     return () => {
+      release()
       if (!listeners.delete(listener) || listeners.size > 0) return
       this.#byJob.delete(jobId)
       this.#shared.delete(jobId)
@@ -162,7 +164,18 @@ export class Watcher {
   }
 
   #listen(): void {
-    this.#stop ??= this.#engine.onChange((changes) => this.#told(changes))
+    if (this.#stop) return
+    const offs = [this.#engine.onChange((changes) => this.#told(changes)), this.#engine.onGap(() => this.#missed())]
+    this.#stop = () => {
+      for (const off of offs) off()
+    }
+  }
+
+  /** Others may have changed something: whoever follows many jobs reads the store. */
+  #missed(): void {
+    if (this.#boot === NOWHERE) return
+    this.#ring.forget()
+    for (const followers of this.#byTenant.values()) for (const follower of [...followers]) follower.wake()
   }
 
   #told(changes: readonly Change[]): void {

@@ -26,6 +26,8 @@ import { arrayText, distinct, type Form, type Translator, valueText } from './tr
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
 const WRITERS = 2
+/** How often the clock is compared with that of the database. */
+const CLOCK_MS = 30_000
 
 /** Which server this is, and which of its lives: a number of a transaction means nothing on another one. */
 const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
@@ -37,6 +39,9 @@ export class PostgresDriver implements Driver {
   private readonly settings: string
   /** By connection: the generation of its server. Whoever is not in it has not been looked at. */
   private readonly known = new WeakMap<PoolClient, string>()
+  /** How far the database is ahead of this machine, in milliseconds, and how sure that is. */
+  private offset = 0
+  private doubt = Number.POSITIVE_INFINITY
   private closed = false
 
   constructor(
@@ -55,8 +60,9 @@ export class PostgresDriver implements Driver {
     this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
   }
 
+  /** The time of the database, which all processes share: ours, corrected by how far it is off. */
   now(): number {
-    return this.clock.now()
+    return Math.round(this.clock.now() + this.offset)
   }
 
   defer(fn: () => void): void {
@@ -257,6 +263,7 @@ export class PostgresDriver implements Driver {
     try {
       client.on('error', () => {})
       await assertSafe(client, this.options)
+      await this.setClock(client)
       const { rows } = await client.query(GENERATION)
       this.known.set(client, rows[0].generation)
       return client
@@ -266,12 +273,36 @@ export class PostgresDriver implements Driver {
     }
   }
 
+  /** Each new connection asks for the time; the quickest answer is the best one, and none is good for ever. */
+  private async setClock(client: PoolClient): Promise<void> {
+    if (!this.clock.machine) return
+    const began = this.clock.monotonic()
+    const { rows } = await client.query('select extract(epoch from clock_timestamp()) * 1000 as now')
+    const took = this.clock.monotonic() - began
+    if (took > this.doubt) return
+    this.offset = rows[0].now - (this.clock.now() - took / 2)
+    this.doubt = took
+    this.clock.after(CLOCK_MS, () => {
+      this.doubt = Number.POSITIVE_INFINITY
+      if (!this.closed)
+        void this.readers.connect().then(
+          (other) =>
+            this.setClock(other).then(
+              () => other.release(),
+              () => other.release(true),
+            ),
+          () => {},
+        )
+    })
+  }
+
   explain(error: unknown): Error {
     return explain(error)
   }
 
-  check(): Promise<Record<string, string | number>> {
-    return this.read(() => healthOf(this.translator.schema))
+  async check(): Promise<Record<string, string | number>> {
+    const health = await this.read(() => healthOf(this.translator.schema))
+    return { ...health, clockOffsetMs: Math.round(this.offset) }
   }
 
   async tidy(): Promise<void> {

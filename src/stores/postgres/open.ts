@@ -2,10 +2,13 @@
  * Opening PostgreSQL as a store: makes or migrates the schema under a lock, so that processes that start together do it
  * once, and keeps the time of the database, which is the one that all processes share.
  */
+import { resolve } from 'node:path'
+import { UntildoneError } from '../../core/errors.js'
 import { migrate, schemaVersion, TABLES } from '../sql/migrate.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
 import { configOf, driverModule, explain, type PostgresOptions } from './connections.js'
+import { Doorbell } from './doorbell.js'
 import type { PostgresDriver } from './driver.js'
 import { Translator } from './translate.js'
 
@@ -18,22 +21,24 @@ export function postgresWith(
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
     throw new TypeError(`postgres: \`${schema}\` is no name of a schema; use small letters, digits and \`_\`.`)
   return {
-    async open({ clock, entropy }) {
+    async open({ clock, entropy, onError = () => {} }) {
       const driver = new DriverClass(url, clock, new Translator(schema, TABLES), options)
       try {
         await prepare(driver, url, schema, options)
-        return new SqlStore(
+        const store = new SqlStore(
           {
             kind: 'postgres',
             location: locationOf(url, schema),
             durability: `PostgreSQL, fsync=on, synchronous_commit=${options.synchronousCommit ?? 'on'}`,
             sole: false,
-            filesDir: null,
+            filesDir: resolve('.untildone', 'files'),
           },
           driver,
           entropy,
           options,
         )
+        store.share(new Doorbell(url, schema, options, saying(onError)), entropy.token(9))
+        return store
       } catch (error) {
         await driver.close().catch(() => {})
         throw explain(error)
@@ -56,6 +61,26 @@ async function prepare(driver: PostgresDriver, url: string, schema: string, opti
     await migrate(driver, current)
   } finally {
     await session.end().catch(() => {})
+  }
+}
+
+/** Said once each time it changes. */
+function saying(onError: (error: unknown) => void): (works: boolean) => void {
+  let worked = true
+  return (works) => {
+    if (works === worked) return
+    worked = works
+    if (!works)
+      onError(
+        new UntildoneError(
+          'store-unavailable',
+          'What other processes do is not announced to this one; it looks by itself, more slowly.',
+          {
+            params: { reason: 'no-notifications' },
+            fix: 'A pooler in transaction mode does not pass LISTEN on. Give the address of PostgreSQL itself, or leave it so.',
+          },
+        ),
+      )
   }
 }
 

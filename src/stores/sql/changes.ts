@@ -2,6 +2,7 @@
 import { type LiveJob, partsOf } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Change } from '../store.js'
+import type { Row } from './plan.js'
 
 /** Of an unfinished job that moved. */
 export function changeOf(live: LiveJob, groupId: string | null = null): Change {
@@ -54,5 +55,25 @@ export function endOf({ from, outcome }: Decision, result: string | null): Chang
       result: outcome!.status === 'completed' ? result : null,
       since: from.budgetFrom,
     },
+  }
+}
+
+/** Of a job that has ended before. @param row of its job and outcome */
+export function endedOf(row: Row, revision: number): Change {
+  return {
+    jobId: row.id,
+    tenant: row.tenant,
+    type: row.type,
+    groupId: row.group_id,
+    lane: '',
+    status: row.status,
+    done: true,
+    version: row.version,
+    revision,
+    moved: false,
+    queuedAt: null,
+    cancelling: null,
+    pausing: false,
+    wakeAt: null,
   }
 }

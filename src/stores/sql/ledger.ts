@@ -5,6 +5,7 @@
 import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
 import { auditPlan } from './audit.js'
+import { endedOf } from './changes.js'
 import { announce } from './outbox.js'
 import { all, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
@@ -92,22 +93,7 @@ export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<b
   )
   if (!job) return false
   yield* put('update outcomes set revision = revision + 1 where job_id = ?1', [[jobId]])
-  changes.push({
-    jobId,
-    tenant,
-    type: job.type,
-    groupId: job.group_id,
-    lane: '',
-    status: job.status,
-    done: true,
-    version: job.version,
-    revision: job.revision + 1,
-    moved: false,
-    queuedAt: null,
-    cancelling: null,
-    pausing: false,
-    wakeAt: null,
-  })
+  changes.push(endedOf({ ...job, id: jobId, tenant }, job.revision + 1))
   return true
 }
 

@@ -4,6 +4,7 @@
 import { type LiveJob, STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
+  Change,
   GroupSummary,
   JobFilter,
   LogRow,
@@ -14,6 +15,7 @@ import type {
   Tombstone,
   WarningRow,
 } from '../store.js'
+import { changeOf, endedOf } from './changes.js'
 import { latestResolution } from './ledger.js'
 import { heldByPlan } from './limits.js'
 import { all, type Dialect, one, type Plan, type Tuple, unpack, type Value } from './plan.js'
@@ -113,6 +115,18 @@ function* warningsOf(id: string): Plan<WarningRow[]> {
     ...{ code, message, step: step || null, at },
     ...(rule === null ? {} : { rule }),
   }))
+}
+
+/** Jobs as a change notice would tell of them: for those who may have missed one. */
+export function* lookPlan(ids: readonly string[], dialect: Dialect): Plan<Change[]> {
+  const list = JSON.stringify(ids)
+  const lives = yield* livesPlan(dialect.inList('l.id', 1), [list], dialect)
+  const ended = yield* all(
+    `select j.id, j.tenant, j.type, j.group_id, o.status, o.version, o.revision from outcomes o join jobs j on j.id = o.job_id where ${dialect.inList('o.job_id', 1)}`,
+    list,
+  )
+  const done = ended.map((row) => endedOf(row, row.revision))
+  return [...lives.map((live) => changeOf(live)), ...done]
 }
 
 /** How a job ended; `gone` for one that is neither finished nor unfinished; null while it is under way. */

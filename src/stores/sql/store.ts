@@ -55,11 +55,13 @@ import {
   listPlan,
   livesPlan,
   logsPlan,
+  lookPlan,
   stepsPlan,
 } from './read.js'
 import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
+import { type Bell, Shared } from './shared.js'
 import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import type { Tx } from './tx.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
@@ -75,6 +77,8 @@ export interface SqlStoreOptions {
 
 const FILE_GRACE_MS = 86_400_000
 
+const noop = () => {}
+
 export class SqlStore implements Store {
   private batch = new Batch()
   private flushing: Promise<void> | null = null
@@ -84,6 +88,7 @@ export class SqlStore implements Store {
   private readonly webhookBook: WebhookBook
   /** Rows were removed since the last tidying. */
   private untidy = false
+  private shared: Shared | null = null
   private closed = false
   private closing: Promise<void> | null = null
 
@@ -121,6 +126,24 @@ export class SqlStore implements Store {
   onChange(listener: (changes: readonly Change[]) => void): () => void {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
+  }
+  watch(jobId: string): () => void {
+    return this.shared?.watch(jobId) ?? noop
+  }
+  onGap(listener: () => void): () => void {
+    return this.shared?.onGap(listener) ?? noop
+  }
+
+  /** For a database that other processes write to as well. @param name of this process among them */
+  share(bell: Bell, name: string): void {
+    const tell = (changes: readonly Change[]) => {
+      for (const listener of this.listeners) this.tell(listener, changes)
+    }
+    const tellOutbox = () => {
+      for (const listener of this.outboxListeners) this.tell(listener, undefined)
+    }
+    const look = (ids: readonly string[]) => this.read(() => lookPlan(ids, this.driver.dialect))
+    this.shared = new Shared(bell, { name, tell, tellOutbox, look }, () => performance.now())
   }
 
   submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
@@ -202,6 +225,7 @@ export class SqlStore implements Store {
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
     if (happened.length > 0) for (const listener of this.outboxListeners) this.tell(listener, undefined)
+    this.shared?.publish(changes, happened.length > 0)
   }
 
   /** What is committed stays committed, whatever a listener makes of it: an error here must not repeat the batch. */
@@ -456,6 +480,7 @@ export class SqlStore implements Store {
     // What was accepted for the next commit is still carried out.
     while (this.flushing !== null || this.batch.size > 0) await (this.flushing ?? this.flush())
     this.closed = true
+    await this.shared?.close()
     await this.driver.close()
   }
 }

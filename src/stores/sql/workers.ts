@@ -33,6 +33,9 @@ function* workersPlan(): Plan<WorkerRow[]> {
   }))
 }
 
+const LEASE = `insert into leases (name, holder, until) values (?1, ?2, ?3)
+  on conflict (name) do update set holder = excluded.holder, until = excluded.until where leases.holder = excluded.holder or leases.until <= ?4`
+
 function* straysPlan(now: number): Plan<ProcessRow[]> {
   const rows = yield* all(
     `select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`,
@@ -45,6 +48,10 @@ export function workersOf({ read, write, now }: Lent): Store['workers'] {
   return {
     beat: (worker) => write(() => beatPlan(worker)),
     list: () => read(workersPlan),
+    lead: (name, holder, ms) =>
+      write(function* ({ now }) {
+        return (yield* run(LEASE, [[name, holder, now + ms, now]]))[0] === 1
+      }),
     addProcess: (row) =>
       write(function* () {
         yield* put(

@@ -176,6 +176,7 @@ create index tombstones_expired on tombstones (expired_at);
 create table workers (
   id text primary key, boot text not null, host text not null, pid bigint not null, started_at bigint not null, lease_until bigint not null, state text not null, serves text
 ) {{suffix}};
+create table leases (name text primary key, holder text not null, until bigint not null) {{suffix}};
 create table processes (
   job_id text not null, pgid bigint not null, start_time text not null, boot_id text not null, worker text not null, primary key (job_id, pgid)
 ) {{suffix}};

@@ -1,0 +1,127 @@
+/**
+ * LISTEN and NOTIFY as the bell between processes: a connection of its own, never inside a transaction that writes,
+ * because commits of those that notify stand in one line. Comes back by itself; behind a pooler that lends connections
+ * for one transaction it finds out that nothing arrives, and says so.
+ */
+import type { Client } from 'pg'
+import type { Bell } from '../sql/shared.js'
+import { configOf, driverModule, type PostgresOptions } from './connections.js'
+
+/** Texts told within this time go together. */
+const GATHER_MS = 5
+/** What we told ourselves must come back within this time, or nothing comes. */
+const ECHO_MS = 3000
+const AGAIN_MS = [100, 500, 2000]
+
+export class Doorbell implements Bell {
+  readonly most = 7900
+  private client: Client | null = null
+  private heard: (text: string | null) => void = () => {}
+  private readonly timers = new Set<NodeJS.Timeout>()
+  private closed = false
+  private failures = 0
+  private echoed = false
+
+  constructor(
+    private readonly url: string,
+    private readonly channel: string,
+    private readonly options: PostgresOptions,
+    /** Told when nothing arrives, and when it does again. */
+    private readonly onState: (works: boolean) => void,
+  ) {}
+
+  get works(): boolean {
+    return this.client !== null && this.echoed
+  }
+
+  listen(heard: (text: string | null) => void): void {
+    this.heard = heard
+    void this.connect()
+  }
+
+  async ring(texts: readonly string[]): Promise<void> {
+    const { client } = this
+    if (client) {
+      try {
+        await client.query({
+          text: 'select pg_notify($1, t) from unnest($2::text[]) as t',
+          values: [this.channel, texts as string[]],
+        })
+      } catch {
+        this.lost(client)
+      }
+    }
+    await new Promise<void>((resolve) => this.later(resolve, GATHER_MS))
+  }
+
+  later(fn: () => void, ms: number): void {
+    if (this.closed) return
+    // A little apart, so that many processes do not do it at the same moment.
+    const timer = setTimeout(
+      () => {
+        this.timers.delete(timer)
+        fn()
+      },
+      ms * (0.9 + 0.2 * Math.random()),
+    )
+    timer.unref()
+    this.timers.add(timer)
+  }
+
+  private async connect(): Promise<void> {
+    if (this.closed) return
+    const { Client } = driverModule()
+    const client = new Client(configOf(this.url, this.options))
+    client.on('error', () => this.lost(client))
+    client.on('end', () => this.lost(client))
+    client.on('notification', ({ payload }) => {
+      if (!this.echoed) {
+        this.echoed = true
+        this.onState(true)
+      }
+      if (payload) this.heard(payload)
+    })
+    try {
+      await client.connect()
+      await client.query(`listen "${this.channel}"`)
+      if (this.closed) return void client.end().catch(() => {})
+      this.client = client
+      this.failures = 0
+      this.expectEcho(client)
+      // Whatever was told before we listened was missed.
+      this.heard(null)
+    } catch {
+      client.end().catch(() => {})
+      this.again()
+    }
+  }
+
+  private expectEcho(client: Client): void {
+    this.echoed = false
+    client.query({ text: 'select pg_notify($1, $2)', values: [this.channel, ''] }).catch(() => {})
+    this.later(() => {
+      if (this.client === client && !this.echoed) this.onState(false)
+    }, ECHO_MS)
+  }
+
+  private lost(client: Client): void {
+    if (this.client !== client) return
+    this.client = null
+    client.end().catch(() => {})
+    if (this.closed) return
+    this.again()
+  }
+
+  private again(): void {
+    const ms = AGAIN_MS[Math.min(this.failures++, AGAIN_MS.length - 1)]!
+    this.later(() => void this.connect(), ms)
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    for (const timer of this.timers) clearTimeout(timer)
+    const { client } = this
+    this.client = null
+    await client?.end().catch(() => {})
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * What processes that share a database tell each other after their commits, and how each looks for itself what it was not
+ * told. All of it is hints: told late, twice or not at all, it changes when something is noticed and nothing else.
+ */
+import type { Change } from '../store.js'
+
+/** A line to the other processes. Texts may be lost, doubled or late. */
+export interface Bell {
+  /** Characters that a text may have. */
+  readonly most: number
+  /** Tells the others. Resolves when more may be told; never rejects. */
+  ring(texts: readonly string[]): Promise<void>
+  /** `heard` gets what others tell, and null whenever something may have been missed. */
+  listen(heard: (text: string | null) => void): void
+  /** Calls `fn` in about so many milliseconds, until the bell is closed. */
+  later(fn: () => void, ms: number): void
+  /** Whether what is told arrives, as far as is known. */
+  readonly works: boolean
+  close(): Promise<void>
+}
+
+export interface SharedOptions {
+  /** Names this process among the others. */
+  name: string
+  /** Passes on what another process has changed. */
+  tell: (changes: readonly Change[]) => void
+  /** Another process has left something in the outbox. */
+  tellOutbox: () => void
+  /** Jobs as they are now; those that are gone are left out. */
+  look: (ids: readonly string[]) => Promise<Change[]>
+}
+
+/** While nobody else has been heard for so long, there is nobody to tell. */
+const ALONE_AFTER_MS = 15_000
+const HERE_EVERY_MS = 5000
+/** How often jobs that somebody waits for are looked at by those who are told of changes, and by those who are not. */
+const LOOK_MS = 5000
+const LOOK_UNTOLD_MS = 500
+/** Texts of one round. What does not fit is not told; the others learn that, and look. */
+const TEXTS = 8
+/** Jobs looked at by one statement. */
+const CHUNK = 500
+
+/** What is sent of a change; `from` is the version that came before those it stands for. */
+type Sent = [
+  ...head: [jobId: string, tenant: string, type: string, groupId: string | null, lane: string, status: string],
+  ...flags: [done: 0 | 1, version: number, revision: number, from: number | null, queuedAt: number | null],
+  ...more: [cancelling: string | null, pausing: 0 | 1, wakeAt: number | null, ties: 0 | 1],
+]
+
+interface Text {
+  /** Who tells. */
+  by: string
+  changes?: Sent[]
+  /** Something is in the outbox. */
+  outbox?: 1
+  /** More has happened than is told here. */
+  more?: 1
+}
+
+interface Watched {
+  count: number
+  revision: number
+  done: boolean
+}
+
+export class Shared {
+  private readonly watched = new Map<string, Watched>()
+  private readonly gapListeners = new Set<() => void>()
+  /** The last word on each job since the last round. */
+  private waiting = new Map<string, Change>()
+  private outbox = false
+  private ringing = false
+  private readonly others = new Map<string, number>()
+  private looking = false
+  private lookAgain = false
+  private closed = false
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(
+    private readonly bell: Bell,
+    private readonly options: SharedOptions,
+    private readonly now: () => number,
+  ) {
+    bell.listen((text) => this.heard(text))
+    this.here()
+    this.regularly()
+    const again = () => {
+      this.here()
+      bell.later(again, HERE_EVERY_MS)
+    }
+    bell.later(again, HERE_EVERY_MS)
+  }
+
+  /** Whether another process has been heard of lately. */
+  get alone(): boolean {
+    const since = this.now() - ALONE_AFTER_MS
+    for (const [name, at] of this.others) if (at < since) this.others.delete(name)
+    return this.others.size === 0
+  }
+
+  /** After a commit of this process. */
+  publish(changes: readonly Change[], outbox: boolean): void {
+    if (this.closed || this.alone) return
+    this.outbox ||= outbox
+    for (const change of changes) {
+      const before = this.waiting.get(change.jobId)
+      this.waiting.set(change.jobId, before ? merged(before, change) : change)
+    }
+    if (!this.ringing) void this.round()
+  }
+
+  private async round(): Promise<void> {
+    this.ringing = true
+    while ((this.waiting.size > 0 || this.outbox) && !this.closed) {
+      const changes = [...this.waiting.values()]
+      this.waiting = new Map()
+      const { outbox } = this
+      this.outbox = false
+      await this.bell.ring(this.texts(changes, outbox))
+    }
+    this.ringing = false
+  }
+
+  private texts(changes: readonly Change[], outbox: boolean): string[] {
+    const { name: by } = this.options
+    // Ends and requests to stop first: somebody may wait for them.
+    const sorted = [...changes].sort((a, b) => weight(b) - weight(a))
+    const texts: string[] = []
+    let sent: Sent[] = []
+    let length = 0
+    const room = this.bell.most - by.length - 60
+    for (const change of sorted) {
+      const row = sentOf(change)
+      const size = bytesOf(JSON.stringify(row)) + 1
+      if (size > room) continue // a name so long is looked at by those who wait
+      if (length + size > room) {
+        texts.push(JSON.stringify({ by, changes: sent } satisfies Text))
+        sent = []
+        length = 0
+        if (texts.length === TEXTS) break
+      }
+      sent.push(row)
+      length += size
+    }
+    const told = texts.length < TEXTS
+    const last: Text = { by, ...(told ? { changes: sent } : { more: 1 }), ...(outbox ? { outbox: 1 } : {}) }
+    return [...texts, JSON.stringify(last)]
+  }
+
+  private heard(text: string | null): void {
+    if (this.closed) return
+    if (text === null) return this.gap()
+    let told: Text
+    try {
+      told = JSON.parse(text)
+    } catch {
+      return this.gap()
+    }
+    if (told.by === this.options.name) return
+    const isNew = !this.others.has(told.by)
+    this.others.set(told.by, this.now())
+    // It may have begun before us and told things that we have not told it are here.
+    if (isNew) {
+      this.here()
+      this.gap()
+    }
+    const changes = (told.changes ?? []).map(changeOf)
+    for (const { jobId, revision, done } of changes) this.note(jobId, revision, done)
+    if (changes.length > 0) this.options.tell(changes)
+    if (told.outbox) this.options.tellOutbox()
+    if (told.more) this.gap()
+  }
+
+  /** Somebody waits for this job: it is looked at now and then, should its changes not be told. */
+  watch(jobId: string): () => void {
+    const watched = this.watched.get(jobId) ?? { count: 0, revision: -1, done: false }
+    watched.count++
+    this.watched.set(jobId, watched)
+    let over = false
+    return () => {
+      if (over) return
+      over = true
+      if (--watched.count === 0 && this.watched.get(jobId) === watched) this.watched.delete(jobId)
+    }
+  }
+
+  onGap(listener: () => void): () => void {
+    this.gapListeners.add(listener)
+    return () => this.gapListeners.delete(listener)
+  }
+
+  private note(jobId: string, revision: number, done: boolean): void {
+    const watched = this.watched.get(jobId)
+    if (!watched) return
+    watched.revision = Math.max(watched.revision, revision)
+    watched.done ||= done
+  }
+
+  private gap(): void {
+    for (const listener of this.gapListeners) listener()
+    void this.look()
+  }
+
+  /** Looks at every job that somebody waits for. */
+  private async look(): Promise<void> {
+    if (this.looking) {
+      this.lookAgain = true
+      return
+    }
+    this.looking = true
+    try {
+      do {
+        this.lookAgain = false
+        const ids = [...this.watched.keys()]
+        for (let at = 0; at < ids.length && !this.closed; at += CHUNK) {
+          const found = await this.options.look(ids.slice(at, at + CHUNK))
+          const fresh = found.filter(({ jobId, revision, done }) => {
+            const watched = this.watched.get(jobId)
+            return watched && (revision > watched.revision || (done && !watched.done))
+          })
+          for (const { jobId, revision, done } of fresh) this.note(jobId, revision, done)
+          if (fresh.length > 0) this.options.tell(fresh)
+        }
+      } while (this.lookAgain && !this.closed)
+    } catch {
+      // The database is away; the next look is soon.
+    } finally {
+      this.looking = false
+    }
+  }
+
+  private regularly(): void {
+    const ms = this.bell.works ? LOOK_MS : LOOK_UNTOLD_MS
+    this.bell.later(() => {
+      if (!this.bell.works) for (const listener of this.gapListeners) listener()
+      void this.look().then(() => this.regularly())
+    }, ms)
+  }
+
+  /** A sign of life, so that the others know that there is somebody to tell. */
+  private here(): void {
+    if (!this.closed) void this.bell.ring([JSON.stringify({ by: this.options.name } satisfies Text)])
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    await this.bell.close()
+  }
+}
+
+const bytesOf = (text: string): number => Buffer.byteLength(text)
+
+const weight = ({ done, cancelling, pausing, moved }: Change): number =>
+  cancelling !== null || pausing ? 3 : done ? 2 : moved ? 1 : 0
+
+/** Two changes of one job as one. */
+function merged(before: Change, after: Change): Change {
+  const from = before.moved ? (before.from ?? before.version - 1) : after.from
+  return {
+    ...after,
+    moved: before.moved || after.moved,
+    groupId: after.groupId ?? before.groupId,
+    ...(before.moved && after.moved ? { from: from! } : after.from === undefined ? {} : { from: after.from }),
+    ...(before.moved && !after.moved ? { from: from! } : {}),
+    ...(before.ties || after.ties ? { ties: true } : {}),
+  }
+}
+
+function sentOf(change: Change): Sent {
+  const { jobId, tenant, type, groupId, lane, status, done, version, revision, moved, from } = change
+  const { queuedAt, cancelling, pausing, wakeAt, ties } = change
+  return [
+    ...([jobId, tenant, type, groupId, lane, status] as const),
+    ...([done ? 1 : 0, version, revision, moved ? (from ?? version - 1) : null, queuedAt] as const),
+    ...([cancelling, pausing ? 1 : 0, wakeAt, ties ? 1 : 0] as const),
+  ]
+}
+
+function changeOf(sent: Sent): Change {
+  const [jobId, tenant, type, groupId, lane, status, done, version, revision, from, queuedAt, ...more] = sent
+  const [cancelling, pausing, wakeAt, ties] = more
+  return {
+    ...{ jobId, tenant, type, groupId, lane, version, revision, queuedAt, wakeAt },
+    status: status as Change['status'],
+    done: done === 1,
+    moved: from !== null,
+    ...(from === null ? {} : { from }),
+    cancelling: cancelling as Change['cancelling'],
+    pausing: pausing === 1,
+    ...(ties ? { ties: true } : {}),
+  }
+}
