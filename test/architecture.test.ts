@@ -36,6 +36,7 @@ const EVERYTHING = [
     'stores/failures.ts',
     'stores/files.ts',
     'stores/sqlite',
+    'stores/postgres',
   ],
   ...['process', 'worker', 'webhooks', 'server', 'client', 'system', 'testing', 'index.ts'],
 ]
@@ -70,6 +71,12 @@ const RULES: Record<string, Rule> = {
     uses: ['core', 'stores/sql', ...CONTRACTS],
     node: 'all',
     npm: ['@photostructure/sqlite'],
+    why: 'a driver knows the SQL store, never a sibling or the engine',
+  },
+  'stores/postgres': {
+    uses: ['core', 'stores/sql', ...CONTRACTS],
+    node: 'all',
+    npm: ['pg'],
     why: 'a driver knows the SQL store, never a sibling or the engine',
   },
   engine: {

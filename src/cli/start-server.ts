@@ -10,8 +10,10 @@ import type { Engine } from '../engine/api.js'
 import type { EngineInside } from '../engine/engine.js'
 import { createUntildone, sqlite, type Untildone, type UntildoneOptions } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
+import { postgres } from '../stores/postgres/index.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
 import { type Exported, loadJobs } from './load-jobs.js'
+import { ROLES, type Role } from './roles.js'
 import { packageVersion } from './version.js'
 
 export interface ServerRequest {
@@ -22,6 +24,10 @@ export interface ServerRequest {
   /** Where the outside world reaches it; callback URLs begin with it. @default its address on this machine */
   publicUrl?: string
   dataDir: string
+  /** Address of a PostgreSQL database; absent: SQLite in the data folder. */
+  databaseUrl?: string
+  /** What this process does. @default all of it */
+  roles?: readonly Role[]
   /** File name of the database inside the data folder. */
   database: string
   host: string
@@ -46,16 +52,16 @@ export interface Loaded {
 }
 
 export interface RunningServer {
-  /** As people type it: localhost instead of a loopback number. */
-  url: string
+  /** As people type it: localhost instead of a loopback number. Null where nothing is answered. */
+  url: string | null
   app: Untildone
-  listening: Listening
   jobs: Loaded
   /** Names of the facades that are on. */
   facades: readonly string[]
   /** What whoever starts it should know, in sentences. */
   notes: readonly string[]
-  databasePath: string
+  /** Null for one that is not a file here. */
+  databasePath: string | null
   /** Loads the job files again; a broken one goes on with what it was. @throws UntildoneError, and nothing changed then */
   reload(): Promise<Loaded>
   /** Takes no more requests, lets running steps end (20 s), closes the store. */
@@ -77,23 +83,29 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   const facades = facadesFile === null ? [] : await loadFacades(facadesFile, cwd)
   const dataDir = resolve(cwd, request.dataDir)
   mkdirSync(dataDir, { recursive: true })
-  const databasePath = join(dataDir, request.database)
+  const { databaseUrl, roles = ROLES } = request
+  const databasePath = databaseUrl === undefined ? join(dataDir, request.database) : null
   const app = await createUntildone({
-    store: sqlite(databasePath),
+    store: databasePath === null ? postgres(databaseUrl!) : sqlite(databasePath),
     handlers: jobs.handlers,
-    worker: { slots: request.slots },
+    worker: roles.includes('worker') ? { slots: request.slots } : false,
+    maintenance: roles.includes('maintenance'),
+    ...(databasePath === null ? { filesDir: join(dataDir, 'files') } : {}),
     env: request.env,
     ...(request.webhooks ? { webhooks: request.webhooks } : {}),
     onError: (error) => onError(error),
   })
   let listening: Listening | undefined
   try {
-    const server = createServer(app.engine, { version: packageVersion(), onError, facades })
-    // The port first: when it cannot be had, no job may have been started.
-    listening = await listen(server, { port: request.port, host: request.host })
-    // Known only now when any free port was asked for; no job has begun yet.
     const { parts } = app.engine as Engine & EngineInside
-    parts.publicUrl = (request.publicUrl ?? urlOf(request.host, listening.port)).replace(/\/+$/, '')
+    if (request.publicUrl !== undefined) parts.publicUrl = request.publicUrl.replace(/\/+$/, '')
+    if (roles.includes('api')) {
+      const server = createServer(app.engine, { version: packageVersion(), onError, facades })
+      // The port first: when it cannot be had, no job may have been started.
+      listening = await listen(server, { port: request.port, host: request.host })
+      // Known only now when any free port was asked for; no job has begun yet.
+      if (request.publicUrl === undefined) parts.publicUrl = urlOf(request.host, listening.port)
+    }
     await app.replaceSchedules(jobs.schedules, jobs.broken.length === 0)
     await app.start()
   } catch (error) {
@@ -102,9 +114,8 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     throw facadesFile === null ? error : inFile(error, facadesFile, cwd)
   }
   const running: RunningServer = {
-    url: urlOf(request.host, listening.port),
+    url: listening ? urlOf(request.host, listening.port) : null,
     app,
-    listening,
     jobs,
     facades: facades.map(({ name }) => name),
     notes: unhandled(facades, jobs.handlers),
@@ -122,7 +133,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
       return fresh
     },
     async stop() {
-      await Promise.all([listening.close(), app.stop()])
+      await Promise.all([listening?.close(), app.stop()])
     },
   }
   return running

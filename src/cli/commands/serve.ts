@@ -5,6 +5,7 @@ import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, EXIT } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
+import { ROLES, type Role } from '../roles.js'
 import type { RunningServer } from '../start-server.js'
 import { clean, count } from '../text.js'
 
@@ -37,12 +38,23 @@ a second one stops at once, and the jobs go on at the next start.`,
       text: 'hosts that every submit may name in notify (default: none; then it needs webhooks:manage)',
       parse: list,
     },
+    {
+      flags: '--database <url>',
+      text: 'postgres://user:password@host/name, shared with other processes (default: UNTILDONE_DATABASE, else SQLite in the data folder)',
+    },
+    {
+      flags: '--roles <list>',
+      text: 'what this process does: api, worker, maintenance (default: all three)',
+      parse: list,
+    },
     { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 10_000) },
   ],
   examples: [
     ['untildone serve --data /var/lib/untildone', 'behind a proxy on the same machine'],
     ['untildone serve --host 0.0.0.0 --json', 'reachable from elsewhere; needs a key'],
     ['untildone serve --facades facades.json', 'clients of an older API go on as before'],
+    ['untildone serve --database postgres://db/jobs --roles api', 'answers only; workers run elsewhere'],
+    ['untildone serve --database postgres://db/jobs --roles worker,maintenance', 'as many of these as you need'],
   ],
   async run(context, _args, options) {
     const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
@@ -53,13 +65,14 @@ a second one stops at once, and the jobs go on at the next start.`,
     const server = await start(context, { ...options, dataDir }, say)
     const { url, jobs } = server
     const types = jobs.handlers.map((handler) => handler.definition.name)
-    writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
+    if (url !== null)
+      writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
     const { recovered } = server.app
     const { facades, notes } = server
     const also = facades.length === 0 ? '' : `  ${count(facades.length, 'facade')}: ${facades.join(', ')}`
     say(
-      { event: 'ready', url, api: `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
-      `ready  ${url}/v1  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
+      { event: 'ready', url, api: url && `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
+      `ready  ${url ? `${url}/v1` : 'no requests are answered here'}  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
     )
     if (recovered.children + recovered.workDirs > 0)
       say(
@@ -89,6 +102,8 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       facadesFile: options.facades ?? null,
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
+      ...databaseOf(options, context),
+      roles: rolesOf(options.roles),
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',
       port,
@@ -111,6 +126,26 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       exit: EXIT.conflict,
     })
   }
+}
+
+function databaseOf(options: Record<string, any>, context: Context): { databaseUrl?: string } {
+  const url: string | undefined = options.database ?? (context.io.env.UNTILDONE_DATABASE || undefined)
+  if (url === undefined) return {}
+  if (!/^postgres(ql)?:\/\//.test(url))
+    throw new CliError('usage', 'The address of the database must begin with postgres://.', {
+      fix: 'Like this: --database postgres://user:password@host:5432/name. Without it, SQLite in the data folder is used.',
+    })
+  return { databaseUrl: url }
+}
+
+function rolesOf(given: string[] | undefined): readonly Role[] {
+  if (given === undefined) return ROLES
+  const wrong = given.filter((role) => !ROLES.includes(role as Role))
+  if (wrong.length > 0 || given.length === 0)
+    throw new CliError('usage', `There is no role "${wrong.join(', ')}".`, {
+      fix: `Roles are ${ROLES.join(', ')}.`,
+    })
+  return given as Role[]
 }
 
 /** Resolves when the server has stopped: gently after the first signal, at once after the second. */

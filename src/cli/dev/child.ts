@@ -51,7 +51,7 @@ async function main(): Promise<void> {
   })
   say({
     kind: 'ready',
-    url: server.url,
+    url: server.url ?? '',
     store: await describeStore(server),
     jobs: lines(server.jobs),
     broken: failures(server.jobs),
@@ -117,7 +117,8 @@ function failures(loaded: Loaded): Failure[] {
 
 async function describeStore({ app, databasePath }: RunningServer): Promise<string> {
   const numbers: Record<string, string | number> = await app.engine.check(LOCAL).catch(() => ({}))
-  const shown = databasePath.startsWith(`${settings.cwd}/`) ? databasePath.slice(settings.cwd.length + 1) : databasePath
+  const path = databasePath ?? ''
+  const shown = path.startsWith(`${settings.cwd}/`) ? path.slice(settings.cwd.length + 1) : path
   return `SQLite ${shown}${typeof numbers.bytes === 'number' ? `   ${bytes(numbers.bytes)}` : ''}`
 }
 
