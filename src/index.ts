@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock, Entropy } from './core/clock.js'
+import type { Clock, Entropy, Timer } from './core/clock.js'
 import { UntildoneError } from './core/errors.js'
 import type { Person } from './core/job.js'
 import { scheduleMembers } from './core/schedule-options.js'
@@ -143,7 +143,7 @@ export interface Untildone {
    * @throws UntildoneError `bad-definition`, and nothing changed then
    */
   replaceSchedules(schedules: readonly ScheduleDeclaration[], complete?: boolean): Promise<void>
-  /** Recovers from the last crash and begins to work. */
+  /** Recovers from the last crash and begins to work. Keeps this process alive until stop(), also while no job runs. */
   start(): Promise<void>
   /** Drains: running jobs stop at their next step, nothing counts as an attempt; then closes the store. */
   stop(): Promise<void>
@@ -160,6 +160,7 @@ export interface Untildone {
  * await app.start()
  * const handle = await app.submit(greet, { name: 'Ada' })
  * console.log(await handle.result())
+ * await app.stop()
  */
 export async function createUntildone(options: UntildoneOptions): Promise<Untildone> {
   const clock = options.clock ?? systemClock
@@ -218,6 +219,12 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   }
   let recovered = { jobs: 0, children: 0, files: 0, workDirs: 0 }
   let stopping: Promise<void> | null = null
+  // A job that waits for its next attempt is nothing but timers, and timers let the process end.
+  let alive: Timer | null = null
+  const letGo = () => {
+    alive?.cancel()
+    alive = null
+  }
 
   return {
     engine,
@@ -254,12 +261,18 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     replaceSchedules: async (declared, complete = true) =>
       engine.schedules.declare(declared.map(scheduleBody), complete),
     async start() {
-      recovered = await maintenance.recover()
-      if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
-      maintenance.start()
-      for (const each of settings) await work(each)
-      if (settings.length > 0) await telling.start()
-      await schedules.start()
+      alive ??= clock.keepAlive()
+      try {
+        recovered = await maintenance.recover()
+        if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
+        maintenance.start()
+        for (const each of settings) await work(each)
+        if (settings.length > 0) await telling.start()
+        await schedules.start()
+      } catch (error) {
+        letGo()
+        throw error
+      }
     },
     stop() {
       stopping ??= (async () => {
@@ -269,7 +282,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         await Promise.all(workers.map((worker) => worker.drain()))
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
-      })()
+      })().finally(letGo)
       return stopping
     },
     abort: () => {

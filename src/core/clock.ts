@@ -16,6 +16,8 @@ export interface Clock {
   monotonic(): number
   /** Calls `fn` once after `ms` milliseconds. The timer does not keep the process alive. */
   after(ms: number, fn: () => void): Timer
+  /** Keeps the process alive until it is cancelled: whoever waits for timers alone needs it. */
+  keepAlive(): Timer
 }
 
 /** Ids, secrets, jitter and hashing. */
