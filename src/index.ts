@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock, Entropy } from './core/clock.js'
+import type { Clock, Entropy, Timer } from './core/clock.js'
 import { UntildoneError } from './core/errors.js'
 import type { Person } from './core/job.js'
 import { scheduleMembers } from './core/schedule-options.js'
@@ -148,7 +148,7 @@ export interface Untildone {
    * @throws UntildoneError `bad-definition`, and nothing changed then
    */
   replaceSchedules(schedules: readonly ScheduleDeclaration[], complete?: boolean): Promise<void>
-  /** Recovers from the last crash and begins to work. */
+  /** Recovers from the last crash and begins to work. Keeps this process alive until stop(), also while no job runs. */
   start(): Promise<void>
   /** Drains: running jobs stop at their next step, nothing counts as an attempt; then closes the store. */
   stop(): Promise<void>
@@ -165,6 +165,7 @@ export interface Untildone {
  * await app.start()
  * const handle = await app.submit(greet, { name: 'Ada' })
  * console.log(await handle.result())
+ * await app.stop()
  */
 export async function createUntildone(options: UntildoneOptions): Promise<Untildone> {
   const machine = options.clock ?? systemClock
@@ -175,7 +176,12 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   // Where several machines work together, all go by the time of the database.
   const clock: Clock = store.info.sole
     ? machine
-    : { now: () => store.now(), monotonic: () => machine.monotonic(), after: (ms, fn) => machine.after(ms, fn) }
+    : {
+        now: () => store.now(),
+        monotonic: () => machine.monotonic(),
+        after: (ms, fn) => machine.after(ms, fn),
+        keepAlive: () => machine.keepAlive(),
+      }
   const workers: Worker[] = []
   const given = options.filesDir ?? store.info.filesDir
   const filesDir = given ?? mkdtempSync(join(tmpdir(), 'untildone-files-'))
@@ -229,6 +235,12 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   }
   let recovered = { jobs: 0, children: 0, files: 0, workDirs: 0 }
   let stopping: Promise<void> | null = null
+  // A job that waits for its next attempt is nothing but timers, and timers let the process end.
+  let alive: Timer | null = null
+  const letGo = () => {
+    alive?.cancel()
+    alive = null
+  }
 
   return {
     engine,
@@ -265,12 +277,18 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     replaceSchedules: async (declared, complete = true) =>
       engine.schedules.declare(declared.map(scheduleBody), complete),
     async start() {
-      recovered = await maintenance.recover()
-      if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
-      maintenance.start()
-      for (const each of settings) await work(each)
-      if (settings.length > 0) await telling.start()
-      if (options.maintenance !== false) await schedules.start()
+      alive ??= clock.keepAlive()
+      try {
+        recovered = await maintenance.recover()
+        if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
+        maintenance.start()
+        for (const each of settings) await work(each)
+        if (settings.length > 0) await telling.start()
+        if (options.maintenance !== false) await schedules.start()
+      } catch (error) {
+        letGo()
+        throw error
+      }
     },
     stop() {
       stopping ??= (async () => {
@@ -280,7 +298,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         await Promise.all(workers.map((worker) => worker.drain()))
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
-      })()
+      })().finally(letGo)
       return stopping
     },
     abort: () => {

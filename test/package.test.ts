@@ -38,6 +38,20 @@ await app.stop()
 console.log(JSON.stringify({ result, refused }))
 `
 
+/** Between its attempts nothing but a timer knows of the job. */
+const RETRIED = `import { createUntildone, defineJob, sqlite, until } from 'untildone'
+import { z } from 'zod'
+const flaky = defineJob('flaky', { input: z.object({}), output: z.object({ attempt: z.number() }) })
+const handler = flaky.handler({ retry: until({ backoff: { delays: ['300ms'] } }) }, async (job) => {
+  if (job.attempt === 1) throw new Error('not yet')
+  return { attempt: job.attempt }
+})
+const app = await createUntildone({ store: sqlite(':memory:'), filesDir: 'files', handlers: [handler] })
+await app.start()
+console.log(JSON.stringify(await (await app.submit(flaky, {})).result()))
+await app.stop()
+`
+
 let packed: Packed
 let project: string
 let unreachable: string | null
@@ -52,6 +66,7 @@ beforeAll(async () => {
     'package.json': JSON.stringify({ name: 'my-jobs', private: true, type: 'module' }),
     'jobs/hello.ts': HELLO,
     'other-zod.mjs': OTHER_ZOD,
+    'retried.mjs': RETRIED,
   })
   unreachable = await install(project, [packed.tarball, join(packed.folder, 'zod')])
 }, 400_000)
@@ -129,6 +144,10 @@ describe('imports', () => {
     )
     expect(own).not.toBe(theirs)
     expect(JSON.parse(await node('other-zod.mjs'))).toEqual({ result: { twice: 42 }, refused: 'input-invalid' })
+  })
+
+  it('keep a program alive while its jobs wait for their next attempt, and let it end after stop()', async () => {
+    expect(JSON.parse(await node('retried.mjs'))).toEqual({ attempt: 2 })
   })
 
   it('type-check under strict, declarations included', async () => {

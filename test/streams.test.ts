@@ -21,6 +21,7 @@ const real = {
   now: () => systemClock.now(),
   monotonic: () => systemClock.monotonic(),
   after: (ms: number, fn: () => void) => systemClock.after(ms, fn),
+  keepAlive: () => systemClock.keepAlive(),
 }
 let app: Untildone
 let server: UntildoneServer

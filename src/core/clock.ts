@@ -18,6 +18,8 @@ export interface Clock {
   readonly machine?: true
   /** Calls `fn` once after `ms` milliseconds. The timer does not keep the process alive. */
   after(ms: number, fn: () => void): Timer
+  /** Keeps the process alive until it is cancelled: whoever waits for timers alone needs it. */
+  keepAlive(): Timer
 }
 
 /** Ids, secrets, jitter and hashing. */

@@ -1,5 +1,6 @@
 // The fault catalogue for children, F60 to F71, each row with an engine that really does it.
-// How each was seen failing is said beside it: what was taken out of the code so that the row fails.
+// How each was seen failing is said beside it: what was taken out of the code so that the row fails. planted.test.ts takes it
+// out again at each run.
 import { spawn } from 'node:child_process'
 import {
   chmodSync,

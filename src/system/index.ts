@@ -5,20 +5,25 @@ import { hash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock, Entropy } from '../core/clock.js'
 
+/** setTimeout fires at once for longer delays; those are waited for in slices. */
+const MAX_MS = 2_147_483_647
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   machine: true,
   after(ms, fn) {
-    // setTimeout fires at once for delays past 2^31; wait in slices instead.
-    const MAX = 2_147_483_647
     let handle: NodeJS.Timeout
     const arm = (left: number) => {
-      handle = setTimeout(() => (left > MAX ? arm(left - MAX) : fn()), Math.min(left, MAX))
+      handle = setTimeout(() => (left > MAX_MS ? arm(left - MAX_MS) : fn()), Math.min(left, MAX_MS))
       handle.unref()
     }
     arm(Math.max(0, ms))
     return { cancel: () => clearTimeout(handle) }
+  },
+  keepAlive() {
+    const handle = setInterval(() => {}, MAX_MS)
+    return { cancel: () => clearInterval(handle) }
   },
 }
 

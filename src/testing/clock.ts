@@ -39,6 +39,11 @@ export class TestClock implements Clock {
     return { cancel: () => void this.pending.delete(timer) }
   }
 
+  /** Its time passes only while somebody moves it, and that somebody is alive. */
+  keepAlive(): Timer {
+    return { cancel: () => {} }
+  }
+
   /** Timers that have not fired; a rig that is closed leaves none. */
   get timers(): number {
     return this.pending.size

@@ -72,6 +72,7 @@ export class Mortal {
     return {
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
+      keepAlive: () => clock.keepAlive(),
       after: (ms, fn) => {
         if (this.dead) return { cancel: () => {} }
         const timer = clock.after(ms, () => {

@@ -12,24 +12,29 @@ export function stateOf(pid) {
   }
 }
 
+export const processes = () =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+
 /** Processes that still bear a mark which begins so, and zombies that `parent` has not reaped. */
 export function leftovers(mark, parent = process.pid) {
   const left = { running: [], zombies: [] }
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
-    const stat = stateOf(name)
+  for (const pid of processes()) {
+    if (pid === process.pid) continue
+    const stat = stateOf(pid)
     if (!stat) continue
     if (stat.state === 'Z') {
-      if (stat.ppid === parent) left.zombies.push(Number(name))
+      if (stat.ppid === parent) left.zombies.push(pid)
       continue
     }
     let env = ''
     try {
-      env = readFileSync(`/proc/${name}/environ`, 'latin1')
+      env = readFileSync(`/proc/${pid}/environ`, 'latin1')
     } catch {
       continue
     }
-    if (env.split('\0').some((one) => one.startsWith(`UNTILDONE_CHILD=${mark}`))) left.running.push(Number(name))
+    if (env.split('\0').some((one) => one.startsWith(`UNTILDONE_CHILD=${mark}`))) left.running.push(pid)
   }
   return left
 }

@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureBuilt } from '../../scripts/lib/ensure.mjs'
+import { reportOptions, serverLines, storeLines } from './evidence.mjs'
 import { bytesIn, leftovers, randomOf, stateOf, workDirs } from './lib.mjs'
 import { CASES, faultsOf, specOf } from './misbehaviours.mjs'
 
@@ -145,15 +146,24 @@ async function killSome(folder, tmp, count, sum, pick) {
     const before = lines().length
     const server = start(folder, tmp)
     // Two lines for each job: the engine and its daemon.
-    if (!(await until(() => lines().length >= before + 2 * JOBS, 60_000))) {
-      console.log(`  round ${round}: only ${lines().length - before} of ${2 * JOBS} processes came up`)
+    const isUp = () => lines().length >= before + 2 * JOBS
+    await until(() => isUp() || server.exitCode !== null, 60_000)
+    const isLate = !isUp()
+    if (isLate) {
       sum.late += 1
+      const end = server.exitCode === null ? '' : `, and the server ended by itself with ${server.exitCode}`
+      console.log(`  round ${round}: only ${lines().length - before} of ${2 * JOBS} processes came up${end}`)
+      for (const line of await serverLines(server, folder)) console.log(`    ${line}`)
     }
     await delay(pick() * 200)
     const gone = new Promise((resolve) => server.once('exit', resolve))
-    if (server.kill('SIGKILL')) await gone
-    if (round < count) sum.kills += 1
-    sum.survived += alive()
+    if (server.kill('SIGKILL')) {
+      await gone
+      if (round < count) sum.kills += 1
+      sum.survived += alive()
+    }
+    if (isLate) for (const line of await storeLines(folder, 'victim.db')) console.log(`    ${line}`)
+    if (isLate) break
   }
   // The last server is gone as well: what it left is swept as the next one would do it.
   const { killAbandoned, sweepWorkDirs } = await import('../../dist/process/index.js')
@@ -165,10 +175,15 @@ async function killSome(folder, tmp, count, sum, pick) {
 
 function start(folder, tmp) {
   const script = fileURLToPath(new URL('./victim.mjs', import.meta.url))
-  return spawn(process.execPath, [script, folder, String(JOBS)], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+  const server = spawn(process.execPath, [...reportOptions(folder), script, folder, String(JOBS)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, TMPDIR: tmp },
   })
+  server.said = ''
+  server.stdout.on('data', (chunk) => {
+    server.said += chunk
+  })
+  return server
 }
 
 async function until(look, ms) {

@@ -27,6 +27,10 @@ export class FakeClock implements Clock {
     }
   }
 
+  keepAlive(): Timer {
+    return { cancel: () => {} }
+  }
+
   /** Timers that are still armed: what a closed stream must not leave behind. */
   get armed(): number {
     return this.#timers.length

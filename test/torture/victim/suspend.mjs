@@ -16,6 +16,7 @@ export function suspendable(systemClock, skewMs, workers) {
     now: () => systemClock.now() + skew,
     monotonic: () => systemClock.monotonic(),
     after: (ms, fn) => systemClock.after(DUTIES.has(ms) ? ms / HURRY : ms, fn),
+    keepAlive: () => systemClock.keepAlive(),
   }
   return {
     clock,
