@@ -19,7 +19,7 @@ export function storeFrom(env: NodeJS.ProcessEnv, dataDir: string): Stored {
   const asked = UNUSED.filter((name) => env[name])
   if (asked.length > 0)
     throw new Error(
-      `${asked.join(' and ')} is set, but this example keeps its jobs in SQLite, in ${dataDir}. ` +
+      `${asked.join(' and ')} ${asked.length > 1 ? 'are' : 'is'} set, but this example keeps its jobs in SQLite, in ${dataDir}. ` +
         'Unset it, or put another store into store.ts.',
     )
   const path = join(dataDir, 'untildone.db')

@@ -16,7 +16,7 @@ describe('counts', () => {
     expect(found).toMatchObject({ characters: 85, words: 20, differentWords: 14, sentences: 3, paragraphs: 2 })
     expect(found.terms).toEqual([
       { text: 'cat', count: 3 },
-      { text: 'a.m', count: 1 },
+      { text: 'dr', count: 1 },
       { text: 'fat', count: 1 },
     ])
     expect(found.pairs).toEqual([])

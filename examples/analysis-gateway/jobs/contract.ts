@@ -3,7 +3,7 @@
 import { defineJob, file } from 'untildone'
 import { z } from 'zod'
 import { KINDS } from '../lib/classify/documents.js'
-import { ENTITY_KINDS } from '../lib/extract/entity.js'
+import { ENTITY_KINDS, type EntityKind } from '../lib/extract/entity.js'
 
 export const ANALYSES = ['statistics', 'extraction', 'classification', 'summary'] as const
 export type Analysis = (typeof ANALYSES)[number]
@@ -82,6 +82,8 @@ const statistics = z.object({
   triples: counted,
 })
 
+const COUNTS = Object.fromEntries(ENTITY_KINDS.map((one) => [one, z.int()])) as Record<EntityKind, z.ZodInt>
+
 const extraction = z.object({
   entities: z
     .array(
@@ -93,7 +95,7 @@ const extraction = z.object({
       }),
     )
     .describe('In the order of the text; the first 500.'),
-  counts: z.partialRecord(z.enum(ENTITY_KINDS), z.int()),
+  counts: z.object(COUNTS).partial().describe('Of all, shown or not.'),
 })
 
 const kind = z.enum(KINDS)

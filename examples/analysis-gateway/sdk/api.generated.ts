@@ -9,7 +9,7 @@ export interface paths {
         };
         /**
          * List analyses
-         * @description Page by page: give `nextCursor` of one answer as `cursor` of the next request.
+         * @description Give `nextCursor` of one answer as `cursor` of the next request.
          *
          *     Newest first, without results. Page by page.
          *
@@ -739,8 +739,16 @@ export interface operations {
                                     /** @description In one form; null when it can be read in two ways. */
                                     value: string | null;
                                 }[];
+                                /** @description Of all, shown or not. */
                                 counts: {
-                                    [key: string]: number;
+                                    url?: number;
+                                    email?: number;
+                                    iban?: number;
+                                    date?: number;
+                                    amount?: number;
+                                    percentage?: number;
+                                    organisation?: number;
+                                    person?: number;
                                 };
                             };
                             classification?: {

@@ -18,7 +18,9 @@ const READ = 20_000
 const LETTERS_MIN = 12
 /** Letters in threes that some language has. A text in another one, or in none, has fewer. */
 const KNOWN_MIN = 0.5
-const SCORE_MIN = 0.35
+const SCORE_MIN = 0.5
+const WEIGHT = 4
+const SMALL = new Set(LANGUAGES.flatMap((code) => [...stopWords(code)].filter((word) => word.length > 1)))
 
 /** Scripts that one language alone is written in, or nearly so. */
 const SCRIPTS: readonly (readonly [code: string, letters: RegExp])[] = [
@@ -37,7 +39,7 @@ function bayes(): Bayes {
   learned = new Bayes()
   for (const code of LANGUAGES) {
     const text = readFileSync(new URL(`../../corpus/languages/${code}.txt`, import.meta.url), 'utf8')
-    learned.learn(code, threes(`${text} ${[...stopWords(code)].join(' ')}`))
+    learned.learn(code, featuresOf(`${text} ${[...stopWords(code)].join(' ')}`))
   }
   return learned
 }
@@ -52,7 +54,7 @@ export function languageOf(whole: string): Language {
   }
   const latin = (text.match(/\p{Script=Latin}/gu) ?? []).length
   if (letters < LETTERS_MIN || latin < letters / 2) return { code: null, score: 0 }
-  const features = threes(text)
+  const features = featuresOf(text)
   const { ranking, known } = bayes().judge(features)
   const [best] = ranking
   const score = Math.round(best!.score * 1000) / 1000
@@ -60,7 +62,12 @@ export function languageOf(whole: string): Language {
   return best!.score < SCORE_MIN || known < all * KNOWN_MIN ? { code: null, score } : { code: best!.label, score }
 }
 
-function threes(text: string): Map<string, number> {
-  const plain = ` ${(text.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? []).join(' ')} `
-  return counted(Array.from({ length: Math.max(0, plain.length - 2) }, (_, i) => plain.slice(i, i + 3)))
+/** Letters in threes, and the small words, which say more than any three letters. */
+function featuresOf(text: string): Map<string, number> {
+  const words = text.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? []
+  const plain = ` ${words.join(' ')} `
+  const threes = Array.from({ length: Math.max(0, plain.length - 2) }, (_, i) => plain.slice(i, i + 3))
+  const features = counted(threes)
+  for (const word of words) if (SMALL.has(word)) features.set(`=${word}`, (features.get(`=${word}`) ?? 0) + WEIGHT)
+  return features
 }
