@@ -35,7 +35,7 @@ export interface Bench extends Running {
   /** Submits; gives its id. */
   submit(json: unknown): Promise<string>
   /** The product's own view of the job, once it has ended. */
-  ended(jobId: string): Promise<Job>
+  ended(jobId: string, tenant?: string): Promise<Job>
   attempts(jobId: string): Promise<string[]>
 }
 
@@ -67,7 +67,8 @@ export async function bench(options: Partial<StartOptions> = {}): Promise<Bench>
       if (status !== 202) throw new Error(JSON.stringify(body))
       return body.jobId
     },
-    ended: (jobId) => engine.wait(LOCAL, jobId, { until: 'done', timeoutMs: 25_000 }),
+    ended: (jobId, tenant = LOCAL.tenant) =>
+      engine.wait({ ...LOCAL, tenant }, jobId, { until: 'done', timeoutMs: 25_000 }),
     attempts: async (jobId) =>
       (await engine.attempts(LOCAL, jobId)).map(({ outcome, verdict }) =>
         verdict ? `${outcome} ${verdict}` : outcome,
