@@ -1,10 +1,16 @@
 // The client of the gateway: three calls become one, a broken line is not the end of an analysis, and a push hears the end.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sqlite } from 'untildone'
+import { until } from 'untildone/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { AnalysisInput, AnalysisResult as Contract } from './jobs/contract.js'
 import { type AnalysisClient, createAnalysisClient } from './sdk/client.js'
 import { AnalysisError, type AnalysisRequest, type AnalysisResult, type AnalysisStatus } from './sdk/types.js'
+import { start } from './start.js'
 import { type Bench, bench, type FakeModel, fakeModel } from './support.js'
 
 const TEXT = 'Total due 120.00, VAT included. Please pay this invoice within ten days.'
@@ -194,6 +200,40 @@ describe('push', () => {
     await expect(push.ended(ids[0]!)).rejects.toThrow('closed')
   })
 })
+
+test(
+  'a restart of the gateway in the middle: polling and push both come to the true end',
+  { timeout: 60_000 },
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'untildone-gateway-restart-'))
+    const store = () => sqlite(join(dir, 'untildone.db'))
+    const before = await start({ store: store(), roles: ['api'] })
+    const url = before.url!
+    const client = createAnalysisClient({ url })
+    const { jobId } = await client.submit({ text: TEXT })
+    const push = client.push({ WebSocket: WebSocket as never })
+    const seen: string[] = []
+    const pushed = (async () => {
+      for await (const { status, final } of push.changes(jobId)) {
+        seen.push(status)
+        if (final) return
+      }
+    })()
+    const polled = client.wait(jobId)
+    await until(() => seen.includes('pending'))
+    await before.stop()
+    const after = await start({ store: store(), port: Number(new URL(url).port) })
+    try {
+      expect((await polled).status).toBe('completed')
+      await pushed
+      expect(seen.at(-1)).toBe('completed')
+    } finally {
+      push.close()
+      await after.stop()
+      rmSync(dir, { recursive: true, force: true })
+    }
+  },
+)
 
 test('the types of the wire are those of the job type', () => {
   expectTypeOf<AnalysisResult>().toEqualTypeOf<Contract>()

@@ -36,6 +36,7 @@ export function asked(args: readonly string[]): Asked {
 }
 
 export async function serve(args: readonly string[]): Promise<void> {
+  if (args.includes('--help')) return console.log(`Usage: ${USAGE}`)
   let running: Running
   try {
     const { port, roles, tenants } = asked(args)
