@@ -47,7 +47,15 @@ function problem(
   fix: string,
   more: FacadeAnswer['body'] = {},
 ): FacadeAnswer {
-  const body = { type: `urn:analysis-gateway:problem:${code}`, title, status, code, fix, ...(more as object) }
+  const body = {
+    type: `urn:analysis-gateway:problem:${code}`,
+    title,
+    status,
+    code,
+    retryable: false,
+    fix,
+    ...(more as object),
+  }
   return { code: status, contentType: PROBLEM, body }
 }
 
@@ -135,7 +143,7 @@ export function facadeFor(contract: Pick<JobDefinition, 'inputSchema' | 'outputS
           'analysis-not-finished',
           'The analysis is not finished yet, so there is no result.',
           'Ask for the status until it is completed; Retry-After says when to ask again.',
-          { jobId: '$job.id', analysis: '$status' },
+          { retryable: true, jobId: '$job.id', analysis: '$status' },
         ),
         failed: problem(
           409,

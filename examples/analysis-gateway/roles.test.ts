@@ -131,7 +131,7 @@ test(
       const client = createAnalysisClient({ url: again! })
       expect((await client.wait(jobId)).status).toBe('completed')
       const { documents } = await client.result(jobId)
-      expect(documents[0]!.summary).toBe('A first part.')
+      expect(documents[0]!.summary).toEqual({ text: 'A first part.', model: 'teller-1' })
       const sent = model.asked.map(({ body }) => body.messages[1].content as string)
       // Two parts, the second one twice, and then the two answers together.
       expect([sent.length, sent[0] === sent[1], sent[1] === sent[2]]).toEqual([4, false, true])

@@ -1,5 +1,5 @@
-// Where jobs are kept and how workers hear of them: the one place of this example that names a store. Everything else
-// gets what `storeFrom` gives.
+// Where jobs are kept: the one place of this example that names a store, or reads where one is. Everything else gets what
+// `storeFrom` gives.
 import { join } from 'node:path'
 import { sqlite, type UntildoneOptions } from 'untildone'
 

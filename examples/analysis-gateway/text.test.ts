@@ -121,7 +121,9 @@ describe('kinds of documents', () => {
     const scores = [invoice, ...invoice.alternatives].map(({ score }) => score)
     expect(scores).toEqual([...scores].sort((a, b) => b - a))
     expect(scores.reduce((a, b) => a + b)).toBeCloseTo(1, 2)
-    expect(classify('Zygote quark plinth.')).toEqual({ label: null, score: 0, alternatives: [], because: [] })
+    expect(classify('Zygote quark plinth.')).toEqual({
+      ...{ label: null, score: 0, alternatives: [], because: [], classifier: version },
+    })
     expect(version).toBe(learnFrom(corpus()).version)
     expect(version).not.toBe(learnFrom(corpus().slice(1)).version)
   })

@@ -104,7 +104,7 @@ async function slow(client: AnalysisClient, answered: readonly number[]): Promis
   const { documents } = await client.analyse({ text: BILL, analyses: ['summary'] }, told)
   line(`  model     answered ${answered.join(', ')}`)
   line(`  status    ${told.said}`)
-  line(`  summary   ${documents[0]!.summary}`)
+  line(`  summary   ${documents[0]!.summary?.text}`)
   return answered.join() === '503,429,200' && told.said.endsWith('completed')
 }
 

@@ -1,7 +1,7 @@
 // The handler: each analysis of each document is a step, so that a crash costs the one that was under way and nothing
 // else. The model has a stage and a queue of its own: when it is slow or away, texts without summaries go on.
 import { readFile } from 'node:fs/promises'
-import { type JobContext, Permanent, until } from 'untildone'
+import { type Duration, type JobContext, Permanent, until } from 'untildone'
 import { documentClassifier } from '../lib/classify/documents.js'
 import { ENTITIES_MAX, extract } from '../lib/extract/extract.js'
 import type { Summariser } from '../lib/model.js'
@@ -16,11 +16,13 @@ export interface Settings {
   /** Null: no summaries. */
   model: Summariser | null
   /** How long one answer of the model may take. @default '1m' */
-  modelTimeout?: '1m' | '1s'
+  modelTimeout?: Duration
 }
 
 type Job = JobContext<AnalysisInput, { stages: string; approvals: {}; signals: {} }>
 type Found = AnalysisResult['documents'][number]
+/** With the model that gave it, which may be another one after a restart. */
+type Summary = NonNullable<Found['summary']> | null
 interface Text {
   name: string
   text: string
@@ -49,22 +51,19 @@ export const analysisHandler = ({ model, modelTimeout = '1m' }: Settings) =>
       job.progress('reading', { message: 'Reading what was sent' })
       const texts = await textsOf(job)
       const documents = await analyse(job, texts)
-      const result: AnalysisResult = { documents, classifier: null, model: null }
-      if (analyses.includes('classification')) {
-        result.classifier = documentClassifier().version
-        job.decision({ model: 'naive-bayes', version: result.classifier, tools: [], path: 'classification' })
-      }
+      const decided = documents.find(({ classification }) => classification)?.classification
+      if (decided)
+        job.decision({ model: 'naive-bayes', version: decided.classifier, tools: [], path: 'classification' })
       if (model && analyses.includes('summary')) {
         const summaries = await job.stage('summarising', { queue: QUEUES.model }, () =>
           summarise(job, texts, model, modelTimeout),
         )
         for (const [i, document] of documents.entries()) document.summary = summaries[i] ?? null
-        result.model = model.name
         job.decision({ model: model.name, version: model.version, tools: [], path: 'summary' })
       }
       const total = texts.length
       job.progress('finished', { message: 'Finished', completed: total, total, unit: 'document' })
-      return result
+      return { documents }
     },
   )
 
@@ -134,15 +133,13 @@ function note(job: Job, { name, language, extraction, classification }: Found): 
 }
 
 /** A long document is summarised in parts, then the parts. Each answer of the model is on record and is paid for once. */
-async function summarise(
-  job: Job,
-  texts: readonly Text[],
-  model: Summariser,
-  timeout: '1m' | '1s',
-): Promise<(string | null)[]> {
-  const ask = (name: string, text: string): Promise<string | null> =>
-    job.step<string | null>(name, ({ signal }) => model.summarise(text, signal), { timeout, onHarmless: null })
-  const summaries: (string | null)[] = []
+async function summarise(job: Job, texts: readonly Text[], model: Summariser, timeout: Duration): Promise<Summary[]> {
+  const ask = (name: string, text: string): Promise<Summary> =>
+    job.step<Summary>(name, async ({ signal }) => ({ text: await model.summarise(text, signal), model: model.name }), {
+      timeout,
+      onHarmless: null,
+    })
+  const summaries: Summary[] = []
   for (const [i, { name, text }] of texts.entries()) {
     job.progress('summarising', {
       message: `Summarising "${name}"`,
@@ -154,12 +151,13 @@ async function summarise(
     const parts = all.slice(0, PARTS_MAX)
     if (all.length > PARTS_MAX)
       job.warn('summary-of-beginning', `${name}: only the first ${PARTS_MAX * PART} characters are summarised.`)
-    const answers: string[] = []
+    const answers: NonNullable<Summary>[] = []
     for (const [k, part] of parts.entries()) {
       const answer = await ask(`summary-${i + 1}.${k + 1}`, part)
       if (answer !== null) answers.push(answer)
     }
-    if (answers.length > 1) summaries.push(await ask(`summary-${i + 1}`, answers.join('\n\n')))
+    if (answers.length > 1)
+      summaries.push(await ask(`summary-${i + 1}`, answers.map((answer) => answer.text).join('\n\n')))
     else summaries.push(answers[0] ?? null)
   }
   return summaries

@@ -104,6 +104,7 @@ const classification = z.object({
   score: share.describe('Orders the kinds; no probability.'),
   alternatives: z.array(z.object({ label: kind, score: share })),
   because: z.array(z.string()).describe('The words that decided.'),
+  classifier: z.string().describe('Its version: what it had learned from.'),
 })
 
 const result = z.object({
@@ -114,11 +115,13 @@ const result = z.object({
       statistics: statistics.optional(),
       extraction: extraction.optional(),
       classification: classification.optional(),
-      summary: z.string().nullable().optional().describe('Null when the model gave none that could be used.'),
+      summary: z
+        .object({ text: z.string(), model: z.string().describe('The language model.') })
+        .nullable()
+        .optional()
+        .describe('Null when the model gave none that could be used.'),
     }),
   ),
-  classifier: z.string().nullable().describe('Version of the classifier, if it was asked.'),
-  model: z.string().nullable().describe('The language model, if it was asked.'),
 })
 
 /** @param summaries whether there is a model: without one, who asks for a summary is told at once */

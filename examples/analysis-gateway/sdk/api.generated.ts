@@ -627,6 +627,8 @@ export interface operations {
                         /** @constant */
                         code: "analysis-not-found";
                         /** @constant */
+                        retryable: false;
+                        /** @constant */
                         fix: "Check the jobId. GET /api/v1/analysis lists those that you can see.";
                         jobId?: string;
                     };
@@ -649,6 +651,8 @@ export interface operations {
                         status: 410;
                         /** @constant */
                         code: "analysis-expired";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Ask for it again: POST /api/v1/analysis";
                         jobId?: string;
@@ -763,14 +767,16 @@ export interface operations {
                                 }[];
                                 /** @description The words that decided. */
                                 because: string[];
+                                /** @description Its version: what it had learned from. */
+                                classifier: string;
                             };
                             /** @description Null when the model gave none that could be used. */
-                            summary?: string | null;
+                            summary?: {
+                                text: string;
+                                /** @description The language model. */
+                                model: string;
+                            } | null;
                         }[];
-                        /** @description Version of the classifier, if it was asked. */
-                        classifier: string | null;
-                        /** @description The language model, if it was asked. */
-                        model: string | null;
                     };
                 };
             };
@@ -794,6 +800,8 @@ export interface operations {
                         status: 404;
                         /** @constant */
                         code: "analysis-not-found";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Check the jobId. GET /api/v1/analysis lists those that you can see.";
                         jobId?: string;
@@ -819,6 +827,8 @@ export interface operations {
                         /** @constant */
                         code: "analysis-not-finished";
                         /** @constant */
+                        retryable: true;
+                        /** @constant */
                         fix: "Ask for the status until it is completed; Retry-After says when to ask again.";
                         /**
                          * Format: uuid
@@ -836,6 +846,8 @@ export interface operations {
                         status: 409;
                         /** @constant */
                         code: "analysis-failed";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Read errors, correct the request and send it again with another Idempotency-Key.";
                         /**
@@ -855,6 +867,8 @@ export interface operations {
                         status: 409;
                         /** @constant */
                         code: "analysis-cancelled";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Send the request again with another Idempotency-Key if it should run after all.";
                         /**
@@ -888,6 +902,8 @@ export interface operations {
                         status: 410;
                         /** @constant */
                         code: "analysis-expired";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Ask for it again: POST /api/v1/analysis";
                         jobId?: string;
@@ -986,6 +1002,8 @@ export interface operations {
                         /** @constant */
                         code: "analysis-not-found";
                         /** @constant */
+                        retryable: false;
+                        /** @constant */
                         fix: "Check the jobId. GET /api/v1/analysis lists those that you can see.";
                         jobId?: string;
                     };
@@ -1008,6 +1026,8 @@ export interface operations {
                         status: 409;
                         /** @constant */
                         code: "analysis-already-ended";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Read its end: GET /api/v1/analysis/status/{jobId}";
                         /**
@@ -1037,6 +1057,8 @@ export interface operations {
                         status: 410;
                         /** @constant */
                         code: "analysis-expired";
+                        /** @constant */
+                        retryable: false;
                         /** @constant */
                         fix: "Ask for it again: POST /api/v1/analysis";
                         jobId?: string;

@@ -15,6 +15,8 @@ export interface Classification {
   alternatives: { label: Kind; score: number }[]
   /** The words that decided. */
   because: string[]
+  /** Version of the classifier that said so. */
+  classifier: string
 }
 
 /** With fewer known words than this, any answer would be a guess. */
@@ -38,13 +40,15 @@ export function learnFrom(documents: readonly { kind: Kind; text: string }[]): D
   const bayes = new Bayes()
   for (const { kind, text } of documents) bayes.learn(kind, featuresOf(text))
   const hash = createHash('sha256').update(JSON.stringify(documents)).digest('hex')
+  const version = `bayes-${hash.slice(0, 12)}`
   return {
-    version: `bayes-${hash.slice(0, 12)}`,
+    version,
     classify(text) {
       const { ranking, known, because } = bayes.judge(featuresOf(text))
       const [best, ...others] = ranking.map(({ label, score }) => ({ label: label as Kind, score: rounded(score) }))
-      if (!best || known < KNOWN_MIN) return { label: null, score: 0, alternatives: [], because: [] }
-      return { ...best, alternatives: others, because }
+      if (!best || known < KNOWN_MIN)
+        return { label: null, score: 0, alternatives: [], because: [], classifier: version }
+      return { ...best, alternatives: others, because, classifier: version }
     },
   }
 }
