@@ -93,11 +93,15 @@ export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 
   }
 }
 
+const KEPT = 'An API that is kept for its clients, over the same jobs.'
+
 /** Facades come with the configuration, so their tags are known only by their routes. */
 function facadeTags(routes: readonly Route[]): { name: string; description: string }[] {
   const known = new Set<string>(TAGS.map(({ name }) => name))
-  const more = new Set(routes.map(({ tag }) => tag).filter((tag) => !known.has(tag)))
-  return [...more].map((name) => ({ name, description: 'An API that is kept for its clients, over the same jobs.' }))
+  const more = new Map(
+    routes.filter(({ tag }) => !known.has(tag)).map(({ tag, tagDescription }) => [tag, tagDescription]),
+  )
+  return Array.from(more, ([name, description = KEPT]) => ({ name, description }))
 }
 
 function operation(route: Route): Doc {
@@ -271,8 +275,20 @@ function merged(answers: Doc, problems: Doc): Doc {
     both[status] = {
       description: `${one.description}\n\n${other.description}`,
       headers: { ...(one.headers as Doc), ...(other.headers as Doc) },
-      content: { ...(one.content as Doc | undefined), ...(other.content as Doc) },
+      content: sideBySide((one.content ?? {}) as Record<string, Media>, other.content as Record<string, Media>),
     }
+  }
+  return both
+}
+
+type Media = { schema: Doc; examples?: unknown }
+
+/** An answer of its own may be a problem too, of another form. */
+function sideBySide(one: Record<string, Media>, other: Record<string, Media>): Doc {
+  const both: Record<string, Media> = { ...one, ...other }
+  for (const [type, media] of Object.entries(one)) {
+    const more = other[type]
+    if (more) both[type] = { ...more, schema: { anyOf: [media.schema, more.schema] } }
   }
   return both
 }

@@ -123,6 +123,8 @@ export interface Route<Q extends QueryDefs = any, B = any> {
   /** operationId of the OpenAPI document: a verb and a noun. */
   id: string
   tag: Tag
+  /** Of a tag that only these routes know. */
+  tagDescription?: string
   scope: RouteScope
   summary: string
   description: string

@@ -92,7 +92,7 @@ export const BLOCKED: Record<BlockedMoment, Lines> = {
     },
   },
   review: {
-    caller: (f) => REQUIRED + reviewed(f),
+    caller: (f) => saidOf(f, errorOf(f)) ?? REQUIRED + reviewed(f),
     endUser: (f) => saidOf(f, errorOf(f)) ?? `${REQUIRED}we are checking this by hand.`,
     support: (f) => `Needs review: ${saidOf(f, errorOf(f)) ?? reviewed(f)}`,
     operator: (f) => {

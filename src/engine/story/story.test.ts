@@ -296,6 +296,7 @@ describe('a story', () => {
       approval: 'approver: Approve or reject "payout".',
       'approval, from the job alone': 'approver: Approve or reject it.',
       'needs review': 'operator: Find out at the far side whether "pay" happened, and say so.',
+      'needs review: said by the type': 'operator: Look at the error; then try again or cancel it.',
       signal: 'outside: Send the signal "customerReplied".',
       paused: 'operator: Resume it, or cancel it.',
       'paused while it waits': 'operator: Resume it, or cancel it.',

@@ -30,13 +30,19 @@ const answer = z.strictObject({
     .max(599)
     .refine((code) => code !== 205 && code !== 304, 'cannot be 205 or 304'),
   body: template.optional(),
+  contentType: z
+    .string()
+    .regex(/^application\/([a-z0-9.-]+\+)?json$/, 'must be a JSON type, like application/problem+json')
+    .optional(),
 })
 const base = {
   path: text,
   summary: text.optional(),
+  description: text.optional(),
   code: answer.shape.code.optional(),
   respond: template.optional(),
 }
+const schemaDocument = z.record(z.string(), z.unknown())
 const latestOf = z.strictObject({ groupId: requestText, type: requestText })
 const ofOneJob = { jobId: requestText.optional(), latestOf: latestOf.optional() }
 const submitMap = z.strictObject({
@@ -56,13 +62,21 @@ const route = z.discriminatedUnion('op', [
     op: z.literal('submit'),
     method: z.enum(['POST', 'PUT']),
     map: submitMap,
+    requestSchema: schemaDocument.optional(),
   }),
-  z.strictObject({ ...base, ...ofOneJob, op: z.literal('get'), method: z.enum(['GET', 'POST']) }),
+  z.strictObject({
+    ...base,
+    ...ofOneJob,
+    op: z.literal('get'),
+    method: z.enum(['GET', 'POST']),
+    resultSchema: schemaDocument.optional(),
+  }),
   z.strictObject({
     ...base,
     ...ofOneJob,
     op: z.literal('result'),
     method: z.enum(['GET', 'POST']),
+    resultSchema: schemaDocument.optional(),
     notReady: answer.optional(),
     failed: answer.optional(),
     cancelled: answer.optional(),
@@ -89,6 +103,7 @@ const route = z.discriminatedUnion('op', [
 ])
 const facade = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]{0,49}$/, 'must be lower-case letters, digits and "-", like "analysis-api"'),
+  description: text.optional(),
   status: z.union(
     [
       z.string(),

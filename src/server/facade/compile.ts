@@ -13,10 +13,12 @@ import { fill, fillBody, type Node, type ObjectNode, type Root, read, type Scope
 export interface Answer {
   code: number
   body: Node | null
+  contentType?: string
 }
 
 export interface Compiled {
   name: string
+  description: string | undefined
   status: StatusMap
   time: NonNullable<Facade['time']>
   absent: 'omit' | 'null'
@@ -96,6 +98,7 @@ export function compile(facade: Facade): Compiled {
   }
   return {
     name: facade.name,
+    description: facade.description,
     status: statusMap(facade),
     time: facade.time ?? 'milliseconds',
     absent: facade.absent ?? 'omit',
@@ -140,7 +143,8 @@ export function readAnswer(
 ): Answer | null {
   if (!answer) return null
   if (answer.code === 204 && answer.body !== undefined) wrong(where, `\`${member}\` has code 204, which has no body`)
-  return { code: answer.code, body: answer.body === undefined ? null : read(`${member}.body`, answer.body) }
+  const body = answer.body === undefined ? null : read(`${member}.body`, answer.body)
+  return { code: answer.code, body, contentType: answer.contentType }
 }
 
 /** The answer of a route when all went well. @throws UntildoneError bad-definition */
@@ -160,7 +164,12 @@ export function reply(facade: Compiled, answer: Answer, scope: Scope, headers: R
   const body = answer.body === null ? undefined : fillBody(answer.body, { scope, absent: facade.absent })
   return body === undefined
     ? empty(answer.code, { 'Cache-Control': 'no-store', ...headers })
-    : json(body, answer.code, headers)
+    : json(body, answer.code, { ...typeOf(answer), ...headers })
+}
+
+/** The header for a body of another type than plain JSON. */
+export function typeOf({ contentType }: Answer): Record<string, string> {
+  return contentType === undefined ? {} : { 'Content-Type': contentType }
 }
 
 /** The body for one job. */

@@ -44,7 +44,7 @@ describe('the form', () => {
     ],
     ['Facade "morpheus": there are two of this name.', [MORPHEUS, MORPHEUS]],
     [
-      'Facade "morpheus": has unknown members: notfound; known are name, status, progress, progressWhen, time, absent, notFound, expired, errors, presets, routes.',
+      'Facade "morpheus": has unknown members: notfound; known are name, description, status, progress, progressWhen, time, absent, notFound, expired, errors, presets, routes.',
       [{ ...MORPHEUS, notfound: {} }],
     ],
     ['Facade "morpheus": `routes` is required.', [{ ...MORPHEUS, routes: undefined }]],
@@ -63,7 +63,7 @@ describe('the form', () => {
       (_, r) => (r[0].method = 'GET'),
     ],
     [
-      `Facade ${submit}: has unknown members: jobId; known are path, summary, code, respond, op, method, map.`,
+      `Facade ${submit}: has unknown members: jobId; known are path, summary, description, code, respond, op, method, map, requestSchema.`,
       (_, r) => (r[0].jobId = '$req.params.jobId'),
     ],
     [
@@ -82,7 +82,7 @@ describe('the form', () => {
       (f) => (f.errors = { 'no-such': { code: 400 } }),
     ],
     [
-      'Facade "morpheus": `notFound` has unknown members: status; known are code, body.',
+      'Facade "morpheus": `notFound` has unknown members: status; known are code, body, contentType.',
       (f) => (f.notFound.status = 404),
     ],
     [
@@ -289,6 +289,38 @@ describe('addresses', () => {
     other.routes = [{ ...other.routes[1], path: '/api/v1/analysis/status/{id}', jobId: '$req.params.id' }]
     expect(refusal([MORPHEUS, other])).toContain(
       '`path` is the same as /api/v1/analysis/status/{jobId} with other names; call the parameters the same',
+    )
+  })
+})
+
+describe('schemas for the document', () => {
+  test.each<[string, Change]>([
+    [`Facade ${submit}: \`requestSchema\` expected record, received string.`, (_, r) => (r[0].requestSchema = 'x')],
+    [
+      `Facade ${submit}: \`requestSchema\` has a $ref, which would lead into the OpenAPI document; write out what it refers to.`,
+      (_, r) => (r[0].requestSchema = { anyOf: [{ $ref: '#/$defs/a' }], $defs: { a: {} } }),
+    ],
+    [
+      `Facade ${submit}: \`requestSchema\` is given, but no look-up reads the body.`,
+      (_, r) => Object.assign(r[0], { requestSchema: {}, map: { type: 'analysis', input: {} } }),
+    ],
+    [
+      `Facade ${result}: has unknown members: requestSchema; known are path, summary, description, code, respond, jobId, latestOf, op, method, resultSchema, notReady, failed, cancelled.`,
+      (_, r) => (r[2].requestSchema = {}),
+    ],
+  ])('%s', (message, change) => {
+    expect(said(change)).toBe(message)
+  })
+
+  test('the type of an answer is a JSON type', () => {
+    expect(said((facade) => (facade.notFound = { code: 404, contentType: 'text/html' }))).toBe(
+      'Facade "morpheus": `notFound.contentType` must be a JSON type, like application/problem+json.',
+    )
+  })
+
+  test('what is no schema is said in the words of the validator', () => {
+    expect(said((_, r) => (r[2].resultSchema = { type: 'text' }))).toMatch(
+      /^Facade "morpheus", route GET \S+: `resultSchema` is no JSON Schema: schema is invalid: data\/type must be /,
     )
   })
 })

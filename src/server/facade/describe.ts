@@ -14,6 +14,8 @@ export interface Description {
   progress: readonly Node[]
   /** One item of `$items`. */
   item?: Node
+  /** What `$job.result` is, where the facade says so. */
+  result?: Kind
 }
 
 /** The schema of a whole body. */
@@ -31,6 +33,7 @@ function kind(node: Node, about: Description): Kind {
   if (node.root === 'items') {
     return { schema: { type: 'array', items: about.item ? bodySchema(about.item, about) : {} }, maybe: false }
   }
+  if (about.result && node.root === 'job' && node.path.length === 1 && node.path[0] === 'result') return about.result
   const found = kindOf(node)
   return about.time.startsWith('unix') ? { ...found, schema: numbered(found.schema) as Doc } : found
 }

@@ -10,6 +10,9 @@ import type { ErrorCode, Json, Status } from '../../core/index.js'
  */
 export type Template = string | number | boolean | null | readonly Template[] | { readonly [member: string]: Template }
 
+/** A JSON Schema 2020-12 document without `$ref`, for the OpenAPI document only. Your claim: the job type judges. */
+export type SchemaDocument = { readonly [keyword: string]: unknown }
+
 /** A value of the request: `$req.params.…`, `$req.query.…`, `$req.body.…`, or text that is always the same. */
 export type RequestText = string
 
@@ -18,6 +21,8 @@ export interface FacadeAnswer {
   /** HTTP status, 200 to 599. 204 has no body. */
   code: number
   body?: Template
+  /** Type of the body, a JSON one, for example `application/problem+json`. @default 'application/json' */
+  contentType?: string
 }
 
 /** Vocabularies that are known by name, see the guide for their words. */
@@ -45,6 +50,8 @@ interface RouteBase {
   path: string
   /** One line for the OpenAPI document. @default made from `op` */
   summary?: string
+  /** For the OpenAPI document, before what is said of every such route; Markdown. @default none */
+  description?: string
   /** HTTP status of the answer. @default 202 for submit, as the native API for cancel, else 200 */
   code?: number
 }
@@ -74,18 +81,24 @@ export interface SubmitRoute extends RouteBase {
     tags?: Template
     metadata?: Template
   }
+  /** The body that clients send. @default the members that are looked up, of any form */
+  requestSchema?: SchemaDocument
   respond?: Template
 }
 
 export interface GetRoute extends RouteBase, OfOneJob {
   op: 'get'
   method: 'GET' | 'POST'
+  /** What `$job.result` is in the answer. @default anything */
+  resultSchema?: SchemaDocument
   respond?: Template
 }
 
 export interface ResultRoute extends RouteBase, OfOneJob {
   op: 'result'
   method: 'GET' | 'POST'
+  /** What `$job.result` is in the answer. @default anything */
+  resultSchema?: SchemaDocument
   /** @default '$job.result': the bare result */
   respond?: Template
   /** Not done yet. @default 409 result-not-ready */
@@ -130,6 +143,8 @@ export type FacadeRoute = SubmitRoute | GetRoute | ResultRoute | ListRoute | Can
 export interface Facade {
   /** Lower-case letters, digits and `-`; its tag in the OpenAPI document. */
   name: string
+  /** Of the tag: how these routes work together; Markdown. @default that it is an API kept for its clients */
+  description?: string
   /** What each of our six words is called there: a vocabulary by name, or a map. */
   status: VocabularyName | StatusMap
   /** What `$progress` is, made of `$progress.…` look-ups. @default our own progress */

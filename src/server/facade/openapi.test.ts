@@ -17,7 +17,7 @@ const EVERYTHING: Facade = {
   absent: 'null',
   progressWhen: { completed: { text: 'done' }, failed: null },
   notFound: { code: 404, body: { id: '$id', session: '$req.query.session' } },
-  expired: { code: 410, body: '$problem' },
+  expired: { code: 410, body: '$problem', contentType: 'application/problem+json' },
   errors: { unauthenticated: { code: 403, body: { error: '$problem.title' } }, overloaded: { code: 503 } },
   presets: { whole: { job: '$job', done: '$status.done', code: '$status.code', progress: '$progress' } },
   routes: [
@@ -143,6 +143,79 @@ describe('the document', () => {
     expect(job.required).toEqual(['jobId', 'status', 'createdAt', 'updatedAt'])
     expect(job.properties.status).toEqual({ enum: ['queued', 'running', 'finished', 'failed'] })
     expect(missing.properties.status).toEqual({ const: 'not_found' })
+  })
+})
+
+describe('what a facade says of itself', () => {
+  const INPUT = { $schema: 'https://json-schema.org/draft/2020-12/schema', type: 'object', required: ['url'] }
+  const RESULT = { type: 'object', properties: { score: { type: 'number' } }, required: ['score'] }
+  const TALKING: Facade = {
+    ...MORPHEUS,
+    description: 'Submit, ask, read.',
+    time: 'unixSeconds',
+    routes: [
+      { ...MORPHEUS.routes[0]!, description: 'Give us **work**.', requestSchema: INPUT } as Facade['routes'][number],
+      {
+        ...{ op: 'get', method: 'GET', path: '/status/{jobId}', jobId: '$req.params.jobId', resultSchema: RESULT },
+        respond: { jobId: '$job.id', result: '$job.result' },
+      },
+      {
+        ...{ op: 'result', method: 'GET', path: '/result/{jobId}', jobId: '$req.params.jobId', resultSchema: RESULT },
+        notReady: { code: 409, body: { result: '$job.result' } },
+      },
+    ],
+  }
+
+  test('stands in the document: the flow at its tag, each route, what goes in and what comes out', async () => {
+    const api = await open([TALKING])
+    const document: any = await api.read('/openapi.json')
+    const { valid } = await new Validator().validate(structuredClone(document))
+    expect(valid).toBe(true)
+    expect(document.tags.at(-1)).toEqual({ name: 'Facade morpheus', description: 'Submit, ask, read.' })
+    const { post } = document.paths['/api/v1/analysis']
+    expect(post.description).toMatch(/^Give us \*\*work\*\*\.\n\nA job of type `analysis`, stored durably/)
+    expect(post.requestBody.content['application/json'].schema).toEqual({ type: 'object', required: ['url'] })
+    const of = (path: string, status: number) =>
+      document.paths[path].get.responses[status].content['application/json'].schema
+    // It may not be there yet; at the address of the result it is.
+    expect(of('/status/{jobId}', 200)).toMatchObject({ properties: { result: RESULT }, required: ['jobId'] })
+    expect(of('/result/{jobId}', 200)).toEqual(RESULT)
+    expect(of('/result/{jobId}', 409).properties.result).not.toMatchObject(RESULT)
+  })
+
+  test('answers may be problems of its own, beside those of the server', async () => {
+    const [submit, get, result] = MORPHEUS.routes
+    const own = (code: string) => ({ type: 'about:blank', code, fix: 'Look again.' })
+    const type = 'application/problem+json'
+    const api = await open([
+      {
+        ...MORPHEUS,
+        notFound: { code: 404, contentType: type, body: { ...own('no-such-analysis'), detail: '$problem.detail' } },
+        routes: [
+          ...[submit!, get!],
+          { ...result!, failed: undefined, notReady: { code: 409, contentType: type, body: own('not-yet') } } as never,
+        ],
+      },
+    ])
+    const missing = await api.get('/api/v1/analysis/status/x')
+    expect([missing.status, missing.headers.get('content-type')]).toEqual([404, type])
+    expect(await missing.json()).toEqual({ ...own('no-such-analysis'), detail: 'There is no job x.' })
+    const { jobId } = (await (await api.post('/api/v1/analysis', { url: 'https://a.example' })).json()) as any
+    const early = await api.get(`/api/v1/analysis/result/${jobId}`)
+    expect([early.status, early.headers.get('content-type'), await early.json()]).toEqual([409, type, own('not-yet')])
+    const document: any = await api.read('/openapi.json')
+    expect((await new Validator().validate(structuredClone(document))).valid).toBe(true)
+    const responses = document.paths['/api/v1/analysis/result/{jobId}'].get.responses
+    expect(Object.keys(responses[404].content)).toEqual([type])
+    // Not ready is said in its own form, failed in ours.
+    expect(responses[409].content[type].schema.anyOf).toHaveLength(2)
+    expect(responses[409].content[type].schema.anyOf[1]).toEqual({ $ref: '#/components/schemas/Problem' })
+  })
+
+  test('judges nothing: that is for the job type', async () => {
+    const strict = { ...TALKING.routes[0]!, requestSchema: { type: 'object', required: ['more'] } } as never
+    const api = await open([{ ...TALKING, routes: [strict] }])
+    expect((await api.post('/api/v1/analysis', { url: 'https://a.example' })).status).toBe(202)
   })
 })
 

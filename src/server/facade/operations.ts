@@ -12,7 +12,7 @@ import { empty, json, jsonText, PRIVATE, type Reply, retryAfter, underBase } fro
 import type { Call } from '../route.js'
 import { CancelRequest } from '../schemas/requests.js'
 import { readBody } from '../validate.js'
-import { type Answer, type Compiled, jobBody, reply } from './compile.js'
+import { type Answer, type Compiled, jobBody, reply, typeOf } from './compile.js'
 import { inRequest, type Mapping, mapped } from './mapping.js'
 import { fill, lookupsOf, type Node, type Scope } from './template.js'
 
@@ -244,13 +244,14 @@ async function withResult(call: Asked, job: WireJob, { body }: Answer): Promise<
 
 function jobReply(
   facade: Compiled,
-  { code, body }: Answer,
+  answer: Answer,
   job: WireJob,
   scope: Scope,
   headers: Record<string, string> = {},
 ): Reply {
   const all = { 'Cache-Control': 'no-store', ...headers }
-  return body === null ? empty(code, all) : json(jobBody(facade, body, job, scope), code, all)
+  const { code, body } = answer
+  return body === null ? empty(code, all) : json(jobBody(facade, body, job, scope), code, { ...typeOf(answer), ...all })
 }
 
 function pacing({ pollAfterMs }: WireJob): Record<string, string> {

@@ -29,8 +29,10 @@ import type {
   ResultRoute,
   SubmitRoute,
 } from './facade.js'
+import type { Doc, Kind } from './lookups.js'
 import { constantError, readMapping } from './mapping.js'
 import { cancelJob, getJob, getResult, LIST_MAX, listJobs, submitJob, type Target } from './operations.js'
+import { schemaDocument } from './schema-document.js'
 import type { Node, Root } from './template.js'
 
 /** One answer, as the document shows it. */
@@ -38,6 +40,8 @@ export interface Shown {
   answer: Answer
   description: string
   headers?: readonly ResponseHeaderName[]
+  /** What `$job.result` is in it. */
+  result?: Kind
 }
 
 export interface Part {
@@ -53,6 +57,8 @@ export interface Part {
   /** Every template of the route. */
   nodes: readonly Node[]
   item?: Node
+  /** What the request holds, where the facade says so. */
+  request?: Doc
   run(call: Call<any, any>): Promise<Reply>
 }
 
@@ -123,9 +129,11 @@ function submitPart(reader: RouteReader, route: SubmitRoute): Part {
   if (error) wrong(where, `\`map.${error.pointer.slice(1).replaceAll('/', '.')}\` ${error.message}`)
   const respond = readRespond(facade, route, 202, reader.of(ROOTS.submitted))
   const locate = locator(facade, route)
+  const request = schemaDocument('requestSchema', route.requestSchema, where)
   const type = route.map.type.startsWith('$') ? '' : ` of type \`${route.map.type}\``
   return {
     ...{ scope: ['jobs:submit'], nodes, headers: ['Idempotency-Key', 'traceparent'] },
+    ...(request ? { request } : {}),
     summary: 'Submit a job',
     description: `A job${type}, stored durably before this is answered. The input is judged by its type: GET /v1/job-types.`,
     answers: [
@@ -142,22 +150,26 @@ function submitPart(reader: RouteReader, route: SubmitRoute): Part {
 }
 
 function getPart(reader: RouteReader, route: GetRoute): Part {
-  const { facade, compiled, nodes } = reader
+  const { facade, compiled, nodes, where } = reader
   const target = reader.target(route)
   const respond = readRespond(facade, route, 200, reader.of(ROOTS.job))
+  const result = schemaDocument('resultSchema', route.resultSchema, where)
+  const known = result ? { result: { schema: result, maybe: true } } : {}
   return {
     ...{ scope: READERS, nodes, headers: [], problems: ONE_JOB },
     summary: 'Read a job',
     description: `How the job stands.${newest(route)}`,
-    answers: [{ answer: respond, description: 'The job.', headers: ['Retry-After'] }, ...notThere(compiled)],
+    answers: [{ answer: respond, description: 'The job.', headers: ['Retry-After'], ...known }, ...notThere(compiled)],
     reshaped: notThereCodes(compiled),
     run: (call) => getJob(compiled, { target, respond }, call),
   }
 }
 
 function resultPart(reader: RouteReader, route: ResultRoute): Part {
-  const { facade, compiled, nodes } = reader
+  const { facade, compiled, nodes, where } = reader
   const target = reader.target(route)
+  const result = schemaDocument('resultSchema', route.resultSchema, where)
+  const known = result ? { result: { schema: result, maybe: false } } : {}
   const respond = readRespond(facade, { ...route, respond: route.respond ?? '$job.result' }, 200, reader.of(ROOTS.job))
   const notReady = reader.answer('notReady', route.notReady)
   const failed = reader.answer('failed', route.failed)
@@ -167,7 +179,7 @@ function resultPart(reader: RouteReader, route: ResultRoute): Part {
     summary: 'Read the result of a job',
     description: `What the job returned.${newest(route)}`,
     answers: [
-      { answer: respond, description: 'The result.' },
+      { answer: respond, description: 'The result.', ...known },
       ...shown(notReady, 'Not done yet.', ['Retry-After']),
       ...shown(failed, cancelled ? 'It failed.' : 'It failed, or was cancelled.'),
       ...shown(cancelled, 'It was cancelled.'),

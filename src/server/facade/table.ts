@@ -10,7 +10,7 @@ import { type QueryDefs, type QueryParam, readQuery } from '../query.js'
 import type { Reply } from '../reply.js'
 import type { BodyDef, ResponseDoc, Route } from '../route.js'
 import { checkPaths } from './addresses.js'
-import { checkFacades, wrong } from './check.js'
+import { checkFacades, routeName, wrong } from './check.js'
 import { type Compiled, compile, paramNames, reply } from './compile.js'
 import { bodySchema, type Description, oneOf } from './describe.js'
 import type { Facade, FacadeRoute } from './facade.js'
@@ -47,9 +47,10 @@ function build(facade: Compiled, route: FacadeRoute, part: Part, id: string, idl
     path: route.path,
     id,
     tag: `Facade ${facade.name}`,
+    ...(facade.description === undefined ? {} : { tagDescription: facade.description }),
     scope: part.scope,
     summary: route.summary ?? part.summary,
-    description: part.description,
+    description: route.description === undefined ? part.description : `${route.description}\n\n${part.description}`,
     params: Object.fromEntries(paramNames(route.path).map((name) => [name, paramDoc(route, name)])),
     query,
     openQuery: true,
@@ -58,7 +59,10 @@ function build(facade: Compiled, route: FacadeRoute, part: Part, id: string, idl
     problems: part.problems,
     handler: part.run,
   }
-  const body = route.method === 'POST' || route.method === 'PUT' ? bodyOf(lookups) : null
+  const body = route.method === 'POST' || route.method === 'PUT' ? bodyOf(lookups, part.request) : null
+  if (part.request && !body) {
+    wrong(routeName(facade, route), '`requestSchema` is given, but no look-up reads the body')
+  }
   if (body) made.body = body
   const mapped = problemsOf(made).filter((code) => facade.errors.has(code) && !part.reshaped.includes(code))
   for (const code of mapped) idle.delete(code)
@@ -107,17 +111,17 @@ function anyText(name: string): QueryParam<string> {
   return { reading: 'text', schema: z.string().max(2000), description: `\`${name}\`, as older clients send it.` }
 }
 
-function bodyOf(lookups: readonly Lookup[]): BodyDef<unknown> | null {
+function bodyOf(lookups: readonly Lookup[], given: Doc | undefined): BodyDef<unknown> | null {
   const parts = lookups
     .filter(({ root, path }) => root === 'req' && path[0] === 'body')
     .map(({ path }) => path.slice(1))
   if (parts.length === 0) return null
   const whole = parts.some((path) => path.length === 0)
-  const schema: Doc = whole
+  const looked: Doc = whole
     ? {}
     : { type: 'object', properties: Object.fromEntries(parts.map(([name]) => [name!, {}])) }
   // What is missing in an empty body is best said by the job type.
-  return { component: schema, required: false, read: (value) => value }
+  return { component: given ?? looked, required: false, read: (value) => value }
 }
 
 function paramDoc(route: FacadeRoute, name: string): { description: string; example: string } {
@@ -141,10 +145,24 @@ function responsesOf(answers: readonly Shown[], about: Description): Record<numb
   for (const one of answers) byCode.set(one.answer.code, [...(byCode.get(one.answer.code) ?? []), one])
   return Object.fromEntries(
     Array.from(byCode, ([code, all]): [number, ResponseDoc] => {
-      const bodies = all.flatMap(({ answer }) => (answer.body ? [bodySchema(answer.body, about)] : []))
+      const types = new Map<string, Doc[]>()
+      for (const { answer, result } of all) {
+        if (!answer.body) continue
+        const { contentType = 'application/json' } = answer
+        const schema = bodySchema(answer.body, result ? { ...about, result } : about)
+        types.set(contentType, [...(types.get(contentType) ?? []), schema])
+      }
+      const [first, ...others] = Array.from(types, ([type, bodies]) => [type, oneOf(bodies)] as const)
       const headers = [...new Set(all.flatMap((one) => one.headers ?? []))]
       const description = [...new Set(all.map((one) => one.description))].join(' Or: ')
-      return [code, { description, headers, ...(bodies.length > 0 ? { schema: oneOf(bodies) } : {}) }]
+      return [
+        code,
+        {
+          description,
+          headers,
+          ...(first ? { contentType: first[0], schema: first[1], also: Object.fromEntries(others) } : {}),
+        },
+      ]
     }),
   )
 }
