@@ -30,7 +30,7 @@ import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
 import { Maintenance } from './worker/maintenance.js'
 import { ScheduleClock } from './worker/schedules.js'
 import type { WaitTools } from './worker/waiting.js'
-import { Worker, type WorkerOptions } from './worker/worker.js'
+import { Worker, type WorkerDrain, type WorkerOptions } from './worker/worker.js'
 
 export { type ErrorCode, isUntildoneError, UntildoneError } from './core/errors.js'
 export type { GroupNeed, Risk, RiskFacts, RiskPolicy, RiskRule, RiskVerdict } from './core/risk.js'
@@ -41,6 +41,7 @@ export * from './define/index.js'
 export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
 export type { ApprovalSettings, TierSettings } from './engine/approval-rules.js'
 export { sqlite } from './stores/sqlite/index.js'
+export type { WorkerDrain } from './worker/worker.js'
 
 export interface UntildoneOptions {
   /** Where the truth is kept. @default sqlite('.untildone/untildone.db') */
@@ -73,6 +74,11 @@ export interface UntildoneOptions {
   env?: string
   /** Told of trouble that no job can report. @default console.error */
   onError?: (error: unknown) => void
+  /**
+   * Told when somebody asked a worker of this process to drain (`draining`), and when nothing of it runs any more (`gone`).
+   * The process stays as it is: its worker takes no jobs until it is started again. @default nobody is
+   */
+  onDrain?: (worker: WorkerDrain) => void
   /** For tests. @default the real clock */
   clock?: Clock
   /** Ids, secrets and jitter; for tests. @default the machine's */
@@ -228,7 +234,8 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     callback: (jobId, key) => engine.parts.callbackOf(jobId, key),
   }
   const work = async ({ slots = 16, queues: serve, drainMs = 20_000 }: WorkerSettings) => {
-    const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues: options.queues ?? {}, onError }
+    const { queues = {}, onDrain = () => {} } = options
+    const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues, onError, onDrain }
     const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
     workers.push(worker)
     await worker.start()

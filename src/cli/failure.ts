@@ -100,6 +100,7 @@ function apiFailure(error: UntildoneApiError): Failure {
 const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string | undefined> = {
   'input-invalid': ({ type }) => `What it wants: untildone types show ${typeof type === 'string' ? type : '<type>'}`,
   'unknown-job-type': () => 'See what there is: untildone types list',
+  'not-found': ({ worker }) => (worker === undefined ? undefined : 'See which there are: untildone workers list'),
   'job-not-found': () => 'List the jobs you can see: untildone jobs list',
   'evidence-changed': () => 'Look at it again: untildone inbox show <id>. It says what differs.',
   'precondition-required': ({ missing, version }) =>

@@ -492,3 +492,47 @@ describe('types and queues', () => {
     expect(JSON.parse((await ud('queues pause q --json')).out)).toEqual(queue)
   })
 })
+
+describe('workers', () => {
+  const worker = {
+    ...{ id: 'w-1', host: 'web-3', pid: 4127, state: 'up', startedAt: '2026-11-22T09:00:00.000Z' },
+    ...{ lastSeenAt: '2026-11-22T09:59:58.000Z', leaseUntil: '2026-11-22T10:00:28.000Z' },
+    types: [{ name: 'ocr', version: null }],
+    queues: ['scans', 'mail'],
+    running: 3,
+    jobs: [
+      { type: 'ocr', running: 2, oldestAgeMs: 65_000 },
+      { type: 'mail', running: 1, oldestAgeMs: 10 },
+    ],
+  }
+
+  it('are listed with what they run, and on request with those that have ended', async () => {
+    fake.routes['GET /v1/workers'] = (_, response) => sendJson(response, 200, { items: [worker], nextCursor: null })
+    expect((await ud('workers list')).out).toMatch(/w-1 +up +web-3 +4127 +3: ocr 2, mail 1 +1 m 5 s .* scans mail +ocr/)
+    expect(JSON.parse((await ud('workers list --all --json')).out)).toEqual({ items: [worker] })
+    expect(fake.requests.map(({ query }) => query.get('all'))).toEqual([null, 'true'])
+    fake.routes['GET /v1/workers'] = (_, response) => sendJson(response, 200, { items: [], nextCursor: null })
+    expect((await ud('workers list')).err).toContain('untildone serve --roles worker')
+  })
+
+  it('drain, with a reason; what is said fits what the worker is', async () => {
+    const said = async (state: string, running = 3) => {
+      fake.routes['POST /v1/workers/w-1/drain'] = (_, response) =>
+        sendJson(response, 200, { ...worker, state, running })
+      return (await ud(['workers', 'drain', 'w-1', '--reason', 'new host'])).err
+    }
+    expect(await said('draining')).toContain('takes no more jobs from its next heartbeat on; 3 jobs may end')
+    expect(body()).toEqual({ reason: 'new host' })
+    expect(await said('draining', 0)).toContain('nothing runs now')
+    expect(await said('lost')).toContain('not been heard of')
+    expect(await said('gone')).toBe('Worker w-1 has ended already.\n')
+    expect(JSON.parse((await ud('workers drain w-1 --json')).out)).toMatchObject({ id: 'w-1', state: 'gone' })
+  })
+
+  it('that are not there are told as such, with the command that lists them', async () => {
+    fake.routes['POST /v1/workers/w-9/drain'] = (_, response) =>
+      problem(response, 404, 'not-found', { params: { worker: 'w-9' } })
+    const { exit, err } = await ud('workers drain w-9')
+    expect([exit, err]).toEqual([5, expect.stringContaining('untildone workers list')])
+  })
+})

@@ -16,6 +16,7 @@ const GROUPS: Record<string, string> = {
   inbox: 'what waits for people, and their decisions',
   types: 'the catalogue of job types',
   queues: 'what waits where; pause and resume',
+  workers: 'who runs jobs; draining one',
   schedules: 'timetables that make jobs',
   webhooks: 'who is told of events, and what became of it',
   failures: 'errors that the code says nothing of; teach what to do about them',

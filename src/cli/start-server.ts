@@ -41,6 +41,8 @@ export interface ServerRequest {
   /** Start although a job file is broken; the others run. */
   tolerant: boolean
   onError(error: unknown, about?: ErrorReport): void
+  /** @default nobody is told */
+  onDrain?: UntildoneOptions['onDrain']
 }
 
 export interface Loaded {
@@ -94,6 +96,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     env: request.env,
     ...(request.webhooks ? { webhooks: request.webhooks } : {}),
     onError: (error) => onError(error),
+    ...(request.onDrain ? { onDrain: request.onDrain } : {}),
   })
   let listening: Listening | undefined
   try {

@@ -15,6 +15,7 @@ import type {
   WireLog,
   WireQueue,
   WireStep,
+  WireWorker,
 } from '../core/wire.js'
 import type { WireExplainedError } from '../core/wire-failure.js'
 import type { WireStory } from '../core/wire-story.js'
@@ -106,6 +107,12 @@ export interface UntildoneClient extends OperatorCalls, LiveCalls {
     /** The same for all types of a queue. @throws UntildoneApiError `not-found` */
     pause(name: string, options?: PauseOptions): Promise<WireQueue>
     resume(name: string, options?: PauseOptions): Promise<WireQueue>
+  }
+  readonly workers: {
+    /** Workers of all processes that share the database. @param options `all`: those that have ended in order, too */
+    list(options?: CallOptions & { all?: boolean }): Promise<WireWorker[]>
+    /** It takes no more jobs, and is gone when what runs has come to its next step. @throws UntildoneApiError `not-found` */
+    drain(id: string, options?: PauseOptions): Promise<WireWorker>
   }
   /** The whole way of a type, from intake to visible end, told from a job that ran. @throws UntildoneApiError `not-found` */
   typeStory(name: string, options?: CallOptions & { from?: string }): Promise<WireTypeStory>

@@ -304,16 +304,20 @@ describe('types and queues', () => {
       ['/v1/job-types/a%20b/resume', () => client().resumeType('a b')],
       ['/v1/queues/q/pause', () => client().queues.pause('q', { reason: 'vendor' })],
       ['/v1/queues/q/resume', () => client().queues.resume('q')],
+      ['/v1/workers/w-1/drain', () => client().workers.drain('w-1', { reason: 'vendor' })],
     ]
     for (const [path, call] of calls) {
       fake.routes[`POST ${path}`] = (_, response) => sendJson(response, 200, { paused: path.endsWith('pause') })
       expect(await call()).toEqual({ paused: path.endsWith('pause') })
       const [request] = sent('POST', path)
-      expect(JSON.parse(request!.body)).toEqual(path.endsWith('pause') ? { reason: 'vendor' } : {})
+      expect(JSON.parse(request!.body)).toEqual(path.endsWith('resume') ? {} : { reason: 'vendor' })
       expect(request!.headers['idempotency-key']).toBeTruthy()
     }
     fake.routes['GET /v1/queues'] = (_, response) =>
       sendJson(response, 200, { items: [{ name: 'q' }], nextCursor: null })
     expect(await client().queues.list()).toEqual([{ name: 'q' }])
+    fake.routes['GET /v1/workers'] = (_, response) =>
+      sendJson(response, 200, { items: [{ id: 'w-1' }], nextCursor: null })
+    expect(await client().workers.list({ all: true })).toEqual([{ id: 'w-1' }])
   })
 })

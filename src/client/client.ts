@@ -14,6 +14,7 @@ import type {
   WireLog,
   WireQueue,
   WireStep,
+  WireWorker,
 } from '../core/wire.js'
 import type { WireStory } from '../core/wire-story.js'
 import type { WireTypeStory } from '../core/wire-type-story.js'
@@ -130,6 +131,11 @@ export function createClient(options: ClientOptions): UntildoneClient {
       list: ({ signal } = {}) => items<WireQueue>({ path: '/v1/queues', signal }),
       pause: (name, options) => pauseOrResume<WireQueue>('queues', name, 'pause', options),
       resume: (name, options) => pauseOrResume<WireQueue>('queues', name, 'resume', options),
+    },
+    workers: {
+      list: ({ signal, all } = {}) =>
+        items<WireWorker>({ path: '/v1/workers', query: { all: all || undefined }, signal }),
+      drain: (id, options) => pauseOrResume<WireWorker>('workers', id, 'drain', options),
     },
     typeStory: (name, { from, signal } = {}) =>
       body<WireTypeStory>({ path: `/v1/job-types/${encodeURIComponent(name)}/story`, query: { from }, signal }),

@@ -279,6 +279,26 @@ export interface WireQueue {
   concurrency: number | null
 }
 
+/** A worker: what claims and runs jobs, in some process on some machine. */
+export interface WireWorker {
+  id: string
+  host: string
+  pid: number
+  /** `draining`: it takes no more jobs. `lost`: nothing was heard of it for so long that its jobs go on elsewhere. `gone`: it has ended in order. */
+  state: 'up' | 'draining' | 'lost' | 'gone'
+  startedAt: string
+  lastSeenAt: string
+  /** Until when its jobs are its own, if nothing more is heard of it. */
+  leaseUntil: string
+  /** What it takes. Null: it did not say. */
+  types: { name: string; version: string | null }[] | null
+  /** Null: all queues. */
+  queues: string[] | null
+  /** Jobs that it runs now, of your tenant. */
+  running: number
+  jobs: { type: string; running: number; oldestAgeMs: number }[]
+}
+
 export interface WireFile {
   file: string
   bytes: number

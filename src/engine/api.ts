@@ -23,6 +23,7 @@ import type {
   WireLog,
   WireQueue,
   WireStep,
+  WireWorker,
 } from '../core/wire.js'
 import type { WireApproval, WireApprovalItem } from '../core/wire-approval.js'
 import type { Voice, WireStory } from '../core/wire-story.js'
@@ -312,6 +313,10 @@ export interface Engine extends OperatorUses {
   /** The same for all types of a queue. @throws not-found */
   pauseQueue(caller: Caller, name: string, request: ActionRequest): Promise<WireQueue>
   resumeQueue(caller: Caller, name: string, request: ActionRequest): Promise<WireQueue>
+  /** Workers of all processes that share the store; the longest there first. @param all those that have ended, too */
+  workers(caller: Caller, all: boolean): Promise<WireWorker[]>
+  /** It takes no more jobs from its next heartbeat on; running ones stop at their next step. Twice is once. @throws not-found */
+  drainWorker(caller: Caller, id: string, request: ActionRequest): Promise<WireWorker>
 
   /** Streams to disk, hashes, syncs, then stores the row. @throws payload-too-large; nothing is left behind then */
   addFile(

@@ -29,6 +29,7 @@ import { TaughtBook } from './taught-book.js'
 import { Teaching } from './teaching.js'
 import { Waiters } from './waiters.js'
 import { Webhooks } from './webhooks.js'
+import { Workers } from './workers.js'
 
 export interface EngineOptions {
   store: Store
@@ -109,6 +110,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     return registry.describe(type, pauses.ofType(caller.tenant, name) !== null)
   }
   const stories = new Stories(parts)
+  const workers = new Workers(store)
 
   return {
     ...operatorUses(parts, submission, actions),
@@ -165,6 +167,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     queues: (caller) => pauses.queues(caller),
     pauseQueue: (caller, name, request) => pauses.setQueue(caller, name, true, request),
     resumeQueue: (caller, name, request) => pauses.setQueue(caller, name, false, request),
+    workers: (caller, all) => workers.list(caller, all),
+    drainWorker: (caller, id, request) => workers.drain(caller, id, request),
 
     typeStory: (caller, name, from) => stories.typeStory(caller, name, from),
 

@@ -8,7 +8,7 @@ import type { WireQueue } from '../core/wire.js'
 import type { PauseRow, Store } from '../stores/store.js'
 import type { ActionRequest, Caller } from './api.js'
 import { isBuiltIn, type Registry } from './registry.js'
-import { demand, mayUseType } from './rights.js'
+import { allTypes, demand, mayUseType } from './rights.js'
 
 /** Counts of waiting jobs end here, so that a look never counts a million. */
 const COUNT_MAX = 10_000
@@ -62,7 +62,7 @@ export class Pauses {
   /** @throws UntildoneError `forbidden`, `not-found` */
   async setQueue(caller: Caller, queue: string, on: boolean, request: ActionRequest): Promise<WireQueue> {
     demand(caller, 'jobs:operate')
-    allTypes(caller)
+    allTypes(caller, 'A queue may hold others.', 'Pause the types instead, or use a key without `types`.')
     const queues = await this.queues(caller)
     const before = queues.find(({ name }) => name === queue)
     if (!before) throw new UntildoneError('not-found', `There is no queue "${queue}".`, { params: { queue } })
@@ -129,12 +129,4 @@ export class Pauses {
         concurrency: this.queueLimits[name]?.concurrency ?? null,
       }))
   }
-}
-
-/** A queue is shared by types, so a key for some of them may not stop it. */
-function allTypes(caller: Caller): void {
-  if (caller.types !== null)
-    throw new UntildoneError('forbidden', 'This key is for some job types only, and a queue may hold others.', {
-      fix: 'Pause the types instead, or use a key without `types`.',
-    })
 }

@@ -37,6 +37,15 @@ export function visibleTypes({ types: mine, ...caller }: Caller, asked?: readonl
   return allowed.length > 0 ? allowed : ['-']
 }
 
+/**
+ * What concerns jobs of all types may not be stopped with a key for some of them.
+ * @throws UntildoneError `forbidden`
+ */
+export function allTypes(caller: Caller, why: string, fix = 'Use a key without `types`.'): void {
+  if (caller.types !== null)
+    throw new UntildoneError('forbidden', `This key is for some job types only. ${why}`, { fix })
+}
+
 /** `jobs:read` sees the jobs of its types; a submit key without it sees its own. */
 export function maySee(caller: Caller, job: Pick<JobRecord, 'tenant' | 'type' | 'createdBy'>): boolean {
   if (job.tenant !== caller.tenant) return false

@@ -95,6 +95,14 @@ export interface WorkerRow {
   serves: { types: { name: string; version: string | null }[]; queues: string[] | null } | null
 }
 
+/** What a worker runs of one lane. */
+export interface WorkerLoad {
+  worker: string
+  lane: string
+  running: number
+  oldestAt: number
+}
+
 /** A child process group of a running attempt, for the sweep after a crash. */
 export interface ProcessRow {
   jobId: string

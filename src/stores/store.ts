@@ -36,6 +36,7 @@ import type {
   ScheduleChanged,
   Telling,
   WebhookChange,
+  WorkerLoad,
   WorkerRow,
 } from './resources.js'
 import type {
@@ -236,9 +237,16 @@ export interface Store {
     list(): Promise<PauseRow[]>
   }
   readonly workers: {
-    /** Writes the row and extends the lease; false when another process declared the worker gone. */
-    beat(worker: WorkerRow): Promise<boolean>
+    /**
+     * Writes the row and extends the lease. Answers what the worker is to be: `draining` once somebody asked for that, also
+     * under the next id of the same worker (`boot`); `gone` when another process declared it so, and nothing is written.
+     */
+    beat(worker: WorkerRow): Promise<WorkerRow['state']>
+    /** Asks a worker that is up to drain. @returns its row as it is then, null for an id that nobody has */
+    drain(id: string, audit: AuditDraft): Promise<WorkerRow | null>
     list(): Promise<WorkerRow[]>
+    /** What is under way, per worker and lane: how many jobs, and since when the oldest attempt of them. */
+    load(): Promise<WorkerLoad[]>
     /** Takes or renews the duty of this name for `ms` milliseconds; false while another holder has it. 0 gives it up. */
     lead(name: string, holder: string, ms: number): Promise<boolean>
     addProcess(row: ProcessRow & { worker: string }): Promise<void>

@@ -4,9 +4,10 @@
  * itself before anybody else may take over. Instants are the store's; the deadline is monotonic.
  */
 import type { Clock, Timer } from '../core/clock.js'
+import { LEASE_MS } from '../core/lease.js'
 import type { Store, WorkerRow } from '../stores/store.js'
 
-export const LEASE_MS = 30_000
+export { LEASE_MS }
 export const HEARTBEAT_MS = 5_000
 export const SELF_FENCE_MS = 20_000
 /** A loop that stood still for so long is worth a warning: some handler blocks it. */
@@ -18,6 +19,8 @@ export interface LeaseOptions {
   row: () => Omit<WorkerRow, 'leaseUntil'>
   /** The lease cannot be trusted any more: abort everything and begin anew. */
   onLost: () => void
+  /** Somebody asked this worker to drain. Told once. */
+  onDrain: () => void
   onStall: (ms: number) => void
 }
 
@@ -26,6 +29,7 @@ export class Lease {
   private timer: Timer | null = null
   private fence: Timer | null = null
   private stopped = false
+  private asked = false
   constructor(private readonly options: LeaseOptions) {}
 
   /** Takes the lease; resolves when the row is on disk. */
@@ -76,9 +80,15 @@ export class Lease {
   private async beat(): Promise<boolean> {
     const { store, clock, row } = this.options
     const sentAt = clock.monotonic()
-    const held = await store.workers.beat({ ...row(), leaseUntil: store.now() + LEASE_MS })
-    if (held) this.confirm(sentAt)
-    return held
+    const mine = row()
+    const state = await store.workers.beat({ ...mine, leaseUntil: store.now() + LEASE_MS })
+    if (state === 'gone') return false
+    this.confirm(sentAt)
+    if (state === 'draining' && mine.state === 'up' && !this.asked) {
+      this.asked = true
+      this.options.onDrain()
+    }
+    return true
   }
 
   /** Counted from when the heartbeat was sent; a timer of its own, because the next answer may never come. */

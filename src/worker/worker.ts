@@ -26,6 +26,15 @@ export interface WorkerOptions {
   /** How long running jobs may go on after a stop was asked for, in milliseconds. @default 20 000 */
   drainMs: number
   onError: (error: unknown) => void
+  /** Somebody asked this worker to drain (`draining`), and nothing of it runs any more (`gone`). */
+  onDrain: (worker: WorkerDrain) => void
+}
+
+export interface WorkerDrain {
+  id: string
+  state: 'draining' | 'gone'
+  /** Jobs that it runs now. */
+  running: number
 }
 
 export class Worker {
@@ -37,7 +46,7 @@ export class Worker {
   private loop: ClaimLoop | null = null
   private lease: Lease | null = null
   private draining = false
-  private idle: (() => void) | null = null
+  private idle: (() => void)[] = []
   private unsubscribe: (() => void) | null = null
 
   constructor(
@@ -84,6 +93,7 @@ export class Worker {
         },
       }),
       onLost: () => void this.fenced(),
+      onDrain: () => void this.retire(),
       onStall: (ms) =>
         options.onError(
           new Error(
@@ -194,7 +204,7 @@ export class Worker {
       const last = this.attempts.pop()!
       if (last !== attempt) this.attempts[this.attempts.indexOf(attempt)] = last
       ended()
-      if (this.attempts.length === 0) this.idle?.()
+      if (this.attempts.length === 0) this.nowIdle()
     }
   }
 
@@ -239,36 +249,59 @@ export class Worker {
     }
   }
 
+  /**
+   * Somebody asked for it over the row of this worker, while the process goes on. Unlike in a stop nobody waits for the
+   * end, so that a running step has all the time it needs.
+   */
+  private async retire(): Promise<void> {
+    if (this.draining) return
+    const { id } = this
+    this.cease()
+    this.options.onDrain({ id, state: 'draining', running: this.running })
+    await this.whenIdle()
+    await this.leave()
+    this.options.onDrain({ id: this.id, state: 'gone', running: 0 })
+  }
+
   /** Stops claiming; running jobs stop at their next step or end. Nothing of it counts as an attempt. */
   async drain(): Promise<void> {
+    this.cease()
+    if (this.attempts.length > 0) {
+      const { drainMs, onError } = this.options
+      const late = this.clock.after(drainMs, () => {
+        for (const attempt of this.attempts)
+          attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
+      })
+      // A store that takes nothing (a full disk) must not keep the process from ending: the lease ends, the jobs go on.
+      const giveUp = this.clock.after(drainMs + LEAVE_AFTER_MS + GIVE_UP_MS, () => {
+        onError(
+          new UntildoneError('store-unavailable', `${this.attempts.length} attempts could not be ended in the store.`),
+        )
+        for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
+        this.nowIdle()
+      })
+      await this.whenIdle()
+      late.cancel()
+      giveUp.cancel()
+    }
+    await this.leave()
+  }
+
+  private cease(): void {
     this.draining = true
     this.loop?.stop()
     for (const attempt of this.attempts) attempt.draining = true
-    if (this.attempts.length > 0) {
-      await new Promise<void>((resolve) => {
-        const { drainMs, onError } = this.options
-        const late = this.clock.after(drainMs, () => {
-          for (const attempt of this.attempts)
-            attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
-        })
-        // A store that takes nothing (a full disk) must not keep the process from ending: the lease ends, the jobs go on.
-        const giveUp = this.clock.after(drainMs + LEAVE_AFTER_MS + GIVE_UP_MS, () => {
-          onError(
-            new UntildoneError(
-              'store-unavailable',
-              `${this.attempts.length} attempts could not be ended in the store.`,
-            ),
-          )
-          for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
-          this.idle?.()
-        })
-        this.idle = () => {
-          late.cancel()
-          giveUp.cancel()
-          resolve()
-        }
-      })
-    }
+  }
+
+  private whenIdle(): Promise<void> {
+    return this.attempts.length === 0 ? Promise.resolve() : new Promise((resolve) => this.idle.push(resolve))
+  }
+
+  private nowIdle(): void {
+    for (const resolve of this.idle.splice(0)) resolve()
+  }
+
+  private async leave(): Promise<void> {
     await this.lease?.end()
     this.unsubscribe?.()
     this.unsubscribe = null

@@ -47,6 +47,7 @@ import {
 } from './webhooks.js'
 import { webhooksDeliveries, webhooksResend, webhooksTest } from './webhooks-deliveries.js'
 import { webhooksListen } from './webhooks-listen.js'
+import { workersDrain, workersList } from './workers.js'
 
 export const COMMANDS: readonly CommandSpec[] = [
   init,
@@ -88,6 +89,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   queuesList,
   queuesPause,
   queuesResume,
+  workersList,
+  workersDrain,
   schedulesList,
   schedulesShow,
   schedulesCreate,

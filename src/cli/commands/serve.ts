@@ -111,6 +111,14 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       slots: options.slots ?? 16,
       webhooks: { allow: options.webhookAllow ?? [], notifyHosts: options.notifyHosts ?? [] },
       tolerant: false,
+      onDrain({ id, state, running }) {
+        say(
+          { event: state === 'gone' ? 'drained' : 'draining', worker: id, running },
+          state === 'gone'
+            ? `drained  worker ${id} takes no jobs until this process is started again; TERM stops it`
+            : `draining  worker ${id} was asked to; ${count(running, 'job')} may end the current step`,
+        )
+      },
       onError(error, about) {
         const message = error instanceof Error ? error.message : String(error)
         say(

@@ -24,6 +24,7 @@ import { listed } from './listing.js'
 import { UnfakedOperator } from './operator.js'
 import { blankJob, blankStory, blankTypeStory, jobType, queue } from './samples.js'
 import { FakeWebhooks } from './webhooks.js'
+import { FakeWorkers } from './workers.js'
 
 interface Kept {
   job: WireJob
@@ -296,6 +297,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
 
   /** `type/greet`, `queue/default`. */
   readonly paused = new Set<string>()
+  readonly #workers = new FakeWorkers(this.calls)
 
   async types(): Promise<WireJobType[]> {
     return [{ ...jobType(this.completion), paused: this.paused.has('type/greet') }]
@@ -332,6 +334,9 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     await this.#pause('queue', name, false, reason)
     return queue(false)
   }
+
+  workers = async (_caller: Caller, all: boolean) => this.#workers.list(all)
+  drainWorker = async (_caller: Caller, id: string, { reason }: ActionRequest) => this.#workers.drain(id, reason)
 
   async typeStory(caller: Caller, name: string, from?: string) {
     await this.type(caller, name)

@@ -23,6 +23,7 @@ import { storyRoutes } from './story.js'
 import { streamRoutes } from './streams.js'
 import { submitRoutes } from './submit.js'
 import { webhookRoutes } from './webhooks.js'
+import { workerRoutes } from './workers.js'
 
 export const routes: readonly Route[] = [
   ...submitRoutes,
@@ -40,6 +41,7 @@ export const routes: readonly Route[] = [
   ...groupRoutes,
   ...jobTypeRoutes,
   ...queueRoutes,
+  ...workerRoutes,
   ...scheduleRoutes,
   ...webhookRoutes,
   ...accessRoutes,

@@ -178,6 +178,32 @@ export const Queue = z
   .describe('A named lane with its own capacity.')
 export const QueueList = z.object({ items: z.array(Queue), nextCursor: cursor })
 
+export const Worker = z
+  .object({
+    id: z.string().describe('Anew with each start of its process, and when it lost its lease.'),
+    host: z.string(),
+    pid: z.int(),
+    state: z
+      .enum(['up', 'draining', 'lost', 'gone'])
+      .describe(
+        '`draining`: it takes no more jobs. `lost`: nothing was heard of it for 30 s. `gone`: it has ended in order.',
+      ),
+    startedAt: instant,
+    lastSeenAt: instant,
+    leaseUntil: instant.describe('Until when its jobs are its own, if nothing more is heard of it.'),
+    types: z
+      .array(z.object({ name: z.string(), version: z.string().nullable() }))
+      .nullable()
+      .describe('Job types that it has.'),
+    queues: z.array(z.string()).nullable().describe('Queues that it serves; null is all.'),
+    running: count,
+    jobs: z
+      .array(z.object({ type: z.string(), running: count, oldestAgeMs: z.number() }))
+      .describe('What it runs, by type; `oldestAgeMs` is how long the oldest attempt has been under way.'),
+  })
+  .describe('What claims and runs jobs, in some process on some machine.')
+export const WorkerList = z.object({ items: z.array(Worker), nextCursor: cursor })
+
 export const StoredFile = z
   .object({
     file: z.string().describe('The id to put into an input.'),

@@ -109,6 +109,7 @@ export const RetryRequest = z.strictObject({
 
 export const PauseRequest = z.strictObject({ reason })
 export const ResumeRequest = z.strictObject({ reason })
+export const DrainRequest = z.strictObject({ reason })
 
 export const CreateKeyRequest: z.ZodType<KeyRequest> = z.strictObject({
   name: z.string().min(1).max(100),

@@ -10,6 +10,8 @@ const BELONGINGS = [
   ...['decisions', 'waits', 'mailbox', 'callbacks', 'approvals', 'resolutions', 'links', 'duties', 'failure_jobs'],
 ]
 
+const WORKERS_MS = 86_400_000
+
 export function* expirePlan(
   now: number,
   limit: number,
@@ -37,6 +39,8 @@ export function* expirePlan(
     yield* put(`delete from idempotency where ${dialect.inList('job_id', 1)}`, [[ids]])
     yield* put(`delete from tombstones where ${dialect.inList('job_id', 1)}`, [[ids]])
   }
+  // Workers that nobody has heard of for so long: without their rows nothing reads differently.
+  yield* put('delete from workers where lease_until <= ?1', [[now - WORKERS_MS]])
   if (doomed.length === 0) return buried.length
   const ids = JSON.stringify(doomed.map(({ id }) => id))
   yield* put(

@@ -1,6 +1,8 @@
 /** Workers and the child processes they left: plain rows. Who is dead is decided by the lease that was written. */
-import type { ProcessRow, Store, WorkerRow } from '../store.js'
-import { all, type Plan, put, run } from './plan.js'
+import type { AuditDraft } from '../../core/history.js'
+import type { ProcessRow, Store, WorkerLoad, WorkerRow } from '../store.js'
+import { auditPlan } from './audit.js'
+import { all, one, type Plan, put, type Row, run } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** What the store lends to the groups of its methods. */
@@ -10,26 +12,45 @@ export interface Lent {
   now(): number
 }
 
-const BEAT = `insert into workers (id, boot, host, pid, started_at, lease_until, state, serves) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-  on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state, serves = excluded.serves where workers.state <> 'gone'`
+/** A worker that lost its lease goes on under a new id: what was asked of it under the old one still holds. */
+const STATE = `case when ?7 = 'up' and exists (select 1 from workers w where w.boot = ?2 and w.state = 'draining') then 'draining' else ?7 end`
+const BEAT = `insert into workers (id, boot, host, pid, started_at, lease_until, state, serves) values (?1, ?2, ?3, ?4, ?5, ?6, ${STATE}, ?8)
+  on conflict (id) do update set lease_until = excluded.lease_until, state = excluded.state, serves = excluded.serves where workers.state <> 'gone'
+  returning state`
 
-function* beatPlan(worker: WorkerRow): Plan<boolean> {
+function* beatPlan(worker: WorkerRow): Plan<WorkerRow['state']> {
   const { id, boot, host, pid, startedAt, leaseUntil, state, serves } = worker
   const row = [id, boot, host, pid, startedAt, leaseUntil, state, serves === null ? null : JSON.stringify(serves)]
-  return (yield* run(BEAT, [row]))[0] === 1
+  return (yield* one<Pick<WorkerRow, 'state'>>(BEAT, ...row))?.state ?? 'gone'
 }
 
+function* drainPlan(id: string, audit: AuditDraft, tx: Tx): Plan<WorkerRow | null> {
+  const asked = (yield* run(`update workers set state = 'draining' where id = ?1 and state = 'up'`, [[id]]))[0] === 1
+  const row = yield* one('select * from workers where id = ?1', id)
+  if (asked) yield* auditPlan(audit, tx)
+  return row ? workerOf(row) : null
+}
+
+const workerOf = (row: Row): WorkerRow => ({
+  id: row.id,
+  boot: row.boot,
+  host: row.host,
+  pid: row.pid,
+  startedAt: row.started_at,
+  leaseUntil: row.lease_until,
+  state: row.state,
+  serves: row.serves === null ? null : JSON.parse(row.serves),
+})
+
 function* workersPlan(): Plan<WorkerRow[]> {
-  const rows = yield* all('select * from workers order by started_at')
-  return rows.map((row) => ({
-    id: row.id,
-    boot: row.boot,
-    host: row.host,
-    pid: row.pid,
-    startedAt: row.started_at,
-    leaseUntil: row.lease_until,
-    state: row.state,
-    serves: row.serves === null ? null : JSON.parse(row.serves),
+  return (yield* all('select * from workers order by started_at, id')).map(workerOf)
+}
+
+const LOAD = `select worker, lane, count(*) as running, min(attempt_at) as oldest_at from live where worker is not null group by worker, lane`
+
+function* loadPlan(): Plan<WorkerLoad[]> {
+  return (yield* all(LOAD)).map(({ worker, lane, running, oldest_at }) => ({
+    ...{ worker, lane, running: Number(running), oldestAt: Number(oldest_at) },
   }))
 }
 
@@ -47,7 +68,9 @@ function* straysPlan(now: number): Plan<ProcessRow[]> {
 export function workersOf({ read, write, now }: Lent): Store['workers'] {
   return {
     beat: (worker) => write(() => beatPlan(worker)),
+    drain: (id, audit) => write((tx) => drainPlan(id, audit, tx)),
     list: () => read(workersPlan),
+    load: () => read(loadPlan),
     lead: (name, holder, ms) =>
       write(function* ({ now }) {
         return (yield* run(LEASE, [[name, holder, now + ms, now]]))[0] === 1

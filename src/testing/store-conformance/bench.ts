@@ -42,6 +42,7 @@ import type {
   StoreFactory,
   WaitRow,
   WaitValue,
+  WorkerRow,
 } from '../../stores/store.js'
 import { isTombstone } from '../../stores/store.js'
 import { TestClock } from '../clock.js'
@@ -254,7 +255,7 @@ export class Bench {
     await this.store.move({ jobId, decide: (live, now) => forced(live, change, now) })
   }
 
-  beat(id = 'w-1', leaseMs = 30_000): Promise<boolean> {
+  beat(id = 'w-1', leaseMs = 30_000): Promise<WorkerRow['state']> {
     const leaseUntil = this.clock.now() + leaseMs
     return this.store.workers.beat({
       id,

@@ -5,7 +5,7 @@ import type { Suite } from './index.js'
 
 export function workerTests({ test }: Suite): void {
   test('a beat makes and extends the lease', async (bench) => {
-    expect(await bench.beat('w-1', 1000)).toBe(true)
+    expect(await bench.beat('w-1', 1000)).toBe('up')
     const [row] = await bench.store.workers.list()
     expect(row).toEqual({
       id: 'w-1',
@@ -25,8 +25,78 @@ export function workerTests({ test }: Suite): void {
   test('a worker that was declared gone cannot come back', async (bench) => {
     await bench.beat('w-1')
     await bench.store.workers.beat({ ...(await bench.store.workers.list())[0]!, state: 'gone' })
-    expect(await bench.beat('w-1')).toBe(false)
+    expect(await bench.beat('w-1')).toBe('gone')
     expect((await bench.store.workers.list())[0]!.state).toBe('gone')
+  })
+
+  test('a worker is asked to drain once, with its reason in the audit chain, and hears of it at its next beat', async (bench) => {
+    const actor = { kind: 'user' as const, id: 'u-1' }
+    const about = { tenant: 'default', actor, action: 'worker.drain', reason: 'new version', details: null }
+    const drain = (id: string) => bench.store.workers.drain(id, { ...about, target: `worker/${id}` })
+    expect(await drain('w-1')).toBeNull()
+    await bench.beat('w-1')
+    await bench.beat('w-2')
+    expect(await drain('w-1')).toMatchObject({ id: 'w-1', state: 'draining', leaseUntil: bench.clock.now() + 30_000 })
+    expect(await drain('w-1')).toMatchObject({ state: 'draining' })
+    expect(await bench.beat('w-1')).toBe('draining')
+    expect(await bench.beat('w-1')).toBe('draining')
+    const [row] = (await bench.store.workers.list()).filter(({ id }) => id === 'w-1')
+    expect(await bench.store.workers.beat({ ...row!, state: 'gone' })).toBe('gone')
+    expect(await drain('w-1')).toMatchObject({ state: 'gone' })
+    const entries = await bench.store.audit('default', 0, 10)
+    expect(entries.map(({ action, target, reason }) => [action, target, reason])).toEqual([
+      ['worker.drain', 'worker/w-1', 'new version'],
+    ])
+  })
+
+  test('a worker that was asked to drain and lost its lease is asked under its new id as well; others are not', async (bench) => {
+    const row = {
+      host: 'h',
+      pid: 1,
+      startedAt: 1,
+      leaseUntil: bench.clock.now() + 1000,
+      state: 'up',
+      serves: null,
+    } as const
+    const beat = (id: string, boot: string) => bench.store.workers.beat({ ...row, id, boot })
+    expect(await beat('a-1', 'a')).toBe('up')
+    const audit = { tenant: 'default', actor: { kind: 'user' as const, id: 'u' }, action: 'worker.drain', target: 't' }
+    await bench.store.workers.drain('a-1', { ...audit, reason: null, details: null })
+    expect(await beat('b-1', 'b')).toBe('up')
+    expect(await beat('a-2', 'a')).toBe('draining')
+    expect(await beat('a-2', 'a')).toBe('draining')
+  })
+
+  test('what each worker runs, by lane, and since when the oldest of it', async (bench) => {
+    expect(await bench.store.workers.load()).toEqual([])
+    const first = await bench.started({ type: 'a' }, 'w-1')
+    const at = bench.clock.now()
+    await bench.clock.advance(500)
+    await bench.started({ type: 'a' }, 'w-1')
+    await bench.started({ type: 'b' }, 'w-1')
+    await bench.started({ type: 'b' }, 'w-2')
+    await bench.submitOne()
+    const load = (await bench.store.workers.load()).map(({ worker, lane, running, oldestAt }) => [
+      ...[worker, lane.split('/')[1], running, oldestAt - at],
+    ])
+    expect(load.sort()).toEqual([
+      ['w-1', 'a', 2, 0],
+      ['w-1', 'b', 1, 500],
+      ['w-2', 'b', 1, 500],
+    ])
+    await bench.succeed(first)
+    expect((await bench.store.workers.load()).find(({ lane }) => lane.includes('/a/'))).toMatchObject({ running: 1 })
+  })
+
+  test('workers that nobody has heard of for a day are forgotten; who is there stays', async (bench) => {
+    await bench.beat('w-1', 1000)
+    await bench.clock.advance(86_400_000)
+    await bench.beat('w-2', 1000)
+    await bench.store.expire(10)
+    expect((await bench.store.workers.list()).map(({ id }) => id)).toEqual(['w-1', 'w-2'])
+    await bench.clock.advance(1000)
+    await bench.store.expire(10)
+    expect((await bench.store.workers.list()).map(({ id }) => id)).toEqual(['w-2'])
   })
 
   test('orphans: jobs whose worker is unknown, gone, or past its lease; at the very instant', async (bench) => {
@@ -64,7 +134,7 @@ export function workerTests({ test }: Suite): void {
     expect(await bench.store.orphans(10)).toEqual([])
     await bench.reopen()
     expect((await bench.store.orphans(10)).map(({ id }) => id)).toEqual([live.id])
-    expect(await bench.beat('w-1')).toBe(false)
+    expect(await bench.beat('w-1')).toBe('gone')
   })
 
   test('overdue: unfinished, not running, deadline reached', async (bench) => {
