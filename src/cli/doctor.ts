@@ -14,20 +14,33 @@ import {
   sqliteCheck,
 } from './checks.js'
 import type { Context } from './context.js'
+import { postgresAddress } from './database-option.js'
 import { EXIT, type Exit } from './failure.js'
+import { postgresChecks } from './postgres-checks.js'
 import { clean, count, padTo, type Style } from './text.js'
 import { packageVersion } from './version.js'
 import { webhookCheck } from './webhook-check.js'
 
+export interface DoctorOptions {
+  jobs?: string
+  data?: string
+  database?: string
+  schema?: string
+}
+
 /** Exit code 0 when nothing is wrong. */
-export async function report(context: Context, options: { jobs?: string; data?: string }): Promise<Exit> {
+export async function report(context: Context, options: DoctorOptions): Promise<Exit> {
   const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
+  const database = postgresAddress(context, options)
   const checks = [
     nodeCheck(process.versions.node),
     sqliteCheck(),
     ...(await dataCheck(dataDir)),
     ...ownerChecks(dataDir),
     ...(await protectionChecks()),
+    ...(database === undefined
+      ? []
+      : await postgresChecks(database, options.schema ?? 'untildone', () => context.now())),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
     ...(await serverChecks(context)),
   ]

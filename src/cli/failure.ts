@@ -138,6 +138,7 @@ function memberOf(pointer: string): string {
 }
 
 const BY_CODE: Record<string, Exit> = {
+  'not-found': EXIT.notFound,
   'unknown-job-type': EXIT.notFound,
   'no-jobs-found': EXIT.usage,
   'duplicate-job-type': EXIT.usage,

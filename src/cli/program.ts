@@ -24,6 +24,7 @@ const GROUPS: Record<string, string> = {
   files: 'bytes too large for an input',
   keys: 'API keys',
   audit: 'who did what, and why',
+  db: 'the database: its state, schema, copies, and what has had its time',
 }
 
 const EXIT_CODES = `

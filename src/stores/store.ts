@@ -303,8 +303,11 @@ export interface Store {
   readonly rules: RuleStore
   /** Entries of the tenant's chain after (or, newest first, before) a seq; 0 is the beginning (or the end). */
   audit(tenant: string, after: number, limit: number, filter?: AuditFilter): Promise<AuditEntry[]>
-  /** Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many. */
-  expire(limit: number): Promise<number>
+  /**
+   * Removes up to `limit` finished jobs whose retention ended, leaving tombstones; returns how many.
+   * @param finishedBy given: those that had finished by then, whether their retention ended or not
+   */
+  expire(limit: number, finishedBy?: number): Promise<number>
   /** A random secret of this store, the same after a restart; seals cursors. */
   secret(): Promise<string>
   /** Numbers for `doctor` and health. */

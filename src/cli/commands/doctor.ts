@@ -1,6 +1,7 @@
 /** `untildone doctor`: what is well and what is not, here and on the server; each line that is not says what to do. */
 import { DATA_DIR } from '../address.js'
 import type { CommandSpec } from '../command.js'
+import { SCHEMA } from '../database-option.js'
 
 export const doctor: CommandSpec = {
   usage: 'doctor',
@@ -9,8 +10,13 @@ export const doctor: CommandSpec = {
   options: [
     { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
+    { flags: '--database <url>', text: 'PostgreSQL to look at, too (default: UNTILDONE_DATABASE, else none)' },
+    SCHEMA,
   ],
-  examples: [['untildone doctor --json', 'for a report of trouble']],
+  examples: [
+    ['untildone doctor --json', 'for a report of trouble'],
+    ['untildone doctor --database postgres://db/jobs', 'and what holds PostgreSQL up'],
+  ],
   async run(context, _args, options) {
     // On demand: it needs the store, the process supervision and the job loader, which other commands do not.
     const { report } = await import('../doctor.js')

@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from '../command.js'
 import { auditList, auditVerify } from './audit.js'
+import { dbBackup, dbMigrate, dbPrune, dbStatus } from './db.js'
 import { dev } from './dev.js'
 import { doctor } from './doctor.js'
 import { failuresForget, failuresList, failuresShow, failuresTeach, rulesAdd } from './failures.js'
@@ -126,6 +127,10 @@ export const COMMANDS: readonly CommandSpec[] = [
   keysRotate,
   auditList,
   auditVerify,
+  dbStatus,
+  dbMigrate,
+  dbBackup,
+  dbPrune,
   doctor,
   version,
 ]

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
+import { postgresAddress } from '../database-option.js'
 import { CliError, EXIT } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
 import { ROLES, type Role } from '../roles.js'
@@ -93,6 +94,7 @@ type Say = (json: Record<string, unknown>, text: string) => void
 
 async function start(context: Context, options: Record<string, any>, say: Say): Promise<RunningServer> {
   const port: number = options.port ?? DEFAULT_PORT
+  const databaseUrl = postgresAddress(context, options)
   // Loaded on demand: the other commands need neither store nor server.
   const { startServer } = await import('../start-server.js')
   try {
@@ -102,7 +104,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       facadesFile: options.facades ?? null,
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
-      ...databaseOf(options, context),
+      ...(databaseUrl === undefined ? {} : { databaseUrl }),
       roles: rolesOf(options.roles),
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',
@@ -134,16 +136,6 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       exit: EXIT.conflict,
     })
   }
-}
-
-function databaseOf(options: Record<string, any>, context: Context): { databaseUrl?: string } {
-  const url: string | undefined = options.database ?? (context.io.env.UNTILDONE_DATABASE || undefined)
-  if (url === undefined) return {}
-  if (!/^postgres(ql)?:\/\//.test(url))
-    throw new CliError('usage', 'The address of the database must begin with postgres://.', {
-      fix: 'Like this: --database postgres://user:password@host:5432/name. Without it, SQLite in the data folder is used.',
-    })
-  return { databaseUrl: url }
 }
 
 function rolesOf(given: string[] | undefined): readonly Role[] {

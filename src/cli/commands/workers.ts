@@ -8,8 +8,8 @@ import { printList } from './jobs-detail.js'
 export const workersList: CommandSpec = {
   usage: 'workers list',
   summary: 'who runs jobs, and which',
-  details: `All processes that share the database are in it; webhooks are delivered by a worker of their own. LOST is who has not
-been heard of for 30 s: its jobs go on elsewhere.`,
+  details: `All processes that share the database are in it; webhooks are delivered by a worker of their own.
+Lost is who has not been heard of for 30 s: its jobs go on elsewhere.`,
   options: [{ flags: '--all', text: 'those that have ended in order, too' }],
   examples: [['untildone workers list', 'OLDEST is how long the first of its jobs has been running']],
   async run(context, _args, { all }) {
@@ -46,8 +46,9 @@ been heard of for 30 s: its jobs go on elsewhere.`,
 export const workersDrain: CommandSpec = {
   usage: 'workers drain <id>',
   summary: 'let a worker take no more jobs',
-  details: `It hears of it within 5 s, wherever it runs. Running steps end, however long they take; their jobs go on elsewhere, and
-nothing counts as an attempt. Its process stays, without work, until it is started again: TERM stops it.`,
+  details: `It hears of it within 5 s, wherever it runs. Running steps end, however long they take, and
+their jobs go on elsewhere; nothing counts as a try. Its process stays, without work, until it
+is started again: TERM stops it.`,
   options: [REASON],
   examples: [['untildone workers drain w-7Q2mZ0aB --reason "host is to be replaced"', 'then stop its process']],
   async run(context, [id], options) {

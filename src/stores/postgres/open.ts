@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { UntildoneError } from '../../core/errors.js'
-import { migrate, schemaVersion, TABLES } from '../sql/migrate.js'
+import { EMPTY, MIGRATIONS, type Migration, migrate, schemaState, tablesOf } from '../sql/migrate.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
 import { configOf, driverModule, explain, type PostgresOptions } from './connections.js'
@@ -16,15 +16,15 @@ export function postgresWith(
   DriverClass: typeof PostgresDriver,
   url: string,
   options: PostgresOptions & SqlStoreOptions = {},
+  migrations: readonly Migration[] = MIGRATIONS,
 ): StoreFactory {
   const schema = options.schema ?? 'untildone'
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
-    throw new TypeError(`postgres: \`${schema}\` is no name of a schema; use small letters, digits and \`_\`.`)
+  assertSchemaName(schema)
   return {
     async open({ clock, entropy, onError = () => {} }) {
-      const driver = new DriverClass(url, clock, new Translator(schema, TABLES), options)
+      const driver = new DriverClass(url, clock, new Translator(schema, tablesOf(migrations)), options)
       try {
-        await prepare(driver, url, schema, options)
+        await prepare(driver, url, schema, options, migrations)
         const store = new SqlStore(
           {
             kind: 'postgres',
@@ -47,8 +47,19 @@ export function postgresWith(
   }
 }
 
+export function assertSchemaName(schema: string): void {
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
+    throw new TypeError(`postgres: \`${schema}\` is no name of a schema; use small letters, digits and \`_\`.`)
+}
+
 /** One at a time: the lock belongs to a session of its own, and goes with it however it ends. */
-async function prepare(driver: PostgresDriver, url: string, schema: string, options: PostgresOptions): Promise<void> {
+async function prepare(
+  driver: PostgresDriver,
+  url: string,
+  schema: string,
+  options: PostgresOptions,
+  migrations: readonly Migration[],
+): Promise<void> {
   const { Client } = driverModule()
   const session = new Client(configOf(url, { ...options, pooler: 'none', statementTimeoutMs: 120_000 }))
   session.on('error', () => {})
@@ -57,8 +68,7 @@ async function prepare(driver: PostgresDriver, url: string, schema: string, opti
     await session.query(`select pg_advisory_lock(hashtextextended('untildone/${schema}', 0))`)
     const found = await session.query(`select to_regclass('${schema}.meta')::text as meta`)
     if (found.rows[0].meta === null) await session.query(`create schema if not exists ${schema}`)
-    const current = found.rows[0].meta === null ? 0 : await driver.transact(schemaVersion, false)
-    await migrate(driver, current)
+    await migrate(driver, found.rows[0].meta === null ? EMPTY : await driver.transact(schemaState, false), migrations)
   } finally {
     await session.end().catch(() => {})
   }
@@ -85,7 +95,7 @@ function saying(onError: (error: unknown) => void): (works: boolean) => void {
 }
 
 /** Without its password. */
-function locationOf(url: string, schema: string): string {
+export function locationOf(url: string, schema: string): string {
   try {
     const { host, pathname } = new URL(url)
     return `${host || 'local'}${pathname} (schema ${schema})`

@@ -3,6 +3,7 @@
  * files. An unfinished job, and one that a kept replay or an unfinished parent refers to, never goes.
  */
 import { all, type Dialect, type Plan, put } from './plan.js'
+import type { Tx } from './tx.js'
 
 /** Tables with rows of a job, all keyed by `job_id`. */
 const BELONGINGS = [
@@ -12,22 +13,25 @@ const BELONGINGS = [
 
 const WORKERS_MS = 86_400_000
 
+/** Finished jobs whose time is over, and which nothing refers to that stays. */
+const doomedBy = (column: 'expires_at' | 'finished_at') =>
+  `select o.job_id as id from outcomes o join jobs j on j.id = o.job_id where o.${column} <= ?1
+     and not exists (select 1 from jobs r where r.replay_of = o.job_id)
+     and not exists (select 1 from links k where k.job_id = o.job_id and k.kind = 'compensated-by')
+     and (j.parent_id is null or not exists (select 1 from live p where p.id = j.parent_id))
+   order by o.${column} limit ?2`
+const EXPIRED = doomedBy('expires_at')
+const FINISHED = doomedBy('finished_at')
+
 export function* expirePlan(
-  now: number,
-  limit: number,
-  tombstonesMs: number,
-  fileGraceMs: number,
-  dialect: Dialect,
+  about: { limit: number; tombstonesMs: number; fileGraceMs: number; finishedBy?: number | undefined },
+  { now, dialect }: Pick<Tx, 'now' | 'dialect'>,
 ): Plan<number> {
-  const doomed = yield* all<{ id: string }>(
-    `select o.job_id as id from outcomes o join jobs j on j.id = o.job_id where o.expires_at <= ?1
-       and not exists (select 1 from jobs r where r.replay_of = o.job_id)
-       and not exists (select 1 from links k where k.job_id = o.job_id and k.kind = 'compensated-by')
-       and (j.parent_id is null or not exists (select 1 from live p where p.id = j.parent_id))
-     order by o.expires_at limit ?2`,
-    now,
-    limit,
-  )
+  const { limit, tombstonesMs, fileGraceMs, finishedBy } = about
+  const doomed =
+    finishedBy === undefined
+      ? yield* all<{ id: string }>(EXPIRED, now, limit)
+      : yield* all<{ id: string }>(FINISHED, finishedBy, limit)
   const buried = yield* all<{ id: string }>(
     'select job_id as id from tombstones where expired_at <= ?1 order by expired_at limit ?2',
     now - tombstonesMs,

@@ -437,9 +437,9 @@ export class SqlStore implements Store {
     return this.read(() => auditListPlan(tenant, after, limit, filter))
   }
 
-  async expire(limit: number): Promise<number> {
+  async expire(limit: number, finishedBy?: number): Promise<number> {
     const { tombstonesMs = 365 * 86_400_000, fileGraceMs = FILE_GRACE_MS } = this.options
-    const removed = await this.write(({ now, dialect }) => expirePlan(now, limit, tombstonesMs, fileGraceMs, dialect))
+    const removed = await this.write((tx) => expirePlan({ limit, tombstonesMs, fileGraceMs, finishedBy }, tx))
     this.untidy ||= removed > 0
     // Once per sweep, after its last chunk.
     if (this.untidy && removed < limit) {

@@ -14,7 +14,7 @@ export interface Database {
   prepare(sql: string): Statement
   close(): void
 }
-type DatabaseClass = new (path: string) => Database
+type DatabaseClass = new (path: string, options?: { readOnly?: boolean }) => Database
 
 let found: { Database: DatabaseClass; name: string } | undefined
 

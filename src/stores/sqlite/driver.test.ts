@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it } from 'vitest'
 import { UntildoneError } from '../../core/errors.js'
 import { Bench, cancel } from '../../testing/store-conformance/bench.js'
-import { SCHEMA_VERSION } from '../sql/migrate.js'
+import { MIGRATIONS, type Migration } from '../sql/migrate.js'
 import { SqliteDriver } from './driver.js'
 import { sqlite } from './index.js'
 import { sqliteWith } from './open.js'
@@ -59,7 +59,9 @@ describe('schema', () => {
   it('a database of a newer program is refused and let go of', async () => {
     class Newer extends SqliteDriver {
       override assertDurable(): void {
-        this['db'].exec(`update meta set value = '${SCHEMA_VERSION + 1}' where key = 'schema'`)
+        this['db'].exec(
+          `update meta set value = '${MIGRATIONS.length + 1}' where key in ('schema', 'schema-works-from')`,
+        )
         super.assertDurable()
       }
     }
@@ -67,6 +69,20 @@ describe('schema', () => {
     await (await Bench.open(sqliteWith(Newer, file))).store.close()
     for (let i = 0; i < 2; i++)
       await expect(Bench.open(sqlite(file))).rejects.toMatchObject({ code: 'store-schema-old' })
+  })
+
+  it('what a newer program has only added to is worked with, and stays at its schema', async () => {
+    const file = join(folder(), 'a.db')
+    const added: Migration = { sql: 'alter table meta add column added text;\n', worksFrom: MIGRATIONS.length }
+    const newer = () => sqliteWith(SqliteDriver, file, {}, [...MIGRATIONS, added])
+    for (const factory of [sqlite(file), newer(), sqlite(file), newer()])
+      await (await Bench.open(factory)).store.close()
+    const changed: Migration = { ...added, sql: 'create table other (id text primary key);\n', worksFrom: 3 }
+    await (await Bench.open(sqliteWith(SqliteDriver, file, {}, [...MIGRATIONS, added, changed]))).store.close()
+    await expect(Bench.open(sqlite(file))).rejects.toMatchObject({
+      code: 'store-schema-old',
+      message: `The database is at schema 3; this program knows schema ${MIGRATIONS.length}.`,
+    })
   })
 
   it('a file that is no database is refused with one of our codes', async () => {

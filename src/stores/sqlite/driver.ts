@@ -7,6 +7,7 @@ import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { Driver, Plan, Statement as PlanStatement } from '../sql/plan.js'
 import { type Database, databaseClass, type Statement } from './database.js'
+import { sqliteDialect } from './dialect.js'
 
 export interface SqliteOptions {
   /** What a commit waits for. `full` is the promise; the others lose acknowledged jobs with the power and exist for the test that shows it. @default 'full' */
@@ -14,19 +15,7 @@ export interface SqliteOptions {
 }
 
 export class SqliteDriver implements Driver {
-  readonly dialect = {
-    inList: (column: string, n: number) => `${column} in (select value from json_each(?${n}))`,
-    tuple: (columns: string) => `json_array(${columns})`,
-    contains: (text: string, part: string) => `instr(${text}, ${part}) > 0`,
-    serial: 'integer primary key',
-    tableSuffix: () => 'without rowid',
-    textType: 'text',
-    held: '',
-    heldRow: '',
-    shared: '',
-    skipHeld: '',
-    name: null,
-  }
+  readonly dialect = sqliteDialect
   private readonly db: Database
   private readonly statements = new Map<string, Statement>()
   private broken: UntildoneError | null = null

@@ -5,7 +5,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { UntildoneError } from '../../core/errors.js'
-import { migrate, schemaVersion } from '../sql/migrate.js'
+import { EMPTY, MIGRATIONS, type Migration, migrate, schemaState } from '../sql/migrate.js'
 import { run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
@@ -16,6 +16,7 @@ export function sqliteWith(
   DriverClass: typeof SqliteDriver,
   path: string,
   options: SqliteOptions & SqlStoreOptions = {},
+  migrations: readonly Migration[] = MIGRATIONS,
 ): StoreFactory {
   return {
     async open({ clock, entropy }) {
@@ -33,7 +34,7 @@ export function sqliteWith(
           }) as unknown[]
           return rows.length > 0
         }, false)
-        await migrate(opened, exists ? await opened.transact(schemaVersion, false) : 0)
+        await migrate(opened, exists ? await opened.transact(schemaState, false) : EMPTY, migrations)
         // This process owns the file, so every worker of a former one is gone and its leases are void.
         await opened.transact(() => run(`update workers set state = 'gone'`, [[]]), true)
         await opened.transact(

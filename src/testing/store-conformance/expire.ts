@@ -61,6 +61,20 @@ export function expireTests({ test }: Suite): void {
     expect(await bench.store.check()).toMatchObject({ finished: 0, unfinished: 0 })
   })
 
+  test('asked for those that had finished by an instant: they go before their time, others stay', async (bench) => {
+    const early = await finished(bench, {}, 10 * DAY)
+    const at = bench.clock.now()
+    await bench.clock.advance(1)
+    const later = await finished(bench, { type: 'later' }, 10 * DAY)
+    const open = await bench.submitOne({ type: 'open' })
+    expect(await bench.store.expire(10, at - 1)).toBe(0)
+    expect(await bench.store.expire(10, at)).toBe(1)
+    expect(await bench.store.find(early)).toMatchObject({ jobId: early, expiredAt: bench.clock.now() })
+    expect(await bench.store.ended(later)).toBe('completed')
+    expect(await bench.store.expire(10, bench.clock.now())).toBe(1)
+    expect(await bench.store.ended(open)).toBeNull()
+  })
+
   test('unfinished jobs never go, however old', async (bench) => {
     const queued = await bench.submitOne()
     const running = (await bench.started({ type: 'a' })).live.id

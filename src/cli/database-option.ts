@@ -1,0 +1,43 @@
+/** Which database a command means: PostgreSQL by its address, or a SQLite file in the data folder. */
+import { join, resolve } from 'node:path'
+import { DATA_DIR } from './address.js'
+import type { CommandOption } from './command.js'
+import type { Context } from './context.js'
+import { CliError } from './failure.js'
+
+export const DATABASE: CommandOption = {
+  flags: '--database <url>',
+  text: 'postgres://user:password@host/name (default: UNTILDONE_DATABASE, else SQLite in the data folder)',
+}
+export const SCHEMA: CommandOption = {
+  flags: '--schema <name>',
+  text: 'schema of the tables in PostgreSQL (default: untildone)',
+}
+export const DATA: CommandOption = {
+  flags: '--data <path>',
+  text: `data folder with its untildone.db, or a .db file (default: ${DATA_DIR})`,
+}
+
+export type Target = { kind: 'postgres'; url: string; schema: string } | { kind: 'sqlite'; file: string }
+
+/** @throws CliError `usage` when the address is none of PostgreSQL */
+export function postgresAddress(context: Context, options: Record<string, any>): string | undefined {
+  const url: string | undefined = options.database ?? (context.io.env.UNTILDONE_DATABASE || undefined)
+  if (url !== undefined && !/^postgres(ql)?:\/\//.test(url))
+    throw new CliError('usage', 'The address of the database must begin with postgres://.', {
+      fix: 'Like this: --database postgres://user:password@host:5432/name. Without it, SQLite in the data folder is used.',
+    })
+  return url
+}
+
+export function targetOf(context: Context, options: Record<string, any>): Target {
+  // What was named on the line counts more than the environment.
+  const url =
+    options.data !== undefined && options.database === undefined ? undefined : postgresAddress(context, options)
+  const schema: string = options.schema ?? 'untildone'
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
+    throw new CliError('usage', `"${schema}" is no name of a schema.`, { fix: 'Use small letters, digits and _.' })
+  if (url !== undefined) return { kind: 'postgres', url, schema }
+  const data = resolve(context.io.cwd, options.data ?? DATA_DIR)
+  return { kind: 'sqlite', file: data.endsWith('.db') ? data : join(data, 'untildone.db') }
+}
