@@ -28,6 +28,8 @@ export interface ServerRequest {
   databaseUrl?: string
   /** What this process does. @default all of it */
   roles?: readonly Role[]
+  /** Folder of uploaded files. @default `files` in the data folder; with a shared database what the store says */
+  filesDir?: string
   /** File name of the database inside the data folder. */
   database: string
   host: string
@@ -87,12 +89,14 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   mkdirSync(dataDir, { recursive: true })
   const { databaseUrl, roles = ROLES } = request
   const databasePath = databaseUrl === undefined ? join(dataDir, request.database) : null
+  // A folder of this machine, where nobody else writes to the database.
+  const filesDir = request.filesDir ?? (databasePath === null ? undefined : join(dataDir, 'files'))
   const app = await createUntildone({
     store: databasePath === null ? postgres(databaseUrl!) : sqlite(databasePath),
     handlers: jobs.handlers,
     worker: roles.includes('worker') ? { slots: request.slots } : false,
     maintenance: roles.includes('maintenance'),
-    ...(databasePath === null ? { filesDir: join(dataDir, 'files') } : {}),
+    ...(filesDir === undefined ? {} : { filesDir }),
     env: request.env,
     ...(request.webhooks ? { webhooks: request.webhooks } : {}),
     onError: (error) => onError(error),

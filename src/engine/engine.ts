@@ -198,7 +198,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     },
     async check(caller) {
       demand(caller, 'jobs:operate')
-      return { ...(await store.check()), waiters: waiters.size, ...parts.host.numbers() }
+      const [numbers, fleet] = await Promise.all([store.check(), workers.numbers()])
+      return { ...numbers, ...fleet, waiters: waiters.size, ...parts.host.numbers() }
     },
   }
 }

@@ -11,6 +11,9 @@ import type { ActionRequest, Caller } from './api.js'
 import { allTypes, demand } from './rights.js'
 import { iso } from './view.js'
 
+/** Counts of waiting jobs end here, per lane. */
+const COUNT_MAX = 10_000
+
 export class Workers {
   constructor(private readonly store: Store) {}
 
@@ -19,6 +22,16 @@ export class Workers {
     const [rows, load] = await Promise.all([this.store.workers.list(), this.store.workers.load()])
     const now = this.store.now()
     return rows.filter(({ state }) => all || state !== 'gone').map((row) => shown(row, load, caller.tenant, now))
+  }
+
+  /** For health: who is there, and what waits for them in all lanes. */
+  async numbers(): Promise<Record<'workers' | 'workersDraining' | 'workersLost' | 'waiting' | 'held', number>> {
+    const [rows, lanes] = await Promise.all([this.store.workers.list(), this.store.load(COUNT_MAX)])
+    const now = this.store.now()
+    const of = (wanted: WireWorker['state']) => rows.filter((row) => stateOf(row, now) === wanted).length
+    const sum = (key: 'ready' | 'held') => lanes.reduce((total, lane) => total + lane[key], 0)
+    const there = { workers: of('up'), workersDraining: of('draining'), workersLost: of('lost') }
+    return { ...there, waiting: sum('ready'), held: sum('held') }
   }
 
   /** @throws UntildoneError `forbidden`, `not-found` */
@@ -39,6 +52,9 @@ export class Workers {
   }
 }
 
+const stateOf = ({ state, leaseUntil }: WorkerRow, now: number): WireWorker['state'] =>
+  state !== 'gone' && leaseUntil <= now ? 'lost' : state
+
 function shown(row: WorkerRow, load: readonly WorkerLoad[], tenant: string, now: number): WireWorker {
   const { id, host, pid, startedAt, leaseUntil, serves } = row
   const jobs = new Map<string, { running: number; oldestAt: number }>()
@@ -51,7 +67,7 @@ function shown(row: WorkerRow, load: readonly WorkerLoad[], tenant: string, now:
   const gone = row.state === 'gone'
   return {
     ...{ id, host, pid },
-    state: !gone && leaseUntil <= now ? 'lost' : row.state,
+    state: stateOf(row, now),
     startedAt: iso(startedAt),
     // Each heartbeat renews the lease for the same time; the last one of all gives it up.
     lastSeenAt: iso(gone ? leaseUntil : leaseUntil - LEASE_MS),

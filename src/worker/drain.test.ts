@@ -125,6 +125,18 @@ describe('the list of workers', () => {
     expect(here!.types).toContainEqual({ name: 'work', version: null })
   })
 
+  it('is counted in the numbers of health, with what waits', async () => {
+    const rig = await open([of(() => null)])
+    const row = { boot: 'x', host: 'far', pid: 9, startedAt: 1, state: 'up', serves: null } as const
+    await rig.store.workers.beat({ ...row, id: 'w-far', leaseUntil: rig.clock.now() })
+    const numbers = () => rig.engine.check(LOCAL)
+    expect(await numbers()).toMatchObject({ workers: 1, workersDraining: 0, workersLost: 1, waiting: 0, held: 0 })
+    await rig.engine.drainWorker(operator, (await only(rig)).id, {})
+    await rig.submit(work, {})
+    expect(await numbers()).toMatchObject({ workers: 0, workersDraining: 1, waiting: 1 })
+    await rig.untilIdle()
+  })
+
   it('counts the jobs of the tenant that asks', async () => {
     const step = gate()
     const rig = await open([of(() => step.passed)])

@@ -48,6 +48,10 @@ a second one stops at once, and the jobs go on at the next start.`,
       text: 'what this process does: api, worker, maintenance (default: all three)',
       parse: list,
     },
+    {
+      flags: '--files <dir>',
+      text: 'folder of uploaded files; processes on several hosts must all see the same one (default: files in the data folder, with PostgreSQL .untildone/files)',
+    },
     { flags: '--slots <n>', text: 'jobs at once (default: 16)', parse: wholeNumber(1, 10_000) },
   ],
   examples: [
@@ -111,6 +115,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       port,
       env: 'live',
       slots: options.slots ?? 16,
+      ...(options.files === undefined ? {} : { filesDir: resolve(context.io.cwd, options.files) }),
       webhooks: { allow: options.webhookAllow ?? [], notifyHosts: options.notifyHosts ?? [] },
       tolerant: false,
       onDrain({ id, state, running }) {
