@@ -38,9 +38,7 @@ export async function report(context: Context, options: DoctorOptions): Promise<
     ...(await dataCheck(dataDir)),
     ...ownerChecks(dataDir),
     ...(await protectionChecks()),
-    ...(database === undefined
-      ? []
-      : await postgresChecks(database, options.schema ?? 'untildone', () => context.now())),
+    ...(database === undefined ? [] : await postgresChecks(database, options.schema ?? 'untildone')),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
     ...(await serverChecks(context)),
   ]

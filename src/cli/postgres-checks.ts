@@ -1,5 +1,6 @@
 /** What `doctor` says of a PostgreSQL database: one sentence per fact, and what to do where it is not as it should be. */
 import { type PostgresFacts, postgresFacts, whoOf } from '../stores/postgres/admin.js'
+import { systemClock } from '../system/index.js'
 import { bad, type Check, note, ok } from './checks.js'
 import { bytes, count, oneUnit } from './text.js'
 
@@ -12,9 +13,9 @@ const SLOW_COMMIT_MS = 50
 /** Below this a share says nothing. */
 const FEW_ROWS = 10_000
 
-export async function postgresChecks(url: string, schema: string, now: () => number): Promise<Check[]> {
+export async function postgresChecks(url: string, schema: string): Promise<Check[]> {
   try {
-    return judge(await postgresFacts(url, { schema, now }), now())
+    return judge(await postgresFacts(url, schema, systemClock), systemClock.now())
   } catch (error) {
     const { message, fix = 'Check that it runs, and its address.' } = error as { message: string; fix?: string }
     return [bad('database', message, fix)]

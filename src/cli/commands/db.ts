@@ -3,8 +3,7 @@ import { type CommandSpec, duration } from '../command.js'
 import { DATA, DATABASE, SCHEMA } from '../database-option.js'
 
 const WHERE = [DATABASE, SCHEMA, DATA]
-// On demand: the other commands need neither store nor engine.
-const db = () => import('../db.js')
+// ../db.js is loaded on demand: the other commands need neither store nor engine.
 
 export const dbStatus: CommandSpec = {
   usage: 'db status',
@@ -16,7 +15,10 @@ export const dbStatus: CommandSpec = {
     ['untildone db status', 'of the data folder here'],
     ['untildone db status --database postgres://db/jobs --json', 'of PostgreSQL, for a program'],
   ],
-  run: async (context, _args, options) => (await db()).status(context, options),
+  async run(context, _args, options) {
+    const { status } = await import('../db.js')
+    return status(context, options)
+  },
 }
 
 export const dbMigrate: CommandSpec = {
@@ -29,7 +31,10 @@ shows trouble before the first of them is replaced. SQLite: stop its server, whi
     ['untildone db migrate --dry-run', 'what it would do'],
     ['untildone db migrate --database postgres://db/jobs', 'safe while older programs work, unless it says so'],
   ],
-  run: async (context, _args, options) => (await db()).migrateNow(context, options),
+  async run(context, _args, options) {
+    const { migrateNow } = await import('../db.js')
+    return migrateNow(context, options)
+  },
 }
 
 export const dbBackup: CommandSpec = {
@@ -43,7 +48,10 @@ so that every file that the copy names is there.`,
     ['untildone db backup /backup/jobs.db', 'the file must not exist yet'],
     ['untildone db backup /backup/jobs.dump --database postgres://db/jobs', 'needs pg_dump'],
   ],
-  run: async (context, [file], options) => (await db()).backup(context, file, options),
+  async run(context, [file], options) {
+    const { backup } = await import('../db.js')
+    return backup(context, file, options)
+  },
 }
 
 export const dbPrune: CommandSpec = {
@@ -63,5 +71,8 @@ idempotency key still makes no second job. SQLite: stop its server, which owns t
     ['untildone db prune --dry-run', 'how many are due'],
     ['untildone db prune --older-than 7d --yes', 'history older than a week goes'],
   ],
-  run: async (context, _args, options) => (await db()).prune(context, options),
+  async run(context, _args, options) {
+    const { prune } = await import('../db.js')
+    return prune(context, options)
+  },
 }

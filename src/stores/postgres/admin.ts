@@ -3,6 +3,7 @@
  * Changes nothing. What this role may not see is told as not seen, never as fine.
  */
 import type { Client } from 'pg'
+import type { Clock } from '../../core/clock.js'
 import type { Counts, DatabaseStatus } from '../sql/admin.js'
 import { countsPlan, pendingOf } from '../sql/admin.js'
 import { EMPTY, MIGRATIONS, type SchemaState, schemaState, tablesOf } from '../sql/migrate.js'
@@ -48,15 +49,15 @@ interface OpenTransaction {
 }
 
 /** @throws UntildoneError `store-unavailable` when it cannot be reached */
-export function postgresFacts(url: string, { schema = DEFAULT_SCHEMA, now = Date.now } = {}): Promise<PostgresFacts> {
+export function postgresFacts(url: string, schema: string, clock: Clock): Promise<PostgresFacts> {
   return connected(url, schema, async (client) => {
     const settings = await settingsOf(client)
     const times: { took: number; offset: number }[] = []
     for (let i = 0; i < SAMPLES; i++) {
-      const began = performance.now()
-      const at = now()
+      const began = clock.monotonic()
+      const at = clock.now()
       const { rows } = await client.query('select extract(epoch from clock_timestamp()) * 1000 as now')
-      const took = performance.now() - began
+      const took = clock.monotonic() - began
       times.push({ took, offset: rows[0].now - (at + took / 2) })
     }
     times.sort((a, b) => a.took - b.took)
@@ -87,7 +88,7 @@ export function postgresFacts(url: string, { schema = DEFAULT_SCHEMA, now = Date
       seesAll: who.rows[0]!.sees === 1,
       clockOffsetMs: Math.round(times[0]!.offset),
       roundTripMs: times[SAMPLES >> 1]!.took,
-      commitMs: readOnly ? null : await commitOf(client),
+      commitMs: readOnly ? null : await commitOf(client, clock),
       connections: { ...connections[0], most: Number(settings.max_connections) },
       schema: state.version === 0 ? null : state,
       knows: MIGRATIONS.length,
@@ -204,13 +205,13 @@ async function oldestOf(client: Client): Promise<OpenTransaction | null> {
 }
 
 /** A message to nobody is written to the log of the database and synced like any commit, and leaves nothing behind. */
-async function commitOf(client: Client): Promise<number | null> {
+async function commitOf(client: Client, clock: Clock): Promise<number | null> {
   const took: number[] = []
   try {
     for (let i = 0; i < SAMPLES; i++) {
-      const began = performance.now()
+      const began = clock.monotonic()
       await client.query(`select pg_logical_emit_message(true, 'untildone doctor', '')`)
-      took.push(performance.now() - began)
+      took.push(clock.monotonic() - began)
     }
   } catch {
     return null
