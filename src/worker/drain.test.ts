@@ -131,9 +131,13 @@ describe('the list of workers', () => {
     await rig.store.workers.beat({ ...row, id: 'w-far', leaseUntil: rig.clock.now() })
     const numbers = () => rig.engine.check(LOCAL)
     expect(await numbers()).toMatchObject({ workers: 1, workersDraining: 0, workersLost: 1, waiting: 0, held: 0 })
-    await rig.engine.drainWorker(operator, (await only(rig)).id, {})
+    const here = (await rig.engine.workers(LOCAL, false)).find(({ host }) => host !== 'far')!
+    await rig.engine.drainWorker(operator, here.id, {})
+    expect(await numbers()).toMatchObject({ workers: 0, workersDraining: 1 })
+    await rig.advance('5s')
     await rig.submit(work, {})
-    expect(await numbers()).toMatchObject({ workers: 0, workersDraining: 1, waiting: 1 })
+    expect(await numbers()).toMatchObject({ workers: 0, workersDraining: 0, waiting: 1 })
+    await rig.restart()
     await rig.untilIdle()
   })
 
