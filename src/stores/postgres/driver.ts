@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import type { Clock } from '../../core/clock.js'
+import type { Clock, Timer } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { Dialect, Driver, Plan, Statement } from '../sql/plan.js'
 import {
@@ -42,6 +42,7 @@ export class PostgresDriver implements Driver {
   /** How far the database is ahead of this machine, in milliseconds, and how sure that is. */
   private offset = 0
   private doubt = Number.POSITIVE_INFINITY
+  private clockTimer: Timer | null = null
   private closed = false
 
   constructor(
@@ -163,13 +164,18 @@ export class PostgresDriver implements Driver {
   private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
     let step = plan.next()
     while (!step.done) {
-      const statement = step.value
-      const form = this.translator.of(statement.sql)
-      const together = isTogether(form, statement)
+      const asked = step.value
+      if (isSeveral(asked)) {
+        // Queries for rows, each with one parameter list.
+        step = plan.next(await Promise.all(asked.map((one) => this.send(this.translator.of(one.sql), one, client))))
+        continue
+      }
+      const form = this.translator.of(asked.sql)
+      const together = isTogether(form, asked)
       // Before anything is sent: statements arrive in the order of the plan.
       if (together && form.types === null) form.types = await this.typesOf(form, client)
-      const answer = together ? this.sendTogether(form, statement, client) : this.send(form, statement, client)
-      if (statement.want === 'none') {
+      const answer = together ? this.sendTogether(form, asked, client) : this.send(form, asked, client)
+      if (asked.want === 'none') {
         sent.add(answer)
         step = plan.next([])
       } else step = plan.next(await answer)
@@ -280,9 +286,12 @@ export class PostgresDriver implements Driver {
     const { rows } = await client.query('select extract(epoch from clock_timestamp()) * 1000 as now')
     const took = this.clock.monotonic() - began
     if (took > this.doubt) return
-    this.offset = rows[0].now - (this.clock.now() - took / 2)
+    const ahead = rows[0].now - (this.clock.now() - took / 2)
+    // A clock that may be right is right: processes of one machine must not differ by what an answer took.
+    this.offset = Math.abs(ahead) <= took / 2 + 1 ? 0 : ahead
     this.doubt = took
-    this.clock.after(CLOCK_MS, () => {
+    this.clockTimer?.cancel()
+    this.clockTimer = this.clock.after(CLOCK_MS, () => {
       this.doubt = Number.POSITIVE_INFINITY
       if (!this.closed)
         void this.readers.connect().then(
@@ -311,6 +320,7 @@ export class PostgresDriver implements Driver {
 
   async close(): Promise<void> {
     this.closed = true
+    this.clockTimer?.cancel()
     await Promise.all([this.writers.end(), this.readers.end()])
   }
 }
@@ -331,6 +341,8 @@ class Sent {
     await this.last
   }
 }
+
+const isSeveral = (asked: Statement | readonly Statement[]): asked is readonly Statement[] => Array.isArray(asked)
 
 /** Whether one statement does it for all parameter lists. */
 function isTogether(form: Form, { params, want }: Statement): boolean {

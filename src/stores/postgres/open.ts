@@ -2,6 +2,7 @@
  * Opening PostgreSQL as a store: makes or migrates the schema under a lock, so that processes that start together do it
  * once, and keeps the time of the database, which is the one that all processes share.
  */
+import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { UntildoneError } from '../../core/errors.js'
 import { migrate, schemaVersion, TABLES } from '../sql/migrate.js'
@@ -37,7 +38,7 @@ export function postgresWith(
           entropy,
           options,
         )
-        store.share(new Doorbell(url, schema, options, saying(onError)), entropy.token(9))
+        store.share(new Doorbell(url, schema, options, saying(onError)), randomUUID().slice(-12))
         return store
       } catch (error) {
         await driver.close().catch(() => {})

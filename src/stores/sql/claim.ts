@@ -9,7 +9,7 @@ import { type Found, Gate, isBound } from './gate.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
-import { all, type Dialect, each, type Plan, put, type Row, unpack, type Value } from './plan.js'
+import { all, type Dialect, each, type Plan, put, type Row, together, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -29,6 +29,25 @@ const ready = (
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
   where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
 
+/**
+ * The same for all levels of many lanes, each up to its quota. Each level is looked at only as far as those before it left
+ * room, and materialized, or a planner may hold more rows than it gives.
+ */
+function* lookAt(
+  lanes: ClaimRequest['lanes'],
+  levels: readonly number[],
+  free: number,
+  { now, dialect }: Tx,
+): Plan<Row[][]> {
+  const parts = levels.map((level, i) => {
+    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
+    const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replace('?3', '?2').replace('?3', '?2')
+    return `found${i} as materialized (${sql.replace('limit ?4', `limit ?3${room.join('')}`)})`
+  })
+  const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select t, input from found${i}`).join(' union all ')}`
+  return yield* together(lanes.map(({ lane, limit }) => [sql, lane, now, Math.min(limit, free)]))
+}
+
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500
 
@@ -45,18 +64,28 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
   const paused = yield* pauses.paused()
   let free = request.limit()
+  if (free <= 0) return []
   const taken: Ready[] = []
-  for (const { lane, limit } of request.lanes) {
-    if (paused(lane)) continue
+  const lanes = request.lanes.filter(({ lane }) => !paused(lane))
+  // Over a line every look costs a way there and back, so all are asked at once.
+  const looked = dialect.skipHeld === '' ? null : yield* lookAt(lanes, request.levels, free, tx)
+  for (const [i, { lane, limit }] of lanes.entries()) {
+    if (free <= 0) break
     let quota = Math.min(limit, free)
+    const found = looked && readyOf(looked[i]!, request.worker, now)
+    if (found && !found.some(isBound)) {
+      const some = found.slice(0, quota)
+      free -= some.length
+      taken.push(...some)
+      continue
+    }
     for (const level of request.levels) {
       if (quota <= 0) break
-      const found = yield* take(request, lane, level, quota, gate, now, dialect)
-      quota -= found.length
-      free -= found.length
-      taken.push(...found)
+      const some = yield* take(request, lane, level, quota, gate, now, dialect)
+      quota -= some.length
+      free -= some.length
+      taken.push(...some)
     }
-    if (free <= 0) break
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))

@@ -24,7 +24,14 @@ export class PauseBook {
   private known: ReadonlySet<string> | null = null
 
   /** @param sole whether every change passes through this process */
-  constructor(private readonly sole: boolean) {}
+  constructor(readonly sole: boolean) {}
+
+  /** What was asked already within this transaction. */
+  private asked: ReadonlySet<string> | null = null
+
+  fill(rows: readonly Row[]): void {
+    this.asked = namesIn(rows)
+  }
 
   /** Something changed, or a transaction that may have changed something was rolled back. */
   forget(): void {
@@ -32,7 +39,8 @@ export class PauseBook {
   }
 
   *paused(): Plan<(lane: string) => boolean> {
-    const names = this.known ?? new Set((yield* all('select tenant, kind, name from pauses')).map(nameOf))
+    const names = this.known ?? this.asked ?? namesIn(yield* all(PAUSED))
+    this.asked = null
     if (this.sole) this.known = names
     if (names.size === 0) return none
     return (lane) => {
@@ -45,6 +53,8 @@ export class PauseBook {
   }
 }
 
+export const PAUSED = 'select tenant, kind, name from pauses'
+const namesIn = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
 const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
 const none = () => false
 

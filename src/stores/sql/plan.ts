@@ -18,7 +18,8 @@ export interface Statement {
   want: 'rows' | 'each' | 'changes' | 'none'
 }
 
-export type Plan<T> = Generator<Statement, T, any>
+/** Several statements at once are answered together: none of them may need the answer of another. */
+export type Plan<T> = Generator<Statement | readonly Statement[], T, any>
 
 export function* all<T = Row>(sql: string, ...params: Value[]): Plan<T[]> {
   return (yield { sql, params: [params], want: 'rows' }) as T[]
@@ -26,6 +27,12 @@ export function* all<T = Row>(sql: string, ...params: Value[]): Plan<T[]> {
 
 export function* one<T = Row>(sql: string, ...params: Value[]): Plan<T | undefined> {
   return ((yield { sql, params: [params], want: 'rows' }) as T[])[0]
+}
+
+/** The rows of several queries, asked together: over a line that is one way there and back. */
+export function* together(queries: readonly (readonly [sql: string, ...params: Value[]])[]): Plan<Row[][]> {
+  if (queries.length === 0) return []
+  return yield queries.map(([sql, ...params]): Statement => ({ sql, params: [params], want: 'rows' }))
 }
 
 /** One look-up per parameter list. */

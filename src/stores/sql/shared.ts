@@ -150,7 +150,11 @@ export class Shared {
 
   private heard(text: string | null): void {
     if (this.closed) return
-    if (text === null) return this.gap()
+    if (text === null) {
+      // The line is new: others may not know of us, nor we of them.
+      this.here()
+      return this.gap()
+    }
     let told: Text
     try {
       told = JSON.parse(text)

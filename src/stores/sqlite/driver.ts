@@ -150,7 +150,8 @@ export class SqliteDriver implements Driver {
     while (!step.done) {
       let answer: unknown
       try {
-        answer = this.execute(step.value)
+        const asked = step.value
+        answer = isSeveral(asked) ? asked.map((one) => this.execute(one)) : this.execute(asked)
       } catch (error) {
         step = plan.throw(error)
         continue
@@ -236,6 +237,9 @@ export class SqliteDriver implements Driver {
     this.db.close()
   }
 }
+
+const isSeveral = (asked: PlanStatement | readonly PlanStatement[]): asked is readonly PlanStatement[] =>
+  Array.isArray(asked)
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

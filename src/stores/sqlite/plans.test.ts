@@ -17,8 +17,10 @@ class Explaining extends SqliteDriver {
   private *watched<T>(plan: Plan<T>): Plan<T> {
     let step = plan.next()
     while (!step.done) {
-      const steps = this['db'].prepare(`explain query plan ${step.value.sql}`).all() as { detail: string }[]
-      Explaining.seen.push(...steps.map(({ detail }) => detail))
+      for (const { sql } of [step.value].flat()) {
+        const steps = this['db'].prepare(`explain query plan ${sql}`).all() as { detail: string }[]
+        Explaining.seen.push(...steps.map(({ detail }) => detail))
+      }
       step = plan.next(yield step.value)
     }
     return step.value
