@@ -6,6 +6,7 @@ import { type RetryPolicy, until } from '../core/backoff.js'
 import type { ErrorRule } from '../core/classify.js'
 import { type Duration, parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
+import { isRange } from '../core/version-range.js'
 import type { JobContext } from './context.js'
 import {
   type LimitOptions,
@@ -261,6 +262,11 @@ function settle(definition: JobDefinition<any, any, any>, options: HandlerOption
   for (const [i, rule] of (options.errors ?? []).entries()) {
     if ((rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) === undefined)
       throw bad(`Job "${name}": errors[${i}] has no condition; give match, code, status, exit or signal.`)
+    const { versions } = rule.engine ?? {}
+    if (versions !== undefined && !isRange(versions))
+      throw bad(
+        `Job "${name}": errors[${i}].engine.versions is no range of versions: "${versions}". Write 5.3.x, ">=5 <5.4", ^5.3 or "4.1.1 || >=5.3".`,
+      )
   }
   try {
     const completion = options.completion ?? { mode: 'background' }

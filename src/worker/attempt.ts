@@ -4,7 +4,15 @@
  */
 
 import type { RetryPolicy } from '../core/backoff.js'
-import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
+import {
+  type Classified,
+  classify,
+  type ErrorRule,
+  type Found,
+  type Line,
+  matchText,
+  Review,
+} from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import { fingerprintOf } from '../core/fingerprint.js'
@@ -294,6 +302,11 @@ export class Attempt {
     })
     if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified, retry })
     return classified
+  }
+
+  /** What rules say of a line that a child printed which ended well. */
+  noteOf(line: Line, step?: readonly ErrorRule[]): Found | null {
+    return matchText(line, { step, type: this.type.handler.settings.errors, taught: this.taught() })
   }
 
   /** An error that ends the attempt, or that a step went on from: counted if the code says nothing of it. */

@@ -2,7 +2,6 @@
  * job.process: a supervised child as a memoized step. Translates between jobs (which the process folder does not know)
  * and processes: verdicts, warnings, and the record of the group that a crash of ours would leave behind.
  */
-import { matchText } from '../core/classify.js'
 import { parseDuration } from '../core/duration.js'
 import { clip } from '../core/json.js'
 import type { ChildLimits, ProcessOptions } from '../define/context.js'
@@ -81,7 +80,7 @@ export async function runChild<T>(
       lines.end()
       if (spawned.pgid !== null)
         void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
-      const info = infoOf(outcome)
+      const info = { ...engineOf(options), ...infoOf(outcome) }
       if (!outcome.ok) {
         const error = errorOf(nameOf(options), outcome, info)
         attempt.notes.log('warn', error.message, { step: key, ...info })
@@ -90,10 +89,9 @@ export async function runChild<T>(
       const stderr = outcome.stderr.toString('utf8')
       for (const line of stderr.split('\n')) {
         const said = scrub(line.trim())
-        const rule = said
-          ? (matchText(said, options.errors, 'step') ?? matchText(said, attempt.type.handler.settings.errors, 'type'))
-          : null
-        if (rule?.verdict === 'harmless') attempt.notes.warn(rule.as ?? 'engine-note', said, key)
+        const found = said ? attempt.noteOf({ text: said, ...factsOf(options) }, options.errors) : null
+        if (found?.verdict === 'harmless')
+          attempt.notes.warn(found.as ?? 'engine-note', said, key, found.by === 'taught' ? found.rule : null)
       }
       const stdout = outcome.stdout.toString('utf8')
       const value = options.parse
@@ -119,6 +117,16 @@ function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<Proces
     ...(silent === undefined ? {} : { silentMs: parseDuration(silent, 'limits.silent') }),
     ...(stall === undefined ? {} : { stallMs: parseDuration(stall, 'limits.stall') }),
   }
+}
+
+/** By the names under which rules find them in the details of any error. */
+function engineOf({ engine }: Pick<ProcessOptions<unknown>, 'engine'>): Record<string, string> {
+  if (!engine) return {}
+  return { engine: engine.name, ...(engine.version === undefined ? {} : { engineVersion: engine.version }) }
+}
+
+function factsOf({ engine }: Pick<ProcessOptions<unknown>, 'engine'>) {
+  return { engine: engine?.name ?? null, engineVersion: engine?.version ?? null }
 }
 
 /** What is recorded of every run, good or bad; secrets are out of it already. */
