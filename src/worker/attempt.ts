@@ -31,6 +31,7 @@ import {
   type WaitRow,
 } from '../stores/store.js'
 import { failureOf } from './failures.js'
+import type { Isolated } from './isolate/host.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
 import { scopes } from './scope.js'
@@ -69,7 +70,11 @@ export class Attempt {
   memo: Map<string, StepRow> | null = null
   /** Waits of former attempts that are not over. */
   waiting: Map<string, WaitRow> | null = null
-  draining = false
+  /** Told when it drains. */
+  onDraining: (() => void) | null = null
+  private isDraining = false
+  /** Its handler's process, when it has one. */
+  isolated: Isolated | null = null
   /** Its end is on its way to the store: whoever ends the job now, it was not somebody else against it. */
   settling = false
   /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
@@ -114,6 +119,13 @@ export class Attempt {
   }
   get epoch(): number {
     return this.claimed.live.epoch
+  }
+  get draining(): boolean {
+    return this.isDraining
+  }
+  set draining(draining: boolean) {
+    this.isDraining = draining
+    if (draining) this.onDraining?.()
   }
   get signal(): AbortSignal {
     if (this.controller === null) {

@@ -42,7 +42,10 @@ export async function runChild<T>(
       const { scrub } = scrubberOf([...(options.secrets ?? []), ...secretsOf(options.env ?? {})])
       let beat: () => void = () => undefined
       const lines = new Lines((line) => {
-        if (options.onLine?.(line) === true) beat()
+        const moved = options.onLine?.(line)
+        if (moved === true) beat()
+        // Of an isolated handler the answer takes a moment.
+        else if (moved instanceof Promise) return moved.then((answer) => answer === true && beat())
       })
       const spec: ProcessSpec = {
         command: options.command,
@@ -62,7 +65,7 @@ export async function runChild<T>(
         graceMs: parseDuration(options.grace ?? '5s', 'grace'),
         signal: context.signal,
         onOutput: (stream, chunk) => {
-          if (stream === 'stderr') lines.push(chunk)
+          return stream === 'stderr' ? lines.push(chunk) : undefined
         },
         onSpawn: ({ pid, pgid, startTime, bootId }, control) => {
           spawned.pgid = pgid
@@ -103,7 +106,7 @@ export async function runChild<T>(
   )
 }
 
-function killGroup(pgid: number | null): void {
+export function killGroup(pgid: number | null): void {
   try {
     if (pgid !== null) process.kill(-pgid, 'SIGKILL')
   } catch {
@@ -111,7 +114,7 @@ function killGroup(pgid: number | null): void {
   }
 }
 
-function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<ProcessSpec['limits']> {
+export function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<ProcessSpec['limits']> {
   return {
     ...limits,
     ...(silent === undefined ? {} : { silentMs: parseDuration(silent, 'limits.silent') }),
@@ -130,7 +133,7 @@ function factsOf({ engine }: Pick<ProcessOptions<unknown>, 'engine'>) {
 }
 
 /** What is recorded of every run, good or bad; secrets are out of it already. */
-function infoOf(outcome: ProcessOutcome): Record<string, unknown> {
+export function infoOf(outcome: ProcessOutcome): Record<string, unknown> {
   const { pid, kind, cause, code, signal, oom, durationMs, bytes, peak, escaped } = outcome
   return {
     command: outcome.argv[0],
@@ -185,7 +188,7 @@ const STOPPED: Partial<Record<ProcessOutcome['kind'], readonly [code: string, wh
 const BAD_ARGUMENTS = new Set(['NUL', 'E2BIG'])
 const NOT_THERE = new Set(['ENOENT', 'EACCES', 'ENOEXEC'])
 
-function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unknown>): ProcessError {
+export function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unknown>): ProcessError {
   const { tail, cause, error } = outcome
   const last = tail.stderr.trim().split('\n').at(-1) ?? ''
   const details = { ...info, lastLines: clip(tail.stderr.slice(-1024).trim(), 1024) }
@@ -218,11 +221,12 @@ function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unk
 class Lines {
   private rest = ''
   private readonly decoder = new TextDecoder()
-  constructor(private readonly each: (line: string) => void) {}
-  push(chunk: Uint8Array): void {
+  constructor(private readonly each: (line: string) => unknown) {}
+  push(chunk: Uint8Array): unknown {
     const parts = (this.rest + this.decoder.decode(chunk, { stream: true })).split('\n')
     this.rest = clip(parts.pop()!, 65_536)
-    for (const part of parts) this.each(part)
+    const later = parts.map((part) => this.each(part)).filter((one) => one instanceof Promise)
+    return later.length > 0 ? Promise.all(later) : undefined
   }
   end(): void {
     if (this.rest) this.each(this.rest)

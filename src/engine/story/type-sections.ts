@@ -123,6 +123,7 @@ function stages({ definition, settings, steps, run }: Told): string[] {
     ...(Number.isFinite(settings.concurrency)
       ? ['Its handler limits how many run at once in one process, whatever the queue allows.']
       : []),
+    ...(settings.isolate ? ['Each try runs in a process of its own; a crash ends that try and nothing else.'] : []),
     ...errorLines(settings.errors),
   ]
 }
