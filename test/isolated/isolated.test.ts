@@ -6,10 +6,13 @@ import { join } from 'node:path'
 import { createUntildone, type JobHandler, LOCAL, sqlite, type Untildone } from 'untildone'
 import { assertReplaySafe, createTestRig } from 'untildone/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { allHandler, pageHandler } from './all.mjs'
 import * as plain from './handlers.mjs'
 import { typedHandler } from './typed.js'
 
-const handlers = [...Object.values(plain), typedHandler].filter((one) => 'settings' in one) as unknown as JobHandler[]
+const handlers = [...Object.values(plain), typedHandler, allHandler, pageHandler].filter(
+  (one) => 'settings' in one,
+) as unknown as JobHandler[]
 let dir = ''
 let app: Untildone
 beforeAll(async () => {
@@ -91,6 +94,52 @@ describe('what a handler records', () => {
     const { job } = await run('typed')
     expect(job).toMatchObject({ status: 'completed', result: { n: 3 } })
     expect(job.result.pid).not.toBe(process.pid)
+  })
+})
+
+describe('every call of job', () => {
+  async function throughout(fails: boolean) {
+    const { id } = await app.submit('all', { fails })
+    for (const pause = { ms: 20 }; ; ) {
+      await expect
+        .poll(async () => ['blocked', 'completed', 'failed'].includes((await app.engine.get(LOCAL, id)).status), {
+          ...{ timeout: 25_000, interval: pause.ms },
+        })
+        .toBe(true)
+      const { done, blockedOn } = await app.engine.get(LOCAL, id)
+      if (done) return end(id)
+      const [on] = blockedOn
+      if (on?.kind === 'approval') {
+        const { id: approval, digest } = await app.engine.approvals.get(LOCAL, on.id!)
+        const mara = { ...LOCAL, actor: { kind: 'user' as const, id: 'mara' }, person: { id: 'mara' }, groups: [] }
+        await app.engine.approvals.decide(mara, approval, { decision: 'approve', evidenceDigest: digest })
+        continue
+      }
+      const { parts } = app.engine as unknown as { parts: { callbackOf(job: string, key: string): { token: string } } }
+      const { token } = parts.callbackOf(id, 'pay/courier')
+      await app.engine.answerCallback(token, { outcome: 'completed', payload: 1 } as never).catch(() => undefined)
+      await app.engine.signal(LOCAL, id, 'replied', { payload: { text: 'yes' } })
+    }
+  }
+
+  it('works, and comes back in other processes', { timeout: 60_000 }, async () => {
+    const job = await throughout(false)
+    expect(job).toMatchObject({
+      status: 'completed',
+      result: {
+        ...{ pages: [2, 4, 6], text: 'scan true', parts: ['part a', 'part b', 'part c'], patience: 'patience' },
+        ...{ bytes: { name: 'receipt.txt', same: true }, said: 'out' },
+      },
+      warnings: [{ code: 'line', message: 'line' }],
+    })
+  })
+
+  it('is undone by the process of the last attempt', { timeout: 60_000 }, async () => {
+    const job = await throughout(true)
+    expect(job.error).toMatchObject({ code: 'refused' })
+    expect(job.error.details.compensation).toMatchObject({
+      ...{ state: 'rolled-back', undone: ['gather/read/robust/scan', 'pay/reserve', 'pay/pay'], notUndone: [] },
+    })
   })
 })
 
