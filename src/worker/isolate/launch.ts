@@ -49,6 +49,8 @@ function specOf(settings: IsolateSettings, onChannel: (channel: Duplex) => void)
     ),
     // A private folder, for temporary files; the process makes it its TMPDIR.
     inputs: {},
+    // The folder of the program is not ours to sweep.
+    sweepCores: { maxAgeMs: Number.POSITIVE_INFINITY },
     strong: settings.strong,
     graceMs: settings.graceMs,
     keep: 'end',
