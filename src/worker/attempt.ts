@@ -73,6 +73,8 @@ export class Attempt {
   /** Told when it drains. */
   onDraining: (() => void) | null = null
   private isDraining = false
+  /** Children of job.process that run now. */
+  processes: Set<Promise<unknown>> | null = null
   /** Its handler's process, when it has one. */
   isolated: Isolated | null = null
   /** Its end is on its way to the store: whoever ends the job now, it was not somebody else against it. */

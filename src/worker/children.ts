@@ -79,7 +79,10 @@ export async function runChild<T>(
       }
       // The group is ours for as long as runProcess has not answered.
       const calm = attempt.onForce(() => killGroup(spawned.pgid))
-      const outcome = await runProcess(spec).finally(calm)
+      const running = runProcess(spec).finally(calm)
+      const processes = (attempt.processes ??= new Set())
+      processes.add(running)
+      const outcome = await running.finally(() => processes.delete(running))
       lines.end()
       if (spawned.pgid !== null)
         void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)

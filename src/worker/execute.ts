@@ -42,7 +42,7 @@ export async function execute(attempt: Attempt, env: Environment): Promise<Moved
     return await settle(attempt, env, end)
   } finally {
     attempt.end()
-    await attempt.isolated?.leave()
+    if (attempt.isolated) await attempt.isolated.leave()
   }
 }
 
@@ -103,7 +103,7 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     )
   if (end.kind === 'returned') {
     const accepted = await acceptResult(attempt, end.value)
-    const ended = await attempt.isolated?.leave()
+    const ended = attempt.isolated && (await attempt.isolated.leave())
     if (ended) return commit(attempt, env, errored(attempt, env, actor, ended))
     if (accepted.ok)
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })

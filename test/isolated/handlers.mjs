@@ -88,6 +88,21 @@ export const togetherHandler = together.handler(
     ),
 )
 
+export const tolerant = defineJob('tolerant', { input })
+export const tolerantHandler = tolerant.handler(
+  { isolate, retry: quick, errors: [{ signal: 'SIGSEGV', is: 'permanent', as: 'bad-item' }] },
+  async (job) =>
+    job.map(
+      'items',
+      [0, 1, 2, 3],
+      (i) => {
+        if (i === 1) process.kill(process.pid, 'SIGSEGV')
+        return i === 1 ? new Promise(() => {}) : i
+      },
+      { tolerate: 3, concurrency: 1 },
+    ),
+)
+
 export const undo = defineJob('undo', { input })
 export const undoHandler = undo.handler({ isolate, retry: until({ attempts: 1 }) }, async (job) => {
   const { file } = job.input
@@ -113,6 +128,9 @@ async function misbehave(how, job) {
       )
     case 'exit':
       return job.step('exit', () => process.exit(0))
+    case 'dies-at-exit':
+      process.on('exit', () => process.kill(process.pid, 'SIGSEGV'))
+      return 'done'
     case 'throw':
       return (
         setTimeout(() => {

@@ -208,17 +208,15 @@ export class Isolated implements LinkOwner {
         })
       : error
     this.end(() => this.settle.reject(why))
-    // What hangs in the attempt has nobody any more who could end it.
-    if (leaves) setImmediate(() => this.attempt.leave())
+    // What hangs in the attempt has nobody any more who could end it. Its other children are no part of that.
+    const { processes } = this.attempt
+    if (leaves) setImmediate(() => void Promise.allSettled([...(processes ?? [])]).then(() => this.attempt.leave()))
   }
 
   /** The handler's last look at its result, where its code runs. */
   async verify(output: unknown, context: { input: unknown }): Promise<void> {
-    await this.call('verify', [output, context])
-  }
-
-  private call(name: string, args: unknown[]): Promise<unknown> {
-    return this.bodies.run(() => this.link!.call(name, args))
+    if (this.gone) throw new Transient('The process of the handler has ended, and with it its last look at the result.')
+    await this.bodies.run(() => this.link!.call('verify', [output, context]))
   }
 
   /** Lets it go, and waits until it is gone. @returns why what it returned does not count: it did not end well */

@@ -22,7 +22,7 @@ export interface Finish {
 
 export class Bodies {
   private readonly open = new Set<Body>()
-  private dead: { error: unknown; blame: boolean } | null = null
+  private dead: { error: unknown; blame: boolean; everyone: boolean } | null = null
 
   /** @param finish ends the handler's part of the attempt; only the first call counts */
   constructor(private readonly finish: (error: unknown, how: Finish) => void) {}
@@ -38,13 +38,11 @@ export class Bodies {
     })
   }
 
-  /** Whatever comes after the place of the crash: code that is asked for has nobody to run it. */
+  /** Code that is asked for after the crash: it was never begun, so it has not failed either. */
   private refuse(): Promise<never> {
-    const { error, blame } = this.dead!
-    const scope = scopes.getStore()
-    if (scope?.inside || !blame) return Promise.reject(error)
-    scope?.hold?.pause()
-    this.finish(error, { handled: true, leaves: true })
+    const { error, blame, everyone } = this.dead!
+    if (everyone) return Promise.reject(error)
+    this.finish(error, { handled: blame, leaves: true })
     return NEVER
   }
 
@@ -61,7 +59,7 @@ export class Bodies {
   die(error: unknown, everyone: boolean): void {
     const inner = [...this.open].filter((body) => !this.holdsAnother(body))
     const blame = !everyone && inner.length === 1
-    this.dead = { error, blame }
+    this.dead = { error, blame, everyone }
     // What one of several did may be half done, and is not to be told as failed.
     if (!blame) this.finish(error, { handled: false, leaves: !everyone && inner.length > 0 })
     if (blame || everyone) for (const body of inner) this.fail(body, error)
