@@ -103,6 +103,22 @@ export const tolerantHandler = tolerant.handler(
     ),
 )
 
+export const timed = defineJob('timed', { input })
+export const timedHandler = timed.handler(
+  { isolate, retry: until({ attempts: 1 }), timeout: { attempt: '800ms' } },
+  async (job) => misbehave(job.input.how, job),
+)
+
+export const draining = defineJob('draining', { input })
+export const drainingHandler = draining.handler({ isolate, retry: quick }, async (job) => {
+  const { file } = job.input
+  await job.step('first', async () => {
+    said(file, `first ${process.pid}`)
+    while (!job.draining && job.attempt === 1) await new Promise((resolve) => setTimeout(resolve, 10))
+  })
+  return job.step('second', () => job.attempt)
+})
+
 export const undo = defineJob('undo', { input })
 export const undoHandler = undo.handler({ isolate, retry: until({ attempts: 1 }) }, async (job) => {
   const { file } = job.input

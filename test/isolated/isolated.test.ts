@@ -193,12 +193,51 @@ describe('how a process ends, and what that is', () => {
     expect(last).toMatchObject({ code, message: expect.stringMatching(what) })
   })
 
-  it.each(['spin', 'hang'])('a cancel ends it: %s', async (how) => {
+  it.each([
+    ['spin', 'graceful'],
+    ['hang', 'graceful'],
+    ['spin', 'force'],
+  ] as const)('a cancel ends it: %s, %s', async (how, mode) => {
     const { id, file } = await begin('bad', how)
     await fileOf(file).toMatch(/^\d+$/)
-    await app.engine.cancel(LOCAL, id, { reason: 'test' })
+    await app.engine.cancel(LOCAL, id, { reason: 'test', mode })
     expect(await end(id)).toMatchObject({ status: 'cancelled', warnings: [] })
+    await expect.poll(() => alive(Number(readFileSync(file, 'utf8')))).toBe(false)
+  })
+
+  it('a time limit ends a loop that never ends', async () => {
+    const { last, file } = await run('timed', 'spin')
+    expect(last).toMatchObject({ code: 'attempt-timeout', class: 'transient' })
     expect(alive(Number(readFileSync(file, 'utf8')))).toBe(false)
+  })
+
+  it('a worker that stops lets its step end, or kills it when it does not, and the attempt does not count', async () => {
+    const database = join(dir, 'drain.db')
+    const open = async () => {
+      const app = await createUntildone({ store: sqlite(database), handlers, worker: { drainMs: 1_500 } })
+      await app.start()
+      return app
+    }
+    const first = await open()
+    const files = [join(dir, 'drain-1'), join(dir, 'drain-2')]
+    const { id } = await first.submit('draining', { file: files[0]! })
+    const { id: stuck } = await first.submit('bad', { how: 'spin', file: files[1]! })
+    await fileOf(files[0]!).toMatch(/first \d+/)
+    await fileOf(files[1]!).toMatch(/\d+/)
+    await first.stop()
+    for (const file of files) expect(alive(Number(/\d+/.exec(readFileSync(file, 'utf8'))![0]))).toBe(false)
+    const second = await open()
+    try {
+      const job = await second.engine.wait(LOCAL, id, { timeoutMs: 20_000, until: 'done' }, ['ops'])
+      expect(job).toMatchObject({ status: 'completed', result: 2 })
+      expect(readFileSync(files[0]!, 'utf8').match(/first/g)).toHaveLength(1)
+      const outcomes = async (of: string) => (await second.engine.attempts(LOCAL, of)).map(({ outcome }) => outcome)
+      expect(await outcomes(id)).toEqual(['released', 'ok'])
+      expect((await outcomes(stuck))[0]).toBe('released')
+      await second.engine.cancel(LOCAL, stuck, {})
+    } finally {
+      await second.stop()
+    }
   })
 
   it('leaves nothing in the temporary folder', async () => {
