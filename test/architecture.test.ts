@@ -128,6 +128,11 @@ const RULES: Record<string, Rule> = {
     npm: ['vitest', 'fast-check'],
     why: 'testing may name everything of ours, and vitest and fast-check in the conformance suite',
   },
+  'isolated.ts': {
+    uses: ['core', 'define', 'worker', 'cli'],
+    node: 'all',
+    why: 'the process of an isolated handler has its handler, the line to its worker, and the loader of job files',
+  },
   'index.ts': {
     uses: EVERYTHING.filter((area) => area !== 'testing'),
     node: 'all',

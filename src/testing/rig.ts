@@ -25,12 +25,21 @@ import { TestClock } from './clock.js'
 import { testEntropy } from './entropy.js'
 import { type DeathPoint, Mortal } from './mortal-store.js'
 
+/** Where isolated handlers run in a rig. */
+type Isolation = 'inline' | 'process'
+
 export interface TestRigOptions
   extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks'> {
   /** First instant, in milliseconds since the epoch. @default 2026-11-22T09:00:00Z */
   start?: number
   /** Of ids, secrets and jitter. @default 1 */
   seed?: number
+  /**
+   * Where handlers with `isolate: 'process'` run. In a process they cannot see what a test has put in place of something,
+   * and live in real time.
+   * @default 'inline'
+   */
+  isolated?: Isolation
 }
 
 type JobRef = string | { readonly id: string }
@@ -256,9 +265,10 @@ export class TestRig {
   private async boot(): Promise<void> {
     const mortal = new Mortal(this.store)
     this.process = mortal
+    const { isolated = 'inline', ...options } = this.options
     const app = await createUntildone({
-      ...this.options,
-      handlers: this.handlers,
+      ...options,
+      handlers: isolated === 'process' ? this.handlers : this.handlers.map(inline),
       store: { open: async () => mortal.store },
       clock: mortal.clock(this.clock),
       entropy: this.entropy,
@@ -290,6 +300,11 @@ export class TestRig {
  */
 export function createTestRig(handlers: readonly JobHandler[], options?: TestRigOptions): Promise<TestRig> {
   return TestRig.create(handlers, options)
+}
+
+function inline<H extends JobHandler<any, any>>(handler: H): H {
+  if (handler.settings?.isolate == null) return handler
+  return { ...handler, settings: { ...handler.settings, isolate: null } }
 }
 
 function callerOf(by: Somebody): Caller {

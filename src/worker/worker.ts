@@ -14,6 +14,7 @@ import { Attempt, LEAVE_AFTER_MS } from './attempt.js'
 import { ClaimLoop } from './claim-loop.js'
 import { contextOf } from './context.js'
 import { type Environment, execute } from './execute.js'
+import { runIsolated } from './isolate/launch.js'
 import { Lease } from './lease.js'
 import type { WaitTools } from './waiting.js'
 
@@ -99,6 +100,7 @@ export class Worker {
     const env: Environment = {
       worker: id,
       contextOf: (attempt, input) => contextOf(attempt, input, tools),
+      isolate: (attempt, job) => runIsolated(attempt, job, id),
       expiresAt: parts.expiresAt,
       sha256: entropy.sha256,
       random: () => entropy.random(),
