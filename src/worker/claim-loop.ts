@@ -86,6 +86,14 @@ export class ClaimLoop {
     this.busy.types.set(type, (this.busy.types.get(type) ?? 0) + by)
   }
 
+  /** Something was missed: the look that would come within a second comes now. */
+  lookNow(): void {
+    if (this.stopped || !this.looker) return
+    this.looker.cancel()
+    this.looker = null
+    void this.look()
+  }
+
   private async look(): Promise<void> {
     if (this.stopped) return
     const { clock, store, onError } = this.options

@@ -60,7 +60,13 @@ export class Worker {
 
   async start(): Promise<void> {
     this.draining = false
-    this.unsubscribe ??= this.parts.store.onChange((changes) => this.changed(changes))
+    if (!this.unsubscribe) {
+      const { store } = this.parts
+      const offs = [store.onChange((changes) => this.changed(changes)), store.onGap(() => this.loop?.lookNow())]
+      this.unsubscribe = () => {
+        for (const off of offs) off()
+      }
+    }
     await this.join()
   }
 

@@ -33,6 +33,8 @@ const CLOCK_MS = 30_000
 const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
 
 export class PostgresDriver implements Driver {
+  /** While one waits for the disk, another is made ready. */
+  readonly flights = WRITERS
   readonly dialect: Dialect
   private readonly writers: Pool
   private readonly readers: Pool

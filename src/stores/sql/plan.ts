@@ -67,6 +67,8 @@ export function* hold(names: readonly string[], { name }: Dialect): Plan<void> {
 export interface Driver {
   /** Runs a plan in one transaction; resolves after its commit is on disk. `write: false` must not change rows. */
   transact<T>(plan: () => Plan<T>, write: boolean): Promise<T>
+  /** Commits that may be under way at a time; what arrives meanwhile shares the next one. */
+  readonly flights: number
   /** Calls `fn` when the work that has arrived so far has been read: what comes in one turn shares a transaction. */
   defer(fn: () => void): void
   now(): number

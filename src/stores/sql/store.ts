@@ -81,7 +81,8 @@ const noop = () => {}
 
 export class SqlStore implements Store {
   private batch = new Batch()
-  private flushing: Promise<void> | null = null
+  /** Commits under way. */
+  private readonly flying = new Set<Promise<void>>()
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
   private readonly outboxListeners = new Set<() => void>()
   private readonly book: PauseBook
@@ -169,7 +170,7 @@ export class SqlStore implements Store {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
     return new Promise((resolve, reject) => {
       ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
-      if (this.flushing === null && this.batch.size === 1) this.driver.defer(() => void this.flush())
+      if (this.flying.size < this.driver.flights && this.batch.size === 1) this.driver.defer(() => this.flush())
     })
   }
 
@@ -181,14 +182,15 @@ export class SqlStore implements Store {
     return this.driver.transact(plan, false)
   }
 
-  private flush(): Promise<void> {
+  private flush(): void {
     const batch = this.batch
+    if (batch.size === 0 || this.flying.size >= this.driver.flights) return
     this.batch = new Batch()
-    this.flushing = this.commit(batch).finally(() => {
-      this.flushing = null
-      if (this.batch.size > 0) this.driver.defer(() => void this.flush())
+    const flight: Promise<void> = this.commit(batch).finally(() => {
+      this.flying.delete(flight)
+      if (this.batch.size > 0) this.driver.defer(() => this.flush())
     })
-    return this.flushing
+    this.flying.add(flight)
   }
 
   private async commit(batch: Batch): Promise<void> {
@@ -299,6 +301,10 @@ export class SqlStore implements Store {
       this.write((tx) => {
         this.book.forget()
         return pausePlan(row, on, audit, tx)
+      }).then((changed) => {
+        // What was resumed is claimed at once, wherever its workers are.
+        if (changed) this.shared?.stir()
+        return changed
       }),
     list: () => this.read(pausesPlan),
   }
@@ -478,7 +484,10 @@ export class SqlStore implements Store {
 
   private async finish(): Promise<void> {
     // What was accepted for the next commit is still carried out.
-    while (this.flushing !== null || this.batch.size > 0) await (this.flushing ?? this.flush())
+    while (this.flying.size > 0 || this.batch.size > 0) {
+      this.flush()
+      await Promise.race(this.flying)
+    }
     this.closed = true
     await this.shared?.close()
     await this.driver.close()

@@ -14,6 +14,7 @@ export interface SqliteOptions {
 }
 
 export class SqliteDriver implements Driver {
+  readonly flights = 1
   readonly dialect = {
     inList: (column: string, n: number) => `${column} in (select value from json_each(?${n}))`,
     tuple: (columns: string) => `json_array(${columns})`,
