@@ -38,7 +38,9 @@ export function postgresWith(
           entropy,
           options,
         )
-        store.share(new Doorbell(url, schema, options, saying(onError)), randomUUID().slice(-12))
+        store.share(new Doorbell(url, schema, options, saying(onError)), randomUUID().slice(-12), () =>
+          clock.monotonic(),
+        )
         return store
       } catch (error) {
         await driver.close().catch(() => {})

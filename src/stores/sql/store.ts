@@ -135,8 +135,12 @@ export class SqlStore implements Store {
     return this.shared?.onGap(listener) ?? noop
   }
 
-  /** For a database that other processes write to as well. @param name of this process among them */
-  share(bell: Bell, name: string): void {
+  /**
+   * For a database that other processes write to as well.
+   * @param name of this process among them
+   * @param elapsed milliseconds of a clock that never goes back
+   */
+  share(bell: Bell, name: string, elapsed: () => number): void {
     const tell = (changes: readonly Change[]) => {
       for (const listener of this.listeners) this.tell(listener, changes)
     }
@@ -144,7 +148,7 @@ export class SqlStore implements Store {
       for (const listener of this.outboxListeners) this.tell(listener, undefined)
     }
     const look = (ids: readonly string[]) => this.read(() => lookPlan(ids, this.driver.dialect))
-    this.shared = new Shared(bell, { name, tell, tellOutbox, look }, () => performance.now())
+    this.shared = new Shared(bell, { name, tell, tellOutbox, look }, elapsed)
   }
 
   submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
