@@ -30,6 +30,9 @@ const WRITERS = 2
 /** Which server this is, and which of its lives: a number of a transaction means nothing on another one. */
 const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
 
+/** By its number, which unlike that of a process is never another one's. */
+const END = 'select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid'
+
 export class PostgresDriver implements Driver {
   readonly dialect: Dialect
   private readonly writers: Pool
@@ -118,6 +121,8 @@ export class PostgresDriver implements Driver {
       }
       client.release(true)
       if (committing && (await this.committed(xid!, client, cause))) return answer as T
+      // It may hold rows for as long as its server takes to notice that nobody is there.
+      if (!committing && xid !== null) await this.end(xid)
       throw cause
     }
   }
@@ -144,6 +149,8 @@ export class PostgresDriver implements Driver {
           if (rows[0].status === 'committed') return true
           if (rows[0].status === 'aborted') return false
           if (rows[0].status === null) throw unknown('it does not know that transaction any more')
+          // Its line is dead, and nobody has told the server. After this it is one or the other.
+          await client.query({ text: END, values: [xid] })
         } finally {
           client.release()
         }
@@ -152,6 +159,14 @@ export class PostgresDriver implements Driver {
       }
       if (!(await patience())) throw unknown('it has not come back yet')
     }
+  }
+
+  /** Ends what is left of a transaction whose line is dead. What cannot be reached ends by itself. */
+  private async end(xid: string): Promise<void> {
+    try {
+      const client = await this.lease(this.writers)
+      await client.query({ text: END, values: [xid] }).finally(() => client.release())
+    } catch {}
   }
 
   private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
@@ -256,8 +271,7 @@ export class PostgresDriver implements Driver {
     if (this.known.has(client)) return client
     try {
       client.on('error', () => {})
-      await assertSafe(client, this.options)
-      const { rows } = await client.query(GENERATION)
+      const [{ rows }] = await Promise.all([client.query(GENERATION), assertSafe(client, this.options)])
       this.known.set(client, rows[0].generation)
       return client
     } catch (error) {

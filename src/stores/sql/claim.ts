@@ -6,10 +6,10 @@ import { type Decision, transition } from '../../core/lifecycle.js'
 import type { Claimed, ClaimRequest } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
-import type { PauseBook } from './lanes.js'
+import { PAUSES, type PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
-import { all, type Dialect, each, type Plan, put, type Row, unpack, type Value } from './plan.js'
+import { all, type Dialect, each, type Plan, put, type Row, share, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -43,6 +43,8 @@ interface Ready extends Found {
 export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Plan<Claimed[]> {
   const { now, changes, dialect } = tx
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
+  // Once a pause is answered, no claim that is still under way takes anything.
+  yield* share(PAUSES, dialect)
   const paused = yield* pauses.paused()
   let free = request.limit()
   const taken: Ready[] = []
