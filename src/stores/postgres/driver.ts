@@ -21,7 +21,7 @@ import {
 } from './connections.js'
 import { dialectOf } from './dialect.js'
 import { healthOf } from './health.js'
-import { arrayText, distinct, type Form, type Translator, valueText } from './translate.js'
+import { arrayText, distinct, type Form, jsonText, type Translator, valueText } from './translate.js'
 
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
@@ -201,7 +201,7 @@ export class PostgresDriver implements Driver {
     return answer.then(({ rows }) => {
       if (want === 'each') {
         const found = new Array(params.length)
-        for (const row of rows) found[row.n_ - 1] = row
+        for (const { n_, ...row } of rows) found[n_ - 1] = row
         return found
       }
       if (form.counted === 'all') return new Array(params.length).fill(1)
@@ -213,7 +213,7 @@ export class PostgresDriver implements Driver {
 
   private single(form: Form, list: Statement['params'][number], client: PoolClient): Promise<QueryResult> {
     if (list.length === 0) return client.query(form.single)
-    return client.query({ name: this.kept(form.name), text: form.single, values: list.map(valueText) })
+    return client.query({ name: this.kept(form.name), text: form.single, values: valuesOf(form, list) })
   }
 
   private kept(name: string): string | undefined {
@@ -313,6 +313,12 @@ class Sent {
   async settled(): Promise<void> {
     await this.last
   }
+}
+
+function valuesOf({ json }: Form, list: Statement['params'][number]): (string | null)[] {
+  const values = list.map(valueText)
+  for (const at of json) if (values[at] !== null) values[at] = jsonText(values[at]!)
+  return values
 }
 
 /** Whether one statement does it for all parameter lists. */

@@ -160,17 +160,19 @@ export function writerTests({ test }: Suite): void {
 
   test('a name whose time is over is taken again while it is swept: it stays taken', async (bench) => {
     const stores = await bench.beside()
-    for (const round of times(20)) {
+    for (const round of times(15)) {
       const names = times(8).map((i) => `u-${round}-${i}`)
       const submit = (one: Bench, key: string) => one.store.submit([one.job({ unique: { key, for: 1000 } })])
       await Promise.all(names.map((key) => submit(bench, key)))
       for (const claimed of await bench.claim()) await bench.succeed(claimed)
       await bench.clock.advance(1000)
-      await Promise.all([
-        ...names.map((key, i) => submit(stores[i % 2]!, key)),
-        stores[2].store.heal('', 100),
-        stores[2].store.heal('', 100),
-      ])
+      let taking = true
+      const sweeping = (async () => {
+        while (taking) await stores[2].store.heal('', 100)
+      })()
+      for (const [i, key] of names.entries()) await submit(stores[i % 2]!, key)
+      taking = false
+      await sweeping
       expect(outcomes(await Promise.all(names.map((key) => submit(bench, key))))).toEqual(names.map(() => 'duplicate'))
     }
   })
@@ -188,6 +190,46 @@ export function writerTests({ test }: Suite): void {
     const entries = await bench.store.audit('default', 0, 1000)
     expect(entries.map(({ seq }) => seq)).toEqual(times(ids.length).map((i) => i + 1))
     expect(firstBreak(entries, bench.entropy.sha256)).toBeNull()
+  })
+
+  test('the last place of a limit, asked for by three at once: one has it', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(20)) {
+      const limits = [{ concurrency: { key: `${round}`, limit: 2 } }, { order: `${round}` }][round % 2]!
+      await bench.submit(...times(12).map(() => ({ limits })))
+      const claimed = (await Promise.all(stores.map((one) => one.claim(4)))).flat()
+      expect(claimed.length).toBe(round % 2 ? 1 : 2)
+      let ended = 0
+      for (let left = claimed; left.length > 0; left = (await Promise.all(stores.map((one) => one.claim(4)))).flat()) {
+        expect(left.length).toBeLessThanOrEqual(round % 2 ? 1 : 2)
+        await Promise.all(left.map((one, i) => stores[i % 3]!.succeed(one)))
+        ended += left.length
+      }
+      expect(ended).toBe(12)
+    }
+  })
+
+  test('a place is given up while another asks for it: it is not left with nobody', async (bench) => {
+    const [a, b, c] = await bench.beside()
+    for (const round of times(30)) {
+      const limits = { concurrency: { key: `${round}`, limit: 1 } }
+      const first = await bench.started({ limits })
+      await bench.submit({ limits }, { limits })
+      const [, claimed] = await both(
+        round,
+        () => a.succeed(first),
+        () => Promise.all([b.claim(), c.claim()]),
+      )
+      let ended = 1
+      // Where both asked too early, the next claim is the first to find it.
+      let left = claimed.flat().length > 0 ? claimed.flat() : await bench.claim()
+      for (; left.length > 0; left = await bench.claim()) {
+        expect(left).toHaveLength(1)
+        await bench.succeed(left[0]!)
+        ended++
+      }
+      expect(ended).toBe(3)
+    }
   })
 
   test('limits: never exceeded, nothing lost, always drained', async (bench) => {
@@ -223,8 +265,13 @@ export function writerTests({ test }: Suite): void {
           ...{ jobId: live.id, epoch: live.epoch, steps: [step('s')], waits: [a.wait(live.id, 'go')] },
           ...(round % 4 < 2 ? { warnings: [{ code: 'w', message: 'm', step: null, at: 1 }] } : {}),
         })
-      const [held, rescued] = await both(round, record, () => b.apply(live.id, lost))
-      expect(rescued.outcome).toBe('moved')
+      // As it is when the rescue is answered, it stays.
+      const rescue = async () => {
+        const { outcome } = await b.apply(live.id, lost)
+        return { outcome, steps: await b.store.steps(live.id) }
+      }
+      const [held, rescued] = await both(round, record, rescue)
+      expect(rescued).toMatchObject({ outcome: 'moved', steps: held ? [{ key: 's' }] : [] })
       expect((await c.store.steps(live.id)).map(({ key }) => key)).toEqual(held ? ['s'] : [])
       expect((await c.store.waits(live.id)).map(({ key }) => key)).toEqual(held ? ['go'] : [])
       seenBoth.add(held)
