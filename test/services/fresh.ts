@@ -4,7 +4,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import type { Clock } from '../../src/core/clock.js'
+import { type Pools, PostgresDriver, poolsOf } from '../../src/stores/postgres/driver.js'
 import { type PostgresOptions, postgres } from '../../src/stores/postgres/index.js'
+import { postgresWith } from '../../src/stores/postgres/open.js'
+import type { Translator } from '../../src/stores/postgres/translate.js'
 import { TABLES } from '../../src/stores/sql/migrate.js'
 import type { SqlStoreOptions } from '../../src/stores/sql/store.js'
 import type { StoreFactory } from '../../src/stores/store.js'
@@ -18,7 +22,7 @@ export const ownSchema = (): string => `t_${randomBytes(6).toString('hex')}`
  */
 export function freshStores(
   url: string,
-  open: (schema: string) => StoreFactory = (schema) => postgres(url, { schema }),
+  open: (schema: string) => StoreFactory = (schema) => postgresWith(Warm, url, { schema }),
 ): () => StoreFactory {
   const schema = ownSchema()
   let made = false
@@ -33,6 +37,34 @@ export function freshStores(
         return factory.open(with_)
       },
     }
+  }
+}
+
+/** What one open store uses; when it is closed the next one has it. */
+interface Seat {
+  translator: Translator
+  pools: Pools
+}
+const seats = new Map<string, Seat[]>()
+
+/**
+ * A driver that leaves its connections to the next one: what a connection has learned of tables and statements costs
+ * more than most tests. Stores that are open at the same time share none.
+ */
+class Warm extends PostgresDriver {
+  private readonly leave: () => void
+
+  constructor(url: string, clock: Clock, translator: Translator, options: PostgresOptions = {}) {
+    const free = seats.get(translator.schema) ?? []
+    seats.set(translator.schema, free)
+    const seat = free.pop() ?? { translator, pools: poolsOf(url, options) }
+    super(url, clock, seat.translator, options, { ...seat.pools, end: async () => {} })
+    this.leave = () => free.push(seat)
+  }
+
+  override async close(): Promise<void> {
+    await super.close()
+    this.leave()
   }
 }
 

@@ -23,6 +23,29 @@ import { dialectOf } from './dialect.js'
 import { healthOf } from './health.js'
 import { arrayText, distinct, type Form, jsonText, type Translator, valueText } from './translate.js'
 
+/** Writers are few: what waits meanwhile shares the next commit. */
+export interface Pools {
+  writers: Pool
+  readers: Pool
+  end(): Promise<void>
+}
+
+export function poolsOf(url: string, options: PostgresOptions): Pools {
+  const { Pool } = driverModule()
+  const config = configOf(url, options)
+  const writers = new Pool({ ...config, max: WRITERS })
+  const readers = new Pool({ ...config, max: options.connections ?? 6 })
+  for (const pool of [writers, readers]) {
+    // A connection that breaks while nobody uses it is replaced by the pool; one in use fails what it is used for.
+    pool.on('error', () => {})
+    pool.on('connect', (client) => client.on('error', () => {}))
+  }
+  const end = async () => {
+    await Promise.all([writers.end(), readers.end()])
+  }
+  return { writers, readers, end }
+}
+
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
 const WRITERS = 2
@@ -35,8 +58,6 @@ const END = 'select pg_terminate_backend(pid) from pg_stat_activity where backen
 
 export class PostgresDriver implements Driver {
   readonly dialect: Dialect
-  private readonly writers: Pool
-  private readonly readers: Pool
   private readonly settings: string
   /** By connection: the generation of its server. Whoever is not in it has not been looked at. */
   private readonly known = new WeakMap<PoolClient, string>()
@@ -47,14 +68,9 @@ export class PostgresDriver implements Driver {
     private readonly clock: Clock,
     private readonly translator: Translator,
     private readonly options: PostgresOptions = {},
+    private readonly pools: Pools = poolsOf(url, options),
   ) {
     this.dialect = dialectOf(translator.schema)
-    const { Pool } = driverModule()
-    const config = configOf(url, options)
-    this.writers = new Pool({ ...config, max: WRITERS })
-    this.readers = new Pool({ ...config, max: options.connections ?? 6 })
-    // A connection that breaks while nobody uses it is replaced by the pool.
-    for (const pool of [this.writers, this.readers]) pool.on('error', () => {})
     this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
   }
 
@@ -94,7 +110,7 @@ export class PostgresDriver implements Driver {
   }
 
   private async write<T>(plan: () => Plan<T>): Promise<T> {
-    const client = await this.lease(this.writers)
+    const client = await this.lease(this.pools.writers)
     const sent = new Sent()
     let xid: string | null = null
     let answer: T | undefined
@@ -142,7 +158,7 @@ export class PostgresDriver implements Driver {
     const patience = this.patience()
     for (;;) {
       try {
-        const client = await this.lease(this.writers)
+        const client = await this.lease(this.pools.writers)
         try {
           if (this.known.get(client) !== this.known.get(lost)) throw unknown('another server has taken its place since')
           const { rows } = await client.query({ text: 'select pg_xact_status($1::xid8) as status', values: [xid] })
@@ -164,7 +180,7 @@ export class PostgresDriver implements Driver {
   /** Ends what is left of a transaction whose line is dead. What cannot be reached ends by itself. */
   private async end(xid: string): Promise<void> {
     try {
-      const client = await this.lease(this.writers)
+      const client = await this.lease(this.pools.writers)
       await client.query({ text: END, values: [xid] }).finally(() => client.release())
     } catch {}
   }
@@ -246,7 +262,7 @@ export class PostgresDriver implements Driver {
   }
 
   private async readOnce<T>(plan: () => Plan<T>): Promise<T> {
-    const client = await this.lease(this.readers)
+    const client = await this.lease(this.pools.readers)
     // Nothing depends on the end of a read but its connection.
     const end = (how: 'commit' | 'rollback') =>
       client.query(how).then(
@@ -270,7 +286,6 @@ export class PostgresDriver implements Driver {
     const client = await pool.connect()
     if (this.known.has(client)) return client
     try {
-      client.on('error', () => {})
       const [{ rows }] = await Promise.all([client.query(GENERATION), assertSafe(client, this.options)])
       this.known.set(client, rows[0].generation)
       return client
@@ -294,7 +309,7 @@ export class PostgresDriver implements Driver {
 
   async close(): Promise<void> {
     this.closed = true
-    await Promise.all([this.writers.end(), this.readers.end()])
+    await this.pools.end()
   }
 }
 
