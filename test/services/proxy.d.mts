@@ -7,6 +7,7 @@ export interface LineProxy {
   readonly port: number
   late: number
   refusing: boolean
+  ways: number
   readonly count: number
   through(url: string): string
   cut(): void

@@ -17,6 +17,8 @@ class LineProxy {
   late = 0
   /** New lines are refused, as by a server that is down. */
   refusing = false
+  /** How often something was sent after an answer had come: what is sent together counts once. */
+  ways = 0
   /** Lines there have been. */
   count = 0
   #lines = new Set()
@@ -81,6 +83,7 @@ class LineProxy {
     server.on('error', () => line.cut())
     const line = {
       silent: false,
+      last: 'client',
       cut: () => {
         this.#lines.delete(line)
         client.destroy()
@@ -101,6 +104,8 @@ class LineProxy {
     }
     from.on('data', (chunk) => {
       if (line.silent) return
+      if (to === 'server' && line.last !== to) this.ways++
+      line.last = to
       this.#watch(chunk, to, line)
       if (!line.silent) pass(() => into.destroyed || into.write(chunk))
     })

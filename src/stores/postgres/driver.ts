@@ -53,8 +53,11 @@ const WRITERS = 2
 /** Which server this is, and which of its lives: a number of a transaction means nothing on another one. */
 const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
 
-/** By its number, which unlike that of a process is never another one's. */
-const END = 'select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid'
+/**
+ * By its number, which unlike that of a process is never another one's. Not where it waits for its standby: then it would
+ * count as committed without being there.
+ */
+const END = `select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid and wait_event is distinct from 'SyncRep'`
 
 export class PostgresDriver implements Driver {
   readonly dialect: Dialect

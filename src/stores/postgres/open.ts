@@ -1,6 +1,6 @@
 /**
  * Opening PostgreSQL as a store: makes or migrates the schema under a lock, so that processes that start together do it
- * once, and keeps the time of the database, which is the one that all processes share.
+ * once.
  */
 import { migrate, SCHEMA_VERSION, schemaVersion, TABLES } from '../sql/migrate.js'
 import { one, type Plan, run } from '../sql/plan.js'

@@ -373,6 +373,19 @@ export function writerTests({ test }: Suite): void {
     expect(await bench.store.list({ tenant: '~default', order: 'createdAt', limit: 99 })).toHaveLength(45)
   })
 
+  test('two make a webhook where there is room for one: one is made', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(10)) {
+      const make = (one: Bench, i: number) =>
+        one.store.webhooks.change({
+          ...{ tenant: `t-${round}`, id: `wh_${i}`, audit: audit({ tenant: `t-${round}` }) },
+          decide: (_before, _now, count) => (count < 1 ? webhook(`wh_${i}`, { tenant: `t-${round}` }) : undefined),
+        })
+      await Promise.all(stores.map(make))
+      expect(await bench.store.webhooks.list(`t-${round}`)).toHaveLength(1)
+    }
+  })
+
   test('two mark what has become late: each job once', async (bench) => {
     const [a, b] = await bench.beside()
     await putWebhook(bench, webhook('wh_1'))
