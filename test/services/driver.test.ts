@@ -127,7 +127,6 @@ describe.skipIf(!url)('the line', () => {
   })
 
   it('silent at the commit, which arrived or did not: given up, looked up, done once', async () => {
-    // The time that a silent line is waited for is five seconds and this; both are waited for at once.
     const options = { statementTimeoutMs: 500, patienceMs: 8000 }
     const [arrived, lost] = [await through(options), await through(options)]
     const first = proxy.when('client', 'COMMIT', 'silence')
@@ -141,7 +140,7 @@ describe.skipIf(!url)('the line', () => {
     expect([arrived.commits(), lost.commits()]).toEqual([1, 2])
     await once(arrived.schema, 'a')
     await once(lost.schema, 'a')
-  }, 40_000)
+  })
 
   it('silent in the middle: what it held is let go, so that the next try does not wait for it', async () => {
     const { bench, schema } = await through({ statementTimeoutMs: 500, patienceMs: 8000 })
@@ -153,7 +152,7 @@ describe.skipIf(!url)('the line', () => {
     expect(
       await query(url!, `select count(*)::int as n from pg_stat_activity where state = 'idle in transaction'`),
     ).toEqual([{ n: 0 }])
-  }, 40_000)
+  })
 
   it('cut while reading, or while nobody asks anything: the next answer comes over a new line', async () => {
     const { bench } = await through()
@@ -192,17 +191,16 @@ describe.skipIf(!url)('the line', () => {
   })
 
   it('behind a pooler that lends connections for a transaction: nothing belongs to a session', async () => {
-    const sent: string[] = []
-    const refused = (text: string) =>
+    const sent: (string | RegExp)[] = []
+    const refused = (text: string | RegExp) =>
       proxy.when('server', text, (line) => {
         sent.push(text)
         line.cut()
       })
-    // A pooler refuses settings in the first message.
+    // A pooler refuses settings in the first message; and a name would be another connection's the next time.
     void refused('options\0')
+    void refused(/untildone_\d+(_n)?\0/)
     const { bench, commits } = await through({ pooler: 'transaction' })
-    // Parse messages with a name; `prepare` and `deallocate` of one transaction are none.
-    for (const name of ['Puntildone', 'untildone_1\0', 'untildone_2\0', 'untildone_3\0']) void refused(name)
     const ids = await bench.submit({ key: 'a', tags: ['x'] }, { key: 'b', tags: ['x', 'y'] }, { unique: { key: 'u' } })
     for (const claimed of await bench.claim()) await bench.succeed(claimed)
     for (const id of ids) expect((await bench.stored(id)).outcome!.status).toBe('completed')
@@ -389,7 +387,7 @@ describe.skipIf(!url)('the server', () => {
       .poll(() => bench.store.submit([bench.job({ key: 'a' })]).catch(() => null), { timeout: 10_000 })
       .toMatchObject([{ outcome: 'replayed' }])
     await bench.close()
-  }, 40_000)
+  })
 
   it('says at the start what keeps it from being safe, and what to do', async () => {
     await query(

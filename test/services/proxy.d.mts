@@ -12,7 +12,11 @@ export interface LineProxy {
   through(url: string): string
   cut(): void
   silence(): void
-  when(to: 'server' | 'client', text: string, action: 'cut' | 'silence' | ((line: Line) => void)): Promise<void>
+  when(
+    to: 'server' | 'client',
+    text: string | RegExp,
+    action: 'cut' | 'silence' | ((line: Line) => void),
+  ): Promise<void>
   close(): Promise<void>
 }
 export function startProxy(target: { host: string; port: number }): Promise<LineProxy>

@@ -58,7 +58,7 @@ class LineProxy {
   }
 
   /**
-   * Does something to a line the next time it carries this text, before the text is passed on.
+   * Does something to a line the next time it carries this text (or what matches it), before the text is passed on.
    * @param to `server` or `client`
    * @param action `cut`, `silence` or a function of the line; the text is passed on unless the line is cut or silent by then
    * @returns a promise of its having happened
@@ -120,7 +120,8 @@ class LineProxy {
   #watch(chunk, to, line) {
     const text = chunk.toString('latin1')
     for (const watch of [...this.#watches]) {
-      if (watch.to !== to || !text.includes(watch.text)) continue
+      if (watch.to !== to || !(watch.text instanceof RegExp ? watch.text.test(text) : text.includes(watch.text)))
+        continue
       this.#watches.splice(this.#watches.indexOf(watch), 1)
       if (watch.action === 'cut') {
         line.silent = true
