@@ -50,20 +50,29 @@ export function poolsOf(url: string, options: PostgresOptions): Pools {
 const RACES = 8
 const WRITERS = 2
 
-/** Which server this is, and which of its lives: a number of a transaction means nothing on another one. */
-const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
+const SYSTEM = 'select system_identifier::text as system from pg_control_system()'
+
+/** What is known of a connection. */
+interface Line {
+  /** Which database cluster is behind it. */
+  system: string
+  /** Row of `meta` that each of its transactions counts up, so that it can be asked which was the last to be committed. */
+  mark: string | null
+  count: number
+}
 
 /**
- * By its number, which unlike that of a process is never another one's. Not where it waits for its standby: then it would
+ * By number and process: after a crash the server gives numbers again that it had not written down. Not where it waits for its standby: then it would
  * count as committed without being there.
  */
-const END = `select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid and wait_event is distinct from 'SyncRep'`
+const END = `select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid and ($2::int is null or pid = $2) and wait_event is distinct from 'SyncRep'`
 
 export class PostgresDriver implements Driver {
   readonly dialect: Dialect
   private readonly settings: string
-  /** By connection: the generation of its server. Whoever is not in it has not been looked at. */
-  private readonly known = new WeakMap<PoolClient, string>()
+  /** Whoever is not in it has not been looked at. */
+  private readonly lines = new WeakMap<PoolClient, Line>()
+  private readonly marks: string
   private closed = false
 
   constructor(
@@ -74,6 +83,7 @@ export class PostgresDriver implements Driver {
     private readonly pools: Pools = poolsOf(url, options),
   ) {
     this.dialect = dialectOf(translator.schema)
+    this.marks = `${translator.schema}.meta`
     this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
   }
 
@@ -119,7 +129,9 @@ export class PostgresDriver implements Driver {
     let answer: T | undefined
     let committing = false
     try {
-      const begun = client.query(`begin${this.settings}; select pg_current_xact_id()::text as xid`)
+      const begun = client.query(
+        `begin${this.settings}; ${await this.counted(client)}select pg_current_xact_id()::text as xid`,
+      )
       const numbered = begun.then((results) => {
         xid = [results].flat().at(-1)!.rows[0].xid
       })
@@ -139,9 +151,9 @@ export class PostgresDriver implements Driver {
         throw cause
       }
       client.release(true)
-      if (committing && (await this.committed(xid!, client, cause))) return answer as T
+      if (committing && (await this.committed(client, xid!, cause))) return answer as T
       // It may hold rows for as long as its server takes to notice that nobody is there.
-      if (!committing && xid !== null) await this.end(xid)
+      if (!committing && xid !== null) await this.end(client, xid)
       throw cause
     }
   }
@@ -155,37 +167,55 @@ export class PostgresDriver implements Driver {
    * Whether a commit that was not answered has happened.
    * @throws UntildoneError `outcome-unknown` where nobody can tell any more
    */
-  private async committed(xid: string, lost: PoolClient, cause: unknown): Promise<boolean> {
+  private async committed(lost: PoolClient, xid: string, cause: unknown): Promise<boolean> {
     const unknown = (why: string) =>
       new UntildoneError('outcome-unknown', `PostgreSQL was lost while committing, and ${why}.`, { cause })
+    const line = this.lines.get(lost)!
+    const asked = { text: `select value from ${this.marks} where key = $1 for update nowait`, values: [line.mark] }
     const patience = this.patience()
     for (;;) {
       try {
         const client = await this.lease(this.pools.writers)
         try {
-          if (this.known.get(client) !== this.known.get(lost)) throw unknown('another server has taken its place since')
-          const { rows } = await client.query({ text: 'select pg_xact_status($1::xid8) as status', values: [xid] })
-          if (rows[0].status === 'committed') return true
-          if (rows[0].status === 'aborted') return false
-          if (rows[0].status === null) throw unknown('it does not know that transaction any more')
-          // Its line is dead, and nobody has told the server. After this it is one or the other.
-          await client.query({ text: END, values: [xid] })
+          if (this.lines.get(client)!.system !== line.system) throw unknown('another server has taken its place since')
+          const { rows } = await client.query(asked)
+          if (rows.length === 0) throw unknown('it has kept nothing to tell by')
+          return Number.parseInt(rows[0].value, 10) === line.count
         } finally {
           client.release()
         }
       } catch (error) {
         if (error instanceof UntildoneError && error.code === 'outcome-unknown') throw error
+        // It is still under way: its line is dead, and nobody has told the server. After this it is one or the other.
+        if (isRace(error)) await this.end(lost, xid)
       }
       if (!(await patience())) throw unknown('it has not come back yet')
     }
   }
 
   /** Ends what is left of a transaction whose line is dead. What cannot be reached ends by itself. */
-  private async end(xid: string): Promise<void> {
+  private async end(lost: PoolClient, xid: string): Promise<void> {
+    // A pooler says nothing of processes.
+    const pid = this.settings === '' ? (lost as unknown as { processID: number }).processID : null
     try {
       const client = await this.lease(this.pools.writers)
-      await client.query({ text: END, values: [xid] }).finally(() => client.release())
+      await client.query({ text: END, values: [xid, pid] }).finally(() => client.release())
     } catch {}
+  }
+
+  /** The statement by which a transaction counts itself. Its row is there before, so that whoever asks waits for it. */
+  private async counted(client: PoolClient): Promise<string> {
+    const line = this.lines.get(client)!
+    if (line.mark === null) {
+      const { rows } = await client.query(`select to_regclass('${this.marks}')::text as marks`)
+      // The tables are just being made.
+      if (rows[0].marks === null) return ''
+      const made = await client.query(
+        `insert into ${this.marks} (key, value) values ('line/' || gen_random_uuid(), '0 ${this.now()}') returning key`,
+      )
+      line.mark = made.rows[0].key
+    }
+    return `update ${this.marks} set value = '${++line.count} ${this.now()}' where key = '${line.mark}'; `
   }
 
   private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
@@ -287,10 +317,10 @@ export class PostgresDriver implements Driver {
   /** A connection that is known to keep what it commits. */
   private async lease(pool: Pool): Promise<PoolClient> {
     const client = await pool.connect()
-    if (this.known.has(client)) return client
+    if (this.lines.has(client)) return client
     try {
-      const [{ rows }] = await Promise.all([client.query(GENERATION), assertSafe(client, this.options)])
-      this.known.set(client, rows[0].generation)
+      const [{ rows }] = await Promise.all([client.query(SYSTEM), assertSafe(client, this.options)])
+      this.lines.set(client, { system: rows[0].system, mark: null, count: 0 })
       return client
     } catch (error) {
       client.release(true)

@@ -3,7 +3,7 @@
  * once.
  */
 import { migrate, SCHEMA_VERSION, schemaVersion, TABLES } from '../sql/migrate.js'
-import { one, type Plan, run } from '../sql/plan.js'
+import { one, type Plan, put, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
 import { configOf, driverModule, explain, localSettings, type PostgresOptions } from './connections.js'
@@ -52,7 +52,7 @@ export function postgresWith(
  */
 async function prepare(driver: PostgresDriver, url: string, schema: string, options: PostgresOptions): Promise<void> {
   const found = await driver.transact(() => versionPlan(schema), false)
-  if (found === SCHEMA_VERSION) return
+  if (found === SCHEMA_VERSION) return await driver.transact(() => sweepPlan(driver.now()), true)
   const { Client } = driverModule()
   const session = new Client(configOf(url, { ...options, statementTimeoutMs: MIGRATION_MS }))
   session.on('error', () => {})
@@ -66,6 +66,13 @@ async function prepare(driver: PostgresDriver, url: string, schema: string, opti
   } finally {
     await session.end().catch(() => {})
   }
+}
+
+/** Marks of connections (driver.ts) that have written nothing for a week: they are no more. */
+function* sweepPlan(now: number): Plan<void> {
+  yield* put(`delete from meta where key like 'line/%' and split_part(value, ' ', 2)::bigint < ?1`, [
+    [now - 7 * 86_400_000],
+  ])
 }
 
 /** Null: there are no tables. */
