@@ -340,6 +340,30 @@ describe.skipIf(!url)('the server', () => {
     await bench.close()
   }, 90_000)
 
+  it('killed before a commit is on disk, its number given to another: it is run again', async () => {
+    const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
+    const schema = ownSchema()
+    const bench = await opened(freshPostgres(proxy.through(server.url), { schema }))
+    const other = await opened(freshPostgres(server.url, { schema }))
+    await bench.submit({})
+    for (let round = 0; round < 3; round++) {
+      const silent = proxy.when('server', 'commit', 'silence')
+      const answer = bench.store.submit([bench.job({ key: `a-${round}` })])
+      await silent
+      await server.restart('kill')
+      for (let i = 0; i < 6; i++) await other.store.submit([bench.job()])
+      proxy.cut()
+      const [created] = await answer
+      expect(created).toMatchObject({ outcome: 'created' })
+      expect(await other.store.keyed('default', 'submit', `a-${round}`)).toMatchObject({
+        jobId: (created as { jobId: string }).jobId,
+      })
+    }
+    await bench.close()
+    await other.close()
+    await proxy.close()
+  }, 40_000)
+
   it('stopped in an orderly way while it is used: the same', async () => {
     const bench = await opened(freshPostgres(server.url))
     const submits = Array.from({ length: 40 }, async (_, i) => {

@@ -1,7 +1,7 @@
 /**
  * PostgreSQL as a driver: transactions at READ COMMITTED, in which a plan's statements go out without waiting where the
  * plan needs no answer. A transaction that met another one is run again; one whose commit was not answered is looked up
- * by its number, so that it is neither lost nor done twice. It knows no job.
+ * by a mark that it left, so that it is neither lost nor done twice. It knows no job.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
@@ -62,8 +62,8 @@ interface Line {
 }
 
 /**
- * By number and process: after a crash the server gives numbers again that it had not written down. Not where it waits for its standby: then it would
- * count as committed without being there.
+ * By number and process: after a crash the server gives numbers again that it had not written down. Not where it waits
+ * for its standby: then it would count as committed without being there.
  */
 const END = `select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid and ($2::int is null or pid = $2) and wait_event is distinct from 'SyncRep'`
 
