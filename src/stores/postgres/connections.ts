@@ -140,7 +140,7 @@ export function isLost(error: unknown): boolean {
   return (
     /^(08|57P0)/.test(code(error)) ||
     /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|25P03)/.test(code(error)) ||
-    /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|not queryable|Client was closed|Connection ended/i.test(
+    /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|timeout exceeded when trying to connect|not queryable|Client was closed|Connection ended/i.test(
       text,
     )
   )
