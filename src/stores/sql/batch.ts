@@ -3,10 +3,10 @@
  */
 import type { AttemptRecord, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
 import { claimPlan } from './claim.js'
-import { PAUSED, type PauseBook } from './lanes.js'
+import { PAUSED, PAUSES, type PauseBook } from './lanes.js'
 import { movePlan } from './move.js'
 import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
-import { type Plan, together } from './plan.js'
+import { type Plan, share, together } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
@@ -58,6 +58,8 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   const done: Answers[] = []
   // Where others may change them, both are asked before each commit: then at once.
   if (claims.length > 0 && !pauses.sole) {
+    // Once a pause is answered, no claim that is still under way takes anything.
+    yield* share(PAUSES, tx.dialect)
     const [heard, paused] = yield* together([[HEARD], [PAUSED]])
     tx.heard = heardOf(heard!)
     pauses.fill(paused!)

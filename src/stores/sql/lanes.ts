@@ -19,6 +19,9 @@ const lanesWhere = (condition: string, columns: readonly string[]) => `with recu
   ) select ${['lane', ...columns].join(', ')} from found where lane is not null`
 const LANES = lanesWhere(CLAIMABLE, EARLIEST)
 
+/** The name that a claim shares and that a change of what is paused holds. */
+export const PAUSES = 'pauses'
+
 /** Which lanes are paused. Asked within the transaction of a claim, and remembered where nobody else can change it. */
 export class PauseBook {
   private known: ReadonlySet<string> | null = null

@@ -63,6 +63,11 @@ export function* hold(names: readonly string[], { name }: Dialect): Plan<void> {
     )
 }
 
+/** Like `hold`, for those that only rely on what is behind the name: they keep out who holds it, not each other. */
+export function* share(name: string, { nameShared }: Dialect): Plan<void> {
+  if (nameShared !== null) yield* put(nameShared, [[name]])
+}
+
 /** What the shared logic needs of a database. */
 export interface Driver {
   /** Runs a plan in one transaction; resolves after its commit is on disk. `write: false` must not change rows. */
@@ -109,6 +114,7 @@ export interface Dialect {
   heldRow: string
   shared: string
   skipHeld: string
-  /** Statement behind `hold`; null where there is one writer. */
+  /** Statements behind `hold` and `share`; null where there is one writer. */
   name: string | null
+  nameShared: string | null
 }

@@ -329,7 +329,8 @@ export class SqlStore implements Store {
   markLate(limit: number): Promise<number> {
     return this.write(function* (tx) {
       const { now, dialect } = tx
-      const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
+      // What another process marks just now, it tells.
+      const late = yield* livesPlan(`l.escalate_at <= ?1 limit ?2${dialect.skipHeld}`, [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* put(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1 and escalate_at is not null',

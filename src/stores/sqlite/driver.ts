@@ -27,6 +27,7 @@ export class SqliteDriver implements Driver {
     shared: '',
     skipHeld: '',
     name: null,
+    nameShared: null,
   }
   private readonly db: Database
   private readonly statements = new Map<string, Statement>()
