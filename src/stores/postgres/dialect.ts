@@ -2,7 +2,19 @@
 import type { Dialect } from '../sql/plan.js'
 
 /** Rows of these tables come and go; the default would let dead ones pile up before it cleans. */
-const BUSY = new Set(['live', 'held', 'slots', 'waits', 'outbox', 'buckets', 'turns', 'uniques', 'workers', 'progress'])
+const BUSY = new Set([
+  'live',
+  'held',
+  'slots',
+  'waits',
+  'outbox',
+  'buckets',
+  'turns',
+  'uniques',
+  'workers',
+  'progress',
+  'announced',
+])
 const BUSY_SETTINGS =
   'with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05)'
 

@@ -18,6 +18,8 @@ import type {
   Change,
   Claimed,
   ClaimRequest,
+  Dispatched,
+  DispatchRequest,
   DutyRow,
   JobFilter,
   Move,
@@ -37,6 +39,7 @@ import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
+import { dispatchPlan } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
@@ -154,6 +157,9 @@ export class SqlStore implements Store {
   }
   claim(request: ClaimRequest): Promise<Claimed[]> {
     return this.enqueue('claims', request)
+  }
+  dispatch(request: DispatchRequest): Promise<Dispatched> {
+    return this.write((tx) => dispatchPlan(request, tx, this.book))
   }
   move(move: Move): Promise<Moved> {
     return this.enqueue('moves', move)
