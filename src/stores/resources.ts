@@ -128,8 +128,7 @@ export interface LaneQuota {
   lane: string
   limit: number
   /**
-   * Given: only these jobs, as far as they still wait in this lane. Where a job of a higher level is ready, it takes the
-   * place of one of them.
+   * Given: only as many jobs as of these still wait in this lane. Which ones is decided by the order of the lane.
    */
   ids?: readonly string[]
 }
@@ -164,8 +163,6 @@ export interface Dispatched {
   fresh: Announcement[]
   /** Announced before, perhaps lost, to be announced again under the same number. */
   again: Announcement[]
-  /** Lanes that gave as much as there was room for: they may hold more. */
-  full: string[]
 }
 
 /** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */

@@ -2,7 +2,6 @@
  * Claiming: a move of many jobs from `queued` to `running`. Takes what is ready in index order; the gate says whether
  * their limits allow it, and the state machine has the last word on each.
  */
-import { LEVELS } from '../../core/job.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
 import type { Claimed, ClaimRequest } from '../store.js'
 import { changeOf } from './changes.js'
@@ -25,11 +24,12 @@ import {
 } from './rows.js'
 import type { Tx } from './tx.js'
 
-const ready = (condition: string, dialect: Dialect) =>
-  `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and ${CLAIMABLE} and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id and ${condition}${dialect.skipHeld}`
-const inOrder = (dialect: Dialect) => ready('l.level = ?2 order by l.run_at, l.id limit ?4', dialect)
-const named = (dialect: Dialect) => ready('l.id = ?2', dialect)
+const READY = `${CLAIMABLE} and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating')`
+const ready = (
+  dialect: Dialect,
+) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
+  where l.lane = ?1 and l.level = ?2 and ${READY} and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
+const WAITS = `select l.id from live l where l.id = ?1 and l.lane = ?2 and ${READY}`
 
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500
@@ -50,17 +50,9 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   const taken: Ready[] = []
   for (const { lane, limit, ids } of request.lanes) {
     if (paused(lane)) continue
-    if (free <= 0) {
-      for (const id of ids ?? []) request.onLeft?.(id)
-      continue
-    }
-    let quota = Math.min(limit, free)
-    if (ids !== undefined) {
-      const found = yield* takeNamed(request, lane, ids, quota, gate, now, dialect)
-      free -= found.length
-      taken.push(...found)
-      continue
-    }
+    const waiting = ids === undefined ? null : yield* stillWaiting(lane, ids, now)
+    let quota = Math.min(limit, free, waiting?.length ?? limit)
+    const from = taken.length
     for (const level of request.levels) {
       if (quota <= 0) break
       const found = yield* take(request, lane, level, quota, gate, now, dialect)
@@ -68,6 +60,8 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
       free -= found.length
       taken.push(...found)
     }
+    if (waiting !== null) tellLeft(request, waiting, taken.slice(from), gate)
+    else if (free <= 0) break
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
@@ -106,7 +100,7 @@ function* take(
   now: number,
   dialect: Dialect,
 ): Plan<readonly Ready[]> {
-  const sql = inOrder(dialect)
+  const sql = ready(dialect)
   let taken: readonly Ready[] = []
   for (;;) {
     const rows = yield* all(sql, lane, level, now, quota)
@@ -125,43 +119,18 @@ function* take(
   }
 }
 
-/**
- * Those of these jobs that still wait here, as many as there is room for. Which of a lane's jobs goes first is decided
- * now: ready jobs of higher levels take the places of announced ones, which are told to be left.
- */
-function* takeNamed(
-  request: ClaimRequest,
-  lane: string,
-  ids: readonly string[],
-  quota: number,
-  gate: Gate,
-  now: number,
-  dialect: Dialect,
-): Plan<readonly Ready[]> {
-  const rows = yield* each<Row>(
-    named(dialect),
-    [...new Set(ids)].map((id) => [lane, id, now]),
+/** Of delivered jobs, those that still wait here. They say how many are claimed; which ones, the order of the lane. */
+function* stillWaiting(lane: string, ids: readonly string[], now: number): Plan<string[]> {
+  const rows = yield* each<{ id: string }>(
+    WAITS,
+    [...new Set(ids)].map((id) => [id, lane, now]),
   )
-  const waiting = readyOf(
-    rows.filter((row) => row !== undefined),
-    request.worker,
-    now,
-  ).sort((a, b) => a.live.runAt - b.live.runAt || (a.live.id < b.live.id ? -1 : 1))
-  if (waiting.length === 0) return []
-  const room = Math.max(0, Math.min(quota, waiting.length))
-  const lowest = Math.max(...waiting.map(({ live }) => live.level))
-  // Where lower levels have their turn, what was announced is what is taken.
-  const higher = request.levels[0] === LEVELS[0] ? LEVELS.filter((level) => level < lowest) : []
-  const taken: Ready[] = []
-  for (const level of higher) {
-    if (taken.length >= room) break
-    taken.push(...(yield* take(request, lane, level, room - taken.length, gate, now, dialect)))
-  }
+  return rows.flatMap((row) => (row ? [row.id] : []))
+}
+
+function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {
   const had = new Set(taken.map(({ live }) => live.id))
-  const others = waiting.filter(({ live }) => !had.has(live.id))
-  const next = others.slice(0, room - taken.length)
-  for (const { live } of others.slice(next.length)) request.onLeft?.(live.id)
-  return [...taken, ...(yield* gate.admit(next))]
+  for (const id of waiting) if (!had.has(id) && !gate.putsAside(id)) request.onLeft?.(id)
 }
 
 function readyOf(rows: readonly Row[], worker: string, now: number): Ready[] {

@@ -65,7 +65,6 @@ export function* dispatchPlan(request: DispatchRequest, tx: Tx, pauses: PauseBoo
     count(carried, partsOf(lane).queue)
   }
   const found = new Map<string, Ready[]>()
-  const full: string[] = []
   for (const [queue, lanes] of byQueue(request.lanes.filter((lane) => !paused(lane)))) {
     let room = request.window - Math.max(carried.get(queue) ?? 0, request.carried.get(queue) ?? 0)
     let open = lanes
@@ -82,7 +81,6 @@ export function* dispatchPlan(request: DispatchRequest, tx: Tx, pauses: PauseBoo
       room -= given.reduce((sum, { length }) => sum + length, 0)
       open = open.filter((_, i) => given[i]!.length === shares[i])
     }
-    full.push(...open)
   }
   const fresh: Announcement[] = []
   const added: Value[][] = []
@@ -93,7 +91,7 @@ export function* dispatchPlan(request: DispatchRequest, tx: Tx, pauses: PauseBoo
     }
   }
   yield* put(INSERT, added)
-  return { fresh, again: late.map((row) => ({ jobId: row.job_id, lane: row.lane, dispatchNo: row.no })), full }
+  return { fresh, again: late.map((row) => ({ jobId: row.job_id, lane: row.lane, dispatchNo: row.no })) }
 }
 
 const keyOf = ({ jobId, dispatchNo }: Announcement): Value[] => [jobId, dispatchNo]
