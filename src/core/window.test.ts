@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { sharesOf, windowOf } from './window.js'
 
 describe('window', () => {
-  it('is four messages per slot, and four for a process that runs nothing', () => {
+  it('is four messages per slot, and that of 16 slots where nothing is run', () => {
     expect(windowOf(16)).toBe(64)
     expect(windowOf(1)).toBe(4)
-    expect(windowOf(0)).toBe(4)
+    expect(windowOf(0)).toBe(64)
   })
 })
 

@@ -4,11 +4,14 @@
  */
 
 /** Messages per slot that may be on their way: enough that no slot waits for the next announcement, and no more. */
-export const WINDOW_PER_SLOT = 4
+const WINDOW_PER_SLOT = 4
+
+/** Whoever runs nothing announces for others, which have as many slots as is usual. */
+const SLOTS_ELSEWHERE = 16
 
 /** The window of a queue that a process with so many slots keeps full. */
 export function windowOf(slots: number): number {
-  return WINDOW_PER_SLOT * Math.max(1, slots)
+  return WINDOW_PER_SLOT * (slots > 0 ? slots : SLOTS_ELSEWHERE)
 }
 
 /**

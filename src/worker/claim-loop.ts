@@ -91,13 +91,15 @@ export class ClaimLoop {
     return this.options.slots - this.busy.total
   }
 
-  /** How many deliveries of this queue it can do with now: as many as may start, and those that only wait for their type. */
+  /** How many deliveries of this queue it can do with now: as many as may start or soon will, and those that wait for their type. */
   room(queue: string): number {
     if (this.stopped) return 0
     let blocked = 0
     for (const [type, waiting] of this.offers.typesOf(queue))
       blocked += Math.max(0, waiting - Math.max(0, this.left(queue, type)))
-    return Math.max(0, Math.min(this.free, this.options.queueLimit(queue) - this.busy.queue(queue))) + blocked
+    const limit = this.options.queueLimit(queue)
+    const ahead = Math.min(this.offers.pace, this.options.slots, limit)
+    return Math.max(0, Math.min(this.free, limit - this.busy.queue(queue))) + blocked + ahead
   }
 
   /** A delivery. It is answered when it was claimed or need not be, and after a while in any case. */

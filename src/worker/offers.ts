@@ -17,18 +17,39 @@ interface Offer {
 
 export class Offers {
   private readonly waiting = new Map<string, Offer[]>()
-  /** Deliveries that were answered, by their answer. */
-  readonly counts: Record<Delivered, number> = { claimed: 0, dropped: 0, returned: 0 }
+  private began = Number.NEGATIVE_INFINITY
+  private claimed = 0
+  private before = 0
 
   constructor(private readonly clock: Clock) {}
+
+  /**
+   * How many were claimed within the time that one is held: so many more are sure to find room before they must go back.
+   * Where jobs are short they are at hand when a slot gets free; where they take long none is kept from other hosts.
+   */
+  get pace(): number {
+    this.turn()
+    return Math.max(this.before, this.claimed)
+  }
+
+  private turn(): void {
+    const now = this.clock.monotonic()
+    if (now - this.began < HOLD_MS) return
+    this.before = now - this.began < 2 * HOLD_MS ? this.claimed : 0
+    this.claimed = 0
+    this.began = now
+  }
 
   add(message: Message): Promise<Delivered> {
     return new Promise((resolve) => {
       const { lane, jobId } = message
       const timer = this.clock.after(HOLD_MS, () => this.settle(lane, new Set([jobId]), 'returned'))
       const answer = (delivered: Delivered) => {
-        this.counts[delivered]++
         timer.cancel()
+        if (delivered === 'claimed') {
+          this.turn()
+          this.claimed++
+        }
         resolve(delivered)
       }
       this.waiting.set(lane, [...(this.waiting.get(lane) ?? []), { message, answer, timer }])

@@ -12,7 +12,7 @@ const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
 /** Between two passes: what becomes ready meanwhile travels together. */
-const PASS_EVERY_MS = 4
+const PASS_EVERY_MS = 8
 /** What was announced and not claimed for so long is announced again; the transport drops it if it has it still. */
 const REPEAT_AFTER_MS = 5000
 

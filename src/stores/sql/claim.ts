@@ -29,7 +29,8 @@ const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
   where l.lane = ?1 and l.level = ?2 and ${READY} and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
-const WAITS = `select l.id from live l where l.id = ?1 and l.lane = ?2 and ${READY}`
+/** By id, and the rest is no condition: the index of ready jobs would have the whole lane looked at. */
+const WAITS = `select l.id, case when l.lane = ?2 and ${READY} then 1 else 0 end as waits from live l where l.id = ?1`
 
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500
@@ -121,11 +122,11 @@ function* take(
 
 /** Of delivered jobs, those that still wait here. They say how many are claimed; which ones, the order of the lane. */
 function* stillWaiting(lane: string, ids: readonly string[], now: number): Plan<string[]> {
-  const rows = yield* each<{ id: string }>(
+  const rows = yield* each<{ id: string; waits: number }>(
     WAITS,
     [...new Set(ids)].map((id) => [id, lane, now]),
   )
-  return rows.flatMap((row) => (row ? [row.id] : []))
+  return rows.flatMap((row) => (row?.waits === 1 ? [row.id] : []))
 }
 
 function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {

@@ -8,18 +8,18 @@ import { sharesOf } from '../../core/window.js'
 import type { Announcement, Dispatched, DispatchRequest } from '../store.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
-import { all, each, hold, type Plan, put, type Value } from './plan.js'
-import type { Tx } from './tx.js'
+import { all, type Dialect, each, hold, type Plan, put, type Value } from './plan.js'
 
 /** Name behind which announcements are made: two relays at once would announce the same jobs. */
 const DISPATCH = 'dispatch'
 
-const KNOWN = `select a.job_id, a.lane, a.no, a.at,
-  (select count(*) from live l where l.id = a.job_id and l.lane = a.lane and l.epoch = a.epoch and ${CLAIMABLE}) as waits from announced a order by a.no, a.job_id`
+const KNOWN = 'select job_id, lane, epoch, no, at from announced order by no, job_id'
+/** By id, and the rest is no condition: the index of ready jobs would have the whole lane looked at. */
+const WAITS = `select l.id, case when l.lane = ?2 and l.epoch = ?3 and ${CLAIMABLE} then 1 else 0 end as waits from live l where l.id = ?1`
 
+/** Announced ones are left out by whoever reads it: a planner that is asked to do so would look at the whole lane. */
 const READY = `select l.id, l.epoch from live l where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3
-  and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating')
-  and not exists (select 1 from announced a where a.job_id = l.id) order by l.run_at, l.id limit ?4`
+  and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') order by l.run_at, l.id limit ?4`
 
 const INSERT = `insert into announced (job_id, lane, epoch, no, at, published) values (?1, ?2, ?3, ?4, ?4, 0)`
 const REPEAT = 'update announced set at = ?3, published = 0 where job_id = ?1 and no = ?2'
@@ -34,22 +34,30 @@ interface Ready {
 interface Row {
   job_id: string
   lane: string
+  epoch: number
   no: number
   at: number
-  waits: number
 }
 
-export function* dispatchPlan(request: DispatchRequest, tx: Tx, pauses: PauseBook): Plan<Dispatched> {
-  const { now, dialect } = tx
+export function* dispatchPlan(
+  request: DispatchRequest,
+  now: number,
+  dialect: Dialect,
+  pauses: PauseBook,
+): Plan<Dispatched> {
   yield* hold([DISPATCH], dialect)
   yield* put(REMOVE, request.returned.map(keyOf))
   yield* put(PUBLISHED, request.published.map(keyOf))
   const paused = yield* pauses.paused()
   const rows = yield* all<Row>(KNOWN)
-  const counts = (row: Row) => Number(row.waits) > 0 && !paused(row.lane)
+  const lives = yield* each<{ waits: number }>(
+    WAITS,
+    rows.map(({ job_id, lane, epoch }) => [job_id, lane, epoch]),
+  )
+  const counts = (row: Row, i: number) => lives[i]?.waits === 1 && !paused(row.lane)
   yield* put(
     REMOVE,
-    rows.filter((row) => !counts(row)).map((row) => [row.job_id, row.no]),
+    rows.filter((row, i) => !counts(row, i)).map((row) => [row.job_id, row.no]),
   )
   const known = rows.filter(counts)
   const late = known.filter(({ at }) => at <= now - request.repeatAfterMs || at > now + request.repeatAfterMs)
@@ -57,14 +65,16 @@ export function* dispatchPlan(request: DispatchRequest, tx: Tx, pauses: PauseBoo
     REPEAT,
     late.map((row) => [row.job_id, row.no, now]),
   )
-  const under = new Map<string, number>()
+  /** By lane: what is announced, or is to be. */
+  const under = new Map<string, Set<string>>()
   const carried = new Map<string, number>()
-  const count = (counts: Map<string, number>, key: string, by = 1) => counts.set(key, (counts.get(key) ?? 0) + by)
-  for (const { lane } of known) {
-    count(under, lane)
-    count(carried, partsOf(lane).queue)
+  for (const { job_id, lane } of known) {
+    const { queue } = partsOf(lane)
+    idsIn(under, lane).add(job_id)
+    carried.set(queue, (carried.get(queue) ?? 0) + 1)
   }
-  const found = new Map<string, Ready[]>()
+  const fresh: Announcement[] = []
+  const added: Value[][] = []
   for (const [queue, lanes] of byQueue(request.lanes.filter((lane) => !paused(lane)))) {
     let room = request.window - Math.max(carried.get(queue) ?? 0, request.carried.get(queue) ?? 0)
     let open = lanes
@@ -72,22 +82,19 @@ export function* dispatchPlan(request: DispatchRequest, tx: Tx, pauses: PauseBoo
     while (room > 0 && open.length > 0) {
       const shares = sharesOf(
         room,
-        open.map((lane) => (under.get(lane) ?? 0) + (found.get(lane)?.length ?? 0)),
+        open.map((lane) => idsIn(under, lane).size),
       )
-      const asked = open.map((lane, i) => ({ lane, share: shares[i]!, before: found.get(lane) ?? [] }))
+      const asked = open.map((lane, i) => ({ lane, share: shares[i]!, had: idsIn(under, lane) }))
       const given = yield* take(asked, request.levels, now)
-      for (const [i, { lane, before }] of asked.entries())
-        if (given[i]!.length > 0) found.set(lane, [...before, ...given[i]!])
-      room -= given.reduce((sum, { length }) => sum + length, 0)
+      for (const [i, { lane, had }] of asked.entries()) {
+        for (const { id, epoch } of given[i]!) {
+          had.add(id)
+          fresh.push({ jobId: id, lane, dispatchNo: now })
+          added.push([id, lane, epoch, now])
+          room--
+        }
+      }
       open = open.filter((_, i) => given[i]!.length === shares[i])
-    }
-  }
-  const fresh: Announcement[] = []
-  const added: Value[][] = []
-  for (const [lane, ready] of found) {
-    for (const { id, epoch } of ready) {
-      fresh.push({ jobId: id, lane, dispatchNo: now })
-      added.push([id, lane, epoch, now])
     }
   }
   yield* put(INSERT, added)
@@ -99,15 +106,15 @@ const keyOf = ({ jobId, dispatchNo }: Announcement): Value[] => [jobId, dispatch
 interface Asked {
   lane: string
   share: number
-  /** What this plan has found there before. */
-  before: readonly Ready[]
+  /** What is announced there already. */
+  had: ReadonlySet<string>
 }
 
 /** Up to `share` ready jobs of each lane that nobody has announced. */
 function* take(asked: readonly Asked[], levels: readonly number[], now: number): Plan<Ready[][]> {
   const given: Ready[][] = asked.map(() => [])
   // With more lanes than places each gets one: then one statement asks them all.
-  const single = asked.flatMap(({ share, before }, i) => (share === 1 && before.length === 0 ? [i] : []))
+  const single = asked.flatMap(({ share, had }, i) => (share === 1 && had.size === 0 ? [i] : []))
   const firsts = yield* each<Ready>(
     READY,
     single.flatMap((i) => levels.map((level) => [asked[i]!.lane, level, now, 1])),
@@ -116,9 +123,8 @@ function* take(asked: readonly Asked[], levels: readonly number[], now: number):
     const first = firsts.slice(n * levels.length, (n + 1) * levels.length).find((row) => row !== undefined)
     if (first) given[i]!.push(first)
   }
-  for (const [i, { lane, share, before }] of asked.entries()) {
-    if (share === 0 || single.includes(i)) continue
-    const had = new Set(before.map(({ id }) => id))
+  for (const [i, { lane, share, had }] of asked.entries()) {
+    if (share === 0 || (share === 1 && had.size === 0)) continue
     for (const level of levels) {
       if (given[i]!.length >= share) break
       const rows = yield* all<Ready>(READY, lane, level, now, share + had.size)
@@ -126,6 +132,12 @@ function* take(asked: readonly Asked[], levels: readonly number[], now: number):
     }
   }
   return given
+}
+
+function idsIn(lanes: Map<string, Set<string>>, lane: string): Set<string> {
+  const ids = lanes.get(lane) ?? new Set()
+  lanes.set(lane, ids)
+  return ids
 }
 
 function byQueue(lanes: readonly string[]): Map<string, string[]> {

@@ -159,7 +159,10 @@ export class SqlStore implements Store {
     return this.enqueue('claims', request)
   }
   dispatch(request: DispatchRequest): Promise<Dispatched> {
-    return this.write((tx) => dispatchPlan(request, tx, this.book))
+    const { driver, book } = this
+    const plan = () => dispatchPlan(request, driver.now(), driver.dialect, book)
+    // Those who announce wait for each other; where others write as well, claims and ends must not wait with them.
+    return this.info.sole ? this.write(plan) : this.alone(plan)
   }
   move(move: Move): Promise<Moved> {
     return this.enqueue('moves', move)
@@ -181,6 +184,12 @@ export class SqlStore implements Store {
 
   private write<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
     return this.enqueue('others', plan)
+  }
+  private alone<T>(plan: () => Plan<T>): Promise<T> {
+    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
+    return this.driver.transact(plan, true).catch((error) => {
+      throw this.driver.explain(error)
+    })
   }
   private read<T>(plan: () => Plan<T>): Promise<T> {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
