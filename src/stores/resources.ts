@@ -163,6 +163,8 @@ export interface Dispatched {
   fresh: Announcement[]
   /** Announced before, perhaps lost, to be announced again under the same number. */
   again: Announcement[]
+  /** Lanes for which there was not room enough: they may hold more. */
+  full: string[]
 }
 
 /** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */

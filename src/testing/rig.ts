@@ -26,7 +26,7 @@ import { testEntropy } from './entropy.js'
 import { type DeathPoint, Mortal } from './mortal-store.js'
 
 export interface TestRigOptions
-  extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks'> {
+  extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks' | 'transport'> {
   /** First instant, in milliseconds since the epoch. @default 2026-11-22T09:00:00Z */
   start?: number
   /** Of ids, secrets and jitter. @default 1 */

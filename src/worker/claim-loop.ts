@@ -8,7 +8,7 @@ import { levelsOf } from '../core/limits.js'
 import type { Registry } from '../engine/registry.js'
 import type { Claimed, LaneQuota, Store } from '../stores/store.js'
 import type { Delivered, Message } from '../transports/transport.js'
-import { HOLD_MS, Offers } from './offers.js'
+import { Offers } from './offers.js'
 
 const LOOK_EVERY_MS = 1000
 /** With a transport the relay looks every second and says what it saw; this is the net under that. */
@@ -106,8 +106,6 @@ export class ClaimLoop {
   offer(message: Message): Promise<Delivered> {
     const { lane } = message
     if (this.stopped) return Promise.resolve('returned')
-    // It came here by mistake, and may come again: not at once, or it would go back and forth without a pause.
-    if (!this.takes(lane)) return new Promise((resolve) => this.options.clock.after(HOLD_MS, () => resolve('returned')))
     this.heard.set(lane, this.options.clock.now())
     const answer = this.offers.add(message)
     this.claimSoon()
@@ -305,6 +303,8 @@ export class ClaimLoop {
     const quotas: LaneQuota[] = []
     for (const { lane, ids } of this.offers.lanes()) {
       const { queue, type } = partsOf(lane)
+      // What came here by mistake goes back when its time is over: at once, it would go back and forth without a pause.
+      if (!this.takes(lane)) continue
       const limit = Math.min(ids.length, this.free - planned.total, this.left(queue, type, planned))
       if (limit <= 0) continue
       planned.add(queue, type, limit)

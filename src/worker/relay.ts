@@ -33,6 +33,8 @@ export interface RelayOptions {
 export class Relay {
   /** Lanes that may hold ready jobs, with the earliest instant worth asking. */
   private readonly lanes = new Map<string, number>()
+  /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
+  private full = new Set<string>()
   private published: Announcement[] = []
   private returned: Announcement[] = []
   private passing: Promise<void> | null = null
@@ -120,7 +122,8 @@ export class Relay {
     const now = clock.now()
     const ready = [...this.lanes].filter(([, at]) => at <= now).map(([lane]) => lane)
     for (const lane of ready) this.lanes.delete(lane)
-    const lanes = ready.filter(reaches)
+    if (ready.length === 0) return
+    const lanes = [...new Set([...ready, ...this.full])].filter(reaches)
     // While it is away nothing is announced; workers find the jobs, and the look finds what is left when it is back.
     if (transport.away || (lanes.length === 0 && this.returned.length === 0)) return
     const turn = this.passes++ % Math.max(1, lanes.length)
@@ -136,10 +139,11 @@ export class Relay {
     const { published, returned } = this
     this.published = []
     this.returned = []
-    const { fresh, again } = await store.dispatch({
+    const { fresh, again, full } = await store.dispatch({
       lanes: [...lanes.slice(turn), ...lanes.slice(0, turn)],
       ...{ levels: levelsOf(this.passes), window, carried, published, returned, repeatAfterMs: REPEAT_AFTER_MS },
     })
+    this.full = new Set(full)
     await this.publish([...fresh, ...again])
   }
 

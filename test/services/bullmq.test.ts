@@ -227,7 +227,8 @@ describe('the window', () => {
       'all to have run',
       100_000,
     )
-    expect(most).toBeLessThanOrEqual(16)
+    // What was just claimed stays until it is acknowledged.
+    expect(most).toBeLessThanOrEqual(16 + 8)
     expect(new Set(jobs.ran).size).toBe(10_000)
     await until(async () => (await hosts.messages()) === 0, 'Redis to be empty')
   }, 120_000)

@@ -75,6 +75,7 @@ export function* dispatchPlan(
   }
   const fresh: Announcement[] = []
   const added: Value[][] = []
+  const full: string[] = []
   for (const [queue, lanes] of byQueue(request.lanes.filter((lane) => !paused(lane)))) {
     let room = request.window - Math.max(carried.get(queue) ?? 0, request.carried.get(queue) ?? 0)
     let open = lanes
@@ -96,9 +97,10 @@ export function* dispatchPlan(
       }
       open = open.filter((_, i) => given[i]!.length === shares[i])
     }
+    full.push(...open)
   }
   yield* put(INSERT, added)
-  return { fresh, again: late.map((row) => ({ jobId: row.job_id, lane: row.lane, dispatchNo: row.no })) }
+  return { fresh, again: late.map((row) => ({ jobId: row.job_id, lane: row.lane, dispatchNo: row.no })), full }
 }
 
 const keyOf = ({ jobId, dispatchNo }: Announcement): Value[] => [jobId, dispatchNo]

@@ -34,10 +34,10 @@ async function deliver(
 export function dispatchTests({ test }: Suite): void {
   test('ready jobs are announced in the order of a claim, each once', async (bench) => {
     const ids = await bench.submit({}, { priority: 60 }, {}, { priority: -5 })
-    const { fresh, again } = await ask(bench)
+    const { fresh, again, full } = await ask(bench)
     expect(idsOf(fresh)).toEqual([ids[1], ids[0], ids[2], ids[3]])
     expect(fresh.every(({ lane }) => lane === LANE)).toBe(true)
-    expect(again).toEqual([])
+    expect({ again, full }).toEqual({ again: [], full: [] })
     expect((await ask(bench, { published: fresh })).fresh).toEqual([])
   })
 
@@ -45,7 +45,8 @@ export function dispatchTests({ test }: Suite): void {
     const ids = await bench.submit(...Array.from({ length: 12 }, () => ({})))
     const first = await ask(bench)
     expect(idsOf(first.fresh)).toEqual(ids.slice(0, 8))
-    expect((await ask(bench)).fresh).toEqual([])
+    expect(first.full).toEqual([LANE])
+    expect(await ask(bench)).toEqual({ fresh: [], again: [], full: [LANE] })
     await deliver(bench, ids.slice(0, 3))
     expect(idsOf((await ask(bench)).fresh)).toEqual(ids.slice(8, 11))
   })
