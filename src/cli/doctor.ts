@@ -88,18 +88,21 @@ async function serverChecks(context: Context): Promise<Check[]> {
   const access = await accessCheck(context)
   // Without access there is nothing more to be asked.
   const webhooks = access.state === 'ok' ? await webhookCheck(context) : []
-  return [state, ...transportCheck(transport), ...versionCheck(response), ...clockCheck(context, response), access, ...webhooks]
+  return [
+    state,
+    ...transportCheck(transport),
+    ...versionCheck(response),
+    ...clockCheck(context, response),
+    access,
+    ...webhooks,
+  ]
 }
 
 function transportCheck(state: string | undefined): Check[] {
   if (state === undefined) return []
   if (state === 'ok') return [ok('transport', 'tells workers of jobs')]
   return [
-    bad(
-      'transport',
-      `is ${state}`,
-      'Jobs go on, only slower. Look at its server: untildone doctor --redis <address>',
-    ),
+    bad('transport', `is ${state}`, 'Jobs go on, only slower. Look at its server: untildone doctor --redis <address>'),
   ]
 }
 

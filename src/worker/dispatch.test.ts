@@ -208,7 +208,11 @@ describe('an end', () => {
 
 describe('whom it reaches', () => {
   const NOW = 1000
-  const worker = (id: string, types: string[], more: Partial<WorkerRow> & { serves?: object } = {}): WorkerRow => ({
+  const worker = (
+    id: string,
+    types: string[],
+    more: Partial<Omit<WorkerRow, 'serves'>> & { serves?: object } = {},
+  ): WorkerRow => ({
     ...{ id, boot: 'b', host: 'h', pid: 1, startedAt: 1, leaseUntil: NOW + 1, state: 'up' as const, ...more },
     serves: {
       types: types.map((text) => ({ name: text.split('@')[0]!, version: text.split('@')[1] ?? null })),

@@ -23,6 +23,10 @@ export interface Taker {
   holds(id: string): boolean
 }
 
+/** The duty of announcing, and how long it is kept without being renewed at the next look. */
+const DUTY = 'dispatch'
+const LEAD_MS = 4000
+
 export interface DispatchOptions {
   parts: EngineParts
   transport: Transport
@@ -41,6 +45,7 @@ export class Dispatch {
   private readonly subscriptions = new Map<string, Subscription>()
   private readonly relay: Relay
   private readonly window: number
+  private readonly name: string
   private readonly counts: Record<Delivered, number> = { claimed: 0, dropped: 0, returned: 0 }
   private reaches: (lane: string) => boolean = () => false
   private unsubscribe: (() => void) | null = null
@@ -52,6 +57,7 @@ export class Dispatch {
     const { parts, transport, onError } = options
     const { store, clock, entropy } = parts
     this.kind = transport.kind
+    this.name = entropy.token(9)
     this.window = transport.window ?? windowOf(options.slots)
     this.relay = new Relay({
       ...{ store, transport, clock, onError, window: this.window },
@@ -121,10 +127,17 @@ export class Dispatch {
   }
 
   private changed(changes: readonly Change[]): void {
-    for (const { lane, queuedAt } of changes) if (queuedAt !== null && isCarried(lane)) this.relay.hint(lane, queuedAt)
+    if (!this.relay.leads) return
+    for (const { lane, queuedAt } of changes) {
+      if (!isCarried(lane)) continue
+      if (queuedAt !== null) this.relay.hint(lane, queuedAt)
+      else this.relay.refill(lane)
+    }
   }
 
   private async looked(lanes: readonly { lane: string; runAt: number }[]): Promise<void> {
+    const { workers, info } = this.options.parts.store
+    this.relay.leads = info.sole || (await workers.lead(DUTY, this.name, LEAD_MS))
     this.reaches = await this.reach()
     for (const { lane } of lanes) if (this.reaches(lane)) this.hear(partsOf(lane).queue)
     for (const taker of this.takers) taker.saw(lanes)
@@ -175,6 +188,8 @@ export class Dispatch {
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()))
     this.subscriptions.clear()
     this.reaches = await this.reach().catch(() => () => false)
+    const { workers, info } = this.options.parts.store
+    if (this.relay.leads && !info.sole) await workers.lead(DUTY, this.name, 0).catch(() => false)
     await this.relay.stop()
     await this.options.transport.close()
   }

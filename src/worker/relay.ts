@@ -11,8 +11,10 @@ import type { Message, Transport } from '../transports/transport.js'
 const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
-/** Between two passes: what becomes ready meanwhile travels together. */
-const PASS_EVERY_MS = 8
+/** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
+const PASS_EVERY_MS = 4
+/** Between two passes of the others, which fill the window only where the one that leads may not have heard. */
+const HELP_EVERY_MS = 100
 /** What was announced and not claimed for so long is announced again; the transport drops it if it has it still. */
 const REPEAT_AFTER_MS = 5000
 
@@ -46,6 +48,8 @@ export class Relay {
   private looker: Timer | null = null
   /** Messages that were handed to the transport. */
   announced = 0
+  /** Of the relays of a system one leads at a time: ten that ask for the same jobs would mostly wait for each other. */
+  leads = false
 
   constructor(private readonly options: RelayOptions) {}
 
@@ -61,6 +65,11 @@ export class Relay {
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
     this.arm()
+  }
+
+  /** Something of this lane was claimed or has ended: there may be room for what had none. */
+  refill(lane: string): void {
+    if (this.full.has(lane)) this.hint(lane, 0)
   }
 
   /** This announcement was delivered to somebody who could not use it. */
@@ -100,7 +109,7 @@ export class Relay {
     this.timer?.cancel()
     this.timer = null
     if (!Number.isFinite(next)) return
-    const soonest = this.lastPass + PASS_EVERY_MS - clock.monotonic()
+    const soonest = this.lastPass + (this.leads ? PASS_EVERY_MS : HELP_EVERY_MS) - clock.monotonic()
     this.timer = clock.after(Math.max(0, soonest, next - now), () => {
       this.passing = this.pass()
         .catch((error) => {

@@ -5,10 +5,11 @@
  */
 import { partsOf } from '../../core/job.js'
 import { sharesOf } from '../../core/window.js'
-import type { Announcement, Dispatched, DispatchRequest } from '../store.js'
+import type { Announcement, Dispatched, DispatchRequest, Store } from '../store.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
-import { all, type Dialect, each, hold, type Plan, put, type Value } from './plan.js'
+import { all, type Dialect, type Driver, each, hold, type Plan, put, type Value } from './plan.js'
+import type { Lent } from './workers.js'
 
 /** Name behind which announcements are made: two relays at once would announce the same jobs. */
 const DISPATCH = 'dispatch'
@@ -39,12 +40,21 @@ interface Row {
   at: number
 }
 
-export function* dispatchPlan(
-  request: DispatchRequest,
-  now: number,
-  dialect: Dialect,
-  pauses: PauseBook,
-): Plan<Dispatched> {
+/** @param together shares a commit with what others ask; null where that would keep them waiting */
+export function dispatchOf(driver: Driver, pauses: PauseBook, together: Lent['write'] | null): Store['dispatch'] {
+  return async (request) => {
+    const plan = () => dispatchPlan(request, driver.now(), driver.dialect, pauses)
+    if (together) return together(plan)
+    try {
+      // Those who announce wait for each other; the claims and ends of their processes do not wait with them.
+      return await driver.transact(plan, true)
+    } catch (error) {
+      throw driver.explain(error)
+    }
+  }
+}
+
+function* dispatchPlan(request: DispatchRequest, now: number, dialect: Dialect, pauses: PauseBook): Plan<Dispatched> {
   yield* hold([DISPATCH], dialect)
   yield* put(REMOVE, request.returned.map(keyOf))
   yield* put(PUBLISHED, request.published.map(keyOf))

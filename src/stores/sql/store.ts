@@ -18,8 +18,6 @@ import type {
   Change,
   Claimed,
   ClaimRequest,
-  Dispatched,
-  DispatchRequest,
   DutyRow,
   JobFilter,
   Move,
@@ -39,7 +37,7 @@ import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
-import { dispatchPlan } from './dispatch.js'
+import { dispatchOf } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
@@ -109,6 +107,7 @@ export class SqlStore implements Store {
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
+    this.dispatch = dispatchOf(driver, this.book, info.sole ? lent.write : null)
     this.failures = failuresOf(lent)
     this.rules = rulesOf(lent)
     this.webhooks = webhooksOf(lent, this.webhookBook, (listener) => {
@@ -158,12 +157,6 @@ export class SqlStore implements Store {
   claim(request: ClaimRequest): Promise<Claimed[]> {
     return this.enqueue('claims', request)
   }
-  dispatch(request: DispatchRequest): Promise<Dispatched> {
-    const { driver, book } = this
-    const plan = () => dispatchPlan(request, driver.now(), driver.dialect, book)
-    // Those who announce wait for each other; where others write as well, claims and ends must not wait with them.
-    return this.info.sole ? this.write(plan) : this.alone(plan)
-  }
   move(move: Move): Promise<Moved> {
     return this.enqueue('moves', move)
   }
@@ -184,12 +177,6 @@ export class SqlStore implements Store {
 
   private write<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
     return this.enqueue('others', plan)
-  }
-  private alone<T>(plan: () => Plan<T>): Promise<T> {
-    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
-    return this.driver.transact(plan, true).catch((error) => {
-      throw this.driver.explain(error)
-    })
   }
   private read<T>(plan: () => Plan<T>): Promise<T> {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
@@ -389,6 +376,8 @@ export class SqlStore implements Store {
   durations(perType: number) {
     return this.read(() => durationsPlan(perType))
   }
+
+  readonly dispatch: Store['dispatch']
 
   readonly workers: Store['workers']
 
