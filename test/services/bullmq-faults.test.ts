@@ -3,6 +3,7 @@
  * and what happened is said once.
  */
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { redisCheck } from '../../src/cli/redis-check.js'
 import { createUntildone } from '../../src/index.js'
 import { sqlite } from '../../src/stores/sqlite/index.js'
 import { bullmq } from '../../src/transports/bullmq/index.js'
@@ -224,5 +225,79 @@ describe('beside other stores', () => {
     expect(sorted(jobs.ran)).toEqual(range(30))
     expect((await hosts.numbers(app)).transportDropped).toBe(0)
     await other.stop()
+  })
+})
+
+describe('a host that dies with a message in its hand', () => {
+  it('its job runs within seconds, and the message does not stay', async () => {
+    const { submit } = await apart()
+    await submit([0])
+    await allRan(1)
+    const meta = (await hosts.keys('*:meta'))[0]!
+    const prefix = meta.slice(0, meta.lastIndexOf(':default:'))
+    const release = jobs.hold()
+    await submit(range(4, 1))
+    await allRan(5)
+    // All slots are busy, so the next ones are fetched by somebody who never answers and is gone.
+    const { Worker } = await import('bullmq')
+    let fetched = 0
+    const never = new Promise<void>(() => {})
+    const fetch = () => {
+      fetched++
+      return never
+    }
+    const dying = new Worker('default', fetch, {
+      ...{ connection: { host: '127.0.0.1', port: redis.port }, prefix, concurrency: 4, lockDuration: 1000 },
+      ...{ skipLockRenewal: true, skipStalledCheck: true },
+    })
+    dying.on('error', () => {})
+    await submit(range(4, 5))
+    await until(() => fetched > 0, 'it to fetch one')
+    await dying.disconnect()
+    release()
+    await allRan(9, 25_000)
+    expect(sorted(jobs.ran)).toEqual(range(9))
+    await until(async () => (await hosts.messages()) === 0, 'Redis to be empty', 25_000)
+  }, 60_000)
+})
+
+describe('a cluster', () => {
+  it('every key of a queue is in one slot, which Redis in cluster mode insists on', async () => {
+    const cluster = await startRedis({ settings: { 'cluster-enabled': 'yes' } })
+    const other = new Hosts(postgresUrl!, cluster)
+    try {
+      await cluster.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)
+      await until(async () => /cluster_state:ok/.test(await cluster.command('CLUSTER', 'INFO')), 'the cluster')
+      const app = await other.start(jobs)
+      await Promise.all(range(50).map((n) => app.submit('quick', { n })))
+      await allRan(50)
+      expect((await other.numbers(app)).transportClaimed).toBeGreaterThan(40)
+      const keys = (await other.keys()).filter((key) => key.includes(':default:'))
+      const slots = await Promise.all(keys.map((key) => cluster.command('CLUSTER', 'KEYSLOT', key)))
+      expect(keys.length).toBeGreaterThan(2)
+      expect(new Set(slots).size).toBe(1)
+      expect(other.errors).toEqual([])
+    } finally {
+      await other.stop()
+      await cluster.remove()
+    }
+  })
+})
+
+describe('doctor', () => {
+  it('says what Redis is, and what is wrong with it', async () => {
+    expect(await redisCheck(redis.url)).toMatchObject([
+      {
+        what: 'Redis',
+        state: expect.stringMatching(/ok|note/),
+        text: expect.stringMatching(/^\d.* at 127\.0\.0\.1:\d+, noeviction; a write takes .* ms$/),
+      },
+    ])
+    await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    expect(await redisCheck(redis.url)).toMatchObject([{ state: 'bad', fix: expect.stringContaining('noeviction') }])
+    await redis.stop()
+    expect(await redisCheck(redis.url)).toMatchObject([
+      { state: 'bad', text: expect.stringContaining('cannot be reached') },
+    ])
   })
 })
