@@ -13,6 +13,8 @@ import { Offers } from './offers.js'
 const LOOK_EVERY_MS = 1000
 /** With a transport the relay looks every second and says what it saw; this is the net under that. */
 const NET_MS = 5000
+/** What waits for so long with nothing delivered is claimed without: later than the relay says it again. */
+const OVERDUE_MS = 8000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
 
@@ -120,7 +122,7 @@ export class ClaimLoop {
   /** What a look at all lanes has found. */
   saw(lanes: readonly { lane: string; runAt: number }[]): void {
     const { carried, clock } = this.options
-    const since = clock.now() - NET_MS
+    const since = clock.now() - OVERDUE_MS
     for (const [lane, at] of this.heard) if (at <= since) this.heard.delete(lane)
     for (const { lane, runAt } of lanes) {
       if (!carried?.(lane)) this.mind(lane, runAt)

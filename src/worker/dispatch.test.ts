@@ -76,7 +76,7 @@ describe('a job that is announced', () => {
     await rig.advance('4s')
     expect(runs.started).toEqual([])
     await rig.advance('3s')
-    expect(runs.started).toEqual([1])
+    expect({ started: runs.started, answers: transport.answers }).toEqual({ started: [1], answers: ['claimed'] })
     expect(new Set(transport.sent.map(({ dispatchNo }) => dispatchNo)).size).toBe(1)
   })
 
@@ -84,7 +84,7 @@ describe('a job that is announced', () => {
     const { transport, rig, runs, submit } = await dispatching()
     transport.loses = true
     await submit(range(5))
-    await rig.advance('8s')
+    await rig.advance('11s')
     expect(runs.started).toEqual(range(5))
   })
 
@@ -153,6 +153,7 @@ describe('a transport that is away', () => {
   it('workers look by themselves, it is said once, and they stop looking when it is back', async () => {
     const { transport, rig, runs, submit, soon } = await dispatching()
     transport.turn(SINCE)
+    transport.turn(SINCE)
     await submit(range(3))
     await soon()
     expect(runs.started).toEqual([0, 1, 2])
@@ -197,6 +198,13 @@ describe('an end', () => {
     expect(transport.answers).toContain('returned')
     await rig.advance('1s')
     expect([...runs.started].sort()).toEqual([0, 1, 2])
+  })
+
+  it('however often it went away and came back, no timer is left', async () => {
+    const { transport, rig } = await dispatching()
+    for (const away of [SINCE, null, SINCE, null]) transport.turn(away)
+    await rig.settle()
+    rig.errors.splice(0)
   })
 
   it('the connection is closed', async () => {

@@ -40,6 +40,8 @@ export class Relay {
   private published: Announcement[] = []
   private returned: Announcement[] = []
   private passing: Promise<void> | null = null
+  private looking: Promise<void> | null = null
+  private lookAgain = false
   private again = false
   private passes = 0
   private lastPass = Number.NEGATIVE_INFINITY
@@ -79,8 +81,23 @@ export class Relay {
     this.hint(lane, 0)
   }
 
-  async look(): Promise<void> {
+  /** One at a time; what is asked for meanwhile is another one after it. */
+  look(): Promise<void> {
+    if (this.looking) {
+      this.lookAgain = true
+      return this.looking
+    }
+    this.lookAgain = false
+    this.looking = this.lookOnce().finally(() => {
+      this.looking = null
+      if (this.lookAgain) void this.look()
+    })
+    return this.looking
+  }
+
+  private async lookOnce(): Promise<void> {
     const { clock, store, random, onLook, onError } = this.options
+    if (this.stopped) return
     this.looker?.cancel()
     const began = clock.monotonic()
     try {
@@ -88,7 +105,7 @@ export class Relay {
       await onLook(lanes)
       for (const { lane, runAt } of lanes) this.hint(lane, runAt)
     } catch (error) {
-      onError(error)
+      if (!this.stopped) onError(error)
     }
     // Processes that were started together do not look together.
     const ms = Math.max(LOOK_EVERY_MS, (clock.monotonic() - began) * LOOK_SHARE) * (0.75 + random() / 2)
@@ -182,6 +199,8 @@ export class Relay {
     this.stopped = true
     this.looker?.cancel()
     this.timer?.cancel()
+    await this.looking
+    this.looker?.cancel()
     await this.passing
     const { returned, published } = this
     this.returned = []
