@@ -26,7 +26,9 @@ import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
 import type { StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
+import type { TransportFactory } from './transports/transport.js'
 import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
+import { Dispatch } from './worker/dispatch.js'
 import { checkIsolated } from './worker/isolate/launch.js'
 import { Maintenance } from './worker/maintenance.js'
 import { ScheduleClock } from './worker/schedules.js'
@@ -46,6 +48,8 @@ export { sqlite } from './stores/sqlite/index.js'
 export interface UntildoneOptions {
   /** Where the truth is kept. @default sqlite('.untildone/untildone.db') */
   store?: StoreFactory
+  /** What tells workers on other hosts of jobs: `bullmq('redis://…')`. @default they look into the store */
+  transport?: TransportFactory
   /** What `defineJob(…).handler(…)` returned. */
   handlers: readonly JobHandler[]
   /**
@@ -233,10 +237,30 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     callback: (jobId, key) => engine.parts.callbackOf(jobId, key),
   }
   const work = async ({ slots = 16, queues: serve, drainMs = 20_000 }: WorkerSettings) => {
-    const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues: options.queues ?? {}, onError }
+    const shared: WorkerOptions = {
+      slots,
+      serve: serve ?? null,
+      drainMs,
+      queues: options.queues ?? {},
+      onError,
+      dispatch,
+    }
     const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
     workers.push(worker)
     await worker.start()
+  }
+  const dispatch = options.transport ? await dispatchOf(options.transport) : null
+  async function dispatchOf(factory: TransportFactory): Promise<Dispatch> {
+    const namespace = entropy.sha256(`${await store.secret()}\ntransport`).slice(0, 12)
+    const slots = settings.reduce((sum, each) => sum + (each.slots ?? 16), 0)
+    const queues = [...Object.keys(options.queues ?? {}), ...settings.flatMap((each) => each.queues ?? [])]
+    try {
+      const transport = await factory.open({ clock, namespace, onError })
+      return new Dispatch({ parts: engine.parts, transport, slots, queues, onError })
+    } catch (error) {
+      await store.close()
+      throw error
+    }
   }
   let recovered = { jobs: 0, children: 0, files: 0, workDirs: 0 }
   let stopping: Promise<void> | null = null
@@ -288,6 +312,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
         maintenance.start()
         for (const each of settings) await work(each)
+        await dispatch?.start()
         if (settings.length > 0) await telling.start()
         if (options.maintenance !== false) await schedules.start()
       } catch (error) {
@@ -300,7 +325,9 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         await maintenance.stop()
         await telling.stop()
         await schedules.stop()
-        await Promise.all(workers.map((worker) => worker.drain()))
+        const drained = Promise.all(workers.map((worker) => worker.drain()))
+        await dispatch?.stop()
+        await drained
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
       })().finally(letGo)

@@ -15,12 +15,16 @@ import {
 } from './checks.js'
 import type { Context } from './context.js'
 import { EXIT, type Exit } from './failure.js'
+import { redisCheck } from './redis-check.js'
 import { clean, count, padTo, type Style } from './text.js'
 import { packageVersion } from './version.js'
 import { webhookCheck } from './webhook-check.js'
 
 /** Exit code 0 when nothing is wrong. */
-export async function report(context: Context, options: { jobs?: string; data?: string }): Promise<Exit> {
+export async function report(
+  context: Context,
+  options: { jobs?: string; data?: string; redis?: string },
+): Promise<Exit> {
   const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
   const checks = [
     nodeCheck(process.versions.node),
@@ -29,6 +33,7 @@ export async function report(context: Context, options: { jobs?: string; data?: 
     ...ownerChecks(dataDir),
     ...(await protectionChecks()),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
+    ...(options.redis ? await redisCheck(options.redis) : []),
     ...(await serverChecks(context)),
   ]
   const wrong = checks.filter((check) => check.state === 'bad').length
@@ -69,9 +74,10 @@ async function serverChecks(context: Context): Promise<Check[]> {
   const body = (await response.json().catch(() => null)) as { status?: string; checks?: Record<string, string> } | null
   if (!body?.status)
     return [bad('server', `${url} is not an Untildone server`, 'Check the address (--url, UNTILDONE_URL).')]
-  const troubles = Object.entries(body.checks ?? {}).filter(([, state]) => state !== 'ok')
+  const { transport, ...checks } = body.checks ?? {}
+  const troubles = Object.entries(checks).filter(([, state]) => state !== 'ok')
   const parts = troubles.map(([name, state]) => `${name}: ${state}`).join(', ')
-  const ready = body.status === 'ready' && troubles.length === 0
+  const ready = body.status !== 'down' && troubles.length === 0
   const state = ready
     ? ok('server', `${url} is ready`)
     : bad(
@@ -82,7 +88,22 @@ async function serverChecks(context: Context): Promise<Check[]> {
   const access = await accessCheck(context)
   // Without access there is nothing more to be asked.
   const webhooks = access.state === 'ok' ? await webhookCheck(context) : []
-  return [state, ...versionCheck(response), ...clockCheck(context, response), access, ...webhooks]
+  return [
+    state,
+    ...transportCheck(transport),
+    ...versionCheck(response),
+    ...clockCheck(context, response),
+    access,
+    ...webhooks,
+  ]
+}
+
+function transportCheck(state: string | undefined): Check[] {
+  if (state === undefined) return []
+  if (state === 'ok') return [ok('transport', 'tells workers of jobs')]
+  return [
+    bad('transport', `is ${state}`, 'Jobs go on, only slower. Look at its server: untildone doctor --redis <address>'),
+  ]
 }
 
 function versionCheck(response: Response): Check[] {

@@ -61,6 +61,18 @@ export const FAULTS = {
     title: 'The store would not keep what it acknowledges.',
     fix: 'Put the database on a local file system that syncs; the reason is in `detail`.',
   },
+  'transport-unsafe': {
+    status: 503,
+    retryable: no,
+    title: 'The transport would lose what it carries.',
+    fix: 'Set `maxmemory-policy noeviction` on the Redis server; the reason is in `detail`.',
+  },
+  'transport-away': {
+    status: 503,
+    retryable: no,
+    title: 'The transport cannot be reached.',
+    fix: 'Check that the Redis server runs and that its address is right. Jobs are accepted and done meanwhile, and it comes back by itself.',
+  },
   'nested-step': {
     status: 500,
     retryable: no,

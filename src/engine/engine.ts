@@ -185,7 +185,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     async health() {
       try {
         await store.lanes()
-        const host = await parts.host.checks()
+        const host = { ...(await parts.host.checks()), ...parts.transport?.checks() }
         const status = Object.values(host).every((state) => state === 'ok') ? 'ready' : 'degraded'
         return { status, checks: { store: 'ok', migrations: 'ok', engine: 'ok', ...host } }
       } catch {
@@ -194,7 +194,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     },
     async check(caller) {
       demand(caller, 'jobs:operate')
-      return { ...(await store.check()), waiters: waiters.size, ...parts.host.numbers() }
+      const transport = await parts.transport?.numbers()
+      return { ...(await store.check()), waiters: waiters.size, ...parts.host.numbers(), ...transport }
     },
   }
 }

@@ -31,7 +31,7 @@ import { type DeathPoint, Mortal } from './mortal-store.js'
 type Isolation = 'inline' | 'process'
 
 export interface TestRigOptions
-  extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks'> {
+  extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks' | 'transport'> {
   /** First instant, in milliseconds since the epoch. @default 2026-11-22T09:00:00Z */
   start?: number
   /** Of ids, secrets and jitter. @default 1 */

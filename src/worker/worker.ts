@@ -10,9 +10,11 @@ import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { BUILT_IN_QUEUE } from '../engine/registry.js'
 import type { Change, Claimed } from '../stores/store.js'
+import type { Delivered, Message } from '../transports/transport.js'
 import { Attempt, LEAVE_AFTER_MS } from './attempt.js'
 import { ClaimLoop } from './claim-loop.js'
 import { contextOf } from './context.js'
+import type { Dispatch, Taker } from './dispatch.js'
 import { type Environment, execute } from './execute.js'
 import { runIsolated } from './isolate/launch.js'
 import { Lease } from './lease.js'
@@ -27,9 +29,11 @@ export interface WorkerOptions {
   /** How long running jobs may go on after a stop was asked for, in milliseconds. @default 20 000 */
   drainMs: number
   onError: (error: unknown) => void
+  /** What delivers jobs to it. @default null: it looks for them by itself */
+  dispatch?: Dispatch | null
 }
 
-export class Worker {
+export class Worker implements Taker {
   private id = ''
   private readonly boot: string
   private readonly startedAt: number
@@ -88,6 +92,7 @@ export class Worker {
         serves: {
           types: parts.registry.all().map(({ name, handler }) => ({ name, version: handler.settings.version })),
           queues: options.serve === null ? null : [...options.serve],
+          ...(options.dispatch ? { transport: options.dispatch.kind } : {}),
         },
       }),
       onLost: () => void this.fenced(),
@@ -126,8 +131,28 @@ export class Worker {
         if (this.holds(id)) for (const one of claimed) void this.run(one, env)
       },
       onError: options.onError,
+      ...(options.dispatch
+        ? { carried: (lane) => options.dispatch!.carries(lane), onRoom: () => options.dispatch!.resize() }
+        : {}),
     })
     this.loop.start()
+    options.dispatch?.attach(this)
+  }
+
+  serves(queue: string): boolean {
+    return serves(this.options.serve, queue)
+  }
+
+  room(queue: string): number {
+    return this.loop?.room(queue) ?? 0
+  }
+
+  offer(message: Message): Promise<Delivered> {
+    return this.loop?.offer(message) ?? Promise.resolve('returned')
+  }
+
+  saw(lanes: readonly { lane: string; runAt: number }[]): void {
+    this.loop?.saw(lanes)
   }
 
   /** Whether this is the worker's present id and its lease is believed in: then nobody in this process may call it dead. */
@@ -250,6 +275,7 @@ export class Worker {
   /** Stops claiming; running jobs stop at their next step or end. Nothing of it counts as an attempt. */
   async drain(): Promise<void> {
     this.draining = true
+    this.options.dispatch?.detach(this)
     this.loop?.stop()
     for (const attempt of this.attempts) attempt.draining = true
     if (this.attempts.length > 0) {

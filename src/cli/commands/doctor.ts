@@ -9,6 +9,7 @@ export const doctor: CommandSpec = {
   options: [
     { flags: '--jobs <dir>', text: 'folder of the job files (default: jobs)' },
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
+    { flags: '--redis <url>', text: 'look at this Redis server too: redis://user:password@host:6379' },
   ],
   examples: [['untildone doctor --json', 'for a report of trouble']],
   async run(context, _args, options) {

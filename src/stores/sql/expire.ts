@@ -7,7 +7,18 @@ import { all, type Dialect, type Plan, put } from './plan.js'
 /** Tables with rows of a job, all keyed by `job_id`. */
 const BELONGINGS = [
   ...['history', 'attempts', 'steps', 'progress', 'warnings', 'logs', 'blobs', 'tags', 'firings', 'outcomes'],
-  ...['decisions', 'waits', 'mailbox', 'callbacks', 'approvals', 'resolutions', 'links', 'duties', 'failure_jobs'],
+  ...[
+    'decisions',
+    'waits',
+    'mailbox',
+    'callbacks',
+    'approvals',
+    'resolutions',
+    'links',
+    'duties',
+    'failure_jobs',
+    'announced',
+  ],
 ]
 
 export function* expirePlan(

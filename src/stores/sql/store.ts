@@ -37,6 +37,7 @@ import { auditListPlan, auditPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
+import { dispatchOf } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
@@ -107,6 +108,7 @@ export class SqlStore implements Store {
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
+    this.dispatch = dispatchOf(driver, this.book, info.sole ? lent.write : null)
     this.failures = failuresOf(lent)
     this.rules = rulesOf(lent)
     this.webhooks = webhooksOf(lent, this.webhookBook, (listener) => {
@@ -385,6 +387,8 @@ export class SqlStore implements Store {
   durations(perType: number) {
     return this.read(() => durationsPlan(perType))
   }
+
+  readonly dispatch: Store['dispatch']
 
   readonly workers: Store['workers']
 

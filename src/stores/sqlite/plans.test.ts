@@ -3,6 +3,7 @@
  * sorting. A query that misses its index works in every other test and stops the store for a second at a million jobs.
  */
 import { afterEach, describe, expect, it } from 'vitest'
+import { LEVELS } from '../../core/job.js'
 import { Bench, cancel, SYSTEM } from '../../testing/store-conformance/bench.js'
 import type { Plan } from '../sql/plan.js'
 import { SqliteDriver } from './driver.js'
@@ -56,12 +57,32 @@ const NOTES = [
   ...['SEARCH k USING PRIMARY KEY (job_id=? AND kind=?)', 'SEARCH r USING PRIMARY KEY (job_id=?)'],
 ]
 
+const CLAIM = { worker: 'w-1', limit: () => 5, levels: LEVELS }
+const DISPATCH = {
+  ...{ levels: LEVELS, window: 8, carried: new Map<string, number>(), published: [], returned: [] },
+  repeatAfterMs: 5000,
+}
+
 describe('the index made for it', () => {
   const asked: [string, (bench: Bench) => Promise<unknown>, string[]][] = [
     [
       'claim',
       (bench) => bench.claim(5),
       ['SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)', 'SEARCH j USING PRIMARY KEY (id=?)'],
+    ],
+    [
+      'claim of delivered jobs',
+      (bench) => bench.store.claim({ ...CLAIM, lanes: [{ lane: 'q/t/d', limit: 5, ids: ['a', 'b'] }] }),
+      ['SEARCH l USING PRIMARY KEY (id=?)'],
+    ],
+    [
+      'what to announce',
+      (bench) => bench.store.dispatch({ ...DISPATCH, lanes: ['q/t/d'] }),
+      // Announcements are looked at one and all: there are no more of them than the windows hold.
+      [
+        ...['SCAN announced', 'USE TEMP B-TREE FOR ORDER BY'],
+        'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)',
+      ],
     ],
     [
       'the earliest instant of a lane',

@@ -12,6 +12,7 @@ import { childTests } from './children.js'
 import { claimTests } from './claim.js'
 import { commitTests } from './commit.js'
 import { compensatingTests } from './compensating.js'
+import { dispatchTests } from './dispatch.js'
 import { effectTests } from './effects.js'
 import { expireTests } from './expire.js'
 import { failureTests } from './failures.js'
@@ -52,6 +53,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   submit: submitTests,
   unique: uniqueTests,
   claim: claimTests,
+  dispatch: dispatchTests,
   limits: limitTests,
   'limits at random': limitPropertyTests,
   pauses: pauseTests,
