@@ -29,6 +29,7 @@ import { systemClock, systemEntropy } from './system/index.js'
 import type { TransportFactory } from './transports/transport.js'
 import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
 import { Dispatch } from './worker/dispatch.js'
+import { checkIsolated } from './worker/isolate/launch.js'
 import { Maintenance } from './worker/maintenance.js'
 import { ScheduleClock } from './worker/schedules.js'
 import type { WaitTools } from './worker/waiting.js'
@@ -172,10 +173,14 @@ export interface Untildone {
  * await app.stop()
  */
 export async function createUntildone(options: UntildoneOptions): Promise<Untildone> {
+  // In the process of an isolated handler: nothing is opened twice.
+  const inside = (globalThis as Record<symbol, unknown>)[Symbol.for('untildone.isolated')]
+  if (typeof inside === 'function') return inside(options.handlers)
   const machine = options.clock ?? systemClock
   const entropy = options.entropy ?? systemEntropy
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const registry = new Registry(options.handlers)
+  if (options.worker !== false) await checkIsolated(options.handlers)
   const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock: machine, entropy, onError })
   // Where several machines work together, all go by the time of the database.
   const clock: Clock = store.info.sole

@@ -13,6 +13,12 @@ export const FAULTS = {
     title: 'A job definition is wrong.',
     fix: 'Correct the definition as `detail` says.',
   },
+  'isolate-failed': {
+    status: 500,
+    retryable: no,
+    title: 'A handler cannot run in a process of its own.',
+    fix: 'Export the handler from the module that `isolate.module` names (import.meta.url), and let that module define jobs and do nothing else.',
+  },
   'schema-not-describable': {
     status: 500,
     retryable: no,

@@ -16,6 +16,7 @@ import { ClaimLoop } from './claim-loop.js'
 import { contextOf } from './context.js'
 import type { Dispatch, Taker } from './dispatch.js'
 import { type Environment, execute } from './execute.js'
+import { runIsolated } from './isolate/launch.js'
 import { Lease } from './lease.js'
 import type { WaitTools } from './waiting.js'
 
@@ -63,7 +64,13 @@ export class Worker implements Taker {
 
   async start(): Promise<void> {
     this.draining = false
-    this.unsubscribe ??= this.parts.store.onChange((changes) => this.changed(changes))
+    if (!this.unsubscribe) {
+      const { store } = this.parts
+      const offs = [store.onChange((changes) => this.changed(changes)), store.onGap(() => this.loop?.lookNow())]
+      this.unsubscribe = () => {
+        for (const off of offs) off()
+      }
+    }
     await this.join()
   }
 
@@ -104,6 +111,7 @@ export class Worker implements Taker {
     const env: Environment = {
       worker: id,
       contextOf: (attempt, input) => contextOf(attempt, input, tools),
+      isolate: (attempt, job) => runIsolated(attempt, job, id),
       expiresAt: parts.expiresAt,
       sha256: entropy.sha256,
       random: () => entropy.random(),

@@ -3,6 +3,7 @@ import type { Dialect } from '../sql/plan.js'
 
 /** Rows of these tables come and go; the default would let dead ones pile up before it cleans. */
 const BUSY = new Set([
+  'meta',
   'live',
   'held',
   'slots',
@@ -32,4 +33,5 @@ export const dialectOf = (schema: string): Dialect => ({
   shared: ' for share of l',
   skipHeld: ' for update of l skip locked',
   name: `select pg_advisory_xact_lock(hashtextextended('${schema}/' || ?1, 0)) as held`,
+  nameShared: `select pg_advisory_xact_lock_shared(hashtextextended('${schema}/' || ?1, 0)) as held`,
 })

@@ -9,7 +9,7 @@ import { type Found, Gate, isBound } from './gate.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
-import { all, type Dialect, each, type Plan, put, type Row, unpack, type Value } from './plan.js'
+import { all, type Dialect, each, type Plan, put, type Row, together, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -32,6 +32,25 @@ const ready = (
 /** By id, and the rest is no condition: the index of ready jobs would have the whole lane looked at. */
 const WAITS = `select l.id, case when l.lane = ?2 and ${READY} then 1 else 0 end as waits from live l where l.id = ?1`
 
+/**
+ * The same for all levels of many lanes, each up to its quota. Each level is looked at only as far as those before it left
+ * room, and materialized, or a planner may hold more rows than it gives.
+ */
+function* lookAt(
+  lanes: readonly Asked[],
+  levels: readonly number[],
+  free: number,
+  { now, dialect }: Tx,
+): Plan<Row[][]> {
+  const parts = levels.map((level, i) => {
+    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
+    const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replace('?3', '?2').replace('?3', '?2')
+    return `found${i} as materialized (${sql.replace('limit ?4', `limit ?3${room.join('')}`)})`
+  })
+  const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select t, input from found${i}`).join(' union all ')}`
+  return yield* together(lanes.map(({ lane, limit }) => [sql, lane, now, Math.min(limit, free)]))
+}
+
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500
 
@@ -48,21 +67,32 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
   const paused = yield* pauses.paused()
   let free = request.limit()
+  if (free <= 0) {
+    for (const { ids } of request.lanes) for (const id of ids ?? []) request.onLeft?.(id)
+    return []
+  }
   const taken: Ready[] = []
-  for (const { lane, limit, ids } of request.lanes) {
-    if (paused(lane)) continue
-    const waiting = ids === undefined ? null : yield* stillWaiting(lane, ids, now)
-    let quota = Math.min(limit, free, waiting?.length ?? limit)
+  const lanes = yield* asked(request, paused, now)
+  // Over a line every look costs a way there and back, so all are asked at once.
+  const looked = dialect.skipHeld === '' ? null : yield* lookAt(lanes, request.levels, free, tx)
+  for (const [i, { lane, limit, waiting }] of lanes.entries()) {
     const from = taken.length
+    let quota = Math.min(limit, free)
+    const found = looked && readyOf(looked[i]!, request.worker, now)
+    if (found && !found.some(isBound)) {
+      const some = found.slice(0, Math.max(0, quota))
+      quota = 0
+      free -= some.length
+      taken.push(...some)
+    }
     for (const level of request.levels) {
       if (quota <= 0) break
-      const found = yield* take(request, lane, level, quota, gate, now, dialect)
-      quota -= found.length
-      free -= found.length
-      taken.push(...found)
+      const some = yield* take(request, lane, level, quota, gate, now, dialect)
+      quota -= some.length
+      free -= some.length
+      taken.push(...some)
     }
-    if (waiting !== null) tellLeft(request, waiting, taken.slice(from), gate)
-    else if (free <= 0) break
+    tellLeft(request, waiting, taken.slice(from), gate)
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
@@ -120,13 +150,25 @@ function* take(
   }
 }
 
-/** Of delivered jobs, those that still wait here. They say how many are claimed; which ones, the order of the lane. */
-function* stillWaiting(lane: string, ids: readonly string[], now: number): Plan<string[]> {
-  const rows = yield* each<{ id: string; waits: number }>(
+interface Asked {
+  lane: string
+  limit: number
+  /** Of the delivered jobs, those that still wait here. They say how many are claimed; which ones, the order of the lane. */
+  waiting: readonly string[]
+}
+
+function* asked({ lanes }: ClaimRequest, paused: (lane: string) => boolean, now: number): Plan<Asked[]> {
+  const open = lanes.filter(({ lane }) => !paused(lane))
+  const named = open.flatMap(({ lane, ids }) => [...new Set(ids)].map((id) => [id, lane] as const))
+  const rows = yield* each<{ waits: number }>(
     WAITS,
-    [...new Set(ids)].map((id) => [id, lane, now]),
+    named.map(([id, lane]) => [id, lane, now]),
   )
-  return rows.flatMap((row) => (row?.waits === 1 ? [row.id] : []))
+  const waits = named.filter((_, i) => rows[i]?.waits === 1)
+  return open.map(({ lane, limit, ids }) => {
+    const waiting = waits.filter((one) => one[1] === lane).map(([id]) => id)
+    return { lane, limit: ids === undefined ? limit : Math.min(limit, waiting.length), waiting }
+  })
 }
 
 function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {

@@ -14,6 +14,7 @@ export interface SqliteOptions {
 }
 
 export class SqliteDriver implements Driver {
+  readonly flights = 1
   readonly dialect = {
     inList: (column: string, n: number) => `${column} in (select value from json_each(?${n}))`,
     tuple: (columns: string) => `json_array(${columns})`,
@@ -26,6 +27,7 @@ export class SqliteDriver implements Driver {
     shared: '',
     skipHeld: '',
     name: null,
+    nameShared: null,
   }
   private readonly db: Database
   private readonly statements = new Map<string, Statement>()
@@ -150,7 +152,8 @@ export class SqliteDriver implements Driver {
     while (!step.done) {
       let answer: unknown
       try {
-        answer = this.execute(step.value)
+        const asked = step.value
+        answer = isSeveral(asked) ? asked.map((one) => this.execute(one)) : this.execute(asked)
       } catch (error) {
         step = plan.throw(error)
         continue
@@ -236,6 +239,9 @@ export class SqliteDriver implements Driver {
     this.db.close()
   }
 }
+
+const isSeveral = (asked: PlanStatement | readonly PlanStatement[]): asked is readonly PlanStatement[] =>
+  Array.isArray(asked)
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
