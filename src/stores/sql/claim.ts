@@ -3,7 +3,7 @@
  * their limits allow it, and the state machine has the last word on each.
  */
 import { type Decision, transition } from '../../core/lifecycle.js'
-import type { Claimed, ClaimRequest } from '../store.js'
+import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
 import type { PauseBook } from './lanes.js'
@@ -44,7 +44,7 @@ function* lookAt(
 ): Plan<Row[][]> {
   const parts = levels.map((level, i) => {
     const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
-    const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replace('?3', '?2').replace('?3', '?2')
+    const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replaceAll('?3', '?2')
     return `found${i} as materialized (${sql.replace('limit ?4', `limit ?3${room.join('')}`)})`
   })
   const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select t, input from found${i}`).join(' union all ')}`
@@ -67,32 +67,27 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
   const paused = yield* pauses.paused()
   let free = request.limit()
-  if (free <= 0) {
-    for (const { ids } of request.lanes) for (const id of ids ?? []) request.onLeft?.(id)
-    return []
-  }
   const taken: Ready[] = []
-  const lanes = yield* asked(request, paused, now)
+  const lanes = yield* stillWaiting(
+    request.lanes.filter(({ lane }) => !paused(lane)),
+    now,
+  )
   // Over a line every look costs a way there and back, so all are asked at once.
-  const looked = dialect.skipHeld === '' ? null : yield* lookAt(lanes, request.levels, free, tx)
+  const looked = dialect.skipHeld === '' || free <= 0 ? null : yield* lookAt(lanes, request.levels, free, tx)
   for (const [i, { lane, limit, waiting }] of lanes.entries()) {
-    const from = taken.length
     let quota = Math.min(limit, free)
+    const from = taken.length
     const found = looked && readyOf(looked[i]!, request.worker, now)
-    if (found && !found.some(isBound)) {
-      const some = found.slice(0, Math.max(0, quota))
-      quota = 0
-      free -= some.length
-      taken.push(...some)
-    }
-    for (const level of request.levels) {
-      if (quota <= 0) break
-      const some = yield* take(request, lane, level, quota, gate, now, dialect)
-      quota -= some.length
-      free -= some.length
-      taken.push(...some)
-    }
-    tellLeft(request, waiting, taken.slice(from), gate)
+    if (found && !found.some(isBound)) taken.push(...found.slice(0, quota))
+    else
+      for (const level of request.levels) {
+        if (quota <= 0) break
+        const some = yield* take(request, lane, level, quota, gate, now, dialect)
+        quota -= some.length
+        taken.push(...some)
+      }
+    free -= taken.length - from
+    if (waiting) tellLeft(request, waiting, taken.slice(from), gate)
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
@@ -150,24 +145,23 @@ function* take(
   }
 }
 
-interface Asked {
-  lane: string
-  limit: number
-  /** Of the delivered jobs, those that still wait here. They say how many are claimed; which ones, the order of the lane. */
-  waiting: readonly string[]
+interface Asked extends Pick<LaneQuota, 'lane' | 'limit'> {
+  /** Of delivered jobs, those that still wait here. */
+  waiting?: readonly string[]
 }
 
-function* asked({ lanes }: ClaimRequest, paused: (lane: string) => boolean, now: number): Plan<Asked[]> {
-  const open = lanes.filter(({ lane }) => !paused(lane))
-  const named = open.flatMap(({ lane, ids }) => [...new Set(ids)].map((id) => [id, lane] as const))
+/** Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. */
+function* stillWaiting(lanes: readonly LaneQuota[], now: number): Plan<Asked[]> {
+  const delivered = lanes.flatMap(({ lane, ids = [] }) => [...new Set(ids)].map((id) => ({ lane, id })))
   const rows = yield* each<{ waits: number }>(
     WAITS,
-    named.map(([id, lane]) => [id, lane, now]),
+    delivered.map(({ lane, id }) => [id, lane, now]),
   )
-  const waits = named.filter((_, i) => rows[i]?.waits === 1)
-  return open.map(({ lane, limit, ids }) => {
-    const waiting = waits.filter((one) => one[1] === lane).map(([id]) => id)
-    return { lane, limit: ids === undefined ? limit : Math.min(limit, waiting.length), waiting }
+  const there = delivered.filter((_, i) => rows[i]?.waits === 1)
+  return lanes.map(({ lane, limit, ids }) => {
+    if (ids === undefined) return { lane, limit }
+    const waiting = there.filter((one) => one.lane === lane && ids.includes(one.id)).map(({ id }) => id)
+    return { lane, limit: Math.min(limit, waiting.length), waiting }
   })
 }
 
