@@ -110,7 +110,7 @@ export interface ProcessRow {
 
 export interface ClaimRequest {
   worker: string
-  /** May be a getter: like `limit`, it is read when the claim is carried out. */
+  /** Each lane once. May be a getter: like `limit`, it is read when the claim is carried out. */
   readonly lanes: readonly LaneQuota[]
   /** At most so many in all; read when the claim is carried out. */
   limit: () => number

@@ -327,7 +327,11 @@ export class ClaimLoop {
    * The first `most` ready lanes of types that this process has and that have capacity left. A lane that was asked goes to
    * the end of the row, so with more lanes than slots each has its turn, at a cost that does not grow with the lanes.
    */
-  private ready(most: number, before = new Planned()): { lane: string; queue: string; type: string; limit: number }[] {
+  private ready(
+    most: number,
+    before = new Planned(),
+    except: ReadonlySet<string> = new Set(),
+  ): { lane: string; queue: string; type: string; limit: number }[] {
     const free = this.free - before.total
     const ready: { lane: string; queue: string; type: string; limit: number }[] = []
     if (free <= 0) return ready
@@ -335,7 +339,7 @@ export class ClaimLoop {
     // Of a queue or type no more lanes than it may run jobs, or they would keep the others out.
     const found = new Planned()
     for (const [lane, at] of this.lanes) {
-      if (at > now) continue
+      if (at > now || except.has(lane)) continue
       const { queue, type } = partsOf(lane)
       const carried = this.options.carried?.(lane) && !this.overdue.has(lane)
       if (carried || !this.takes(lane)) {
@@ -356,7 +360,8 @@ export class ClaimLoop {
     const planned = new Planned()
     const shares = this.named(planned)
     const free = this.free - planned.total
-    const ready = this.ready(free, planned)
+    // A claim asks a lane once.
+    const ready = this.ready(free, planned, new Set(shares.map(({ lane }) => lane)))
     for (const { lane } of ready) this.overdue.delete(lane)
     if (ready.length === 0) return shares
     const share = Math.max(1, Math.ceil(free / ready.length))

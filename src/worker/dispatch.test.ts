@@ -187,6 +187,22 @@ describe('a transport that is away', () => {
   })
 })
 
+describe('a delivery in hand', () => {
+  it('and a look at the same lane, when it goes away meanwhile, are one claim', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 2 } })
+    runs.held = true
+    await submit(range(8))
+    await soon()
+    expect(runs.started).toEqual([0, 1])
+    transport.turn(SINCE)
+    await soon()
+    runs.release()
+    await soon()
+    expect(runs.started).toEqual(range(8))
+    expect(rig.errors.splice(0)).toMatchObject([{ code: 'transport-away' }])
+  })
+})
+
 describe('an end', () => {
   it('what was delivered and not claimed is given back before the process is gone', async () => {
     const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 1 } })

@@ -33,7 +33,7 @@ import type {
   Submitted,
 } from '../store.js'
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
-import { auditListPlan, auditPlan } from './audit.js'
+import { auditListPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
@@ -41,6 +41,7 @@ import { dispatchOf } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
+import { keysOf } from './keys.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
@@ -59,7 +60,7 @@ import {
   lookPlan,
   stepsPlan,
 } from './read.js'
-import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
+import { fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { type Bell, Shared } from './shared.js'
@@ -109,6 +110,7 @@ export class SqlStore implements Store {
     }
     this.workers = workersOf(lent)
     this.dispatch = dispatchOf(driver, this.book, info.sole ? lent.write : null)
+    this.keys = keysOf(lent)
     this.failures = failuresOf(lent)
     this.rules = rulesOf(lent)
     this.webhooks = webhooksOf(lent, this.webhookBook, (listener) => {
@@ -413,32 +415,7 @@ export class SqlStore implements Store {
     },
   }
 
-  readonly keys: Store['keys'] = {
-    put: (row, audit) =>
-      this.write(function* (tx) {
-        yield* put(
-          `insert into api_keys (id, tenant, name, hash, scopes, types, person, groups, max_risk, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-           on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
-          [apiKeyValues(row)],
-        )
-        yield* auditPlan(audit, tx)
-      }),
-    get: (id) =>
-      this.read(function* () {
-        const row = yield* one('select * from api_keys where id = ?1', id)
-        return row ? apiKeyOf(row) : null
-      }),
-    list: (tenant) =>
-      this.read(function* () {
-        return (yield* all('select * from api_keys where tenant = ?1 order by created_at, id', tenant)).map(apiKeyOf)
-      }),
-    any: () =>
-      this.read(function* () {
-        return (yield* one('select 1 as found from api_keys limit 1')) !== undefined
-      }),
-    used: (id, at) =>
-      this.write(() => run('update api_keys set last_used_at = ?2 where id = ?1', [[id, at]])).then(() => undefined),
-  }
+  readonly keys: Store['keys']
 
   readonly schedules: Store['schedules']
 
