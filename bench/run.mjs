@@ -1,6 +1,6 @@
 // `npm run bench`: measures the figures, each in a process of its own, and prints one table of what was reached beside
 // what was aimed at. Slow is not wrong: the exit code is 0 unless something broke.
-//   npm run bench -- [--quick] [--only a,b] [--runs 3] [--dir <folder>] [--save]
+//   npm run bench -- [--store postgres] [--quick] [--only a,b] [--runs 3] [--dir <folder>] [--save]
 import { fork } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,6 +17,9 @@ const FIGURES = {
   f: 'streams',
   g: 'children',
   h: 'telling',
+  i: 'postgres',
+  j: 'postgres-claim',
+  k: 'postgres-latency',
 }
 const TITLES = {
   a: 'durable submits over HTTP',
@@ -27,7 +30,12 @@ const TITLES = {
   f: 'live streams and sockets',
   g: 'supervised children',
   h: 'end of a job to who waits for it in another process',
+  i: 'no-op jobs on PostgreSQL, beside peers',
+  j: 'claims among many jobs on PostgreSQL',
+  k: 'three processes on one PostgreSQL',
 }
+/** What is measured without --only, by store. */
+const OF_STORE = { sqlite: 'abcdefgh', postgres: 'ijk' }
 const here = (file) => new URL(file, import.meta.url)
 
 if (process.env.UNTILDONE_BENCH_FIGURE) {
@@ -43,15 +51,18 @@ async function main() {
     options: {
       quick: { type: 'boolean', default: false },
       only: { type: 'string' },
+      store: { type: 'string', default: 'sqlite' },
       runs: { type: 'string' },
       dir: { type: 'string' },
       save: { type: 'boolean', default: false },
     },
   })
-  const chosen = options.only?.split(',') ?? Object.keys(FIGURES)
+  const chosen = options.only?.split(',') ?? [...(OF_STORE[options.store] ?? '')]
   const runs = Number(options.runs ?? (options.quick ? 1 : 3))
-  if (!chosen.every((letter) => letter in FIGURES) || !Number.isInteger(runs) || runs < 1) {
-    console.error(`bench: --only takes some of ${Object.keys(FIGURES)}; --runs takes a whole number of 1 or more.`)
+  if (chosen.length === 0 || !chosen.every((letter) => letter in FIGURES) || !Number.isInteger(runs) || runs < 1) {
+    console.error(
+      `bench: --store is sqlite or postgres; --only takes some of ${Object.keys(FIGURES)}; --runs takes a whole number of 1 or more.`,
+    )
     process.exit(2)
   }
   if (!process.env.UNTILDONE_BENCH_DIST) await ensureBuilt()

@@ -23,6 +23,7 @@ const SUITES = [
     about: 'test/: the packed package, generated clients, the commands of the README',
     vitest: true,
   },
+  { name: 'services', about: 'test/services: PostgreSQL and Redis of their own, killed and frozen', vitest: true },
   { name: 'examples', about: 'examples/: each one runs and its output is compared', vitest: true },
   {
     name: 'torture',

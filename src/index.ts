@@ -26,7 +26,10 @@ import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
 import type { StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
+import type { TransportFactory } from './transports/transport.js'
 import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
+import { Dispatch } from './worker/dispatch.js'
+import { checkIsolated } from './worker/isolate/launch.js'
 import { Maintenance } from './worker/maintenance.js'
 import { ScheduleClock } from './worker/schedules.js'
 import type { WaitTools } from './worker/waiting.js'
@@ -46,6 +49,8 @@ export type { WorkerDrain } from './worker/worker.js'
 export interface UntildoneOptions {
   /** Where the truth is kept. @default sqlite('.untildone/untildone.db') */
   store?: StoreFactory
+  /** What tells workers on other hosts of jobs: `bullmq('redis://…')`. @default they look into the store */
+  transport?: TransportFactory
   /** What `defineJob(…).handler(…)` returned. */
   handlers: readonly JobHandler[]
   /**
@@ -174,10 +179,14 @@ export interface Untildone {
  * await app.stop()
  */
 export async function createUntildone(options: UntildoneOptions): Promise<Untildone> {
+  // In the process of an isolated handler: nothing is opened twice.
+  const inside = (globalThis as Record<symbol, unknown>)[Symbol.for('untildone.isolated')]
+  if (typeof inside === 'function') return inside(options.handlers)
   const machine = options.clock ?? systemClock
   const entropy = options.entropy ?? systemEntropy
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const registry = new Registry(options.handlers)
+  if (options.worker !== false) await checkIsolated(options.handlers)
   const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock: machine, entropy, onError })
   // Where several machines work together, all go by the time of the database.
   const clock: Clock = store.info.sole
@@ -235,10 +244,23 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   }
   const work = async ({ slots = 16, queues: serve, drainMs = 20_000 }: WorkerSettings) => {
     const { queues = {}, onDrain = () => {} } = options
-    const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues, onError, onDrain }
+    const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues, onError, onDrain, dispatch }
     const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
     workers.push(worker)
     await worker.start()
+  }
+  const dispatch = options.transport ? await dispatchOf(options.transport) : null
+  async function dispatchOf(factory: TransportFactory): Promise<Dispatch> {
+    const namespace = entropy.sha256(`${await store.secret()}\ntransport`).slice(0, 12)
+    const slots = settings.reduce((sum, each) => sum + (each.slots ?? 16), 0)
+    const queues = [...Object.keys(options.queues ?? {}), ...settings.flatMap((each) => each.queues ?? [])]
+    try {
+      const transport = await factory.open({ clock, namespace, onError })
+      return new Dispatch({ parts: engine.parts, transport, slots, queues, onError })
+    } catch (error) {
+      await store.close()
+      throw error
+    }
   }
   let recovered = { jobs: 0, children: 0, files: 0, workDirs: 0 }
   let stopping: Promise<void> | null = null
@@ -290,6 +312,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         if (options.schedules) await engine.schedules.declare(options.schedules.map(scheduleBody), true)
         maintenance.start()
         for (const each of settings) await work(each)
+        await dispatch?.start()
         if (settings.length > 0) await telling.start()
         if (options.maintenance !== false) await schedules.start()
       } catch (error) {
@@ -302,7 +325,9 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         await maintenance.stop()
         await telling.stop()
         await schedules.stop()
-        await Promise.all(workers.map((worker) => worker.drain()))
+        const drained = Promise.all(workers.map((worker) => worker.drain()))
+        await dispatch?.stop()
+        await drained
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
       })().finally(letGo)

@@ -24,6 +24,7 @@ const CONTRACTS = [
   ...['stores/store.ts', 'stores/jobs.ts', 'stores/resources.ts', 'stores/waits.ts', 'stores/failures.ts'],
   'stores/files.ts',
 ]
+const TRANSPORT = 'transports/transport.ts'
 const EVERYTHING = [
   ...[
     'core',
@@ -37,6 +38,7 @@ const EVERYTHING = [
     'stores/files.ts',
     'stores/sqlite',
     'stores/postgres',
+    TRANSPORT,
   ],
   ...['process', 'worker', 'webhooks', 'server', 'client', 'system', 'testing', 'index.ts'],
 ]
@@ -79,6 +81,13 @@ const RULES: Record<string, Rule> = {
     npm: ['pg'],
     why: 'a driver knows the SQL store, never a sibling or the engine',
   },
+  [TRANSPORT]: { uses: ['core'], node: [], why: 'the transport contract knows the core only' },
+  'transports/bullmq': {
+    uses: ['core', TRANSPORT],
+    node: 'all',
+    npm: ['bullmq', 'ioredis'],
+    why: 'a transport carries hints: it knows no job, no store and no sibling',
+  },
   engine: {
     uses: ['core', 'define', ...CONTRACTS],
     node: ['node:crypto'],
@@ -87,9 +96,9 @@ const RULES: Record<string, Rule> = {
   },
   process: { uses: [], node: 'all', why: 'process knows processes, not jobs and no store' },
   worker: {
-    uses: ['core', 'define', 'engine', 'process', ...CONTRACTS],
+    uses: ['core', 'define', 'engine', 'process', TRANSPORT, ...CONTRACTS],
     node: 'all',
-    why: 'a worker runs what the engine hands it, over any store',
+    why: 'a worker runs what the engine hands it, over any store and any transport',
   },
   webhooks: {
     uses: ['core', 'define', 'engine', ...CONTRACTS],
@@ -117,7 +126,7 @@ const RULES: Record<string, Rule> = {
     why: 'system is the real clock and chance, handed in from outside',
   },
   cli: {
-    uses: EVERYTHING,
+    uses: [...EVERYTHING, 'transports/bullmq'],
     node: 'all',
     npm: ['commander', 'jiti', 'picocolors', 'zod'],
     why: 'the cli keeps to commander, jiti and picocolors, and hands zod to job files',
@@ -128,20 +137,26 @@ const RULES: Record<string, Rule> = {
     npm: ['vitest', 'fast-check'],
     why: 'testing may name everything of ours, and vitest and fast-check in the conformance suite',
   },
+  'isolated.ts': {
+    uses: ['core', 'define', 'worker', 'cli'],
+    node: 'all',
+    why: 'the process of an isolated handler has its handler, the line to its worker, and the loader of job files',
+  },
   'index.ts': {
     uses: EVERYTHING.filter((area) => area !== 'testing'),
     node: 'all',
     why: 'index.ts is the composition root',
   },
 }
-const PURE = /^(core|stores)\//
+/** Besides the store of a server: its connections live in real time, whatever clock its rows are judged by. */
+const PURE = /^(core|stores)\/(?!postgres\/(driver|doorbell)\.ts)/
 const IMPURE = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval)\b|\bnew Date\(\)/
 
-/** `stores` is one area per subfolder or file; elsewhere the first folder is the area. */
+/** `stores` and `transports` are one area per subfolder or file; elsewhere the first folder is the area. */
 const areaOf = (file: string): string =>
   file
     .split('/')
-    .slice(0, file.startsWith('stores/') ? 2 : 1)
+    .slice(0, /^(stores|transports)\//.test(file) ? 2 : 1)
     .join('/')
 const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
 
@@ -241,6 +256,12 @@ describe('architecture', () => {
     ['client/new.ts', `export * from '../define/index.js'`, /imports define.*any JavaScript runtime/],
     ['client/new.ts', `const fs = await import('node:fs')`, /imports node:fs/],
     ['worker/new.ts', `import { Pool } from 'pg'`, /imports pg/],
+    [
+      'worker/new.ts',
+      `import { bullmq } from '../transports/bullmq/index.js'`,
+      /imports transports\/bullmq.*over any store and any transport/,
+    ],
+    ['transports/bullmq/new.ts', `import type { Store } from '../../stores/store.js'`, /knows no job, no store/],
     ['webhooks/new.ts', `import { Worker } from '../worker/worker.js'`, /imports worker.*none of its business/],
     ['core/new.ts', `export type { Engine } from '../engine/api.js'`, /engine imports itself by way of others/],
     ['stores/sql/new.ts', 'const at = Date.now()', /uses Date\.now: time and chance/],

@@ -1,6 +1,6 @@
 // Snippets of docs/guide/children.md: native programs under supervision.
 import { join } from 'node:path'
-import { defineJob } from 'untildone'
+import { defineJob, type ErrorRule } from 'untildone'
 import { runProcess, sweepFiles } from 'untildone/process'
 import { z } from 'zod'
 
@@ -30,6 +30,23 @@ export const convertHandler = convert.handler(
     return { path }
   },
 )
+// #endregion
+
+export const read = defineJob('read', {
+  input: z.object({ command: z.string(), version: z.string() }),
+  output: z.string(),
+})
+
+// #region engine
+const errors: ErrorRule[] = [
+  { exit: 3, match: /bad tile/, engine: { name: 'reader', versions: '>=2.1 <2.2' }, is: 'permanent', as: 'tile-bug' },
+  { match: /^glyph cache/, engine: { name: 'reader', versions: '2.x' }, is: 'harmless', as: 'glyph-cache' },
+]
+
+export const readHandler = read.handler({ errors }, async (job) => {
+  const { command, version } = job.input
+  return job.process('read', { command, engine: { name: 'reader', version } })
+})
 // #endregion
 
 // #region alone

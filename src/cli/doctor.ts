@@ -17,6 +17,7 @@ import type { Context } from './context.js'
 import { postgresAddress } from './database-option.js'
 import { EXIT, type Exit } from './failure.js'
 import { postgresChecks } from './postgres-checks.js'
+import { redisCheck } from './redis-check.js'
 import { clean, count, padTo, type Style } from './text.js'
 import { packageVersion } from './version.js'
 import { webhookCheck } from './webhook-check.js'
@@ -26,6 +27,7 @@ export interface DoctorOptions {
   data?: string
   database?: string
   schema?: string
+  redis?: string
 }
 
 /** Exit code 0 when nothing is wrong. */
@@ -40,6 +42,7 @@ export async function report(context: Context, options: DoctorOptions): Promise<
     ...(await protectionChecks()),
     ...(database === undefined ? [] : await postgresChecks(database, options.schema ?? 'untildone')),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
+    ...(options.redis ? await redisCheck(options.redis) : []),
     ...(await serverChecks(context)),
   ]
   const wrong = checks.filter((check) => check.state === 'bad').length
@@ -80,9 +83,10 @@ async function serverChecks(context: Context): Promise<Check[]> {
   const body = (await response.json().catch(() => null)) as { status?: string; checks?: Record<string, string> } | null
   if (!body?.status)
     return [bad('server', `${url} is not an Untildone server`, 'Check the address (--url, UNTILDONE_URL).')]
-  const troubles = Object.entries(body.checks ?? {}).filter(([, state]) => state !== 'ok')
+  const { transport, ...checks } = body.checks ?? {}
+  const troubles = Object.entries(checks).filter(([, state]) => state !== 'ok')
   const parts = troubles.map(([name, state]) => `${name}: ${state}`).join(', ')
-  const ready = body.status === 'ready' && troubles.length === 0
+  const ready = body.status !== 'down' && troubles.length === 0
   const state = ready
     ? ok('server', `${url} is ready`)
     : bad(
@@ -93,7 +97,22 @@ async function serverChecks(context: Context): Promise<Check[]> {
   const access = await accessCheck(context)
   // Without access there is nothing more to be asked.
   const webhooks = access.state === 'ok' ? await webhookCheck(context) : []
-  return [state, ...versionCheck(response), ...clockCheck(context, response), access, ...webhooks]
+  return [
+    state,
+    ...transportCheck(transport),
+    ...versionCheck(response),
+    ...clockCheck(context, response),
+    access,
+    ...webhooks,
+  ]
+}
+
+function transportCheck(state: string | undefined): Check[] {
+  if (state === undefined) return []
+  if (state === 'ok') return [ok('transport', 'tells workers of jobs')]
+  return [
+    bad('transport', `is ${state}`, 'Jobs go on, only slower. Look at its server: untildone doctor --redis <address>'),
+  ]
 }
 
 function versionCheck(response: Response): Check[] {

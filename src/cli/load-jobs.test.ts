@@ -43,6 +43,19 @@ it('takes TypeScript and JavaScript, default exports and lists, from all folders
   expect(names(await load()).sort()).toEqual(['a', 'b', 'c'])
 })
 
+it('says of an isolated handler which file its process has to load, unless it says so itself', async () => {
+  const isolated = (name: string, isolate: string) =>
+    job(name).replace('.handler(', `.handler({ isolate: ${isolate} }, `)
+  put('jobs/a.ts', isolated('a', `'process'`))
+  put('jobs/b.ts', isolated('b', '{ module: import.meta.url }'))
+  put('jobs/index.ts', `export * from './a.js'`)
+  const { handlers } = await load()
+  expect(handlers.map(({ settings }) => settings.isolate)).toMatchObject([
+    { module: `file://${join(cwd, 'jobs/a.ts')}`, project: true },
+    { module: `file://${join(cwd, 'jobs/b.ts')}`, project: false },
+  ])
+})
+
 it('names the line of a file that cannot be parsed, and goes on with the others', async () => {
   put('jobs/good.ts', job('good'))
   put('jobs/hello.ts', 'const a = 1\nexport const b = {{\n')

@@ -6,6 +6,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { createJiti } from 'jiti'
 import { UntildoneError } from '../core/errors.js'
 import { isJobHandler, isScheduleDeclaration, type JobHandler, type ScheduleDeclaration } from '../define/index.js'
@@ -56,6 +57,7 @@ export async function loadJobs(request: LoadRequest): Promise<LoadedJobs & { goo
     try {
       const exported = await jiti.import<Record<string, unknown>>(path)
       const good = exportedOf(exported)
+      for (const handler of good.handlers) placed(handler, path)
       goodOf.set(path, good)
       if (good.handlers.length === 0 && Object.values(exported).some(isDefinition)) definitionsOnly.push(shown(path))
     } catch (error) {
@@ -141,6 +143,13 @@ function exportedOf(exported: Record<string, unknown>): Exported {
     handlers: [...new Set(values.filter(isJobHandler))],
     schedules: [...new Set(values.filter(isScheduleDeclaration))],
   }
+}
+
+/** Where an isolated handler is found again: in the file that it was first found in, read in the same way. */
+function placed({ settings: { isolate } }: JobHandler, path: string): void {
+  if (!isolate || isolate.module !== null) return
+  isolate.module = pathToFileURL(path).href
+  isolate.project = true
 }
 
 /** Like a handler, one that is exported twice, for example again from an index file, is one. */

@@ -346,12 +346,27 @@ describe('matchText', () => {
       { match: /font substitution/, is: 'harmless', as: 'font' },
       { code: 'X', is: 'review' },
     ]
-    expect(matchText('a note on font substitution', table, 'type')).toEqual({
-      verdict: 'harmless',
-      rule: 'type[1] /font substitution/',
-      as: 'font',
+    const line = (text: string) => ({ text, engine: null, engineVersion: null })
+    expect(matchText(line('a note on font substitution'), { type: table })).toEqual({
+      ...{ by: 'type', verdict: 'harmless', rule: 'type[1] /font substitution/', as: 'font' },
     })
-    expect(matchText('X', table, 'type')).toBeNull()
-    expect(matchText('x', undefined, 'type')).toBeNull()
+    expect(matchText(line('X'), { type: table })).toBeNull()
+    expect(matchText(line('x'), {})).toBeNull()
+  })
+
+  it('asks the step, then the type, then what was taught, each for the engine it names', () => {
+    const line = { text: 'ICC profile ignored', engine: 'gs', engineVersion: '9.56.1' }
+    const rule = (versions?: string): ErrorRule => ({ match: 'ICC', engine: { name: 'gs', versions }, is: 'harmless' })
+    const taught = (when: object) => ({
+      ...{ id: 3, tenant: 't', type: 'x', is: 'harmless' as const, reason: 'noise', used: 0, lastUsedAt: null },
+      ...{ by: { kind: 'user' as const, id: 'Mara' }, at: 0, forgotten: null, when },
+    })
+    expect(matchText(line, { step: [rule('<9.56')], type: [rule()] })?.rule).toBe('type[0] ICC of gs')
+    expect(matchText(line, { step: [rule('^9.56')], type: [rule()] })?.rule).toBe('step[0] ICC of gs ^9.56')
+    const other = taught({ match: 'ICC', engine: { name: 'gs', versions: '10.x' } })
+    const same = taught({ match: '/icc/i', engine: { name: 'gs', versions: '9.x' } })
+    expect(matchText(line, { taught: [other, same] })).toMatchObject({ by: 'taught', taught: 3, verdict: 'harmless' })
+    expect(matchText(line, { taught: [taught({ match: 'ICC', exit: 1 }), other] })).toBeNull()
+    expect(matchText({ ...line, engineVersion: null }, { taught: [same], type: [rule('*')] })).toBeNull()
   })
 })

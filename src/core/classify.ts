@@ -6,7 +6,15 @@
 import { BRAND, type ErrorFacts, look, type Seen, type Verdict } from './error-facts.js'
 import type { Origin } from './job.js'
 import { clip } from './json.js'
-import { conditionsOf, type Fingerprint, matches, missOf, ruleName } from './rule-match.js'
+import {
+  type Conditions,
+  conditionsOf,
+  engineHolds,
+  type Fingerprint,
+  matches,
+  missOf,
+  ruleName,
+} from './rule-match.js'
 import { type TaughtRule, taughtWords } from './taught.js'
 
 export { type ErrorFacts, VERDICTS, type Verdict } from './error-facts.js'
@@ -23,6 +31,12 @@ export interface ErrorRule {
   exit?: number
   /** Signal that ended a child process, e.g. 'SIGSEGV'. */
   signal?: string
+  /**
+   * The engine that failed, as `engine` of job.process or the error's details name it; needs one of the others beside it.
+   * `versions` is a range like `5.3.x` or `>=5 <5.4`, which an unknown version is never in.
+   * @default any engine, and of a named one every version
+   */
+  engine?: { name: string; versions?: string }
   /** The verdict. */
   is: Verdict
   /** Error code shown to callers instead of the thrown one; a slug. */
@@ -163,7 +177,7 @@ export interface RuleTables {
   fingerprint?: Fingerprint
 }
 
-interface Found {
+export interface Found {
   /** Which kind of rule it was. */
   by: 'thrown' | 'step' | 'type' | 'taught' | 'built-in'
   verdict: Verdict
@@ -200,25 +214,38 @@ function decide(seen: Seen, { step, type, taught, fingerprint = NO_FINGERPRINT }
   )
 }
 
-/** The first rule of a table that matches `text` alone; for warnings a child prints while it works. */
-export function matchText(
-  text: string,
-  table: readonly ErrorRule[] | undefined,
-  name: string,
-): { verdict: Verdict; rule: string; as?: string } | null {
-  const plain = (table ?? []).map((rule) =>
-    rule.match !== undefined &&
-    rule.code === undefined &&
-    rule.status === undefined &&
-    rule.exit === undefined &&
-    rule.signal === undefined
-      ? rule
-      : null,
+/** What a child printed that ended well, and which engine it was. */
+export interface Line extends Pick<ErrorFacts, 'engine' | 'engineVersion'> {
+  text: string
+}
+
+/**
+ * The first rule that is about text alone, or text and engine, and matches a line that a child printed which ended well.
+ * There is no error, so rules that ask for anything of one say nothing here, what is supposed included.
+ */
+export function matchText(line: Line, { step, type, taught }: RuleTables): Found | null {
+  for (const [name, table] of [
+    ['step', step],
+    ['type', type],
+  ] as const) {
+    const index = (table ?? []).findIndex((rule) => saysOf(rule, line))
+    if (index >= 0) {
+      const rule = table![index]!
+      return { by: name, verdict: rule.is, rule: ruleName(name, index, rule), as: rule.as }
+    }
+  }
+  const rule = taught?.find(({ when }) => saysOf(conditionsOf(when), line))
+  return rule ? { by: 'taught', verdict: rule.is, rule: taughtWords(rule), taught: rule.id } : null
+}
+
+function saysOf(rule: Conditions, { text, engine, engineVersion }: Line): boolean {
+  const { match, code, status, exit, signal, fingerprint } = rule
+  return (
+    match !== undefined &&
+    (code ?? status ?? exit ?? signal ?? fingerprint) === undefined &&
+    matches(match, text) &&
+    engineHolds(rule, { engine, engineVersion })
   )
-  const index = plain.findIndex((rule) => rule !== null && matches(rule.match!, text))
-  return index < 0
-    ? null
-    : { verdict: plain[index]!.is, rule: ruleName(name, index, plain[index]!), as: plain[index]!.as }
 }
 
 function firstMatch(seen: Seen, table: readonly ErrorRule[] | undefined, name: 'step' | 'type'): Found | null {

@@ -13,6 +13,12 @@ export const FAULTS = {
     title: 'A job definition is wrong.',
     fix: 'Correct the definition as `detail` says.',
   },
+  'isolate-failed': {
+    status: 500,
+    retryable: no,
+    title: 'A handler cannot run in a process of its own.',
+    fix: 'Export the handler from the module that `isolate.module` names (import.meta.url), and let that module define jobs and do nothing else.',
+  },
   'schema-not-describable': {
     status: 500,
     retryable: no,
@@ -54,6 +60,18 @@ export const FAULTS = {
     retryable: no,
     title: 'The store would not keep what it acknowledges.',
     fix: 'Put the database on a local file system that syncs; the reason is in `detail`.',
+  },
+  'transport-unsafe': {
+    status: 503,
+    retryable: no,
+    title: 'The transport would lose what it carries.',
+    fix: 'Set `maxmemory-policy noeviction` on the Redis server; the reason is in `detail`.',
+  },
+  'transport-away': {
+    status: 503,
+    retryable: no,
+    title: 'The transport cannot be reached.',
+    fix: 'Check that the Redis server runs and that its address is right. Jobs are accepted and done meanwhile, and it comes back by itself.',
   },
   'nested-step': {
     status: 500,

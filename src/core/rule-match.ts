@@ -5,8 +5,9 @@ import { patternOf, type TaughtWhen } from './taught.js'
 import { inRange } from './version-range.js'
 
 /** Conditions of all kinds of rules; those that are given must hold. */
-export interface Conditions extends Omit<TaughtWhen, 'match'> {
+export interface Conditions extends Omit<TaughtWhen, 'match' | 'engine'> {
   match?: RegExp | string
+  engine?: { name: string; versions?: string | null }
 }
 
 /** How the fingerprint of an error is found, when a rule asks for it. */
@@ -29,9 +30,14 @@ export function missOf(rule: Conditions, facts: ErrorFacts, fingerprint: Fingerp
 function holds(member: Member, rule: Conditions, facts: ErrorFacts, fingerprint: Fingerprint): boolean {
   if (member === 'match') return matches(rule.match!, textOf(facts))
   if (member === 'fingerprint') return rule.fingerprint === fingerprint(facts)
-  if (member !== 'engine') return rule[member] === facts[member]
-  const { name, versions } = rule.engine!
-  if (facts.engine !== name) return false
+  return member === 'engine' ? engineHolds(rule, facts) : rule[member] === facts[member]
+}
+
+/** Whether it is the engine that a rule names, in one of its versions; true for a rule that names none. */
+export function engineHolds({ engine }: Conditions, facts: Pick<ErrorFacts, 'engine' | 'engineVersion'>): boolean {
+  if (!engine) return true
+  if (facts.engine !== engine.name) return false
+  const { versions = null } = engine
   return versions === null || (facts.engineVersion !== null && inRange(facts.engineVersion, versions))
 }
 
@@ -60,12 +66,14 @@ export function matches(pattern: RegExp | string, text: string): boolean {
 }
 
 export function ruleName(table: string, index: number, rule: Conditions): string {
+  const { name, versions } = rule.engine ?? {}
+  const engine = name === undefined ? '' : versions ? ` of ${name} ${versions}` : ` of ${name}`
   const what =
     rule.match ??
     rule.code ??
     rule.signal ??
     (rule.status !== undefined ? `status ${rule.status}` : `exit ${rule.exit}`)
-  return `${table}[${index}] ${said(what)}`
+  return `${table}[${index}] ${said(what)}${clip(engine, 80)}`
 }
 
 const said = (what: RegExp | string): string => clip(String(what), 80)

@@ -186,6 +186,12 @@ export interface ProcessOptions<T> {
   memoryMb?: number
   /** What else the child and all its descendants may take; more ends it. @default no such limits */
   limits?: ChildLimits
+  /**
+   * What this program is, for rules that are about an engine or some of its versions; recorded with the run, and
+   * `engine` and `engineVersion` in the details of its errors.
+   * @default not said, and then no such rule matches
+   */
+  engine?: { name: string; version?: string }
   /** Runs it in a pid namespace of its own where the host gives one (`untildone doctor`), from which no daemon escapes. @default false: daemons are found and killed after the end */
   strong?: boolean
   /** Taken out of everything that is recorded of the run, also in base64 and URL form. @default the values of `env` whose names say that they are secret */

@@ -6,7 +6,8 @@ import { type RetryPolicy, until } from '../core/backoff.js'
 import type { ErrorRule } from '../core/classify.js'
 import { type Duration, parseDuration } from '../core/duration.js'
 import { UntildoneError } from '../core/errors.js'
-import type { JobContext } from './context.js'
+import { isRange } from '../core/version-range.js'
+import type { ChildLimits, JobContext } from './context.js'
 import {
   type LimitOptions,
   type LimitSettings,
@@ -100,6 +101,13 @@ export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
   errors?: readonly ErrorRule[]
   /** Last look at the result before the job completes; throw to refuse it. @default none */
   verify?: (output: Output, context: { input: Input }) => void | Promise<void>
+  /**
+   * Where the handler runs. `'process'`: each attempt in a supervised Node process of its own, so that a crash, an endless
+   * loop or a `process.exit` of its code ends that attempt and nothing else. Costs the start of a process per attempt, and
+   * memory per running job. The process loads the module that exports the handler: its `module`, or its job file.
+   * @default 'inline': in the worker's process
+   */
+  isolate?: 'inline' | 'process' | IsolateOptions
   /** How a caller should wait: `wait` answers the submit with the end if it comes within `upTo`. @default { mode: 'background' } */
   completion?: Completion
   /** At most so many jobs of this type run at once in this process; 1 makes it strictly one after the other. @default the queue's */
@@ -118,6 +126,38 @@ export interface HandlerOptions<Input, Output, C extends Contract = Contract> {
   maxResult?: number
   /** Sentences for people, per stage, error code and wait; at most 280 characters each. @default general ones */
   say?: Say<C>
+}
+
+/** A process for each attempt of a handler. */
+export interface IsolateOptions {
+  /**
+   * `import.meta.url` of the module that exports the handler. The process imports it, so it should define jobs and do
+   * nothing else; `createUntildone` in it opens nothing there.
+   * @default the job file, for handlers that the CLI has loaded; others must say it
+   */
+  module?: string
+  /** MiB of V8 heap; more ends the process (`process-memory`). @default what Node takes */
+  heapMb?: number
+  /** What the process and all its descendants may take. `stall`: time in which its event loop does not turn. @default no such limits */
+  limits?: Omit<ChildLimits, 'silent'>
+  /** From the abort of `job.signal` to the KILL. @default '5s' */
+  grace?: Duration
+  /** In a pid namespace of its own where the host gives one. @default false */
+  strong?: boolean
+  /** Arguments for Node, before those that are ours. @default those of this process that are about loading code */
+  execArgv?: readonly string[]
+}
+
+/** With defaults filled in. */
+export interface IsolateSettings {
+  module: string | null
+  /** A job file that the CLI has loaded, compiled in the same way. */
+  project: boolean
+  heapMb: number | null
+  limits: Omit<ChildLimits, 'silent'>
+  graceMs: number
+  strong: boolean
+  execArgv: readonly string[] | null
 }
 
 export interface Stage {
@@ -163,6 +203,7 @@ export interface HandlerSettings {
   targetMs: number | null
   errors: readonly ErrorRule[]
   verify: ((output: any, context: { input: any }) => void | Promise<void>) | null
+  isolate: IsolateSettings | null
   completion: { mode: 'wait'; upToMs: number } | { mode: 'staged' } | { mode: 'background' }
   concurrency: number
   limits: LimitSettings | null
@@ -261,6 +302,11 @@ function settle(definition: JobDefinition<any, any, any>, options: HandlerOption
   for (const [i, rule] of (options.errors ?? []).entries()) {
     if ((rule.match ?? rule.code ?? rule.status ?? rule.exit ?? rule.signal) === undefined)
       throw bad(`Job "${name}": errors[${i}] has no condition; give match, code, status, exit or signal.`)
+    const { versions } = rule.engine ?? {}
+    if (versions !== undefined && !isRange(versions))
+      throw bad(
+        `Job "${name}": errors[${i}].engine.versions is no range of versions: "${versions}". Write 5.3.x, ">=5 <5.4", ^5.3 or "4.1.1 || >=5.3".`,
+      )
   }
   try {
     const completion = options.completion ?? { mode: 'background' }
@@ -274,6 +320,7 @@ function settle(definition: JobDefinition<any, any, any>, options: HandlerOption
       targetMs: options.target ? parseDuration(options.target.p95, 'target.p95') : null,
       errors: options.errors ?? [],
       verify: options.verify ?? null,
+      isolate: settleIsolate(name, options.isolate ?? 'inline'),
       completion:
         completion.mode === 'wait'
           ? { mode: 'wait', upToMs: parseDuration(completion.upTo, 'completion.upTo') }
@@ -291,6 +338,25 @@ function settle(definition: JobDefinition<any, any, any>, options: HandlerOption
   } catch (cause) {
     if (cause instanceof TypeError) throw bad(`Job "${name}": ${cause.message}`)
     throw cause
+  }
+}
+
+function settleIsolate(name: string, isolate: 'inline' | 'process' | IsolateOptions): IsolateSettings | null {
+  if (isolate === 'inline') return null
+  if (isolate !== 'process' && (typeof isolate !== 'object' || isolate === null))
+    throw bad(`Job "${name}": isolate must be 'inline', 'process' or its options, not ${isolate}.`)
+  const given: IsolateOptions = isolate === 'process' ? {} : isolate
+  const { module, heapMb } = given
+  if (module !== undefined && !module.startsWith('file:'))
+    throw bad(
+      `Job "${name}": isolate.module must be import.meta.url of the module that exports the handler, not "${module}".`,
+    )
+  if (heapMb !== undefined && !(Number.isInteger(heapMb) && heapMb >= 8))
+    throw bad(`Job "${name}": isolate.heapMb must be a whole number of 8 or more, not ${heapMb}.`)
+  return {
+    ...{ module: module ?? null, project: false, heapMb: heapMb ?? null, limits: given.limits ?? {} },
+    ...{ graceMs: parseDuration(given.grace ?? '5s', 'isolate.grace'), strong: given.strong ?? false },
+    execArgv: given.execArgv ?? null,
   }
 }
 

@@ -189,7 +189,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     async health() {
       try {
         await store.lanes()
-        const host = await parts.host.checks()
+        const host = { ...(await parts.host.checks()), ...parts.transport?.checks() }
         const status = Object.values(host).every((state) => state === 'ok') ? 'ready' : 'degraded'
         return { status, checks: { store: 'ok', migrations: 'ok', engine: 'ok', ...host } }
       } catch {
@@ -198,8 +198,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     },
     async check(caller) {
       demand(caller, 'jobs:operate')
+      const transport = await parts.transport?.numbers()
       const [numbers, fleet] = await Promise.all([store.check(), workers.numbers()])
-      return { ...numbers, ...fleet, waiters: waiters.size, ...parts.host.numbers() }
+      return { ...numbers, ...fleet, waiters: waiters.size, ...parts.host.numbers(), ...transport }
     },
   }
 }

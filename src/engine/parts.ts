@@ -59,6 +59,9 @@ export class EngineParts {
     numbers: () => ({}),
   }
 
+  /** What delivers jobs to workers adds to the same; null without a transport. */
+  transport: { checks(): Record<string, string>; numbers(): Promise<Record<string, string | number>> } | null = null
+
   /** Told when the time of an approval is over. */
   onApprovalDue: (wait: WaitRow) => Promise<void> = () => Promise.resolve()
 

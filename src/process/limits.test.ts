@@ -6,12 +6,12 @@ import { findTools, wrap } from './limits.js'
 
 describe('wrap', () => {
   const both = { setpriv: '/usr/bin/setpriv', prlimit: '/usr/bin/prlimit', unshare: ['/u', '--pid', '--'] }
-  const free = { as: Infinity, fsize: Infinity, cpu: Infinity }
+  const free = { core: Infinity, as: Infinity, fsize: Infinity, cpu: Infinity }
   it('goes without what is missing', () => {
     const none = { setpriv: null, prlimit: null, unshare: null }
     const all = { memoryMb: 100, cpuSeconds: 1, fileBytes: 1, strong: true }
     expect(wrap('/bin/x', ['-a', '--'], all, none)).toEqual({ file: '/bin/x', args: ['-a', '--'], held: [] })
-    expect(wrap('/bin/x', ['-a'], {}, { ...none, prlimit: '/p' })).toEqual({
+    expect(wrap('/bin/x', ['-a'], {}, { ...none, prlimit: '/p' }, free)).toEqual({
       file: '/p',
       args: ['--core=0:0', '--', '/bin/x', '-a'],
       held: ['core'],
@@ -19,7 +19,7 @@ describe('wrap', () => {
   })
   it('puts the parent-death signal outermost and limits memory only when asked', () => {
     const pdeathsig = ['--pdeathsig', 'KILL', '--', '/usr/bin/prlimit', '--core=0:0']
-    expect(wrap('/bin/x', ['-a'], {}, both)).toEqual({
+    expect(wrap('/bin/x', ['-a'], {}, both, free)).toEqual({
       file: '/usr/bin/setpriv',
       args: [...pdeathsig, '--', '/bin/x', '-a'],
       held: ['core', 'parent-death'],
@@ -32,6 +32,15 @@ describe('wrap', () => {
       args: [...pdeathsig, '--as=1048576:1048576', '--fsize=7:7', '--cpu=2:4', '--', '/bin/x', '-a'],
       held: ['core', 'address-space', 'file-size', 'cpu', 'parent-death'],
     })
+  })
+  it('does not ask for what the child has from its parent', () => {
+    const coreless = { ...free, core: 0 }
+    expect(wrap('/bin/x', ['-a'], {}, both, coreless)).toEqual({
+      file: '/usr/bin/setpriv',
+      args: ['--pdeathsig', 'KILL', '--', '/bin/x', '-a'],
+      held: ['core', 'parent-death'],
+    })
+    expect(wrap('/bin/x', [], { cpuSeconds: 1 }, both, coreless).args).toContain('--core=0:0')
   })
   it('puts a pid namespace between the two, which hands on the end of its child', () => {
     const { args, held } = wrap('/bin/x', [], { strong: true }, both, free)

@@ -58,6 +58,7 @@ export function wrap(file: string, args: readonly string[], ask: OsLimits, tools
   if (tools.prlimit) {
     const limits = [NO_CORE]
     held.push('core')
+    const asked = [ask.memoryMb, ask.fileBytes, ask.cpuSeconds].some((one) => one !== undefined)
     if (ask.memoryMb !== undefined) {
       limits.push(limit('as', Math.floor(ask.memoryMb * 1024 * 1024), own.as))
       held.push('address-space')
@@ -72,7 +73,8 @@ export function wrap(file: string, args: readonly string[], ask: OsLimits, tools
       limits.push(`--cpu=${Math.min(seconds, own.cpu)}:${Math.min(seconds + 2, own.cpu)}`)
       held.push('cpu')
     }
-    line = [tools.prlimit, ...limits, '--', ...line]
+    // Where the parent can have no core files, its children can have none: then an exec less, about 1 ms.
+    if (asked || own.core > 0) line = [tools.prlimit, ...limits, '--', ...line]
   }
   if (ask.strong && tools.unshare) {
     line = [...tools.unshare, ...line]
@@ -93,12 +95,23 @@ function limit(name: string, asked: number, most: number): string {
 }
 
 interface OwnLimits {
+  core: number
   as: number
   fsize: number
   cpu: number
 }
 
+const KEPT_MS = 1_000
+let own: { at: number; limits: OwnLimits } | null = null
+
+/** They may be changed from outside, which is not a thing of milliseconds. */
 function ownLimits(): OwnLimits {
+  const now = performance.now()
+  if (!own || now - own.at > KEPT_MS) own = { at: now, limits: readLimits() }
+  return own.limits
+}
+
+function readLimits(): OwnLimits {
   let text = ''
   try {
     text = readFileSync('/proc/self/limits', 'latin1')
@@ -106,7 +119,7 @@ function ownLimits(): OwnLimits {
     // Not Linux: nothing is wrapped either.
   }
   const hard = (name: string) => Number(new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)`, 'm').exec(text)?.[1] ?? Infinity)
-  return { as: hard('address space'), fsize: hard('file size'), cpu: hard('cpu time') }
+  return { core: hard('core file size'), as: hard('address space'), fsize: hard('file size'), cpu: hard('cpu time') }
 }
 
 async function findTool(name: string, options: readonly string[]): Promise<string | null> {

@@ -1,4 +1,4 @@
-// Drains one output pipe of a child and keeps its beginning.
+// Drains one output pipe of a child and keeps its beginning, or its end.
 // Must never stop reading: a child whose pipe nobody reads blocks for ever.
 import type { Readable } from 'node:stream'
 
@@ -12,10 +12,15 @@ export class Output {
   #chunks: Buffer[] = []
   #kept = 0
 
-  constructor(stream: Readable, limit: number, onChunk: (chunk: Buffer) => void, onOverflow: () => void) {
+  /** @param onOverflow null: the end is kept, and there is never too much */
+  constructor(stream: Readable, limit: number, onChunk: (chunk: Buffer) => void, onOverflow: (() => void) | null) {
     stream.on('data', (data: Buffer) => {
       this.received += data.length
       this.lastAt = performance.now()
+      if (!onOverflow) {
+        this.#keepEnd(data, limit)
+        return onChunk(data)
+      }
       const room = limit - this.#kept
       const chunk = data.length > room ? data.subarray(0, room) : data
       if (chunk.length > 0) {
@@ -28,6 +33,15 @@ export class Output {
         onOverflow()
       }
     })
+  }
+
+  #keepEnd(data: Buffer, limit: number): void {
+    this.#chunks.push(data)
+    this.#kept += data.length
+    for (let [oldest] = this.#chunks; oldest && this.#kept - oldest.length >= limit; [oldest] = this.#chunks) {
+      this.#chunks.shift()
+      this.#kept -= oldest.length
+    }
   }
 
   bytes(): Buffer {

@@ -509,3 +509,31 @@ describe.concurrent('protections by the OS', async () => {
     expect(await outcome).toMatchObject({ kind: 'signalled', signal: 'SIGKILL' })
   })
 })
+
+describe('a channel', () => {
+  it('goes both ways on fd 3, and the end of a long output is kept', async () => {
+    let said = ''
+    const script = `
+      const channel = new (require('net').Socket)({ fd: 3, readable: true, writable: true })
+      channel.on('data', (data) => {
+        for (let i = 0; i < 2000; i++) console.error('line ' + i)
+        channel.end('got ' + data)
+      })`
+    const outcome = await run({
+      ...{ command: NODE, args: ['-e', script], keep: 'end', maxOutputBytes: 100 },
+      onChannel: (channel) => {
+        channel.on('data', (data) => {
+          said += data
+        })
+        channel.write('hello')
+      },
+    })
+    expect(outcome).toMatchObject({ ok: true, truncated: false })
+    expect(said).toBe('got hello')
+    expect(outcome.stderr.toString()).toMatch(/line 1999\n$/)
+    expect(outcome.bytes.stderr).toBeGreaterThan(10_000)
+    expect(outcome.stderr.length).toBeLessThan(outcome.bytes.stderr)
+    const channel = { onChannel: () => undefined, envelope: true }
+    await expect(run({ command: NODE, ...channel })).rejects.toThrow('fd 3')
+  })
+})

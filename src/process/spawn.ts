@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { Cgroup } from './cgroup.js'
 import { diskOf } from './disk.js'
 import { causeOf, kernelLimit, kindOf, type RawEnd } from './exit.js'
@@ -12,7 +13,7 @@ import { findTools, wrap } from './limits.js'
 import { killedForMemory, type OomCount, oomBaseline, oomCount } from './oom.js'
 import { MARK_ENV, markOf } from './owner.js'
 import { bootId, readStat } from './procfs.js'
-import { NONCE_ENV, type ParsedEnvelope, parseEnvelope, RESULT_ENV } from './protocol.js'
+import { ENVELOPE_FD, NONCE_ENV, type ParsedEnvelope, parseEnvelope, RESULT_ENV } from './protocol.js'
 import { checkDirectory, childEnv, findExecutable, openStdin, Refusal, refuseNul } from './resolve.js'
 import { type Scrubber, scrubberOf, secretsOf, tailOf } from './scrub.js'
 import { type Collected, type Plan, type ProcessOutcome, type ProcessSpec, readSpec } from './spec.js'
@@ -129,7 +130,7 @@ class Run {
   }
 
   #supervise(child: ChildProcess, pid: number): Promise<Ending> {
-    const { onSpawn, stdin } = this.#plan
+    const { onSpawn, onChannel, stdin } = this.#plan
     this.#pid = pid
     if (this.#cgroup && !this.#cgroup.take(pid)) this.#cgroup = null
     const born = readStat(pid)?.startTime
@@ -150,6 +151,7 @@ class Run {
     ]
     const control = { beat: () => watch.beat() }
     supervision.guard('onSpawn', () => onSpawn?.({ pid, startTime, pgid: pid, bootId: startTime && bootId() }, control))
+    if (onChannel) supervision.guard('onChannel', () => onChannel(child.stdio[ENVELOPE_FD] as Duplex))
     if (hasBytes(stdin)) child.stdin?.end(stdin)
     return supervision.ended
   }
@@ -174,7 +176,7 @@ class Run {
   }
 
   #fd3(): 'pipe'[] {
-    return this.#plan.envelope === true ? ['pipe'] : []
+    return this.#plan.envelope === true || this.#plan.onChannel ? ['pipe'] : []
   }
 
   async #sweep(maxAgeMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 // What a caller may ask of one child process and what it gets back, with every default in one place.
 // Only shapes, defaults and the check of a spec live here; this file must never start or signal a process.
 import { isAbsolute } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { DISK_FLOOR_BYTES } from './disk.js'
 
 /** What to run, how it is fed, and its limits. */
@@ -31,6 +32,12 @@ export interface ProcessSpec {
   drainMs?: number
   /** Bytes kept of each stream (stdout, stderr, envelope); one byte more stops the child. @default 16_777_216 */
   maxOutputBytes?: number
+  /** What is kept of output beyond the limit: its beginning, and more stops the child; or its end, and it may go on for
+   * ever. @default 'start' */
+  keep?: 'start' | 'end'
+  /** Called with a stream of both directions that the child has as fd 3; not together with `envelope: true`.
+   * @default fd 3 is closed */
+  onChannel?: (channel: Duplex) => void
   /** The child reports its result (see `writeEnvelope`) on fd 3, or with `'file'` as a file that it renames to
    * `$UNTILDONE_RESULT`; without a complete one it is not ok. @default false */
   envelope?: boolean | 'file'
@@ -204,13 +211,14 @@ export function readSpec(spec: ProcessSpec): Plan {
   if (!stdinOk) fail('stdin must be a string, bytes or { path }')
   if (cwd !== undefined && (typeof cwd !== 'string' || cwd === '')) fail('cwd must be a non-empty string')
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') fail('signal must be an AbortSignal')
-  for (const name of ['onSpawn', 'onOutput'] as const) {
+  for (const name of ['onSpawn', 'onOutput', 'onChannel'] as const) {
     if (spec[name] !== undefined && typeof spec[name] !== 'function') fail(`${name} must be a function`)
   }
   if (spec.memoryMb !== undefined) atLeast('memoryMb', spec.memoryMb, 1, 2 ** 40)
   if (spec.sweepCores?.maxAgeMs !== undefined) atLeast('sweepCores.maxAgeMs', spec.sweepCores.maxAgeMs, 0, Infinity)
   const envelope = spec.envelope ?? false
   if (typeof envelope !== 'boolean' && envelope !== 'file') fail("envelope must be true, false or 'file'")
+  if (spec.onChannel && envelope === true) fail('fd 3 cannot be both channel and envelope')
   const secrets = spec.secrets ?? []
   if (!Array.isArray(secrets) || secrets.some((one) => typeof one !== 'string')) fail('secrets must be strings')
   const limits = readLimits(spec.limits ?? {})

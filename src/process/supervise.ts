@@ -71,7 +71,7 @@ export class Supervision {
     this.#stdout = this.#collect(child.stdout as Duplex, (chunk) => plan.onOutput?.('stdout', chunk))
     this.#stderr = this.#collect(child.stderr as Duplex, (chunk) => plan.onOutput?.('stderr', chunk))
     const pipe = child.stdio[ENVELOPE_FD] as Duplex | null | undefined
-    this.#envelope = pipe ? this.#collect(pipe, () => {}) : null
+    this.#envelope = pipe && !plan.onChannel ? this.#collect(pipe, () => {}) : null
     child.on('exit', (code, signal) => this.#onExit(code, signal))
     child.on('close', () => this.#settle(null))
     this.#timeout = setTimeout(() => afterPendingEvents(() => this.#stopFor('timeout')), plan.timeoutMs)
@@ -107,7 +107,8 @@ export class Supervision {
     const onChunk = (chunk: Buffer) => {
       if (!this.#callbackError) this.guard('onOutput', () => callback(chunk))
     }
-    return new Output(stream, this.plan.maxOutputBytes, onChunk, () => this.#fault('output-limit'))
+    const onOverflow = this.plan.keep === 'end' ? null : () => this.#fault('output-limit')
+    return new Output(stream, this.plan.maxOutputBytes, onChunk, onOverflow)
   }
 
   /** Output is often read only after the exit; what went wrong with it must not be forgiven for that. */

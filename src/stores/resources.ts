@@ -92,7 +92,12 @@ export interface WorkerRow {
   leaseUntil: number
   state: 'up' | 'draining' | 'gone'
   /** What it takes; null for all queues. */
-  serves: { types: { name: string; version: string | null }[]; queues: string[] | null } | null
+  serves: {
+    types: { name: string; version: string | null }[]
+    queues: string[] | null
+    /** The kind of transport by which it is told of jobs; absent when it looks by itself. */
+    transport?: string
+  } | null
 }
 
 /** What a worker runs of one lane. */
@@ -113,8 +118,8 @@ export interface ProcessRow {
 
 export interface ClaimRequest {
   worker: string
-  /** May be a getter: like `limit`, it is read when the claim is carried out. */
-  readonly lanes: readonly { lane: string; limit: number }[]
+  /** Each lane once. May be a getter: like `limit`, it is read when the claim is carried out. */
+  readonly lanes: readonly LaneQuota[]
   /** At most so many in all; read when the claim is carried out. */
   limit: () => number
   /** Levels in the order in which they are served; not always the highest first, so that nothing starves. */
@@ -123,6 +128,51 @@ export interface ClaimRequest {
   numbers?: (type: string) => LimitNumbers | undefined
   /** Told of lanes that may hold more ready jobs although they gave less than asked. */
   onCut?: (lane: string) => void
+  /** Told of each of the `ids` that this claim leaves waiting, because others came first or there was no room. */
+  onLeft?: (id: string) => void
+}
+
+export interface LaneQuota {
+  lane: string
+  limit: number
+  /**
+   * Given: only as many jobs as of these still wait in this lane. Which ones is decided by the order of the lane.
+   */
+  ids?: readonly string[]
+}
+
+/** One announcement of one job. */
+export interface Announcement {
+  jobId: string
+  lane: string
+  /** Grows with each new announcement of the job; a repeat of the same one keeps it. */
+  dispatchNo: number
+}
+
+/** What a relay has done since, and asks for next. */
+export interface DispatchRequest {
+  /** Lanes that may hold ready jobs; those first that come first where all have equally much under way. */
+  lanes: readonly string[]
+  levels: readonly number[]
+  /** At most so many jobs of a queue are announced and not claimed. */
+  window: number
+  /** What of each queue the transport itself says that it carries; it counts if it is more than what is known here. */
+  carried: ReadonlyMap<string, number>
+  /** Announcements of earlier answers that are in the transport by now. */
+  published: readonly Announcement[]
+  /** Announcements that count no more: the transport refused them, or gave them back. */
+  returned: readonly Announcement[]
+  /** What is announced and not claimed for so long is answered again, in milliseconds. */
+  repeatAfterMs: number
+}
+
+export interface Dispatched {
+  /** Reserved for whoever asked: nobody else announces them. */
+  fresh: Announcement[]
+  /** Announced before, perhaps lost, to be announced again under the same number. */
+  again: Announcement[]
+  /** Lanes for which there was not room enough: they may hold more. */
+  full: string[]
 }
 
 /** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */

@@ -26,6 +26,8 @@ import type {
 import type {
   ApiKeyRow,
   ClaimRequest,
+  Dispatched,
+  DispatchRequest,
   FileRow,
   Fired,
   Firing,
@@ -159,6 +161,11 @@ export interface Store {
   keyed(tenant: string, operation: string, key: string): Promise<{ jobId: string; fingerprint: string } | null>
   /** Up to `limit` ready jobs per lane in (level, runAt, id) order, each leased to `worker` under a new epoch. No job is given twice. */
   claim(request: ClaimRequest): Promise<Claimed[]>
+  /**
+   * For transports: which ready jobs to announce next. A job is answered as `fresh` once until it was claimed, has left
+   * its lane or was returned; one that is forgotten after that answer comes back as `again`.
+   */
+  dispatch(request: DispatchRequest): Promise<Dispatched>
   /** Read, decide, write: see Move. A job in its final state is never changed. */
   move(move: Move): Promise<Moved>
   /** False when the epoch is no longer the job's: then nothing was written. */

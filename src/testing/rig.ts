@@ -17,20 +17,34 @@ import { type Caller, type Engine, LOCAL } from '../engine/api.js'
 import type { EngineInside } from '../engine/engine.js'
 import type { CallbackBody } from '../engine/operator-api.js'
 import { createUntildone, type Untildone, type UntildoneOptions } from '../index.js'
-import { one } from '../stores/sql/plan.js'
+import { PostgresDriver } from '../stores/postgres/driver.js'
+import { postgresWith } from '../stores/postgres/open.js'
+import { type Driver, one, type Plan } from '../stores/sql/plan.js'
 import { SqliteDriver } from '../stores/sqlite/driver.js'
 import { sqliteWith } from '../stores/sqlite/open.js'
-import type { Store } from '../stores/store.js'
+import type { Store, StoreFactory } from '../stores/store.js'
 import { TestClock } from './clock.js'
 import { testEntropy } from './entropy.js'
 import { type DeathPoint, Mortal } from './mortal-store.js'
 
+/** Where isolated handlers run in a rig. */
+type Isolation = 'inline' | 'process'
+
 export interface TestRigOptions
-  extends Pick<UntildoneOptions, 'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks' | 'onDrain'> {
+  extends Pick<
+    UntildoneOptions,
+    'queues' | 'worker' | 'env' | 'schedules' | 'approvals' | 'webhooks' | 'onDrain' | 'transport'
+  > {
   /** First instant, in milliseconds since the epoch. @default 2026-11-22T09:00:00Z */
   start?: number
   /** Of ids, secrets and jitter. @default 1 */
   seed?: number
+  /**
+   * Where handlers with `isolate: 'process'` run. In a process they cannot see what a test has put in place of something,
+   * and live in real time.
+   * @default 'inline'
+   */
+  isolated?: Isolation
 }
 
 type JobRef = string | { readonly id: string }
@@ -61,7 +75,7 @@ export class TestRig {
     const clock = new TestClock(options.start)
     const entropy = testEntropy(clock, options.seed)
     const counter = new Counter()
-    const store = await sqliteWith(counting(counter), ':memory:').open({ clock, entropy })
+    const store = await storeOf(counter).open({ clock, entropy })
     const filesDir = await mkdtemp(join(tmpdir(), 'untildone-rig-'))
     const rig = new TestRig(clock, store, counter, filesDir, handlers, options, entropy)
     clock.settleWith(() => rig.settle())
@@ -147,7 +161,7 @@ export class TestRig {
   async settle(): Promise<void> {
     // An attempt takes two turns to find that nothing of it moves any more, after each value that it waited for.
     for (let quiet = 0, seen = -1; quiet < (this.app?.running > 0 ? 16 : 6); ) {
-      quiet = this.counter.transactions === seen ? quiet + 1 : 0
+      quiet = this.counter.transactions === seen && this.counter.active === 0 ? quiet + 1 : 0
       seen = this.counter.transactions
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -256,9 +270,10 @@ export class TestRig {
   private async boot(): Promise<void> {
     const mortal = new Mortal(this.store)
     this.process = mortal
+    const { isolated = 'inline', ...options } = this.options
     const app = await createUntildone({
-      ...this.options,
-      handlers: this.handlers,
+      ...options,
+      handlers: isolated === 'process' ? this.handlers : this.handlers.map(inline),
       store: { open: async () => mortal.store },
       clock: mortal.clock(this.clock),
       entropy: this.entropy,
@@ -292,6 +307,11 @@ export function createTestRig(handlers: readonly JobHandler[], options?: TestRig
   return TestRig.create(handlers, options)
 }
 
+function inline<H extends JobHandler<any, any>>(handler: H): H {
+  if (handler.settings?.isolate == null) return handler
+  return { ...handler, settings: { ...handler.settings, isolate: null } }
+}
+
 function callerOf(by: Somebody): Caller {
   const { groups = [], ...person } = typeof by === 'string' ? { id: by } : by
   return {
@@ -318,14 +338,15 @@ const NEXT_DUE = `select min(at) as at from (
   union all select min(next_at) from schedules where next_at > ?1
   union all select min(expires_at) from outcomes
   union all select min(expires_at) from files
-)`
+) d`
 const BEFORE_DUE_MS = 2_500
 const SKIP_FROM_MS = 10_000
 
-/** What a rig knows of the driver below its store: how much it did, and when it will have something to do. */
+/** What a rig knows of the driver below its store: how much it did and does, and when it will have something to do. */
 class Counter {
   transactions = 0
-  driver: SqliteDriver | null = null
+  active = 0
+  driver: Driver | null = null
 
   async next(now: number): Promise<number | null> {
     const before = this.transactions
@@ -336,15 +357,29 @@ class Counter {
 }
 
 /** A driver that counts what it carries out: how a rig knows that nothing happens any more. */
-function counting(counter: Counter): typeof SqliteDriver {
-  return class extends SqliteDriver {
-    constructor(...args: ConstructorParameters<typeof SqliteDriver>) {
+function counting<D extends new (...args: any[]) => Driver>(Class: D, counter: Counter): D {
+  return class extends Class {
+    constructor(...args: any[]) {
       super(...args)
       counter.driver = this
     }
-    override transact<T>(plan: Parameters<SqliteDriver['transact']>[0], write: boolean): Promise<T> {
+    override transact<T>(plan: () => Plan<T>, write: boolean): Promise<T> {
       counter.transactions++
-      return super.transact(plan, write) as Promise<T>
+      counter.active++
+      return super.transact(plan, write).finally(() => {
+        counter.active--
+      })
     }
   }
 }
+
+/**
+ * In memory; or, for the project's own tests, in a schema of a PostgreSQL that UNTILDONE_TEST_DATABASE names, so that the
+ * same tests show the same on both.
+ */
+function storeOf(counter: Counter): StoreFactory {
+  const url = process.env.UNTILDONE_TEST_DATABASE
+  if (!url) return sqliteWith(counting(SqliteDriver, counter), ':memory:')
+  return postgresWith(counting(PostgresDriver, counter), url, { schema: `rig_${process.pid}_${++rigs}` })
+}
+let rigs = 0

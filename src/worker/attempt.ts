@@ -4,7 +4,15 @@
  */
 
 import type { RetryPolicy } from '../core/backoff.js'
-import { type Classified, classify, type ErrorRule, Review } from '../core/classify.js'
+import {
+  type Classified,
+  classify,
+  type ErrorRule,
+  type Found,
+  type Line,
+  matchText,
+  Review,
+} from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
 import { fingerprintOf } from '../core/fingerprint.js'
@@ -23,6 +31,7 @@ import {
   type WaitRow,
 } from '../stores/store.js'
 import { failureOf } from './failures.js'
+import type { Isolated } from './isolate/host.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
 import { scopes } from './scope.js'
@@ -61,7 +70,13 @@ export class Attempt {
   memo: Map<string, StepRow> | null = null
   /** Waits of former attempts that are not over. */
   waiting: Map<string, WaitRow> | null = null
-  draining = false
+  /** Told when it drains. */
+  onDraining: (() => void) | null = null
+  private isDraining = false
+  /** Children of job.process that run now. */
+  processes: Set<Promise<unknown>> | null = null
+  /** Its handler's process, when it has one. */
+  isolated: Isolated | null = null
   /** Its end is on its way to the store: whoever ends the job now, it was not somebody else against it. */
   settling = false
   /** The first reason wins, except that a lost lease beats everything: then nothing may be written. */
@@ -106,6 +121,13 @@ export class Attempt {
   }
   get epoch(): number {
     return this.claimed.live.epoch
+  }
+  get draining(): boolean {
+    return this.isDraining
+  }
+  set draining(draining: boolean) {
+    this.isDraining = draining
+    if (draining) this.onDraining?.()
   }
   get signal(): AbortSignal {
     if (this.controller === null) {
@@ -294,6 +316,11 @@ export class Attempt {
     })
     if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified, retry })
     return classified
+  }
+
+  /** What rules say of a line that a child printed which ended well. */
+  noteOf(line: Line, step?: readonly ErrorRule[]): Found | null {
+    return matchText(line, { step, type: this.type.handler.settings.errors, taught: this.taught() })
   }
 
   /** An error that ends the attempt, or that a step went on from: counted if the code says nothing of it. */

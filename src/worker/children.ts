@@ -2,7 +2,6 @@
  * job.process: a supervised child as a memoized step. Translates between jobs (which the process folder does not know)
  * and processes: verdicts, warnings, and the record of the group that a crash of ours would leave behind.
  */
-import { matchText } from '../core/classify.js'
 import { parseDuration } from '../core/duration.js'
 import { clip } from '../core/json.js'
 import type { ChildLimits, ProcessOptions } from '../define/context.js'
@@ -43,7 +42,10 @@ export async function runChild<T>(
       const { scrub } = scrubberOf([...(options.secrets ?? []), ...secretsOf(options.env ?? {})])
       let beat: () => void = () => undefined
       const lines = new Lines((line) => {
-        if (options.onLine?.(line) === true) beat()
+        const moved = options.onLine?.(line)
+        if (moved === true) beat()
+        // Of an isolated handler the answer takes a moment.
+        else if (moved instanceof Promise) return moved.then((answer) => answer === true && beat())
       })
       const spec: ProcessSpec = {
         command: options.command,
@@ -63,7 +65,7 @@ export async function runChild<T>(
         graceMs: parseDuration(options.grace ?? '5s', 'grace'),
         signal: context.signal,
         onOutput: (stream, chunk) => {
-          if (stream === 'stderr') lines.push(chunk)
+          return stream === 'stderr' ? lines.push(chunk) : undefined
         },
         onSpawn: ({ pid, pgid, startTime, bootId }, control) => {
           spawned.pgid = pgid
@@ -77,11 +79,14 @@ export async function runChild<T>(
       }
       // The group is ours for as long as runProcess has not answered.
       const calm = attempt.onForce(() => killGroup(spawned.pgid))
-      const outcome = await runProcess(spec).finally(calm)
+      const running = runProcess(spec).finally(calm)
+      const processes = (attempt.processes ??= new Set())
+      processes.add(running)
+      const outcome = await running.finally(() => processes.delete(running))
       lines.end()
       if (spawned.pgid !== null)
         void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
-      const info = infoOf(outcome)
+      const info = { ...engineOf(options), ...infoOf(outcome) }
       if (!outcome.ok) {
         const error = errorOf(nameOf(options), outcome, info)
         attempt.notes.log('warn', error.message, { step: key, ...info })
@@ -90,10 +95,9 @@ export async function runChild<T>(
       const stderr = outcome.stderr.toString('utf8')
       for (const line of stderr.split('\n')) {
         const said = scrub(line.trim())
-        const rule = said
-          ? (matchText(said, options.errors, 'step') ?? matchText(said, attempt.type.handler.settings.errors, 'type'))
-          : null
-        if (rule?.verdict === 'harmless') attempt.notes.warn(rule.as ?? 'engine-note', said, key)
+        const found = said ? attempt.noteOf({ text: said, ...factsOf(options) }, options.errors) : null
+        if (found?.verdict === 'harmless')
+          attempt.notes.warn(found.as ?? 'engine-note', said, key, found.by === 'taught' ? found.rule : null)
       }
       const stdout = outcome.stdout.toString('utf8')
       const value = options.parse
@@ -105,7 +109,7 @@ export async function runChild<T>(
   )
 }
 
-function killGroup(pgid: number | null): void {
+export function killGroup(pgid: number | null): void {
   try {
     if (pgid !== null) process.kill(-pgid, 'SIGKILL')
   } catch {
@@ -113,7 +117,7 @@ function killGroup(pgid: number | null): void {
   }
 }
 
-function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<ProcessSpec['limits']> {
+export function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<ProcessSpec['limits']> {
   return {
     ...limits,
     ...(silent === undefined ? {} : { silentMs: parseDuration(silent, 'limits.silent') }),
@@ -121,8 +125,18 @@ function limitsOf({ silent, stall, ...limits }: ChildLimits): NonNullable<Proces
   }
 }
 
+/** By the names under which rules find them in the details of any error. */
+function engineOf({ engine }: Pick<ProcessOptions<unknown>, 'engine'>): Record<string, string> {
+  if (!engine) return {}
+  return { engine: engine.name, ...(engine.version === undefined ? {} : { engineVersion: engine.version }) }
+}
+
+function factsOf({ engine }: Pick<ProcessOptions<unknown>, 'engine'>) {
+  return { engine: engine?.name ?? null, engineVersion: engine?.version ?? null }
+}
+
 /** What is recorded of every run, good or bad; secrets are out of it already. */
-function infoOf(outcome: ProcessOutcome): Record<string, unknown> {
+export function infoOf(outcome: ProcessOutcome): Record<string, unknown> {
   const { pid, kind, cause, code, signal, oom, durationMs, bytes, peak, escaped } = outcome
   return {
     command: outcome.argv[0],
@@ -177,7 +191,7 @@ const STOPPED: Partial<Record<ProcessOutcome['kind'], readonly [code: string, wh
 const BAD_ARGUMENTS = new Set(['NUL', 'E2BIG'])
 const NOT_THERE = new Set(['ENOENT', 'EACCES', 'ENOEXEC'])
 
-function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unknown>): ProcessError {
+export function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unknown>): ProcessError {
   const { tail, cause, error } = outcome
   const last = tail.stderr.trim().split('\n').at(-1) ?? ''
   const details = { ...info, lastLines: clip(tail.stderr.slice(-1024).trim(), 1024) }
@@ -210,11 +224,12 @@ function errorOf(name: string, outcome: ProcessOutcome, info: Record<string, unk
 class Lines {
   private rest = ''
   private readonly decoder = new TextDecoder()
-  constructor(private readonly each: (line: string) => void) {}
-  push(chunk: Uint8Array): void {
+  constructor(private readonly each: (line: string) => unknown) {}
+  push(chunk: Uint8Array): unknown {
     const parts = (this.rest + this.decoder.decode(chunk, { stream: true })).split('\n')
     this.rest = clip(parts.pop()!, 65_536)
-    for (const part of parts) this.each(part)
+    const later = parts.map((part) => this.each(part)).filter((one) => one instanceof Promise)
+    return later.length > 0 ? Promise.all(later) : undefined
   }
   end(): void {
     if (this.rest) this.each(this.rest)

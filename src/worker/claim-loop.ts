@@ -6,13 +6,35 @@ import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
 import { levelsOf } from '../core/limits.js'
 import type { Registry } from '../engine/registry.js'
-import type { Claimed, ClaimRequest, Store } from '../stores/store.js'
+import type { Claimed, LaneQuota, Store } from '../stores/store.js'
+import type { Delivered, Message } from '../transports/transport.js'
+import { Offers } from './offers.js'
 
 const LOOK_EVERY_MS = 1000
+/** With a transport the relay looks every second and says what it saw; this is the net under that. */
+const NET_MS = 5000
+/** What waits for so long with nothing delivered is claimed without: later than the relay says it again. */
+const OVERDUE_MS = 8000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
 
-type Quota = ClaimRequest['lanes'][number]
+/** Places that a claim plans to fill, so that lanes of one queue or type share its limit. */
+class Planned {
+  total = 0
+  private readonly queues = new Map<string, number>()
+  private readonly types = new Map<string, number>()
+  add(queue: string, type: string, by: number): void {
+    this.total += by
+    this.queues.set(queue, this.queue(queue) + by)
+    this.types.set(type, this.type(type) + by)
+  }
+  queue(name: string): number {
+    return this.queues.get(name) ?? 0
+  }
+  type(name: string): number {
+    return this.types.get(name) ?? 0
+  }
+}
 
 export interface ClaimLoopOptions {
   store: Store
@@ -26,6 +48,10 @@ export interface ClaimLoopOptions {
   queueLimit: (queue: string) => number
   onClaimed: (claimed: readonly Claimed[]) => void
   onError: (error: unknown) => void
+  /** Whether jobs of this lane are delivered by a transport, so that nobody needs to look for them. @default none are */
+  carried?: (lane: string) => boolean
+  /** Told when there is more or less room than before. */
+  onRoom?: () => void
 }
 
 export class ClaimLoop {
@@ -33,7 +59,12 @@ export class ClaimLoop {
   private readonly lanes = new Map<string, number>()
   /** Lanes of which we were told that they hold jobs for later; once they are empty now, the store says when to look again. */
   private readonly timed = new Set<string>()
-  private readonly busy = { total: 0, queues: new Map<string, number>(), types: new Map<string, number>() }
+  private readonly busy = new Planned()
+  private readonly offers: Offers
+  /** When something of a lane was delivered last. */
+  private readonly heard = new Map<string, number>()
+  /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
+  private readonly overdue = new Set<string>()
   private claiming = false
   private stopped = true
   private claims = 0
@@ -42,7 +73,9 @@ export class ClaimLoop {
   private armedFor = Number.POSITIVE_INFINITY
   private looker: Timer | null = null
 
-  constructor(private readonly options: ClaimLoopOptions) {}
+  constructor(private readonly options: ClaimLoopOptions) {
+    this.offers = new Offers(options.clock)
+  }
 
   start(): void {
     this.stopped = false
@@ -53,14 +86,54 @@ export class ClaimLoop {
     this.stopped = true
     this.timer?.cancel()
     this.looker?.cancel()
+    this.offers.returnAll()
   }
 
   get free(): number {
     return this.options.slots - this.busy.total
   }
 
+  /** How many deliveries of this queue it can do with now: as many as may start or soon will, and those that wait for their type. */
+  room(queue: string): number {
+    if (this.stopped) return 0
+    let blocked = 0
+    for (const [type, waiting] of this.offers.typesOf(queue))
+      blocked += Math.max(0, waiting - Math.max(0, this.left(queue, type)))
+    const limit = this.options.queueLimit(queue)
+    const ahead = Math.min(this.offers.pace, this.options.slots, limit)
+    return Math.max(0, Math.min(this.free, limit - this.busy.queue(queue))) + blocked + ahead
+  }
+
+  /** A delivery. It is answered when it was claimed or need not be, and after a while in any case. */
+  offer(message: Message): Promise<Delivered> {
+    const { lane } = message
+    if (this.stopped) return Promise.resolve('returned')
+    this.heard.set(lane, this.options.clock.now())
+    const answer = this.offers.add(message)
+    this.claimSoon()
+    return answer
+  }
+
   /** A job is, or is about to be, ready in this lane at `at`. */
   hint(lane: string, at: number): void {
+    if (!this.options.carried?.(lane)) this.mind(lane, at)
+  }
+
+  /** What a look at all lanes has found. */
+  saw(lanes: readonly { lane: string; runAt: number }[]): void {
+    const { carried, clock } = this.options
+    const since = clock.now() - OVERDUE_MS
+    for (const [lane, at] of this.heard) if (at <= since) this.heard.delete(lane)
+    for (const { lane, runAt } of lanes) {
+      if (!carried?.(lane)) this.mind(lane, runAt)
+      else if (runAt <= since && !this.heard.has(lane)) {
+        this.overdue.add(lane)
+        this.mind(lane, runAt)
+      }
+    }
+  }
+
+  private mind(lane: string, at: number): void {
     if (this.stopped) return
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
@@ -81,9 +154,35 @@ export class ClaimLoop {
 
   private count(lane: string, by: number): void {
     const { queue, type } = partsOf(lane)
-    this.busy.total += by
-    this.busy.queues.set(queue, (this.busy.queues.get(queue) ?? 0) + by)
-    this.busy.types.set(type, (this.busy.types.get(type) ?? 0) + by)
+    this.busy.add(queue, type, by)
+    this.options.onRoom?.()
+  }
+
+  /** How many more of this queue and type may start, slots aside. */
+  private left(queue: string, type: string, ...planned: Planned[]): number {
+    const { registry, queueLimit } = this.options
+    let ofQueue = queueLimit(queue)
+    let ofType = registry.get(type)?.handler.settings.concurrency ?? 0
+    for (const taken of [this.busy, ...planned]) {
+      ofQueue -= taken.queue(queue)
+      ofType -= taken.type(type)
+    }
+    return Math.min(ofQueue, ofType)
+  }
+
+  /** Whether this process can run the jobs of a lane. */
+  private takes(lane: string): boolean {
+    const { queue, type, pin } = partsOf(lane)
+    const known = this.options.registry.get(type)
+    return known !== undefined && this.options.serves(queue) && (pin === null || pin === known.handler.settings.version)
+  }
+
+  /** Something was missed: the look that would come within a second comes now. */
+  lookNow(): void {
+    if (this.stopped || !this.looker) return
+    this.looker.cancel()
+    this.looker = null
+    void this.look()
   }
 
   private async look(): Promise<void> {
@@ -91,12 +190,13 @@ export class ClaimLoop {
     const { clock, store, onError } = this.options
     const began = clock.monotonic()
     try {
-      for (const { lane, runAt } of await store.lanes()) this.hint(lane, runAt)
+      this.saw(await store.lanes())
     } catch (error) {
       onError(error)
     }
     // Ten thousand lanes take a while to look at: it must stay a small part of the time.
-    const ms = Math.max(LOOK_EVERY_MS, (clock.monotonic() - began) * LOOK_SHARE)
+    const every = this.options.carried ? NET_MS : LOOK_EVERY_MS
+    const ms = Math.max(every, (clock.monotonic() - began) * LOOK_SHARE)
     if (this.stopped) return
     // The wall clock may have been set since the timer was: it is judged anew.
     this.armedFor = Number.NaN
@@ -123,7 +223,7 @@ export class ClaimLoop {
   private claimSoon(): void {
     // While a claim is under way its end looks again.
     if (this.stopped || this.claiming) return
-    if (this.ready(1).length === 0) {
+    if (this.named(new Planned()).length === 0 && this.ready(1).length === 0) {
       this.arm()
       return
     }
@@ -131,14 +231,16 @@ export class ClaimLoop {
     this.claims++
     const { store, worker, registry } = this.options
     const cut: string[] = []
-    let lanes: readonly Quota[] = []
+    let lanes: readonly LaneQuota[] = []
     let asked = 0
+    const left = new Set<string>()
     // Only the claim itself knows what is free: the ends of attempts that share its commit come before it.
     const ask = () => {
-      for (const { lane } of lanes) this.lanes.set(lane, 0) // asked before, in a commit that failed
+      for (const { lane, ids } of lanes) if (!ids) this.lanes.set(lane, 0) // asked before, in a commit that failed
+      left.clear()
       lanes = this.stopped ? [] : this.quotas()
       // Lanes are forgotten now and remembered afterwards if they gave all that was asked: a hint that comes meanwhile stays.
-      for (const { lane } of lanes) this.lanes.delete(lane)
+      for (const { lane, ids } of lanes) if (!ids) this.lanes.delete(lane)
       return lanes
     }
     store
@@ -151,11 +253,17 @@ export class ClaimLoop {
         levels: levelsOf(this.claims),
         numbers: (type) => registry.get(type)?.numbers,
         onCut: (lane) => cut.push(lane),
+        onLeft: (id) => left.add(id),
       })
-      .then((claimed) => this.took(lanes, claimed, asked, cut))
+      .then((claimed) => {
+        this.took(lanes, claimed, asked, cut)
+        this.answer(lanes, claimed, left)
+      })
       .catch((error) => {
-        for (const { lane } of lanes)
-          if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
+        for (const { lane, ids } of lanes) {
+          if (ids) this.offers.settle(lane, new Set(ids), 'returned')
+          else if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
+        }
         this.options.onError(error)
       })
       .finally(() => {
@@ -164,7 +272,7 @@ export class ClaimLoop {
       })
   }
 
-  private took(lanes: readonly Quota[], claimed: readonly Claimed[], asked: number, cut: readonly string[]): void {
+  private took(lanes: readonly LaneQuota[], claimed: readonly Claimed[], asked: number, cut: readonly string[]): void {
     const given = new Map<string, number>()
     for (const { live } of claimed) {
       this.count(live.lane, 1)
@@ -172,11 +280,22 @@ export class ClaimLoop {
     }
     // A lane that gave everything that was asked, or that was cut off by the total, may hold more.
     const full = claimed.length >= asked
-    for (const { lane, limit } of lanes) {
+    for (const { lane, limit, ids } of lanes) {
+      if (ids || this.options.carried?.(lane)) continue
       if (full || (given.get(lane) ?? 0) >= limit || cut.includes(lane)) this.lanes.set(lane, 0)
       else if (this.timed.delete(lane)) void this.askWhen(lane)
     }
     if (claimed.length > 0) this.options.onClaimed(claimed)
+  }
+
+  /** Deliveries whose jobs still wait stay for the next claim; all others are done with. */
+  private answer(lanes: readonly LaneQuota[], claimed: readonly Claimed[], left: ReadonlySet<string>): void {
+    const started = new Set(claimed.map(({ live }) => live.id))
+    for (const { lane, ids } of lanes) {
+      if (!ids) continue
+      this.offers.settle(lane, new Set(ids.filter((id) => started.has(id))), 'claimed')
+      this.offers.settle(lane, new Set(ids.filter((id) => !started.has(id) && !left.has(id))), 'dropped')
+    }
   }
 
   /** A lane that gave all it had may hold jobs for later, whose hints were swallowed by the earlier ones. */
@@ -189,63 +308,68 @@ export class ClaimLoop {
     }
   }
 
+  /** Lanes of which something was delivered, with as many jobs as may start. */
+  private named(planned: Planned): LaneQuota[] {
+    const quotas: LaneQuota[] = []
+    for (const { lane, ids } of this.offers.lanes()) {
+      const { queue, type } = partsOf(lane)
+      // What came here by mistake goes back when its time is over: at once, it would go back and forth without a pause.
+      if (!this.takes(lane)) continue
+      const limit = Math.min(ids.length, this.free - planned.total, this.left(queue, type, planned))
+      if (limit <= 0) continue
+      planned.add(queue, type, limit)
+      quotas.push({ lane, limit, ids })
+    }
+    return quotas
+  }
+
   /**
    * The first `most` ready lanes of types that this process has and that have capacity left. A lane that was asked goes to
    * the end of the row, so with more lanes than slots each has its turn, at a cost that does not grow with the lanes.
    */
-  private ready(most: number): { lane: string; queue: string; type: string; limit: number }[] {
-    const { free, busy } = this
+  private ready(
+    most: number,
+    before = new Planned(),
+    except: ReadonlySet<string> = new Set(),
+  ): { lane: string; queue: string; type: string; limit: number }[] {
+    const free = this.free - before.total
     const ready: { lane: string; queue: string; type: string; limit: number }[] = []
     if (free <= 0) return ready
     const now = this.options.clock.now()
-    const found = { queues: new Map<string, number>(), types: new Map<string, number>() }
+    // Of a queue or type no more lanes than it may run jobs, or they would keep the others out.
+    const found = new Planned()
     for (const [lane, at] of this.lanes) {
-      if (at > now) continue
-      const { queue, type, pin } = partsOf(lane)
-      const known = this.options.registry.get(type)
-      if (!known || !this.options.serves(queue) || (pin !== null && pin !== known.handler.settings.version)) {
+      if (at > now || except.has(lane)) continue
+      const { queue, type } = partsOf(lane)
+      const carried = this.options.carried?.(lane) && !this.overdue.has(lane)
+      if (carried || !this.takes(lane)) {
         this.lanes.delete(lane) // the look at all lanes brings it back, should the type or version come
         continue
       }
-      // Of a queue or type no more lanes than it may run jobs, or they would keep the others out.
-      const queued = found.queues.get(queue) ?? 0
-      const typed = found.types.get(type) ?? 0
-      const limit = Math.min(
-        free,
-        this.options.queueLimit(queue) - (busy.queues.get(queue) ?? 0) - queued,
-        known.handler.settings.concurrency - (busy.types.get(type) ?? 0) - typed,
-      )
+      const limit = Math.min(free, this.left(queue, type, before, found))
       if (limit <= 0) continue
       if (ready.push({ lane, queue, type, limit }) >= most) break
-      found.queues.set(queue, queued + 1)
-      found.types.set(type, typed + 1)
+      found.add(queue, type, 1)
     }
     return ready
   }
 
-  /** Each ready lane with its share; the order turns, so that no lane is always last. */
-  private quotas(): Quota[] {
-    const free = this.free
-    const ready = this.ready(free)
-    if (ready.length <= 1) return ready
+  /** Deliveries first; then each ready lane with its share. The order turns, so that no lane is always last. */
+  private quotas(): LaneQuota[] {
+    // Lanes of one queue or type share its limit: what one may take in this claim, the next may not.
+    const planned = new Planned()
+    const shares = this.named(planned)
+    const free = this.free - planned.total
+    // A claim asks a lane once.
+    const ready = this.ready(free, planned, new Set(shares.map(({ lane }) => lane)))
+    for (const { lane } of ready) this.overdue.delete(lane)
+    if (ready.length === 0) return shares
     const share = Math.max(1, Math.ceil(free / ready.length))
     const start = this.claims % ready.length
-    // Lanes of one queue or type share its limit: what one may take in this claim, the next may not.
-    const planned = { queues: new Map<string, number>(), types: new Map<string, number>() }
-    const shares: Quota[] = []
-    for (const one of [...ready.slice(start), ...ready.slice(0, start)]) {
-      const { lane, queue, type } = one
-      const queued = planned.queues.get(queue) ?? 0
-      const typed = planned.types.get(type) ?? 0
-      const limit = Math.min(
-        share,
-        one.limit,
-        this.options.queueLimit(queue) - (this.busy.queues.get(queue) ?? 0) - queued,
-        this.options.registry.get(type)!.handler.settings.concurrency - (this.busy.types.get(type) ?? 0) - typed,
-      )
+    for (const { lane, queue, type, limit: most } of [...ready.slice(start), ...ready.slice(0, start)]) {
+      const limit = Math.min(share, most, this.left(queue, type, planned))
       if (limit <= 0) continue
-      planned.queues.set(queue, queued + limit)
-      planned.types.set(type, typed + limit)
+      planned.add(queue, type, limit)
       shares.push({ lane, limit })
     }
     return shares

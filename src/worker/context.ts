@@ -3,7 +3,6 @@
  */
 import { createReadStream } from 'node:fs'
 import { basename } from 'node:path'
-import { UntildoneError } from '../core/errors.js'
 import type { Person } from '../core/job.js'
 import type { DecisionEntry, JobContext, JobLog } from '../define/context.js'
 import type { Files } from '../engine/files.js'
@@ -11,6 +10,7 @@ import { type ApprovalTools, approve } from './approve.js'
 import type { Attempt } from './attempt.js'
 import { first, map, stage } from './branches.js'
 import { runChild } from './children.js'
+import { checkDecision } from './decision.js'
 import { scopes } from './scope.js'
 import { call, callback, sleep, type WaitTools, waitFor } from './waiting.js'
 
@@ -122,7 +122,7 @@ class Context implements JobContext<any, any> {
     const owner = `${record.createdBy.kind}:${record.createdBy.id}`
     const meta = {
       contentType: options.contentType ?? 'application/octet-stream',
-      name: options.name ?? (typeof source === 'string' ? basename(source) : null),
+      name: options.name === undefined && typeof source === 'string' ? basename(source) : (options.name ?? null),
       maxBytes: FILE_MAX_BYTES,
     }
     const { files } = this.#tools
@@ -137,25 +137,10 @@ function seen<T>(called: Promise<T>): Promise<T> {
   return called
 }
 
-/** @throws UntildoneError decision-incomplete: an entry without these members explains nothing later */
 function decide(attempt: Attempt, entry: DecisionEntry, sha256: (text: string) => string): void {
-  const { model, version, tools, path, ...more } = entry ?? {}
-  const missing = [
-    ...Object.entries({ model, version, path }).flatMap(([name, value]) =>
-      typeof value === 'string' && value !== '' ? [] : [name],
-    ),
-    ...(Array.isArray(tools) ? [] : ['tools']),
-  ]
-  if (missing.length > 0)
-    throw new UntildoneError('decision-incomplete', `A decision entry lacks ${missing.join(', ')}.`, {
-      params: { missing },
-    })
+  checkDecision(entry, attempt.undos ? null : (scopes.getStore()?.inside ?? null))
   if (attempt.undos) return
-  if (scopes.getStore()?.inside === 'a step')
-    throw new UntildoneError(
-      'nested-step',
-      'job.decision was called inside a step, which runs again when it fails: return what it needs from the step, and call it there.',
-    )
+  const { model, version, tools, path, ...more } = entry
   const said = {
     ...{ path, model, modelVersion: version, tools: tools.map(String) },
     fields: Object.keys(more).length === 0 ? null : JSON.stringify(more),

@@ -18,6 +18,8 @@ export interface Environment {
   worker: string
   contextOf(attempt: Attempt, input: unknown): JobContext<any>
   expiresAt(finishedAt: number, live: Attempt['claimed']['live']): number
+  /** Runs handlers that are isolated where they belong, and the others here. */
+  isolate?(attempt: Attempt, job: JobContext<any>): unknown
   sha256(text: string): string
   random(): number
   onError(error: unknown): void
@@ -40,6 +42,7 @@ export async function execute(attempt: Attempt, env: Environment): Promise<Moved
     return await settle(attempt, env, end)
   } finally {
     attempt.end()
+    if (attempt.isolated) await attempt.isolated.leave()
   }
 }
 
@@ -67,7 +70,7 @@ async function endOfHandler(attempt: Attempt, env: Environment): Promise<End> {
   try {
     await attempt.loadMemo()
     const job = env.contextOf(attempt, await inputOf(attempt, env.sha256))
-    const returned = attempt.type.handler.run(job)
+    const returned = env.isolate ? env.isolate(attempt, job) : attempt.type.handler.run(job)
     // Not only our own Promise: query builders and other realms have theirs.
     if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
       return { kind: 'returned', value: returned, stopped: attempt.stopped }
@@ -91,7 +94,8 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     const event = leaving.event(attempt.claimed.live)
     return commit(attempt, env, event, { record: leaving.record, blockedOn: leaving.blockedOn })
   }
-  if ((end.kind === 'left' || !attempt.parking.idle) && stopped !== 'drain')
+  // A process of its own has been killed.
+  if ((end.kind === 'left' || !attempt.parking.idle) && stopped !== 'drain' && !attempt.isolated)
     attempt.notes.warn(
       'handler-still-running',
       'The handler did not stop when it was told to; whatever it still does is not recorded.',
@@ -99,6 +103,8 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
     )
   if (end.kind === 'returned') {
     const accepted = await acceptResult(attempt, end.value)
+    const ended = attempt.isolated && (await attempt.isolated.leave())
+    if (ended) return commit(attempt, env, errored(attempt, env, actor, ended))
     if (accepted.ok)
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     return commit(attempt, env, errored(attempt, env, actor, accepted.error))
@@ -173,7 +179,10 @@ async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted>
       }
       checked = answer.value ?? null
     }
-    if (settings.verify) await settings.verify(checked, { input: parseJson(claimed.record.input) })
+    if (settings.verify) {
+      const context = { input: parseJson(claimed.record.input) }
+      await (attempt.isolated ? attempt.isolated.verify(checked, context) : settings.verify(checked, context))
+    }
     const result = JSON.stringify(checked) ?? 'null'
     if (
       result.length > settings.maxResultBytes ||
@@ -251,6 +260,8 @@ async function commit(
   let { accepted } = ending
   const { record = null, blockedOn } = ending
   const { live } = attempt.claimed
+  // The next attempt may begin with the commit, and must find nobody at work.
+  if (attempt.isolated) await attempt.isolated.leave()
   let noted = attempt.notes.take()
   attempt.settling = true
   for (let tries = 0; ; tries++) {

@@ -119,6 +119,39 @@ describe('job.process', () => {
     expect(job.warnings).toMatchObject([{ code: 'icc', message: 'ICC profile ignored', step: 'scan' }])
   })
 
+  it('says which engine it was, so that rules can be about one version of it', async () => {
+    const crash = (version: string) => (job: JobContext<object>) =>
+      job.process('x', node('console.error("bad strip"); process.exit(3)', { engine: { name: 'reader', version } }))
+    const errors = [
+      { exit: 3, engine: { name: 'reader', versions: '5.3.x' }, is: 'permanent', as: 'strip-bug' },
+    ] as const
+    const { rig, id, job } = await run(crash('5.3.9'), { errors })
+    const details = { engine: 'reader', engineVersion: '5.3.9', exitCode: 3 }
+    expect(job.error).toMatchObject({ code: 'strip-bug', details })
+    expect(await rig.engine.attempts(LOCAL, id)).toMatchObject([{ rule: 'type[0] exit 3 of reader 5.3.x' }])
+    const newer = await run(crash('5.4.0'), { errors })
+    expect(newer.job.error!.details!.last).toMatchObject({ code: 'process-exit', rule: 'default transient' })
+    const wrong = [{ exit: 3, engine: { name: 'reader', versions: 'new ones' }, is: 'permanent' }] as const
+    expect(() => work.handler({ errors: wrong }, async () => null)).toThrow('errors[0].engine.versions is no range')
+  })
+
+  it('what was taught about its words is a warning when it ends well', async () => {
+    const say = node('console.error("font substitution on page 7")', { engine: { name: 'reader', version: '5.3.0' } })
+    const taught = async (when: object, verdict: 'harmless' | 'permanent') => {
+      const rig = await open(work.handler({ retry: once }, ((job: any) => job.process('scan', say)) as never) as never)
+      await rig.engine.teaching.addRule(LOCAL, 'work', { ...when, verdict, reason: 'noise' })
+      const { id } = await rig.submit(work, {})
+      return ended(rig, id)
+    }
+    const engine = (versions: string) => ({ match: 'font substitution', engine: { name: 'reader', versions } })
+    const job = await taught(engine('5.x'), 'harmless')
+    expect(job).toMatchObject({ status: 'completed', ops: { phase: 'withWarnings' } })
+    expect(job.warnings).toMatchObject([{ code: 'engine-note', message: 'font substitution on page 7', step: 'scan' }])
+    expect((await taught(engine('6.x'), 'harmless')).warnings).toEqual([])
+    // It ended well, and its output counts: a text is not enough to make a failure of that.
+    expect(await taught(engine('5.x'), 'permanent')).toMatchObject({ status: 'completed', warnings: [] })
+  })
+
   it('onHarmless takes a harmless failure for a value', async () => {
     const { job } = await run((job) =>
       job.process('x', node('process.exit(4)', { errors: [{ exit: 4, is: 'harmless' }], onHarmless: 'nothing' })),

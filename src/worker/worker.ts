@@ -10,10 +10,13 @@ import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { BUILT_IN_QUEUE } from '../engine/registry.js'
 import type { Change, Claimed } from '../stores/store.js'
+import type { Delivered, Message } from '../transports/transport.js'
 import { Attempt, LEAVE_AFTER_MS } from './attempt.js'
 import { ClaimLoop } from './claim-loop.js'
 import { contextOf } from './context.js'
+import type { Dispatch, Taker } from './dispatch.js'
 import { type Environment, execute } from './execute.js'
+import { runIsolated } from './isolate/launch.js'
 import { Lease } from './lease.js'
 import type { WaitTools } from './waiting.js'
 
@@ -26,6 +29,8 @@ export interface WorkerOptions {
   /** How long running jobs may go on after a stop was asked for, in milliseconds. @default 20 000 */
   drainMs: number
   onError: (error: unknown) => void
+  /** What delivers jobs to it. @default null: it looks for them by itself */
+  dispatch?: Dispatch | null
   /** Somebody asked this worker to drain (`draining`), and nothing of it runs any more (`gone`). */
   onDrain: (worker: WorkerDrain) => void
 }
@@ -37,7 +42,7 @@ export interface WorkerDrain {
   running: number
 }
 
-export class Worker {
+export class Worker implements Taker {
   private id = ''
   private readonly boot: string
   private readonly startedAt: number
@@ -68,7 +73,13 @@ export class Worker {
 
   async start(): Promise<void> {
     this.draining = false
-    this.unsubscribe ??= this.parts.store.onChange((changes) => this.changed(changes))
+    if (!this.unsubscribe) {
+      const { store } = this.parts
+      const offs = [store.onChange((changes) => this.changed(changes)), store.onGap(() => this.loop?.lookNow())]
+      this.unsubscribe = () => {
+        for (const off of offs) off()
+      }
+    }
     await this.join()
   }
 
@@ -90,6 +101,7 @@ export class Worker {
         serves: {
           types: parts.registry.all().map(({ name, handler }) => ({ name, version: handler.settings.version })),
           queues: options.serve === null ? null : [...options.serve],
+          ...(options.dispatch ? { transport: options.dispatch.kind } : {}),
         },
       }),
       onLost: () => void this.fenced(),
@@ -109,6 +121,7 @@ export class Worker {
     const env: Environment = {
       worker: id,
       contextOf: (attempt, input) => contextOf(attempt, input, tools),
+      isolate: (attempt, job) => runIsolated(attempt, job, id),
       expiresAt: parts.expiresAt,
       sha256: entropy.sha256,
       random: () => entropy.random(),
@@ -128,8 +141,28 @@ export class Worker {
         if (this.holds(id)) for (const one of claimed) void this.run(one, env)
       },
       onError: options.onError,
+      ...(options.dispatch
+        ? { carried: (lane) => options.dispatch!.carries(lane), onRoom: () => options.dispatch!.resize() }
+        : {}),
     })
     this.loop.start()
+    options.dispatch?.attach(this)
+  }
+
+  serves(queue: string): boolean {
+    return serves(this.options.serve, queue)
+  }
+
+  room(queue: string): number {
+    return this.loop?.room(queue) ?? 0
+  }
+
+  offer(message: Message): Promise<Delivered> {
+    return this.loop?.offer(message) ?? Promise.resolve('returned')
+  }
+
+  saw(lanes: readonly { lane: string; runAt: number }[]): void {
+    this.loop?.saw(lanes)
   }
 
   /** Whether this is the worker's present id and its lease is believed in: then nobody in this process may call it dead. */
@@ -289,6 +322,7 @@ export class Worker {
 
   private cease(): void {
     this.draining = true
+    this.options.dispatch?.detach(this)
     this.loop?.stop()
     for (const attempt of this.attempts) attempt.draining = true
   }

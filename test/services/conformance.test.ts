@@ -1,13 +1,12 @@
 import { describe, inject, it } from 'vitest'
-import { postgres } from '../../src/stores/postgres/index.js'
 import { storeConformance } from '../../src/testing/store-conformance/index.js'
+import { freshStores } from './fresh.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
 
 const url = inject('postgres')
-let schemas = 0
 
 if (url)
-  storeConformance('PostgreSQL', () => postgres(url, { schema: `conformance_${process.pid}_${++schemas}` }), {
+  storeConformance('PostgreSQL', freshStores(url), {
     skip: [
       {
         reason: 'several processes share it, so an opening says nothing of the others; their leases run out',

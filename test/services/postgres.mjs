@@ -85,6 +85,12 @@ class PostgresServer {
   }
 
   async start() {
+    const giveUp = Date.now() + 30_000
+    while (!(await this.#startOnce(giveUp))) await delay(50)
+  }
+
+  /** @returns false where what was killed has not quite gone yet */
+  async #startOnce(giveUp) {
     const args = Object.entries(this.settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     const child = spawn(join(this.programs, 'postgres'), ['-D', this.data, ...args], {
       ...this.options,
@@ -100,12 +106,15 @@ class PostgresServer {
     child.once('exit', () => {
       if (this.process === child) this.process = null
     })
-    const giveUp = Date.now() + 30_000
     for (;;) {
       if (said.includes('database system is ready to accept connections')) {
         said = ''
-        return
+        return true
       }
+      // What it said may come after its end.
+      if (this.process === null) await delay(30)
+      const early = this.process === null && /shared memory block|another server|Address already in use/.test(said)
+      if (early && Date.now() < giveUp) return false
       if (this.process === null || Date.now() > giveUp) throw new Error(`PostgreSQL did not start:\n${this.log}`)
       await delay(30)
     }

@@ -6,7 +6,7 @@ import { defineJob, type ErrorRule, file, Permanent, type ProcessOptions, until 
 import { z } from 'zod'
 import { enginesFrom, type PageEngine } from '../lib/engines.js'
 import { limitIn } from '../lib/limits.js'
-import { checkWords, QUIRKS, type Quirk, rulesFor } from '../lib/quirks.js'
+import { checkWords, QUIRKS, type Quirk, readerOf, rulesFor } from '../lib/quirks.js'
 
 /** Stands between the pages of the text, as in the output of other programs of this kind. */
 const PAGE_BREAK = '\f'
@@ -149,7 +149,13 @@ function pageReader(engine: PageEngine, path: string, page: number, quirks: read
   const { command, args, env, licensed } = engine
   const errors = rulesFor(engine, quirks)
   return {
-    ...{ command, args: [...args, path, String(page)], envelope: true, timeout: '2m' as const },
+    ...{
+      command,
+      args: [...args, path, String(page)],
+      engine: readerOf(engine),
+      envelope: true,
+      timeout: '2m' as const,
+    },
     ...(env ? { env } : {}),
     ...(errors.length > 0 ? { errors } : {}),
     parse: ({ envelope, stderr }: { envelope: unknown; stderr: string }) => {

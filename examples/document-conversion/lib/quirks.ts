@@ -1,7 +1,7 @@
 // What is known of engines that holds for some of their versions only: which of their words are noise, which mean that their
 // output cannot be trusted although they ended well. Data; a line is added when something was seen, with the reason.
 import { type ErrorRule, Permanent } from 'untildone'
-import type { PageEngine } from './engines.js'
+import type { PageEngine, Program } from './engines.js'
 
 export interface Quirk {
   program: string
@@ -56,9 +56,21 @@ export const QUIRKS: readonly Quirk[] = [
   },
 ]
 
-/** The rules for one engine as it is installed here; they are asked before those of the type. */
+/** The program that reads the words, by which the engine is known to rules, also to those that people teach. */
+export const readerOf = ({ programs }: Pick<PageEngine, 'programs'>): Program =>
+  programs.find(({ name }) => name.startsWith('tesseract')) ?? programs[0]!
+
+/**
+ * The rules for one engine as it is installed here; they are asked before those of the type. Those about its reader name
+ * the versions, so that the record says why they held; those about the programs beside it are in the list if they hold.
+ */
 export function rulesFor({ programs }: Pick<PageEngine, 'programs'>, quirks: readonly Quirk[] = QUIRKS): ErrorRule[] {
-  return known(programs, quirks).map(({ match, is, as }) => ({ match, is: VERDICTS[is], as }))
+  const reader = readerOf({ programs })
+  return quirks.flatMap(({ program, versions, match, is, as }): ErrorRule[] => {
+    const rule = { match, is: VERDICTS[is], as }
+    if (program === reader.name) return [{ ...rule, engine: { name: program, versions } }]
+    return programs.some(({ name, version }) => name === program && inRange(version, versions)) ? [rule] : []
+  })
 }
 
 /** @throws Permanent when an engine that ended well said something for which its output is not believed */

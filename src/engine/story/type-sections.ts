@@ -123,19 +123,21 @@ function stages({ definition, settings, steps, run }: Told): string[] {
     ...(Number.isFinite(settings.concurrency)
       ? ['Its handler limits how many run at once in one process, whatever the queue allows.']
       : []),
+    ...(settings.isolate ? ['Each try runs in a process of its own; a crash ends that try and nothing else.'] : []),
     ...errorLines(settings.errors),
   ]
 }
 
 function errorLines(rules: readonly ErrorRule[]): string[] {
   return rules.map((rule) => {
-    const { match, code, status, exit, signal, is, as } = rule
+    const { match, code, status, exit, signal, engine, is, as } = rule
     const parts = [
       exit !== undefined && `exit ${exit}`,
       signal !== undefined && `signal ${signal}`,
       code !== undefined && `code ${code}`,
       status !== undefined && `status ${status}`,
       match !== undefined && `${match}`,
+      engine !== undefined && `engine ${engine.name}${engine.versions ? ` ${engine.versions}` : ''}`,
     ].filter((part) => part !== false)
     return `Error ${quotedList(parts)}: ${is}${as ? `, as ${quoted(as)}` : ''}.`
   })

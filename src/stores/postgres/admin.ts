@@ -6,7 +6,7 @@ import type { Client } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import type { Counts, DatabaseStatus } from '../sql/admin.js'
 import { countsPlan, pendingOf } from '../sql/admin.js'
-import { EMPTY, MIGRATIONS, type SchemaState, schemaState, tablesOf } from '../sql/migrate.js'
+import { EMPTY, MIGRATIONS, type SchemaState, schemaState, TABLES } from '../sql/migrate.js'
 import type { Plan, Statement } from '../sql/plan.js'
 import { APPLICATION, configOf, driverModule, explain } from './connections.js'
 import { dialectOf } from './dialect.js'
@@ -220,17 +220,18 @@ async function commitOf(client: Client, clock: Clock): Promise<number | null> {
 }
 
 const translatorOf = (schema: string) => {
-  const translator = new Translator(schema, tablesOf(MIGRATIONS))
+  const translator = new Translator(schema, TABLES)
   return { qualified: (sql: string) => translator.qualified(sql) }
 }
 
 async function drive<T>(client: Client, plan: Plan<T>, schema: string): Promise<T> {
   const { qualified } = translatorOf(schema)
+  const answer = async ({ sql, params }: Statement) =>
+    (await client.query(qualified(sql).replace(/\?(\d+)/g, '$$$1'), params[0]!.map(valueText))).rows
   let step = plan.next()
   while (!step.done) {
-    const { sql, params }: Statement = step.value
-    const text = qualified(sql).replace(/\?(\d+)/g, '$$$1')
-    step = plan.next((await client.query(text, params[0]!.map(valueText))).rows)
+    const asked = step.value
+    step = plan.next('sql' in asked ? await answer(asked) : await Promise.all(asked.map(answer)))
   }
   return step.value
 }

@@ -67,7 +67,7 @@ export function configOf(url: string, options: PostgresOptions): ClientConfig & 
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     // Longer than the server's own: it ends what hangs because the line is dead.
-    query_timeout: statementTimeoutMs + 5000,
+    query_timeout: statementTimeoutMs + Math.min(5000, statementTimeoutMs),
     types: { getTypeParser: (oid: number) => PARSERS[oid] ?? asIs } as never,
     pipeline: true,
     ...(pooler === 'none' ? { options: settings(options).join(' ') } : {}),
@@ -83,7 +83,8 @@ function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOpti
   return {
     statement_timeout: statementTimeoutMs,
     lock_timeout: Math.min(10_000, statementTimeoutMs),
-    idle_in_transaction_session_timeout: 2 * statementTimeoutMs,
+    // For what nobody could end (driver.ts): longer than anybody waits.
+    idle_in_transaction_session_timeout: Math.max(60_000, 2 * statementTimeoutMs),
     ...(synchronousCommit ? { synchronous_commit: synchronousCommit } : {}),
   }
 }
@@ -139,7 +140,7 @@ export function isLost(error: unknown): boolean {
   return (
     /^(08|57P0)/.test(code(error)) ||
     /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|25P03)/.test(code(error)) ||
-    /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|not queryable|Client was closed|Connection ended/i.test(
+    /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|timeout exceeded when trying to connect|not queryable|Client was closed|Connection ended/i.test(
       text,
     )
   )

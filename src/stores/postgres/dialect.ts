@@ -2,7 +2,20 @@
 import type { Dialect } from '../sql/plan.js'
 
 /** Rows of these tables come and go; the default would let dead ones pile up before it cleans. */
-const BUSY = new Set(['live', 'held', 'slots', 'waits', 'outbox', 'buckets', 'turns', 'uniques', 'workers', 'progress'])
+const BUSY = new Set([
+  'meta',
+  'live',
+  'held',
+  'slots',
+  'waits',
+  'outbox',
+  'buckets',
+  'turns',
+  'uniques',
+  'workers',
+  'progress',
+  'announced',
+])
 const BUSY_SETTINGS =
   'with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05)'
 
@@ -20,4 +33,5 @@ export const dialectOf = (schema: string): Dialect => ({
   shared: ' for share of l',
   skipHeld: ' for update of l skip locked',
   name: `select pg_advisory_xact_lock(hashtextextended('${schema}/' || ?1, 0)) as held`,
+  nameShared: `select pg_advisory_xact_lock_shared(hashtextextended('${schema}/' || ?1, 0)) as held`,
 })

@@ -1,11 +1,11 @@
 /**
  * PostgreSQL as a driver: transactions at READ COMMITTED, in which a plan's statements go out without waiting where the
  * plan needs no answer. A transaction that met another one is run again; one whose commit was not answered is looked up
- * by its number, so that it is neither lost nor done twice. It knows no job.
+ * by a mark that it left, so that it is neither lost nor done twice. It knows no job.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import type { Clock } from '../../core/clock.js'
+import type { Clock, Timer } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { Dialect, Driver, Plan, Statement } from '../sql/plan.js'
 import {
@@ -21,7 +21,30 @@ import {
 } from './connections.js'
 import { dialectOf } from './dialect.js'
 import { healthOf } from './health.js'
-import { arrayText, distinct, type Form, type Translator, valueText } from './translate.js'
+import { arrayText, distinct, type Form, jsonText, type Translator, valueText } from './translate.js'
+
+/** Writers are few: what waits meanwhile shares the next commit. */
+export interface Pools {
+  writers: Pool
+  readers: Pool
+  end(): Promise<void>
+}
+
+export function poolsOf(url: string, options: PostgresOptions): Pools {
+  const { Pool } = driverModule()
+  const config = configOf(url, options)
+  const writers = new Pool({ ...config, max: WRITERS })
+  const readers = new Pool({ ...config, max: options.connections ?? 6 })
+  for (const pool of [writers, readers]) {
+    // A connection that breaks while nobody uses it is replaced by the pool; one in use fails what it is used for.
+    pool.on('error', () => {})
+    pool.on('connect', (client) => client.on('error', () => {}))
+  }
+  const end = async () => {
+    await Promise.all([writers.end(), readers.end()])
+  }
+  return { writers, readers, end }
+}
 
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
@@ -29,19 +52,35 @@ const WRITERS = 2
 /** How often the clock is compared with that of the database. */
 const CLOCK_MS = 30_000
 
-/** Which server this is, and which of its lives: a number of a transaction means nothing on another one. */
-const GENERATION = `select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as generation from pg_control_system()`
+const SYSTEM = 'select system_identifier::text as system from pg_control_system()'
+
+/** What is known of a connection. */
+interface Line {
+  /** Which database cluster is behind it. */
+  system: string
+  /** Row of `meta` that each of its transactions counts up, so that it can be asked which was the last to be committed. */
+  mark: string | null
+  count: number
+}
+
+/**
+ * By number and process: after a crash the server gives numbers again that it had not written down. Not where it waits
+ * for its standby: then it would count as committed without being there.
+ */
+const END = `select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid and ($2::int is null or pid = $2) and wait_event is distinct from 'SyncRep'`
 
 export class PostgresDriver implements Driver {
+  /** While one waits for the disk, another is made ready. */
+  readonly flights = WRITERS
   readonly dialect: Dialect
-  private readonly writers: Pool
-  private readonly readers: Pool
   private readonly settings: string
-  /** By connection: the generation of its server. Whoever is not in it has not been looked at. */
-  private readonly known = new WeakMap<PoolClient, string>()
+  /** Whoever is not in it has not been looked at. */
+  private readonly lines = new WeakMap<PoolClient, Line>()
+  private readonly marks: string
   /** How far the database is ahead of this machine, in milliseconds, and how sure that is. */
   private offset = 0
   private doubt = Number.POSITIVE_INFINITY
+  private clockTimer: Timer | null = null
   private closed = false
 
   constructor(
@@ -49,14 +88,10 @@ export class PostgresDriver implements Driver {
     private readonly clock: Clock,
     private readonly translator: Translator,
     private readonly options: PostgresOptions = {},
+    private readonly pools: Pools = poolsOf(url, options),
   ) {
     this.dialect = dialectOf(translator.schema)
-    const { Pool } = driverModule()
-    const config = configOf(url, options)
-    this.writers = new Pool({ ...config, max: WRITERS })
-    this.readers = new Pool({ ...config, max: options.connections ?? 6 })
-    // A connection that breaks while nobody uses it is replaced by the pool.
-    for (const pool of [this.writers, this.readers]) pool.on('error', () => {})
+    this.marks = `${translator.schema}.meta`
     this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
   }
 
@@ -97,13 +132,15 @@ export class PostgresDriver implements Driver {
   }
 
   private async write<T>(plan: () => Plan<T>): Promise<T> {
-    const client = await this.lease(this.writers)
+    const client = await this.lease(this.pools.writers)
     const sent = new Sent()
     let xid: string | null = null
     let answer: T | undefined
     let committing = false
     try {
-      const begun = client.query(`begin${this.settings}; select pg_current_xact_id()::text as xid`)
+      const begun = client.query(
+        `begin${this.settings}; ${await this.counted(client)}select pg_current_xact_id()::text as xid`,
+      )
       const numbered = begun.then((results) => {
         xid = [results].flat().at(-1)!.rows[0].xid
       })
@@ -123,7 +160,9 @@ export class PostgresDriver implements Driver {
         throw cause
       }
       client.release(true)
-      if (committing && (await this.committed(xid!, client, cause))) return answer as T
+      if (committing && (await this.committed(client, xid!, cause))) return answer as T
+      // It may hold rows for as long as its server takes to notice that nobody is there.
+      if (!committing && xid !== null) await this.end(client, xid)
       throw cause
     }
   }
@@ -137,39 +176,72 @@ export class PostgresDriver implements Driver {
    * Whether a commit that was not answered has happened.
    * @throws UntildoneError `outcome-unknown` where nobody can tell any more
    */
-  private async committed(xid: string, lost: PoolClient, cause: unknown): Promise<boolean> {
+  private async committed(lost: PoolClient, xid: string, cause: unknown): Promise<boolean> {
     const unknown = (why: string) =>
       new UntildoneError('outcome-unknown', `PostgreSQL was lost while committing, and ${why}.`, { cause })
+    const line = this.lines.get(lost)!
+    const asked = { text: `select value from ${this.marks} where key = $1 for update nowait`, values: [line.mark] }
     const patience = this.patience()
     for (;;) {
       try {
-        const client = await this.lease(this.writers)
+        const client = await this.lease(this.pools.writers)
         try {
-          if (this.known.get(client) !== this.known.get(lost)) throw unknown('another server has taken its place since')
-          const { rows } = await client.query({ text: 'select pg_xact_status($1::xid8) as status', values: [xid] })
-          if (rows[0].status === 'committed') return true
-          if (rows[0].status === 'aborted') return false
-          if (rows[0].status === null) throw unknown('it does not know that transaction any more')
+          if (this.lines.get(client)!.system !== line.system) throw unknown('another server has taken its place since')
+          const { rows } = await client.query(asked)
+          if (rows.length === 0) throw unknown('it has kept nothing to tell by')
+          return Number.parseInt(rows[0].value, 10) === line.count
         } finally {
           client.release()
         }
       } catch (error) {
         if (error instanceof UntildoneError && error.code === 'outcome-unknown') throw error
+        // It is still under way: its line is dead, and nobody has told the server. After this it is one or the other.
+        if (isRace(error)) await this.end(lost, xid)
       }
       if (!(await patience())) throw unknown('it has not come back yet')
     }
   }
 
+  /** Ends what is left of a transaction whose line is dead. What cannot be reached ends by itself. */
+  private async end(lost: PoolClient, xid: string): Promise<void> {
+    // A pooler says nothing of processes.
+    const pid = this.settings === '' ? (lost as unknown as { processID: number }).processID : null
+    try {
+      const client = await this.lease(this.pools.writers)
+      await client.query({ text: END, values: [xid, pid] }).finally(() => client.release())
+    } catch {}
+  }
+
+  /** The statement by which a transaction counts itself. Its row is there before, so that whoever asks waits for it. */
+  private async counted(client: PoolClient): Promise<string> {
+    const line = this.lines.get(client)!
+    if (line.mark === null) {
+      const { rows } = await client.query(`select to_regclass('${this.marks}')::text as marks`)
+      // The tables are just being made.
+      if (rows[0].marks === null) return ''
+      const made = await client.query(
+        `insert into ${this.marks} (key, value) values ('line/' || gen_random_uuid(), '0 ${this.now()}') returning key`,
+      )
+      line.mark = made.rows[0].key
+    }
+    return `update ${this.marks} set value = '${++line.count} ${this.now()}' where key = '${line.mark}'; `
+  }
+
   private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
     let step = plan.next()
     while (!step.done) {
-      const statement = step.value
-      const form = this.translator.of(statement.sql)
-      const together = isTogether(form, statement)
+      const asked = step.value
+      if (isSeveral(asked)) {
+        // Queries for rows, each with one parameter list.
+        step = plan.next(await Promise.all(asked.map((one) => this.send(this.translator.of(one.sql), one, client))))
+        continue
+      }
+      const form = this.translator.of(asked.sql)
+      const together = isTogether(form, asked)
       // Before anything is sent: statements arrive in the order of the plan.
       if (together && form.types === null) form.types = await this.typesOf(form, client)
-      const answer = together ? this.sendTogether(form, statement, client) : this.send(form, statement, client)
-      if (statement.want === 'none') {
+      const answer = together ? this.sendTogether(form, asked, client) : this.send(form, asked, client)
+      if (asked.want === 'none') {
         sent.add(answer)
         step = plan.next([])
       } else step = plan.next(await answer)
@@ -192,7 +264,7 @@ export class PostgresDriver implements Driver {
     return answer.then(({ rows }) => {
       if (want === 'each') {
         const found = new Array(params.length)
-        for (const row of rows) found[row.n_ - 1] = row
+        for (const { n_, ...row } of rows) found[n_ - 1] = row
         return found
       }
       if (form.counted === 'all') return new Array(params.length).fill(1)
@@ -204,7 +276,7 @@ export class PostgresDriver implements Driver {
 
   private single(form: Form, list: Statement['params'][number], client: PoolClient): Promise<QueryResult> {
     if (list.length === 0) return client.query(form.single)
-    return client.query({ name: this.kept(form.name), text: form.single, values: list.map(valueText) })
+    return client.query({ name: this.kept(form.name), text: form.single, values: valuesOf(form, list) })
   }
 
   private kept(name: string): string | undefined {
@@ -237,7 +309,7 @@ export class PostgresDriver implements Driver {
   }
 
   private async readOnce<T>(plan: () => Plan<T>): Promise<T> {
-    const client = await this.lease(this.readers)
+    const client = await this.lease(this.pools.readers)
     // Nothing depends on the end of a read but its connection.
     const end = (how: 'commit' | 'rollback') =>
       client.query(how).then(
@@ -259,13 +331,11 @@ export class PostgresDriver implements Driver {
   /** A connection that is known to keep what it commits. */
   private async lease(pool: Pool): Promise<PoolClient> {
     const client = await pool.connect()
-    if (this.known.has(client)) return client
+    if (this.lines.has(client)) return client
     try {
-      client.on('error', () => {})
-      await assertSafe(client, this.options)
+      const [{ rows }] = await Promise.all([client.query(SYSTEM), assertSafe(client, this.options)])
+      this.lines.set(client, { system: rows[0].system, mark: null, count: 0 })
       await this.setClock(client)
-      const { rows } = await client.query(GENERATION)
-      this.known.set(client, rows[0].generation)
       return client
     } catch (error) {
       client.release(true)
@@ -280,12 +350,15 @@ export class PostgresDriver implements Driver {
     const { rows } = await client.query('select extract(epoch from clock_timestamp()) * 1000 as now')
     const took = this.clock.monotonic() - began
     if (took > this.doubt) return
-    this.offset = rows[0].now - (this.clock.now() - took / 2)
+    const ahead = rows[0].now - (this.clock.now() - took / 2)
+    // A clock that may be right is right: processes of one machine must not differ by what an answer took.
+    this.offset = Math.abs(ahead) <= took / 2 + 1 ? 0 : ahead
     this.doubt = took
-    this.clock.after(CLOCK_MS, () => {
+    this.clockTimer?.cancel()
+    this.clockTimer = this.clock.after(CLOCK_MS, () => {
       this.doubt = Number.POSITIVE_INFINITY
       if (!this.closed)
-        void this.readers.connect().then(
+        void this.pools.readers.connect().then(
           (other) =>
             this.setClock(other).then(
               () => other.release(),
@@ -311,7 +384,8 @@ export class PostgresDriver implements Driver {
 
   async close(): Promise<void> {
     this.closed = true
-    await Promise.all([this.writers.end(), this.readers.end()])
+    this.clockTimer?.cancel()
+    await this.pools.end()
   }
 }
 
@@ -330,6 +404,14 @@ class Sent {
   async settled(): Promise<void> {
     await this.last
   }
+}
+
+const isSeveral = (asked: Statement | readonly Statement[]): asked is readonly Statement[] => Array.isArray(asked)
+
+function valuesOf({ json }: Form, list: Statement['params'][number]): (string | null)[] {
+  const values = list.map(valueText)
+  for (const at of json) if (values[at] !== null) values[at] = jsonText(values[at]!)
+  return values
 }
 
 /** Whether one statement does it for all parameter lists. */

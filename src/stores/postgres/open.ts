@@ -1,16 +1,21 @@
 /**
  * Opening PostgreSQL as a store: makes or migrates the schema under a lock, so that processes that start together do it
- * once, and keeps the time of the database, which is the one that all processes share.
+ * once.
  */
+import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { UntildoneError } from '../../core/errors.js'
-import { EMPTY, MIGRATIONS, type Migration, migrate, schemaState, tablesOf } from '../sql/migrate.js'
+import { EMPTY, MIGRATIONS, type Migration, migrate, type SchemaState, schemaState, tablesOf } from '../sql/migrate.js'
+import { one, type Plan, put, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
-import { configOf, driverModule, explain, type PostgresOptions } from './connections.js'
+import { configOf, driverModule, explain, localSettings, type PostgresOptions } from './connections.js'
 import { Doorbell } from './doorbell.js'
 import type { PostgresDriver } from './driver.js'
 import { Translator } from './translate.js'
+
+/** Making the tables may wait for another process that is at it. */
+const MIGRATION_MS = 120_000
 
 export function postgresWith(
   DriverClass: typeof PostgresDriver,
@@ -37,7 +42,9 @@ export function postgresWith(
           entropy,
           options,
         )
-        store.share(new Doorbell(url, schema, options, saying(onError)), entropy.token(9))
+        store.share(new Doorbell(url, schema, options, saying(onError)), randomUUID().slice(-12), () =>
+          clock.monotonic(),
+        )
         return store
       } catch (error) {
         await driver.close().catch(() => {})
@@ -52,7 +59,10 @@ export function assertSchemaName(schema: string): void {
     throw new TypeError(`postgres: \`${schema}\` is no name of a schema; use small letters, digits and \`_\`.`)
 }
 
-/** One at a time: the lock belongs to a session of its own, and goes with it however it ends. */
+/**
+ * Whoever finds the tables as they must be asks nobody. Else one at a time: the lock belongs to a transaction of a
+ * connection of its own, so that it goes with it however it ends, also behind a pooler.
+ */
 async function prepare(
   driver: PostgresDriver,
   url: string,
@@ -60,15 +70,18 @@ async function prepare(
   options: PostgresOptions,
   migrations: readonly Migration[],
 ): Promise<void> {
+  const found = await driver.transact(() => statePlan(schema), false)
+  if (found?.version === migrations.length) return await driver.transact(() => sweepPlan(driver.now()), true)
   const { Client } = driverModule()
-  const session = new Client(configOf(url, { ...options, pooler: 'none', statementTimeoutMs: 120_000 }))
+  const session = new Client(configOf(url, { ...options, statementTimeoutMs: MIGRATION_MS }))
   session.on('error', () => {})
   try {
     await session.connect()
-    await session.query(`select pg_advisory_lock(hashtextextended('untildone/${schema}', 0))`)
-    const found = await session.query(`select to_regclass('${schema}.meta')::text as meta`)
-    if (found.rows[0].meta === null) await session.query(`create schema if not exists ${schema}`)
-    await migrate(driver, found.rows[0].meta === null ? EMPTY : await driver.transact(schemaState, false), migrations)
+    await session.query(`begin${localSettings({ ...options, statementTimeoutMs: MIGRATION_MS })}`)
+    await session.query(`select pg_advisory_xact_lock(hashtextextended('untildone/${schema}', 0))`)
+    const current = await driver.transact(() => statePlan(schema), false)
+    if (current === null) await driver.transact(() => schemaPlan(schema), true)
+    await migrate(driver, current ?? EMPTY, migrations)
   } finally {
     await session.end().catch(() => {})
   }
@@ -92,6 +105,25 @@ function saying(onError: (error: unknown) => void): (works: boolean) => void {
         ),
       )
   }
+}
+
+/** Marks of connections (driver.ts) that have written nothing for a week: they are no more. */
+function* sweepPlan(now: number): Plan<void> {
+  yield* put(`delete from meta where key like 'line/%' and split_part(value, ' ', 2)::bigint < ?1`, [
+    [now - 7 * 86_400_000],
+  ])
+}
+
+/** Null: there are no tables. */
+function* statePlan(schema: string): Plan<SchemaState | null> {
+  const found = yield* one<{ meta: string | null }>(`select to_regclass('${schema}.meta')::text as meta`)
+  return found!.meta === null ? null : yield* schemaState()
+}
+
+function* schemaPlan(schema: string): Plan<void> {
+  // `if not exists` would still ask for the right to make one, which a role with a schema of its own need not have.
+  const found = yield* one<{ at: string | null }>(`select to_regnamespace('${schema}')::text as at`)
+  if (found!.at === null) yield* run(`create schema ${schema}`, [[]])
 }
 
 /** Without its password. */

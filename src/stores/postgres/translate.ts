@@ -14,6 +14,8 @@ export interface Form {
   kind: 'insert' | 'update' | 'delete' | 'select'
   /** How the answers of `many` are told apart: an insert without conflicts needs no telling. */
   counted: 'all' | 'by number' | 'not'
+  /** Parameters that are read as JSON, counted from 0. */
+  json: ReadonlySet<number>
   types: readonly string[] | null
 }
 
@@ -59,6 +61,7 @@ export class Translator {
       many: null,
       kind: kind ?? 'select',
       counted: 'not',
+      json: new Set([...sql.matchAll(/\?(\d+)::json\b/g)].map(([, n]) => Number(n) - 1)),
       types: null,
     }
     const columns = text.replace(/\?(\d+)/g, 'p.a$1')
@@ -70,7 +73,7 @@ export class Translator {
     }
     // Lists whose first values differ cannot mean the same row, as long as a column must equal that value.
     const condition = sql.slice(Math.max(0, outerWhere(sql)))
-    if (!/= \?1\b/.test(condition) || /\bor\b/.test(condition)) return form
+    if (!/(?<![<>!])= \?1\b/.test(condition) || /\bor\b/.test(condition)) return form
     const at = outerWhere(columns)
     if (at < 0) return form
     form.counted = 'by number'
@@ -109,12 +112,14 @@ function lists(types: readonly string[]): string {
   return `unnest(${arrays}) with ordinality as p(${types.map((_, i) => `a${i + 1}, `).join('')}n_)`
 }
 
-/** Whether the first values of all lists differ. */
+/** Whether the first values of all lists differ, as they are kept. */
 export function distinct(params: readonly (readonly Value[])[]): boolean {
-  const seen = new Set<Value>()
+  const seen = new Set<string>()
   for (const [first] of params) {
-    if (first === undefined || first === null || seen.has(first)) return false
-    seen.add(first)
+    if (first === undefined || first === null) return false
+    const kept = typeof first === 'number' ? String(first) : plain(first).replace(HALVES, '\uFFFD')
+    if (seen.has(kept)) return false
+    seen.add(kept)
   }
   return true
 }
@@ -132,6 +137,9 @@ export function arrayText(params: readonly (readonly Value[])[], column: number)
   return `${text}}`
 }
 
+/** Halves of characters, which no UTF-8 can carry. */
+const HALVES = /\p{Surrogate}/gu
+
 const SPECIAL = /["\\\u0000]/
 function quoted(text: string): string {
   if (!SPECIAL.test(text)) return `"${text}"`
@@ -141,6 +149,16 @@ function quoted(text: string): string {
 /** PostgreSQL's text has no NUL; it reads as the character for what cannot be shown. */
 function plain(text: string): string {
   return text.includes('\u0000') ? text.replaceAll('\u0000', '\uFFFD') : text
+}
+
+const UNREADABLE = /\\u(0000|d[89a-f])/i
+
+/** PostgreSQL reads no JSON text with half a character or a NUL in it; they become what they are kept as. */
+export function jsonText(text: string): string {
+  if (!UNREADABLE.test(text)) return text
+  return JSON.stringify(JSON.parse(text), (_, value) =>
+    typeof value === 'string' ? plain(value).replace(HALVES, '\uFFFD') : value,
+  )
 }
 
 /** One parameter as it is sent. */

@@ -6,13 +6,16 @@ import { all, hold, one, type Plan, put, type Value } from './plan.js'
 import { actorOf, actorPrefix, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
+/** The name behind which one transaction at a time adds to a chain. */
+export const chainOf = (tenant: string): string => `audit/${tenant}`
+
 /** The next entry of the tenant's audit chain. */
 export function* auditPlan(
   draft: Parameters<typeof chain>[0],
   { now, sha256, dialect }: Pick<Tx, 'now' | 'sha256' | 'dialect'>,
   job: { jobId: string; seq: number } | null = null,
 ): Plan<void> {
-  yield* hold([`audit/${draft.tenant}`], dialect)
+  yield* hold([chainOf(draft.tenant)], dialect)
   const last = yield* one<{ seq: number; hash: string }>(
     'select seq, hash from audit where tenant = ?1 order by seq desc limit 1',
     draft.tenant,

@@ -3,10 +3,10 @@
  */
 import type { AttemptRecord, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
 import { claimPlan } from './claim.js'
-import type { PauseBook } from './lanes.js'
+import { PAUSED, PAUSES, type PauseBook } from './lanes.js'
 import { movePlan } from './move.js'
-import { type WebhookBook, writeOutbox } from './outbox.js'
-import type { Plan } from './plan.js'
+import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
+import { type Plan, share, together } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
@@ -56,7 +56,14 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
-  tx.heard = yield* webhooks.heard()
+  // Where others may change them, both are asked before each commit: then at once.
+  if (claims.length > 0 && !pauses.sole) {
+    // Once a pause is answered, no claim that is still under way takes anything.
+    yield* share(PAUSES, tx.dialect)
+    const [heard, paused] = yield* together([[HEARD], [PAUSED]])
+    tx.heard = heardOf(heard!)
+    pauses.fill(paused!)
+  } else tx.heard = yield* webhooks.heard()
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })

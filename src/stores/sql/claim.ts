@@ -3,13 +3,13 @@
  * their limits allow it, and the state machine has the last word on each.
  */
 import { type Decision, transition } from '../../core/lifecycle.js'
-import type { Claimed, ClaimRequest } from '../store.js'
+import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
 import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
-import { all, type Dialect, each, type Plan, put, type Row, unpack, type Value } from './plan.js'
+import { all, type Dialect, each, type Plan, put, type Row, together, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -24,10 +24,32 @@ import {
 } from './rows.js'
 import type { Tx } from './tx.js'
 
+const READY = `${CLAIMABLE} and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating')`
 const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
+  where l.lane = ?1 and l.level = ?2 and ${READY} and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
+/** By id, and the rest is no condition: the index of ready jobs would have the whole lane looked at. */
+const WAITS = `select l.id, case when l.lane = ?2 and ${READY} then 1 else 0 end as waits from live l where l.id = ?1`
+
+/**
+ * The same for all levels of many lanes, each up to its quota. Each level is looked at only as far as those before it left
+ * room, and materialized, or a planner may hold more rows than it gives.
+ */
+function* lookAt(
+  lanes: readonly Asked[],
+  levels: readonly number[],
+  free: number,
+  { now, dialect }: Tx,
+): Plan<Row[][]> {
+  const parts = levels.map((level, i) => {
+    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
+    const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replaceAll('?3', '?2')
+    return `found${i} as materialized (${sql.replace('limit ?4', `limit ?3${room.join('')}`)})`
+  })
+  const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select t, input from found${i}`).join(' union all ')}`
+  return yield* together(lanes.map(({ lane, limit }) => [sql, lane, now, Math.min(limit, free)]))
+}
 
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
 const ASIDE_MAX = 500
@@ -46,17 +68,26 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   const paused = yield* pauses.paused()
   let free = request.limit()
   const taken: Ready[] = []
-  for (const { lane, limit } of request.lanes) {
-    if (paused(lane)) continue
+  const lanes = yield* stillWaiting(
+    request.lanes.filter(({ lane }) => !paused(lane)),
+    now,
+  )
+  // Over a line every look costs a way there and back, so all are asked at once.
+  const looked = dialect.skipHeld === '' || free <= 0 ? null : yield* lookAt(lanes, request.levels, free, tx)
+  for (const [i, { lane, limit, waiting }] of lanes.entries()) {
     let quota = Math.min(limit, free)
-    for (const level of request.levels) {
-      if (quota <= 0) break
-      const found = yield* take(request, lane, level, quota, gate, now, dialect)
-      quota -= found.length
-      free -= found.length
-      taken.push(...found)
-    }
-    if (free <= 0) break
+    const from = taken.length
+    const found = looked && readyOf(looked[i]!, request.worker, now)
+    if (found && !found.some(isBound)) taken.push(...found.slice(0, quota))
+    else
+      for (const level of request.levels) {
+        if (quota <= 0) break
+        const some = yield* take(request, lane, level, quota, gate, now, dialect)
+        quota -= some.length
+        taken.push(...some)
+      }
+    free -= taken.length - from
+    if (waiting) tellLeft(request, waiting, taken.slice(from), gate)
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
@@ -112,6 +143,31 @@ function* take(
       return taken
     }
   }
+}
+
+interface Asked extends Pick<LaneQuota, 'lane' | 'limit'> {
+  /** Of delivered jobs, those that still wait here. */
+  waiting?: readonly string[]
+}
+
+/** Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. */
+function* stillWaiting(lanes: readonly LaneQuota[], now: number): Plan<Asked[]> {
+  const delivered = lanes.flatMap(({ lane, ids = [] }) => [...new Set(ids)].map((id) => ({ lane, id })))
+  const rows = yield* each<{ waits: number }>(
+    WAITS,
+    delivered.map(({ lane, id }) => [id, lane, now]),
+  )
+  const there = delivered.filter((_, i) => rows[i]?.waits === 1)
+  return lanes.map(({ lane, limit, ids }) => {
+    if (ids === undefined) return { lane, limit }
+    const waiting = there.filter((one) => one.lane === lane && ids.includes(one.id)).map(({ id }) => id)
+    return { lane, limit: Math.min(limit, waiting.length), waiting }
+  })
+}
+
+function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {
+  const had = new Set(taken.map(({ live }) => live.id))
+  for (const id of waiting) if (!had.has(id) && !gate.putsAside(id)) request.onLeft?.(id)
 }
 
 function readyOf(rows: readonly Row[], worker: string, now: number): Ready[] {

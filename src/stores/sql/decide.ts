@@ -15,13 +15,13 @@ import { auditPlan } from './audit.js'
 import { touchOf } from './changes.js'
 import { announceApproval } from './outbox.js'
 import { one, type Plan, put } from './plan.js'
-import { holdLive } from './rows.js'
+import { holdLive, keepStill } from './rows.js'
 import type { Tx } from './tx.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
 
 export function* decidePlan(change: ApprovalChange, tx: Tx): Plan<ApprovalChanged> {
   for (;;) {
-    const before = yield* approvalPlan(change.id)
+    const before = yield* heldApproval(change.id, tx)
     if (!before || (change.tenant !== undefined && before.tenant !== change.tenant)) return { outcome: 'not-found' }
     if (change.epoch !== undefined && !(yield* holds(before.jobId, change.epoch, tx))) return { outcome: 'stale-lease' }
     const write = change.apply(before, tx.now)
@@ -33,6 +33,14 @@ export function* decidePlan(change: ApprovalChange, tx: Tx): Plan<ApprovalChange
     yield* auditPlan(write.audit, tx, seq === null ? null : { jobId: write.row.jobId, seq })
     return { outcome: 'changed', row: write.row }
   }
+}
+
+/** The job is held first, as where it ends: in another order each would wait for the other. */
+function* heldApproval(id: string, { dialect }: Tx): Plan<ApprovalRow | null> {
+  const found = yield* approvalPlan(id)
+  if (!found || dialect.held === '') return found
+  yield* keepStill([found.jobId], dialect)
+  return yield* approvalPlan(id)
 }
 
 /** What a webhook hears of this change; null for what is between the lines, like the first of two approvals. */

@@ -8,20 +8,21 @@ import type { Tx } from './tx.js'
 /** Tables with rows of a job, all keyed by `job_id`. */
 const BELONGINGS = [
   ...['history', 'attempts', 'steps', 'progress', 'warnings', 'logs', 'blobs', 'tags', 'firings', 'outcomes'],
-  ...['decisions', 'waits', 'mailbox', 'callbacks', 'approvals', 'resolutions', 'links', 'duties', 'failure_jobs'],
+  ...[
+    'decisions',
+    'waits',
+    'mailbox',
+    'callbacks',
+    'approvals',
+    'resolutions',
+    'links',
+    'duties',
+    'failure_jobs',
+    'announced',
+  ],
 ]
 
 const WORKERS_MS = 86_400_000
-
-/** Finished jobs whose time is over, and which nothing refers to that stays. */
-const doomedBy = (column: 'expires_at' | 'finished_at') =>
-  `select o.job_id as id from outcomes o join jobs j on j.id = o.job_id where o.${column} <= ?1
-     and not exists (select 1 from jobs r where r.replay_of = o.job_id)
-     and not exists (select 1 from links k where k.job_id = o.job_id and k.kind = 'compensated-by')
-     and (j.parent_id is null or not exists (select 1 from live p where p.id = j.parent_id))
-   order by o.${column} limit ?2`
-const EXPIRED = doomedBy('expires_at')
-const FINISHED = doomedBy('finished_at')
 
 export function* expirePlan(
   about: { limit: number; tombstonesMs: number; fileGraceMs: number; finishedBy?: number | undefined },
@@ -30,10 +31,10 @@ export function* expirePlan(
   const { limit, tombstonesMs, fileGraceMs, finishedBy } = about
   const doomed =
     finishedBy === undefined
-      ? yield* all<{ id: string }>(EXPIRED, now, limit)
-      : yield* all<{ id: string }>(FINISHED, finishedBy, limit)
+      ? yield* doomedPlan('expires_at', now, limit, dialect)
+      : yield* doomedPlan('finished_at', finishedBy, limit, dialect)
   const buried = yield* all<{ id: string }>(
-    'select job_id as id from tombstones where expired_at <= ?1 order by expired_at limit ?2',
+    `select l.job_id as id from tombstones l where l.expired_at <= ?1 order by l.expired_at limit ?2${dialect.skipHeld}`,
     now - tombstonesMs,
     limit,
   )
@@ -52,6 +53,12 @@ export function* expirePlan(
      select j.id, j.tenant, j.type, o.status, o.finished_at, ?2 from jobs j join outcomes o on o.job_id = j.id where ${dialect.inList('j.id', 1)}`,
     [[ids, now]],
   )
+  // Else a job that is stored just now might take one of them unseen.
+  if (dialect.heldRow !== '')
+    yield* put(
+      `select id from files where id in (select f.file_id from file_refs f where ${dialect.inList('f.job_id', 1)}) order by id${dialect.heldRow}`,
+      [[ids]],
+    )
   // A file that only expired jobs refer to is unreferenced from now on.
   yield* put(
     `update files set expires_at = ?2 where id in (select f.file_id from file_refs f where ${dialect.inList('f.job_id', 1)})
@@ -62,6 +69,29 @@ export function* expirePlan(
   for (const table of BELONGINGS) yield* put(`delete from ${table} where ${dialect.inList('job_id', 1)}`, [[ids]])
   yield* put(`delete from jobs where ${dialect.inList('id', 1)}`, [[ids]])
   return doomed.length + buried.length
+}
+
+const NOT_NEEDED = `not exists (select 1 from jobs r where r.replay_of = l.job_id)
+  and not exists (select 1 from links k where k.job_id = l.job_id and k.kind = 'compensated-by')
+  and (j.parent_id is null or not exists (select 1 from live p where p.id = j.parent_id))`
+
+/** Jobs that may go. Where others write too, they are held first and asked again: a replay may have been stored meanwhile. */
+function* doomedPlan(
+  column: 'expires_at' | 'finished_at',
+  by: number,
+  limit: number,
+  dialect: Dialect,
+): Plan<{ id: string }[]> {
+  const doomed = yield* all<{ id: string }>(
+    `select l.job_id as id from outcomes l join jobs j on j.id = l.job_id where l.${column} <= ?1 and ${NOT_NEEDED} order by l.${column} limit ?2${dialect.skipHeld}`,
+    by,
+    limit,
+  )
+  if (dialect.held === '' || doomed.length === 0) return doomed
+  return yield* all<{ id: string }>(
+    `select l.job_id as id from outcomes l join jobs j on j.id = l.job_id where ${dialect.inList('l.job_id', 1)} and ${NOT_NEEDED} order by l.${column}`,
+    JSON.stringify(doomed.map(({ id }) => id)),
+  )
 }
 
 export function* sweepFilesPlan(now: number, limit: number, dialect: Dialect): Plan<string[]> {

@@ -3,14 +3,25 @@
  * it. Jobs without errors pay nothing. What a failure means is decided elsewhere.
  */
 import type { FailureFilter, FailureRow, FailureSeen, FailureStore } from '../failures.js'
-import { all, one, type Plan, put, run, type Value } from './plan.js'
+import { all, hold, one, type Plan, put, run, type Value } from './plan.js'
+import type { Tx } from './tx.js'
 import type { Lent } from './workers.js'
 
 /** Kept per tenant and type; what was not seen for the longest is forgotten for what is new. */
 const KEPT = 1000
 
-export function* countFailures(jobId: string, failures: readonly FailureSeen[]): Plan<void> {
-  for (const failure of failures) yield* countFailure(jobId, failure)
+interface Met {
+  jobId: string
+  failure: FailureSeen
+}
+
+const nameOf = ({ failure: { tenant, fingerprint } }: Met): string => `failure/${tenant}/${fingerprint}`
+
+export function* countFailures(met: readonly Met[], { dialect }: Tx): Plan<void> {
+  if (met.length === 0) return
+  // Whether an input is a new one is asked before it is counted. In one order: failures come in crowds, from everywhere.
+  yield* hold([...new Set(met.map(nameOf))], dialect)
+  for (const { jobId, failure } of met) yield* countFailure(jobId, failure)
 }
 
 function* countFailure(jobId: string, failure: FailureSeen): Plan<void> {

@@ -27,8 +27,7 @@ const STARTS = `select (select due from buckets where name = ?1) as due,
   (select count(*) from held where name = ?1 and granted = 1) as granted, (select count(*) from (select 1 from held where name = ?1 and granted = 0 limit 1) w) as waiting`
 
 export class Gate {
-  /** Jobs that were put aside. */
-  held = 0
+  private readonly heldIds = new Set<string>()
   private readonly used = new Map<string, number>()
   private readonly holders = new Map<string, string | undefined>()
   private readonly starts = new Map<string, Starts>()
@@ -43,6 +42,15 @@ export class Gate {
   private given: [name: string, turn: number][] = []
 
   constructor(private readonly tx: Tx) {}
+
+  /** How many jobs were put aside. */
+  get held(): number {
+    return this.heldIds.size
+  }
+
+  putsAside(id: string): boolean {
+    return this.heldIds.has(id)
+  }
 
   *admit<F extends Found>(found: readonly F[]): Plan<readonly F[]> {
     const bound = found.filter(isBound)
@@ -143,7 +151,7 @@ export class Gate {
   }
 
   private putAside(live: LiveJob, set: Partial<LiveJob>): false {
-    this.held++
+    this.heldIds.add(live.id)
     this.aside.push({ live, set })
     return false
   }

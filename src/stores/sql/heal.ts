@@ -51,9 +51,11 @@ function* sweep(limit: number, tx: Tx): Plan<void> {
   )
   for (const { name } of orphans) yield* giveNext(name, 0, tx)
   // A window that is over, and a rate that is not used, are as good as none.
-  yield* put('delete from uniques where name in (select name from uniques where expires_at <= ?1 limit ?2)', [
-    [now, SWEEP],
-  ])
+  // Said twice: a name that was taken again meanwhile must stay, and only what is asked of the row itself is asked again.
+  yield* put(
+    'delete from uniques where name in (select name from uniques where expires_at <= ?1 limit ?2) and expires_at <= ?1',
+    [[now, SWEEP]],
+  )
   yield* put('delete from buckets where name in (select name from buckets where due <= ?1 limit ?2)', [
     [now * 1000, SWEEP],
   ])

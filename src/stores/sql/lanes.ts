@@ -19,12 +19,22 @@ const lanesWhere = (condition: string, columns: readonly string[]) => `with recu
   ) select ${['lane', ...columns].join(', ')} from found where lane is not null`
 const LANES = lanesWhere(CLAIMABLE, EARLIEST)
 
+/** The name that a claim shares and that a change of what is paused holds. */
+export const PAUSES = 'pauses'
+
 /** Which lanes are paused. Asked within the transaction of a claim, and remembered where nobody else can change it. */
 export class PauseBook {
   private known: ReadonlySet<string> | null = null
 
   /** @param sole whether every change passes through this process */
-  constructor(private readonly sole: boolean) {}
+  constructor(readonly sole: boolean) {}
+
+  /** What was asked already within this transaction. */
+  private asked: ReadonlySet<string> | null = null
+
+  fill(rows: readonly Row[]): void {
+    this.asked = namesIn(rows)
+  }
 
   /** Something changed, or a transaction that may have changed something was rolled back. */
   forget(): void {
@@ -32,7 +42,8 @@ export class PauseBook {
   }
 
   *paused(): Plan<(lane: string) => boolean> {
-    const names = this.known ?? new Set((yield* all('select tenant, kind, name from pauses')).map(nameOf))
+    const names = this.known ?? this.asked ?? namesIn(yield* all(PAUSED))
+    this.asked = null
     if (this.sole) this.known = names
     if (names.size === 0) return none
     return (lane) => {
@@ -45,6 +56,8 @@ export class PauseBook {
   }
 }
 
+export const PAUSED = 'select tenant, kind, name from pauses'
+const namesIn = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
 const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
 const none = () => false
 

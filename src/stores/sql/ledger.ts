@@ -4,10 +4,11 @@
  */
 import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
-import { auditPlan } from './audit.js'
+import { auditPlan, chainOf } from './audit.js'
 import { endedOf } from './changes.js'
+import { PAUSES } from './lanes.js'
 import { announce } from './outbox.js'
-import { all, one, type Plan, put, type Row, run, type Value } from './plan.js'
+import { all, hold, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
@@ -134,6 +135,9 @@ export function* operationDone(tenant: string, id: string, now: number): Plan<vo
 }
 
 export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {
+  // The chain first: a transaction that claims may have written to it before.
+  yield* hold([chainOf(audit.tenant)], tx.dialect)
+  yield* hold([PAUSES], tx.dialect)
   const [changed] = on
     ? yield* run(
         'insert into pauses (tenant, kind, name, actor, reason, at) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',

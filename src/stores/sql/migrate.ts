@@ -29,6 +29,8 @@ export const EMPTY: SchemaState = { version: 0, worksFrom: 0 }
 export const tablesOf = (migrations: readonly Migration[]): string[] =>
   migrations.flatMap(({ sql }) => [...sql.matchAll(/^create table (\w+)/gm)].map(([, name]) => name!))
 
+export const TABLES: readonly string[] = tablesOf(MIGRATIONS)
+
 /**
  * @param found what the database says of itself
  * @throws UntildoneError `store-schema-old` when a newer program has changed it in a way that this one does not know

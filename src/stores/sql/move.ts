@@ -9,9 +9,9 @@ import type { AttemptRecord, Move, Moved } from '../store.js'
 import { auditPlan } from './audit.js'
 import { changeOf, endOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
-import { leaveLimits } from './limits.js'
+import { LIMITS, leaveLimits } from './limits.js'
 import { announceMove } from './outbox.js'
-import { one, type Plan, put, run, type Value } from './plan.js'
+import { hold, one, type Plan, put, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
 import {
   attemptValues,
@@ -28,7 +28,7 @@ import {
 import { INLINE_BYTES, pinFiles } from './submit.js'
 import type { Tx } from './tx.js'
 import { untie } from './untie.js'
-import { wakeIfSettled } from './waits.js'
+import { holdParents, wakeIfSettled } from './waits.js'
 
 export function* movePlan(moves: readonly Move[], tx: Tx): Plan<Moved[]> {
   const answers = new Array<Moved>(moves.length)
@@ -81,6 +81,9 @@ function* moveRound(
     else answers[i] = { outcome: 'refused', reason: decision.reason, live }
     known[i] = undefined
   }
+  // Whoever grants places holds this name and then the jobs that stand in line; so does whoever takes one out of the line.
+  if (decided.some(({ decision: { from } }) => from.held !== null && from.held !== 'granted'))
+    yield* hold([LIMITS], tx.dialect)
   const staying = decided.filter(({ decision }) => decision.live)
   const ending = decided.filter(({ decision }) => decision.outcome)
   const updated = yield* run(
@@ -98,6 +101,10 @@ function* moveRound(
   )
   yield* writeDecisions(
     done.map(({ i, decision }) => ({ move: moves[i]!, decision })),
+    tx,
+  )
+  yield* holdParents(
+    done.flatMap(({ decision: { from, outcome } }) => (outcome && from.ties & TIES.parent ? [from.id] : [])),
     tx,
   )
   for (const { i, decision } of done) {

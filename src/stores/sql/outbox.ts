@@ -7,7 +7,7 @@ import { partsOf, TIES } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Happened } from '../../core/webhook.js'
 import type { NewJob } from '../store.js'
-import { all, type Plan, put } from './plan.js'
+import { all, type Plan, put, type Row } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** Tenants with a webhook that is enabled. Asked within each commit, and remembered where nobody else can change it. */
@@ -23,13 +23,14 @@ export class WebhookBook {
   }
 
   *heard(): Plan<ReadonlySet<string>> {
-    const heard = this.known ?? new Set((yield* all<{ tenant: string }>(HEARD)).map(({ tenant }) => tenant))
+    const heard = this.known ?? heardOf(yield* all(HEARD))
     if (this.sole) this.known = heard
     return heard
   }
 }
 
-const HEARD = 'select distinct tenant from webhooks where enabled = 1'
+export const HEARD = 'select distinct tenant from webhooks where enabled = 1'
+export const heardOf = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(({ tenant }) => tenant))
 
 const someoneHears = (tx: Tx, tenant: string, ties: number): boolean => (ties & TIES.told) !== 0 || tx.heard.has(tenant)
 

@@ -18,7 +18,8 @@ export interface Statement {
   want: 'rows' | 'each' | 'changes' | 'none'
 }
 
-export type Plan<T> = Generator<Statement, T, any>
+/** Several statements at once are answered together: none of them may need the answer of another. */
+export type Plan<T> = Generator<Statement | readonly Statement[], T, any>
 
 export function* all<T = Row>(sql: string, ...params: Value[]): Plan<T[]> {
   return (yield { sql, params: [params], want: 'rows' }) as T[]
@@ -26,6 +27,12 @@ export function* all<T = Row>(sql: string, ...params: Value[]): Plan<T[]> {
 
 export function* one<T = Row>(sql: string, ...params: Value[]): Plan<T | undefined> {
   return ((yield { sql, params: [params], want: 'rows' }) as T[])[0]
+}
+
+/** The rows of several queries, asked together: over a line that is one way there and back. */
+export function* together(queries: readonly (readonly [sql: string, ...params: Value[]])[]): Plan<Row[][]> {
+  if (queries.length === 0) return []
+  return yield queries.map(([sql, ...params]): Statement => ({ sql, params: [params], want: 'rows' }))
 }
 
 /** One look-up per parameter list. */
@@ -56,10 +63,17 @@ export function* hold(names: readonly string[], { name }: Dialect): Plan<void> {
     )
 }
 
+/** Like `hold`, for those that only rely on what is behind the name: they keep out who holds it, not each other. */
+export function* share(name: string, { nameShared }: Dialect): Plan<void> {
+  if (nameShared !== null) yield* put(nameShared, [[name]])
+}
+
 /** What the shared logic needs of a database. */
 export interface Driver {
   /** Runs a plan in one transaction; resolves after its commit is on disk. `write: false` must not change rows. */
   transact<T>(plan: () => Plan<T>, write: boolean): Promise<T>
+  /** Commits that may be under way at a time; what arrives meanwhile shares the next one. */
+  readonly flights: number
   /** Calls `fn` when the work that has arrived so far has been read: what comes in one turn shares a transaction. */
   defer(fn: () => void): void
   now(): number
@@ -100,6 +114,7 @@ export interface Dialect {
   heldRow: string
   shared: string
   skipHeld: string
-  /** Statement behind `hold`; null where there is one writer. */
+  /** Statements behind `hold` and `share`; null where there is one writer. */
   name: string | null
+  nameShared: string | null
 }

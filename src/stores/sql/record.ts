@@ -83,8 +83,11 @@ export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<v
   for (const record of records) {
     if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
       yield* writeMore(record, tx)
-    if (record.failures) yield* countFailures(record.jobId, record.failures)
   }
+  yield* countFailures(
+    records.flatMap(({ jobId, failures = [] }) => failures.map((failure) => ({ jobId, failure }))),
+    tx,
+  )
 }
 
 /** What few attempts have. */

@@ -112,7 +112,7 @@ function* changePlan({ tenant, id, decide }: ScheduleChange, tx: Tx, fileGraceMs
     const [written] = yield* write(before, kept)
     // Somebody else was quicker (a database with several writers): read and decide anew.
     if (written !== 1) continue
-    if (files || next === null) yield* holdFiles(holder(tenant, id), files ?? [], now + fileGraceMs)
+    if (files || next === null) yield* holdFiles(holder(tenant, id), files ?? [], now + fileGraceMs, tx.dialect)
     if (audit) yield* auditPlan(audit, tx)
     return { outcome: 'written', schedule: kept }
   }
@@ -133,9 +133,15 @@ function* missingFile(tenant: string, files: readonly string[], { now, dialect }
 }
 
 /** Holds these files and lets go of the others it held; those that nobody else holds go after their grace. */
-function* holdFiles(name: string, files: readonly string[], expiresAt: number): Plan<void> {
-  const held = yield* all<{ file_id: string }>('select file_id from file_refs where job_id = ?1', name)
+function* holdFiles(name: string, files: readonly string[], expiresAt: number, { heldRow }: Dialect): Plan<void> {
+  const held = yield* all<{ file_id: string }>('select file_id from file_refs where job_id = ?1 order by file_id', name)
   const left = held.map(({ file_id }) => file_id).filter((file) => !files.includes(file))
+  // Else a job that is stored just now might take one of them unseen.
+  if (heldRow !== '')
+    yield* put(
+      `select id from files where id = ?1${heldRow}`,
+      left.map((file) => [file]),
+    )
   yield* put(
     'delete from file_refs where file_id = ?1 and job_id = ?2',
     left.map((file) => [file, name]),

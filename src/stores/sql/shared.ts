@@ -36,6 +36,8 @@ const HERE_EVERY_MS = 5000
 /** How often jobs that somebody waits for are looked at by those who are told of changes, and by those who are not. */
 const LOOK_MS = 5000
 const LOOK_UNTOLD_MS = 500
+/** Between two looks because something was missed. */
+const REST_MS = 100
 /** Texts of one round. What does not fit is not told; the others learn that, and look. */
 const TEXTS = 8
 /** Jobs looked at by one statement. */
@@ -70,8 +72,11 @@ export class Shared {
   /** The last word on each job since the last round. */
   private waiting = new Map<string, Change>()
   private outbox = false
+  private stirred = false
   private ringing = false
   private readonly others = new Map<string, number>()
+  private resting = false
+  private gapAgain = false
   private looking = false
   private lookAgain = false
   private closed = false
@@ -110,20 +115,29 @@ export class Shared {
     if (!this.ringing) void this.round()
   }
 
+  /** Something changed that no job tells of: the others look anew. */
+  stir(): void {
+    if (this.closed || this.alone) return
+    this.stirred = true
+    if (!this.ringing) void this.round()
+  }
+
   private async round(): Promise<void> {
     this.ringing = true
-    while ((this.waiting.size > 0 || this.outbox) && !this.closed) {
+    while ((this.waiting.size > 0 || this.outbox || this.stirred) && !this.closed) {
       const changes = [...this.waiting.values()]
       this.waiting = new Map()
-      const { outbox } = this
+      const texts = this.texts(changes)
       this.outbox = false
-      await this.bell.ring(this.texts(changes, outbox))
+      this.stirred = false
+      await this.bell.ring(texts)
     }
     this.ringing = false
   }
 
-  private texts(changes: readonly Change[], outbox: boolean): string[] {
+  private texts(changes: readonly Change[]): string[] {
     const { name: by } = this.options
+    const { outbox, stirred } = this
     // Ends and requests to stop first: somebody may wait for them.
     const sorted = [...changes].sort((a, b) => weight(b) - weight(a))
     const texts: string[] = []
@@ -144,13 +158,18 @@ export class Shared {
       length += size
     }
     const told = texts.length < TEXTS
-    const last: Text = { by, ...(told ? { changes: sent } : { more: 1 }), ...(outbox ? { outbox: 1 } : {}) }
+    const last: Text = { by, ...(outbox ? { outbox: 1 } : {}), ...(told && !stirred ? {} : { more: 1 }) }
+    if (told) last.changes = sent
     return [...texts, JSON.stringify(last)]
   }
 
   private heard(text: string | null): void {
     if (this.closed) return
-    if (text === null) return this.gap()
+    if (text === null) {
+      // The line is new: others may not know of us, nor we of them.
+      this.here()
+      return this.gap()
+    }
     let told: Text
     try {
       told = JSON.parse(text)
@@ -197,7 +216,18 @@ export class Shared {
     watched.done ||= done
   }
 
+  /** Now, and once more after a while if it is said again: a busy neighbour must not keep everybody looking. */
   private gap(): void {
+    if (this.resting) {
+      this.gapAgain = true
+      return
+    }
+    this.resting = true
+    this.bell.later(() => {
+      this.resting = false
+      if (this.gapAgain) this.gap()
+    }, REST_MS)
+    this.gapAgain = false
     for (const listener of this.gapListeners) listener()
     void this.look()
   }

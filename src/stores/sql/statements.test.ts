@@ -22,7 +22,7 @@ function counting(seen: Statement[], made: SqliteDriver[] = []): typeof SqliteDr
 function* spied<T>(plan: Plan<T>, seen: Statement[]): Plan<T> {
   let step = plan.next()
   while (!step.done) {
-    seen.push(step.value)
+    seen.push(...[step.value].flat())
     step = plan.next(yield step.value)
   }
   return step.value

@@ -33,13 +33,15 @@ import type {
   Submitted,
 } from '../store.js'
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
-import { auditListPlan, auditPlan } from './audit.js'
+import { auditListPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
 import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
+import { dispatchOf } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
 import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
+import { keysOf } from './keys.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
@@ -58,7 +60,7 @@ import {
   lookPlan,
   stepsPlan,
 } from './read.js'
-import { apiKeyOf, apiKeyValues, fileOf, fileValues, INSERT_FILE } from './rows.js'
+import { fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { type Bell, Shared } from './shared.js'
@@ -81,7 +83,8 @@ const noop = () => {}
 
 export class SqlStore implements Store {
   private batch = new Batch()
-  private flushing: Promise<void> | null = null
+  /** Commits under way. */
+  private readonly flying = new Set<Promise<void>>()
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
   private readonly outboxListeners = new Set<() => void>()
   private readonly book: PauseBook
@@ -106,6 +109,8 @@ export class SqlStore implements Store {
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
+    this.dispatch = dispatchOf(driver, this.book, info.sole ? lent.write : null)
+    this.keys = keysOf(lent)
     this.failures = failuresOf(lent)
     this.rules = rulesOf(lent)
     this.webhooks = webhooksOf(lent, this.webhookBook, (listener) => {
@@ -134,8 +139,12 @@ export class SqlStore implements Store {
     return this.shared?.onGap(listener) ?? noop
   }
 
-  /** For a database that other processes write to as well. @param name of this process among them */
-  share(bell: Bell, name: string): void {
+  /**
+   * For a database that other processes write to as well.
+   * @param name of this process among them
+   * @param elapsed milliseconds of a clock that never goes back
+   */
+  share(bell: Bell, name: string, elapsed: () => number): void {
     const tell = (changes: readonly Change[]) => {
       for (const listener of this.listeners) this.tell(listener, changes)
     }
@@ -143,7 +152,7 @@ export class SqlStore implements Store {
       for (const listener of this.outboxListeners) this.tell(listener, undefined)
     }
     const look = (ids: readonly string[]) => this.read(() => lookPlan(ids, this.driver.dialect))
-    this.shared = new Shared(bell, { name, tell, tellOutbox, look }, () => performance.now())
+    this.shared = new Shared(bell, { name, tell, tellOutbox, look }, elapsed)
   }
 
   submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
@@ -169,7 +178,7 @@ export class SqlStore implements Store {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
     return new Promise((resolve, reject) => {
       ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
-      if (this.flushing === null && this.batch.size === 1) this.driver.defer(() => void this.flush())
+      if (this.flying.size < this.driver.flights && this.batch.size === 1) this.driver.defer(() => this.flush())
     })
   }
 
@@ -181,14 +190,15 @@ export class SqlStore implements Store {
     return this.driver.transact(plan, false)
   }
 
-  private flush(): Promise<void> {
+  private flush(): void {
     const batch = this.batch
+    if (batch.size === 0 || this.flying.size >= this.driver.flights) return
     this.batch = new Batch()
-    this.flushing = this.commit(batch).finally(() => {
-      this.flushing = null
-      if (this.batch.size > 0) this.driver.defer(() => void this.flush())
+    const flight: Promise<void> = this.commit(batch).finally(() => {
+      this.flying.delete(flight)
+      if (this.batch.size > 0) this.driver.defer(() => this.flush())
     })
-    return this.flushing
+    this.flying.add(flight)
   }
 
   private async commit(batch: Batch): Promise<void> {
@@ -299,6 +309,10 @@ export class SqlStore implements Store {
       this.write((tx) => {
         this.book.forget()
         return pausePlan(row, on, audit, tx)
+      }).then((changed) => {
+        // What was resumed is claimed at once, wherever its workers are.
+        if (changed) this.shared?.stir()
+        return changed
       }),
     list: () => this.read(pausesPlan),
   }
@@ -319,7 +333,8 @@ export class SqlStore implements Store {
   markLate(limit: number): Promise<number> {
     return this.write(function* (tx) {
       const { now, dialect } = tx
-      const late = yield* livesPlan('l.escalate_at <= ?1 limit ?2', [now, limit], dialect)
+      // What another process marks just now, it tells.
+      const late = yield* livesPlan(`l.escalate_at <= ?1 limit ?2${dialect.skipHeld}`, [now, limit], dialect)
       // `escalate_at` only wakes us, once; `late_at` is what stays.
       yield* put(
         'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1 and escalate_at is not null',
@@ -375,6 +390,8 @@ export class SqlStore implements Store {
     return this.read(() => durationsPlan(perType))
   }
 
+  readonly dispatch: Store['dispatch']
+
   readonly workers: Store['workers']
 
   readonly files: Store['files'] = {
@@ -398,32 +415,7 @@ export class SqlStore implements Store {
     },
   }
 
-  readonly keys: Store['keys'] = {
-    put: (row, audit) =>
-      this.write(function* (tx) {
-        yield* put(
-          `insert into api_keys (id, tenant, name, hash, scopes, types, person, groups, max_risk, created_at, expires_at, revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-           on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
-          [apiKeyValues(row)],
-        )
-        yield* auditPlan(audit, tx)
-      }),
-    get: (id) =>
-      this.read(function* () {
-        const row = yield* one('select * from api_keys where id = ?1', id)
-        return row ? apiKeyOf(row) : null
-      }),
-    list: (tenant) =>
-      this.read(function* () {
-        return (yield* all('select * from api_keys where tenant = ?1 order by created_at, id', tenant)).map(apiKeyOf)
-      }),
-    any: () =>
-      this.read(function* () {
-        return (yield* one('select 1 as found from api_keys limit 1')) !== undefined
-      }),
-    used: (id, at) =>
-      this.write(() => run('update api_keys set last_used_at = ?2 where id = ?1', [[id, at]])).then(() => undefined),
-  }
+  readonly keys: Store['keys']
 
   readonly schedules: Store['schedules']
 
@@ -478,7 +470,10 @@ export class SqlStore implements Store {
 
   private async finish(): Promise<void> {
     // What was accepted for the next commit is still carried out.
-    while (this.flushing !== null || this.batch.size > 0) await (this.flushing ?? this.flush())
+    while (this.flying.size > 0 || this.batch.size > 0) {
+      this.flush()
+      await Promise.race(this.flying)
+    }
     this.closed = true
     await this.shared?.close()
     await this.driver.close()

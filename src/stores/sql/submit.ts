@@ -70,7 +70,8 @@ export function* submitPlan(calls: readonly SubmitCall[], tx: Tx): Plan<Submitte
   yield* insertJobs(stored)
   yield* put(
     'insert into idempotency (tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5)',
-    keys.added,
+    // In one order everywhere, so that two that store the same keys never wait for each other.
+    [...keys.added].sort((a, b) => (nameOfRow(a) < nameOfRow(b) ? -1 : 1)),
   )
   yield* writeUniques(stored)
   for (const job of stored) {
@@ -137,8 +138,7 @@ class KeyRing {
   /** The keys of a call that is stored stay taken; those of one that is refused are given back. */
   settle(kept: boolean): void {
     if (!kept) {
-      for (const [tenant, operation, key] of this.added.splice(this.kept))
-        this.taken.delete(`${tenant}\n${operation}\n${key}`)
+      for (const row of this.added.splice(this.kept)) this.taken.delete(nameOfRow(row))
     }
     this.kept = this.added.length
   }
@@ -147,6 +147,8 @@ class KeyRing {
 function nameOf({ record, idempotency }: NewJob): string {
   return `${record.tenant}\n${idempotency!.operation}\n${idempotency!.key}`
 }
+
+const nameOfRow = ([tenant, operation, key]: readonly Value[]): string => `${tenant}\n${operation}\n${key}`
 
 /** A file that is not swept before the commit. */
 export const fileThere = ({ heldRow }: Dialect): string =>

@@ -103,6 +103,8 @@ export function* settlePlan(settle: Settle, tx: Tx): Plan<SettleAnswer> {
     const job = yield* one<{ tenant: string }>('select tenant from jobs where id = ?1', settle.jobId)
     if (job?.tenant !== settle.tenant) return 'not-found'
   }
+  // It may be ending just now; then its waits are over, and nothing is recorded for it any more.
+  yield* keepStill([settle.jobId], tx.dialect)
   const row = yield* one('select * from waits where job_id = ?1 and key = ?2', settle.jobId, settle.key)
   if (!row) return 'late'
   const wait = toWait(row)
@@ -217,7 +219,8 @@ function* unreadCount(jobId: string): Plan<number> {
 
 /** One transaction uses the token up and delivers its value, so that neither is ever without the other. */
 export function* answerCallbackPlan({ hash, answerHash, payload }: CallbackAnswer, tx: Tx): Plan<CallbackAnswered> {
-  const row = yield* callbackPlan(hash)
+  // Two that answer at once follow each other.
+  const row = yield* callbackPlan(hash, tx.dialect.heldRow)
   if (!row) return 'not-found'
   if (row.usedAt !== null) return row.answerHash === answerHash ? 'repeated' : 'used'
   if (row.expiresAt <= tx.now) return 'expired'
@@ -232,10 +235,26 @@ export function* answerCallbackPlan({ hash, answerHash, payload }: CallbackAnswe
   return 'answered'
 }
 
+/**
+ * Before any of their waits is settled, and in one order: two that each end children of several parents, or a parent
+ * that ends meanwhile, would wait for each other.
+ */
+export function* holdParents(children: readonly string[], { dialect }: Tx): Plan<void> {
+  if (dialect.held === '' || children.length === 0) return
+  const rows = yield* all<{ job_id: string }>(
+    `select distinct job_id from waits where ${dialect.inList('child_id', 1)} order by job_id`,
+    JSON.stringify(children),
+  )
+  yield* keepStill(
+    rows.map(({ job_id }) => job_id),
+    dialect,
+  )
+}
+
 /** The waits for a child end with it, in the same transaction: its parent's, and those of jobs that asked for the same. */
 export function* settleParent(child: LiveJob, tx: Tx): Plan<void> {
   if ((child.ties & TIES.parent) === 0) return
-  const rows = yield* all('select * from waits where child_id = ?1', child.id)
+  const rows = yield* all('select * from waits where child_id = ?1 order by job_id', child.id)
   if (rows.length === 0) return
   const value = (yield* endOfChild(child.id))!
   for (const wait of rows.map(toWait)) {
@@ -252,8 +271,8 @@ export function* waitsPlan(jobId: string): Plan<WaitRow[]> {
   return (yield* all('select * from waits where job_id = ?1 order by created_at, key', jobId)).map(toWait)
 }
 
-export function* callbackPlan(hash: string): Plan<CallbackRow | null> {
-  const [row] = yield* each('select * from callbacks where hash = ?1', [[hash]])
+export function* callbackPlan(hash: string, held = ''): Plan<CallbackRow | null> {
+  const [row] = yield* each(`select * from callbacks where hash = ?1${held}`, [[hash]])
   return row
     ? {
         hash: row.hash,

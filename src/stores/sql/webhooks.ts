@@ -3,7 +3,7 @@ import { disabling, type Happened, type Webhook } from '../../core/webhook.js'
 import type { Store, Telling, WebhookChange } from '../store.js'
 import { auditPlan } from './audit.js'
 import { announce, type WebhookBook } from './outbox.js'
-import { all, one, type Plan, run } from './plan.js'
+import { all, hold, one, type Plan, run } from './plan.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
 import type { Lent } from './workers.js'
@@ -28,6 +28,8 @@ function* changePlan({ tenant, id, decide, audit }: WebhookChange, tx: Tx): Plan
       ...[tenant, id],
     )
     const before = row ? webhookOf(row) : null
+    // How many there may be is decided by how many there are.
+    if (!row) yield* hold([`webhooks/${tenant}`], tx.dialect)
     const count = yield* one<{ n: number }>('select count(*) as n from webhooks where tenant = ?1', tenant)
     const next = decide(before, tx.now, Number(count!.n))
     if (next === undefined || (next === null && before === null)) return before

@@ -112,10 +112,11 @@ function stateOf(db: Database): SchemaState {
 }
 
 function drive<T>(db: Database, plan: Plan<T>): T {
+  const answer = ({ sql, params }: Statement) => db.prepare(sql).all(...params[0]!)
   let step = plan.next()
   while (!step.done) {
-    const { sql, params }: Statement = step.value
-    step = plan.next(db.prepare(sql).all(...params[0]!))
+    const asked = step.value
+    step = plan.next('sql' in asked ? answer(asked) : asked.map(answer))
   }
   return step.value
 }

@@ -13,4 +13,5 @@ export const sqliteDialect: Dialect = {
   shared: '',
   skipHeld: '',
   name: null,
+  nameShared: null,
 }

@@ -15,6 +15,7 @@ export interface SqliteOptions {
 }
 
 export class SqliteDriver implements Driver {
+  readonly flights = 1
   readonly dialect = sqliteDialect
   private readonly db: Database
   private readonly statements = new Map<string, Statement>()
@@ -139,7 +140,8 @@ export class SqliteDriver implements Driver {
     while (!step.done) {
       let answer: unknown
       try {
-        answer = this.execute(step.value)
+        const asked = step.value
+        answer = isSeveral(asked) ? asked.map((one) => this.execute(one)) : this.execute(asked)
       } catch (error) {
         step = plan.throw(error)
         continue
@@ -225,6 +227,9 @@ export class SqliteDriver implements Driver {
     this.db.close()
   }
 }
+
+const isSeveral = (asked: PlanStatement | readonly PlanStatement[]): asked is readonly PlanStatement[] =>
+  Array.isArray(asked)
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -3,6 +3,7 @@
  * sorting. A query that misses its index works in every other test and stops the store for a second at a million jobs.
  */
 import { afterEach, describe, expect, it } from 'vitest'
+import { LEVELS } from '../../core/job.js'
 import { Bench, cancel, SYSTEM } from '../../testing/store-conformance/bench.js'
 import type { Plan } from '../sql/plan.js'
 import { SqliteDriver } from './driver.js'
@@ -17,8 +18,10 @@ class Explaining extends SqliteDriver {
   private *watched<T>(plan: Plan<T>): Plan<T> {
     let step = plan.next()
     while (!step.done) {
-      const steps = this['db'].prepare(`explain query plan ${step.value.sql}`).all() as { detail: string }[]
-      Explaining.seen.push(...steps.map(({ detail }) => detail))
+      for (const { sql } of [step.value].flat()) {
+        const steps = this['db'].prepare(`explain query plan ${sql}`).all() as { detail: string }[]
+        Explaining.seen.push(...steps.map(({ detail }) => detail))
+      }
       step = plan.next(yield step.value)
     }
     return step.value
@@ -54,12 +57,32 @@ const NOTES = [
   ...['SEARCH k USING PRIMARY KEY (job_id=? AND kind=?)', 'SEARCH r USING PRIMARY KEY (job_id=?)'],
 ]
 
+const CLAIM = { worker: 'w-1', limit: () => 5, levels: LEVELS }
+const DISPATCH = {
+  ...{ levels: LEVELS, window: 8, carried: new Map<string, number>(), published: [], returned: [] },
+  repeatAfterMs: 5000,
+}
+
 describe('the index made for it', () => {
   const asked: [string, (bench: Bench) => Promise<unknown>, string[]][] = [
     [
       'claim',
       (bench) => bench.claim(5),
       ['SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)', 'SEARCH j USING PRIMARY KEY (id=?)'],
+    ],
+    [
+      'claim of delivered jobs',
+      (bench) => bench.store.claim({ ...CLAIM, lanes: [{ lane: 'q/t/d', limit: 5, ids: ['a', 'b'] }] }),
+      ['SEARCH l USING PRIMARY KEY (id=?)'],
+    ],
+    [
+      'what to announce',
+      (bench) => bench.store.dispatch({ ...DISPATCH, lanes: ['q/t/d'] }),
+      // Announcements are looked at one and all: there are no more of them than the windows hold.
+      [
+        ...['SCAN announced', 'USE TEMP B-TREE FOR ORDER BY'],
+        'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)',
+      ],
     ],
     [
       'the earliest instant of a lane',
@@ -233,8 +256,8 @@ describe('what belongs to one job is found by that job', () => {
     const claimed = await bench.started()
     await bench.succeed(claimed, {}, { expiresAt: (at) => at })
     const steps = await stepsOf(() => bench.store.expire(5))
-    expect(steps).toContain('SEARCH o USING COVERING INDEX outcomes_expiry (expires_at<?)')
-    expect(steps).toContain('SEARCH tombstones USING COVERING INDEX tombstones_expired (expired_at<?)')
+    expect(steps).toContain('SEARCH l USING COVERING INDEX outcomes_expiry (expires_at<?)')
+    expect(steps).toContain('SEARCH l USING COVERING INDEX tombstones_expired (expired_at<?)')
     // The workers of a day are few rows.
     expect(steps.filter((step) => !narrow.test(step) && !/expir/.test(step))).toEqual(['SCAN workers'])
   })

@@ -24,7 +24,8 @@ export function watched(handler: JobHandler<any, any>, run: Run): JobHandler {
   const { settings } = handler
   return {
     ...handler,
-    settings: { ...settings, maxLost: Math.max(3, settings.maxLost) },
+    // Watched where it can be watched: in this process.
+    settings: { ...settings, maxLost: Math.max(3, settings.maxLost), isolate: null },
     run(job: JobContext<any>) {
       run.jobId ??= job.id
       if (job.id !== run.jobId) return handler.run(job)

@@ -14,7 +14,7 @@ const rules = rulesOf({ policy: always('medium') })
 const two = rulesOf({ policy: always('high') })
 
 /** A job that waits for its approval, and the approval. */
-async function asked(
+export async function asked(
   bench: Bench,
   more: { with?: typeof rules; wanted?: Wanted; key?: string; request?: object } = {},
 ) {
@@ -59,7 +59,7 @@ function write(row: ApprovalRow, what: string): ApprovalWrite {
   }
 }
 
-function deciding(bench: Bench, id: string, who: string, decision: 'approve' | 'reject', by = rules) {
+export function deciding(bench: Bench, id: string, who: string, decision: 'approve' | 'reject', by = rules) {
   let refused: string | null = null
   const change: ApprovalChange = {
     ...{ id, tenant: 'default', expiresAt: (at: number) => at + 30 * DAY },

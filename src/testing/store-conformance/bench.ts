@@ -83,18 +83,41 @@ export interface Wanted {
 }
 
 export class Bench {
-  readonly clock = new TestClock()
-  readonly entropy: Entropy = testEntropy(this.clock)
+  readonly clock: TestClock
+  readonly entropy: Entropy
   /** Everything the store has told, in order. */
   readonly told: Change[] = []
   store!: Store
 
-  private constructor(readonly factory: StoreFactory) {}
+  private readonly others: Bench[] = []
+
+  /** @param like another process: it has the same time and makes no id that the other has made */
+  private constructor(
+    readonly factory: StoreFactory,
+    like?: Bench,
+  ) {
+    this.clock = like?.clock ?? new TestClock()
+    this.entropy = like?.entropy ?? testEntropy(this.clock)
+  }
 
   static async open(factory: StoreFactory): Promise<Bench> {
     const bench = new Bench(factory)
     await bench.reopen()
     return bench
+  }
+
+  /** This store, and others that write into the same database at the same time. */
+  async beside(): Promise<[Bench, Bench, Bench]> {
+    while (this.others.length < 2) {
+      const other = new Bench(this.factory, this)
+      this.others.push(other)
+      await other.reopen()
+    }
+    return [this, this.others[0]!, this.others[1]!]
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this, ...this.others].map(({ store }) => store?.close()))
   }
 
   /** Opens the same database again, as after a restart. */

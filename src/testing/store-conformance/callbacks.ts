@@ -7,7 +7,7 @@ import type { Suite } from './index.js'
 const DUE = 3_600_000
 
 /** A job that waits for the signal `paid` under the key `paid`, and has handed out the callback `ask`. */
-async function waiting(bench: Bench, waits = true): Promise<string> {
+export async function waiting(bench: Bench, waits = true): Promise<string> {
   const { live } = await bench.started()
   const now = bench.clock.now()
   const wait = { jobId: live.id, dueAt: null, childId: null, createdAt: now }

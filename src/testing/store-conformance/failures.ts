@@ -5,14 +5,14 @@ import type { Claimed, FailureSeen, NewRule } from '../../stores/store.js'
 import { audit, type Bench, CALLER, DAY, errored, succeeded } from './bench.js'
 import type { Suite } from './index.js'
 
-const seen = (fingerprint: string, more: Partial<FailureSeen> = {}): FailureSeen => ({
+export const seen = (fingerprint: string, more: Partial<FailureSeen> = {}): FailureSeen => ({
   ...{ tenant: 'default', type: 't', fingerprint, input: 'i1', attempt: 1, at: 5, taught: null },
   facts: factsFrom({ message: 'busy', exit: 3 }),
   ...more,
 })
 
 /** The attempt ends with these errors. */
-const fail = (bench: Bench, { live }: Claimed, failures: FailureSeen[], event = errored()) =>
+export const fail = (bench: Bench, { live }: Claimed, failures: FailureSeen[], event = errored()) =>
   bench.settle({ live } as Claimed, event, {
     record: { jobId: live.id, epoch: live.epoch, failures },
     expiresAt: (at) => at + 1000,

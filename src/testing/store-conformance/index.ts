@@ -12,6 +12,7 @@ import { childTests } from './children.js'
 import { claimTests } from './claim.js'
 import { commitTests } from './commit.js'
 import { compensatingTests } from './compensating.js'
+import { dispatchTests } from './dispatch.js'
 import { effectTests } from './effects.js'
 import { expireTests } from './expire.js'
 import { failureTests } from './failures.js'
@@ -34,10 +35,12 @@ import { uniqueTests } from './unique.js'
 import { waitTests } from './waits.js'
 import { webhookTests } from './webhooks.js'
 import { workerTests } from './workers.js'
+import { writerTests } from './writers.js'
+import { hangingTests } from './writers-hanging.js'
 
 export interface Skip {
   reason: string
-  /** Full names: `capability › test`. */
+  /** Full names: `capability › test`, or `capability › *` for all of them. */
   tests: readonly string[]
 }
 
@@ -50,6 +53,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   submit: submitTests,
   unique: uniqueTests,
   claim: claimTests,
+  dispatch: dispatchTests,
   limits: limitTests,
   'limits at random': limitPropertyTests,
   pauses: pauseTests,
@@ -75,6 +79,10 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   workers: workerTests,
   expire: expireTests,
   commit: commitTests,
+  'several writers': (suite) => {
+    writerTests(suite)
+    hangingTests(suite)
+  },
 }
 
 /**
@@ -92,15 +100,15 @@ export function storeConformance(
       describe(capability, () => {
         let bench: Bench | null = null
         afterEach(async () => {
-          await bench?.store.close()
+          await bench?.close()
           bench = null
         })
         declare({
           test(title, run) {
-            const reason = skips.get(`${capability} › ${title}`)
-            if (reason !== undefined) {
-              met.add(`${capability} › ${title}`)
-              it.skip(`${title} (skipped: ${reason})`)
+            const skip = [`${capability} › ${title}`, `${capability} › *`].find((test) => skips.has(test))
+            if (skip !== undefined) {
+              met.add(skip)
+              it.skip(`${title} (skipped: ${skips.get(skip)})`)
               return
             }
             it(title, async () => {

@@ -11,7 +11,7 @@ const definition = (more: Partial<ScheduleDefinition> = {}): ScheduleDefinition 
   ...{ groupId: null, operationKey: null, tags: ['a'], metadata: { b: 'c' } },
   ...more,
 })
-const schedule = (id: string, more: Partial<Schedule> = {}): Schedule => ({
+export const schedule = (id: string, more: Partial<Schedule> = {}): Schedule => ({
   ...{ tenant: 'default', id, definition: definition(), input: '{"n":1}', declared: false, paused: null },
   ...{ nextAt: 1000, decidedAt: 5, previousAt: null, lastJobId: null, lastProblem: null },
   ...{ firedCount: 0, missedCount: 0, skippedCount: 0, problemCount: 0 },
@@ -19,7 +19,7 @@ const schedule = (id: string, more: Partial<Schedule> = {}): Schedule => ({
   ...more,
 })
 
-const put = (bench: Bench, next: Schedule, files?: string[]): Promise<ScheduleChanged> =>
+export const putSchedule = (bench: Bench, next: Schedule, files?: string[]): Promise<ScheduleChanged> =>
   bench.store.schedules.change({
     tenant: next.tenant,
     id: next.id,
@@ -29,13 +29,13 @@ const put = (bench: Bench, next: Schedule, files?: string[]): Promise<ScheduleCh
       audit: audit({ tenant: next.tenant, action: 'schedule.create' }),
     }),
   })
-const jobAt = (bench: Bench, id: string, at: number, more = {}): { at: number; job: NewJob } => {
+export const jobAt = (bench: Bench, id: string, at: number, more = {}): { at: number; job: NewJob } => {
   const job = bench.job({ key: `${id}/${at}`, ...more })
   job.idempotency!.operation = 'schedule'
   job.record.options.schedule = { id, at }
   return { at, job }
 }
-const firing = (id: string, more: Partial<Firing> = {}): Firing => ({
+export const firing = (id: string, more: Partial<Firing> = {}): Firing => ({
   ...{ tenant: 'default', id, revision: 1, jobs: [], afterPrevious: false, nextAt: 2000, missed: 0, problems: 0 },
   ...{ problem: null, missingFile: (file, at) => ({ code: 'file-not-found', message: file, at, occurredAt: 1 }) },
   ...more,
@@ -54,7 +54,7 @@ export function scheduleTests({ test }: Suite): void {
       }),
       schedule('a', { tenant: 'other' }),
     ]
-    for (const one of rows) expect(await put(bench, one)).toEqual({ outcome: 'written', schedule: one })
+    for (const one of rows) expect(await putSchedule(bench, one)).toEqual({ outcome: 'written', schedule: one })
     for (const one of rows) expect(await schedules.get(one.tenant, one.id)).toEqual(one)
     const bare = rows.map((one) => ({ ...one, input: 'null' }))
     expect(await schedules.list('default', null, 9)).toEqual([bare[1], bare[0]])
@@ -66,7 +66,7 @@ export function scheduleTests({ test }: Suite): void {
 
   test('a change sees what is there, and writes all of it or nothing', async (bench) => {
     const { schedules } = bench.store
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const seen: unknown[] = []
     const change = (id: string, next: Schedule | null | 'leave') =>
       schedules.change({
@@ -102,7 +102,7 @@ export function scheduleTests({ test }: Suite): void {
       schedule('ahead', at(null, { decidedAt: now + 1 })),
       schedule('tenant', at(now - 10, { tenant: 'other' })),
     ]
-    for (const one of rows) await put(bench, one)
+    for (const one of rows) await putSchedule(bench, one)
     const due = async (types: string[], until: number, limit = 99) =>
       (await bench.store.schedules.due(types, until, limit)).map(({ id }) => id)
     expect((await due(['t', 'v'], now + 9)).filter((id) => id !== 'ahead')).toEqual(['tenant', 'late', 'now', 'soon'])
@@ -113,7 +113,7 @@ export function scheduleTests({ test }: Suite): void {
   })
 
   test('firing stores jobs and place together, counts, and is noted with each job', async (bench) => {
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const jobs = [jobAt(bench, 'a', 1000), jobAt(bench, 'a', 1500)]
     const problem = { code: 'input-invalid', message: 'no', at: 1600, occurredAt: 2 }
     bench.told.length = 0
@@ -136,7 +136,7 @@ export function scheduleTests({ test }: Suite): void {
 
   test('a firing from an old view writes nothing at all', async (bench) => {
     const { schedules } = bench.store
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const jobs = [jobAt(bench, 'a', 1000)]
     const answers = await Promise.all([
       schedules.fire(firing('a', { jobs })),
@@ -150,7 +150,7 @@ export function scheduleTests({ test }: Suite): void {
 
   test('an instant has one job, however often it is fired', async (bench) => {
     const { schedules } = bench.store
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     await schedules.fire(firing('a', { jobs: [jobAt(bench, 'a', 1000)] }))
     const before = await row(bench, 'a')
     const again = [jobAt(bench, 'a', 1000, { input: { other: 1 } }), jobAt(bench, 'a', 2000)]
@@ -163,7 +163,7 @@ export function scheduleTests({ test }: Suite): void {
 
   test('after the previous job: an instant is skipped and counted as long as that is not done', async (bench) => {
     const { schedules } = bench.store
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const fire = async (at: number, count = 1) => {
       const { revision } = await row(bench, 'a')
       const jobs = Array.from({ length: count }, (_, i) => jobAt(bench, 'a', at + i))
@@ -179,7 +179,7 @@ export function scheduleTests({ test }: Suite): void {
 
   test('a change between two firings loses no count, and a firing undoes no change', async (bench) => {
     const { schedules } = bench.store
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const jobs = (at: number) => [jobAt(bench, 'a', at)]
     await Promise.all([
       schedules.fire(firing('a', { jobs: jobs(1000) })),
@@ -196,7 +196,7 @@ export function scheduleTests({ test }: Suite): void {
 
   test('a job out of turn is stored with its audit entry and leaves the timetable alone', async (bench) => {
     const { schedules } = bench.store
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const run = (id: string, key: string) => {
       const { job, at } = jobAt(bench, id, 1234, { key })
       const entry = audit({ action: 'schedule.run' })
@@ -219,15 +219,18 @@ export function scheduleTests({ test }: Suite): void {
   test('the files of its input are kept as long as it refers to them', async (bench) => {
     const { schedules, files } = bench.store
     const [one, two] = [await bench.addFile(), await bench.addFile()]
-    expect(await put(bench, schedule('a'), [one, 'file_none'])).toEqual({ outcome: 'file-missing', file: 'file_none' })
+    expect(await putSchedule(bench, schedule('a'), [one, 'file_none'])).toEqual({
+      outcome: 'file-missing',
+      file: 'file_none',
+    })
     expect(await schedules.get('default', 'a')).toBeNull()
-    await put(bench, schedule('a'), [one])
+    await putSchedule(bench, schedule('a'), [one])
     await bench.clock.advance(2 * DAY)
     expect(await files.sweep(bench.clock.now(), 9)).toEqual([two])
     const three = await bench.addFile()
     // A change that says nothing of files keeps them.
-    await put(bench, schedule('a', { version: 2 }))
-    await put(bench, schedule('a', { version: 3 }), [three])
+    await putSchedule(bench, schedule('a', { version: 2 }))
+    await putSchedule(bench, schedule('a', { version: 3 }), [three])
     expect((await files.get(one))!.expiresAt).toBe(bench.clock.now() + DAY)
     await schedules.change({ tenant: 'default', id: 'a', decide: () => ({ next: null, audit: null }) })
     await bench.clock.advance(DAY)
@@ -235,7 +238,7 @@ export function scheduleTests({ test }: Suite): void {
   })
 
   test('a file that is gone when an instant comes is a problem of that instant', async (bench) => {
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const jobs = [jobAt(bench, 'a', 1000, { files: ['file_gone'] }), jobAt(bench, 'a', 1500)]
     const fired = await bench.store.schedules.fire(firing('a', { jobs }))
     expect(fired).toEqual({ outcome: 'fired', jobs: ['refused', 'created'] })
@@ -246,7 +249,7 @@ export function scheduleTests({ test }: Suite): void {
   })
 
   test('jobs of a schedule that expire leave the schedule as it is', async (bench) => {
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const jobs = [jobAt(bench, 'a', 1000)]
     await bench.store.schedules.fire(firing('a', { jobs }))
     await bench.succeed(await bench.claimOne(), {}, { expiresAt: (at) => at })
@@ -261,7 +264,7 @@ export function scheduleTests({ test }: Suite): void {
   })
 
   test('survives a restart', async (bench) => {
-    await put(bench, schedule('a'))
+    await putSchedule(bench, schedule('a'))
     const jobs = [jobAt(bench, 'a', 1000)]
     await bench.store.schedules.fire(firing('a', { jobs }))
     const before = await row(bench, 'a')

@@ -6,7 +6,7 @@ import type { NewJob } from '../../stores/store.js'
 import { audit, type Bench, SYSTEM } from './bench.js'
 import type { Suite } from './index.js'
 
-const webhook = (id: string, more: Partial<Webhook> = {}): Webhook => ({
+export const webhook = (id: string, more: Partial<Webhook> = {}): Webhook => ({
   ...{ id, tenant: 'default', url: 'https://example.com/', description: null, events: ['job.completed'], filter: {} },
   ...{ payload: 'thin', format: 'standard', signing: 'hmac', secrets: [], publicKey: null, disabled: null },
   ...{ failingSince: null, lastSuccessAt: null, lastFailureAt: null, lastFailure: null },
@@ -14,7 +14,7 @@ const webhook = (id: string, more: Partial<Webhook> = {}): Webhook => ({
   ...more,
 })
 
-const put = (bench: Bench, row: Webhook) =>
+export const putWebhook = (bench: Bench, row: Webhook) =>
   bench.store.webhooks.change({
     ...{ tenant: row.tenant, id: row.id, decide: () => row },
     audit: audit({ action: 'webhook.create', target: `webhook/${row.id}` }),
@@ -25,14 +25,14 @@ const outbox = async (bench: Bench) => (await bench.store.webhooks.outbox(99)).m
 export function webhookTests({ test }: Suite): void {
   test('nothing is noted while nobody hears', async (bench) => {
     await bench.succeed(await bench.started())
-    await put(bench, webhook('wh_1', { disabled: { why: 'operator', ...GONE } }))
-    await put(bench, webhook('wh_2', { tenant: 'z' }))
+    await putWebhook(bench, webhook('wh_1', { disabled: { why: 'operator', ...GONE } }))
+    await putWebhook(bench, webhook('wh_2', { tenant: 'z' }))
     await bench.succeed(await bench.started())
     expect(await outbox(bench)).toEqual([])
   })
 
   test('each change of the public status is noted once, in order, and nothing else', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     const claimed = await bench.started()
     const { id } = claimed.live
     await bench.store.record({ jobId: id, epoch: claimed.live.epoch, logs: [] })
@@ -55,7 +55,7 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('a change that is not stored is not noted', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     await bench.submit({ key: 'k' })
     await bench.submit({ key: 'k' })
     const before = await outbox(bench)
@@ -75,7 +75,7 @@ export function webhookTests({ test }: Suite): void {
     })
     await bench.submit({})
     expect(rung).toBe(0)
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     await bench.submit({})
     expect(rung).toBe(1)
     expect(await seen).toHaveLength(1)
@@ -85,7 +85,7 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('of two that hand it on, one does: its deliveries are stored once, together with that', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     await bench.submit({}, {})
     const happened = await bench.store.webhooks.outbox(9)
     const deliveries = () =>
@@ -100,7 +100,7 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('what nobody hears leaves the outbox without a trace', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     await bench.submit({})
     const happened = await bench.store.webhooks.outbox(9)
     expect(await bench.store.webhooks.tell({ happened, jobs: new Map() })).toBe(0)
@@ -108,7 +108,7 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('what happened survives a restart', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     await bench.submit({})
     await bench.reopen()
     expect(await outbox(bench)).toHaveLength(1)
@@ -142,7 +142,7 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('of another tenant there is none', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     expect(await bench.store.webhooks.get('z', 'wh_1')).toBeNull()
     expect(await bench.store.webhooks.list('z')).toEqual([])
     await bench.store.webhooks.change({ tenant: 'z', id: 'wh_1', decide: () => null, audit: null })
@@ -150,8 +150,8 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('how many a tenant has is told to whoever decides', async (bench) => {
-    await put(bench, webhook('wh_1'))
-    await put(bench, webhook('wh_2', { tenant: 'z' }))
+    await putWebhook(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_2', { tenant: 'z' }))
     let count = -1
     await bench.store.webhooks.change({
       ...{ tenant: 'default', id: 'wh_3', audit: null },
@@ -164,18 +164,18 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('one that stops hearing by itself says so to the others', async (bench) => {
-    await put(bench, webhook('wh_1'))
-    await put(bench, webhook('wh_2'))
-    await put(bench, webhook('wh_1', { disabled: { why: 'failing', ...GONE } }))
-    await put(bench, webhook('wh_1', { disabled: { why: 'failing', ...GONE } }))
-    await put(bench, webhook('wh_2', { disabled: { why: 'operator', ...GONE } }))
+    await putWebhook(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_2'))
+    await putWebhook(bench, webhook('wh_1', { disabled: { why: 'failing', ...GONE } }))
+    await putWebhook(bench, webhook('wh_1', { disabled: { why: 'failing', ...GONE } }))
+    await putWebhook(bench, webhook('wh_2', { disabled: { why: 'operator', ...GONE } }))
     const [one, ...more] = await bench.store.webhooks.outbox(9)
     expect(one).toMatchObject({ type: 'webhook.disabled', jobId: null, details: { webhookId: 'wh_1', why: 'failing' } })
     expect(more).toEqual([])
   })
 
   test('a removed one hears nothing more', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     await bench.store.webhooks.change({ tenant: 'default', id: 'wh_1', decide: () => null, audit: null })
     await bench.submit({})
     expect(await bench.store.webhooks.list('default')).toEqual([])
@@ -183,7 +183,7 @@ export function webhookTests({ test }: Suite): void {
   })
 
   test('what became late, and what was resolved, is noted', async (bench) => {
-    await put(bench, webhook('wh_1'))
+    await putWebhook(bench, webhook('wh_1'))
     const [late] = await bench.submit({ escalateAt: bench.clock.now() })
     await bench.store.markLate(9)
     const claimed = await bench.started()

@@ -1,0 +1,80 @@
+// (k) Three processes on one PostgreSQL: from a submit in one to the start of its handler in another whose worker is idle,
+// and from the end there to whoever waits for it in a third. Then ten thousand waits at once: all must be told.
+
+import { z } from 'zod'
+import { createUntildone, defineJob, load } from './lib/product.mjs'
+import { member, withPostgres } from './lib/services.mjs'
+import { noopHandler, sleep } from './lib/tools.mjs'
+
+const { postgres } = await load('stores/postgres/index.js')
+const micros = () => Number(process.hrtime.bigint() / 1000n)
+const handlers = ['started', 'later'].map((name) => defineJob(name, { input: z.object({}) }).handler(async () => null))
+
+export async function measure({ quick, runs, log }) {
+  const samples = (quick ? 50 : 200) * Math.min(runs, 3)
+  const waits = quick ? 1000 : 10_000
+  return withPostgres(async ({ url }) => {
+    const app = await createUntildone({
+      store: postgres(url),
+      handlers: [noopHandler, ...handlers],
+      worker: false,
+      maintenance: false,
+    })
+    await app.start()
+    const worker = await member('worker', url)
+    const waiter = await member('waiter', url)
+    const at = { submitted: new Map(), started: new Map(), ended: new Map(), told: new Map() }
+    worker.onMessage((message) => {
+      if (message.kind === 'started') at.started.set(message.id, message.at)
+      if (message.kind === 'ended') for (const id of message.ids) at.ended.set(id, message.at)
+    })
+    waiter.onMessage((message) => {
+      if (message.kind === 'told') at.told.set(message.id, message.at)
+    })
+    for (let i = 0; i < samples; i++) {
+      const began = micros()
+      const { id } = await app.submit('started', {})
+      at.submitted.set(id, began)
+      for (let n = 0; n < 400 && !at.started.has(id); n++) await sleep(1 + Math.random() * 3)
+      await sleep(5)
+    }
+    const starts = [...at.submitted].map(([id, began]) => (at.started.get(id) - began) / 1000)
+    for (let i = 0; i < samples; i++) {
+      const { id } = await app.submit('later', {})
+      await waiter.ask({ kind: 'wait', ids: [id] })
+      for (let n = 0; n < 400 && !at.told.has(id); n++) await sleep(5)
+    }
+    const ends = [...at.told].map(([id, told]) => (told - at.ended.get(id)) / 1000)
+    const ids = []
+    for (let n = 0; n < waits; n += 100)
+      ids.push(...(await Promise.all(Array.from({ length: 100 }, () => app.submit('later', {})))).map(({ id }) => id))
+    await waiter.ask({ kind: 'wait', ids })
+    const began = Date.now()
+    while (ids.some((id) => !at.told.has(id)) && Date.now() - began < 120_000) await sleep(50)
+    const missed = ids.filter((id) => !at.told.has(id)).length
+    log(`  ${waits} waits at once in a third process: ${waits - missed} were told, ${missed} were not`)
+    if (missed > 0) throw new Error(`${missed} of ${waits} waits were not told of their end.`)
+    await worker.stop()
+    await waiter.stop()
+    await app.stop()
+    const p = (values, q) => [...values].sort((a, b) => a - b)[Math.floor(values.length * q)]
+    return [
+      {
+        figure: 'k',
+        name: 'submit to start, idle worker in another process, p50',
+        unit: 'ms',
+        values: [p(starts, 0.5)],
+        aim: { below: 3 },
+      },
+      { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(starts, 0.99)] },
+      {
+        figure: 'k',
+        name: 'end to a waiting caller in a third process, p50',
+        unit: 'ms',
+        values: [p(ends, 0.5)],
+        aim: { below: 5 },
+      },
+      { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(ends, 0.99)] },
+    ]
+  })
+}

@@ -1,0 +1,113 @@
+// (i) No-op jobs on PostgreSQL, with history kept, beside pg-boss (and BullMQ where there is a Redis) doing the same in the
+// same run: submits one at a time by 64 callers while a worker process runs, batches of 500, and a backlog drained by one
+// worker process and by two.
+import { spawnSync } from 'node:child_process'
+import { createUntildone, LOCAL, load } from './lib/product.mjs'
+import { member, withPostgres } from './lib/services.mjs'
+import { fill, INPUT, noopHandler, now, sleep } from './lib/tools.mjs'
+
+const { postgres } = await load('stores/postgres/index.js')
+const CALLERS = 64
+const SLOTS = 256
+
+export async function measure({ quick, runs, log }) {
+  const jobs = quick ? 5000 : 30_000
+  const redis = spawnSync('redis-server', ['--version']).status === 0
+  if (!redis) log('  BullMQ is left out: there is no redis-server (apt-get install redis-server).')
+  const names = ['batch', 'callers', 'drain1', 'drain2']
+  const ours = Object.fromEntries(names.map((name) => [name, []]))
+  const boss = Object.fromEntries(names.map((name) => [name, []]))
+  const bull = Object.fromEntries(names.map((name) => [name, []]))
+  for (let run = 0; run < runs; run++) {
+    await withPostgres(async ({ url }) => {
+      const app = await createUntildone({
+        store: postgres(url),
+        handlers: [noopHandler],
+        worker: false,
+        maintenance: false,
+      })
+      ours.batch.push(jobs / (await fill(app, jobs)))
+      ours.drain1.push(await drained(app, url, jobs, 1))
+      await fill(app, jobs)
+      ours.drain2.push(await drained(app, url, jobs, 2))
+      const worker = await member('worker', url, { slots: CALLERS })
+      ours.callers.push(await byCallers(jobs / 3, () => app.submit('noop', INPUT)))
+      await settled(app)
+      await worker.stop()
+      await app.stop()
+    })
+    await withPostgres(async ({ url }) => {
+      const { pgBoss } = await import('./lib/peers.mjs')
+      const peer = await pgBoss(url)
+      boss.batch.push(await peer.batch(jobs))
+      boss.drain1.push(await peer.drain(jobs, 1))
+      await peer.batch(jobs)
+      boss.drain2.push(await peer.drain(jobs, 2))
+      boss.callers.push(await peer.callers(jobs / 3, CALLERS))
+      await peer.stop()
+    })
+    if (redis) {
+      const { bullMq } = await import('./lib/peers.mjs')
+      const peer = await bullMq()
+      bull.batch.push(await peer.batch(jobs))
+      bull.drain1.push(await peer.drain(jobs, 1))
+      await peer.batch(jobs)
+      bull.drain2.push(await peer.drain(jobs, 2))
+      bull.callers.push(await peer.callers(jobs / 3, CALLERS))
+      await peer.stop()
+    }
+  }
+  const titles = {
+    batch: 'bulk submit, batches of 500',
+    drain1: 'drain a backlog, one worker process',
+    drain2: 'drain a backlog, two worker processes',
+    callers: `${CALLERS} callers, each awaits its submit, a worker beside`,
+  }
+  const aims = { drain1: { ratio: 1 }, callers: { atLeast: 8000 } }
+  return names.flatMap((name) => [
+    {
+      figure: 'i',
+      name: titles[name],
+      unit: 'jobs/s',
+      values: ours[name],
+      beside: ['pg-boss', boss[name]],
+      aim: aims[name],
+    },
+    ...(redis
+      ? [{ figure: 'i', name: titles[name], unit: 'jobs/s', values: ours[name], beside: ['BullMQ', bull[name]] }]
+      : []),
+  ])
+}
+
+/** Worker processes that are up start at the same moment: their jobs are held until then by a pause of the queue. */
+async function drained(app, url, jobs, processes) {
+  await app.engine.pauseQueue(LOCAL, 'default', { reason: 'bench' })
+  const workers = await Promise.all(Array.from({ length: processes }, () => member('worker', url, { slots: SLOTS })))
+  const before = Number((await app.engine.check(LOCAL)).finished)
+  const began = now()
+  await app.engine.resumeQueue(LOCAL, 'default', { reason: 'bench' })
+  for (;;) {
+    const { finished } = await app.engine.check(LOCAL)
+    if (Number(finished) - before >= jobs) break
+    await sleep(20)
+  }
+  const rate = jobs / ((now() - began) / 1000)
+  await Promise.all(workers.map((worker) => worker.stop()))
+  return rate
+}
+
+async function byCallers(count, submit) {
+  let left = Math.floor(count)
+  const all = left
+  const began = now()
+  await Promise.all(
+    Array.from({ length: CALLERS }, async () => {
+      while (left-- > 0) await submit()
+    }),
+  )
+  return all / ((now() - began) / 1000)
+}
+
+async function settled(app) {
+  while (Number((await app.engine.check(LOCAL)).unfinished) > 0) await sleep(50)
+}

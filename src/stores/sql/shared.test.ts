@@ -1,0 +1,223 @@
+import { expect, it, vi } from 'vitest'
+import type { Change } from '../store.js'
+import { type Bell, Shared } from './shared.js'
+
+/** A line on which everybody hears everybody, themselves included; time moves by hand. */
+class Line {
+  readonly bells: TestBell[] = []
+  readonly told: string[] = []
+  now = 0
+  cut = false
+  bell(most = 7900): TestBell {
+    const bell = new TestBell(this, most)
+    this.bells.push(bell)
+    return bell
+  }
+  async advance(ms: number): Promise<void> {
+    const until = this.now + ms
+    for (;;) {
+      const due = this.bells.flatMap((bell) => bell.timers).sort((a, b) => a.at - b.at)[0]
+      if (!due || due.at > until) break
+      this.now = due.at
+      for (const bell of this.bells) bell.timers = bell.timers.filter((timer) => timer !== due)
+      due.fn()
+      await settle()
+    }
+    this.now = until
+    await settle()
+  }
+}
+
+class TestBell implements Bell {
+  timers: { at: number; fn: () => void }[] = []
+  heard: (text: string | null) => void = () => {}
+  works = true
+  constructor(
+    private readonly line: Line,
+    readonly most: number,
+  ) {}
+  listen(heard: (text: string | null) => void): void {
+    this.heard = heard
+  }
+  async ring(texts: readonly string[]): Promise<void> {
+    for (const text of texts) {
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(this.most)
+      this.line.told.push(text)
+      if (!this.line.cut) for (const bell of this.line.bells) bell.heard(text)
+    }
+  }
+  later(fn: () => void, ms: number): void {
+    this.timers.push({ at: this.line.now + ms, fn })
+  }
+  async close(): Promise<void> {
+    this.timers = []
+  }
+}
+
+const settle = async () => {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+
+function change(jobId: string, set: Partial<Change> = {}): Change {
+  return {
+    ...{ jobId, tenant: 't', type: 'x', groupId: null, lane: 't/x/default', status: 'processing', done: false },
+    ...{ version: 2, revision: 2, moved: true, queuedAt: null, cancelling: null, pausing: false, wakeAt: null },
+    ...set,
+  }
+}
+
+function member(line: Line, name: string, rows = new Map<string, Change>(), most?: number) {
+  const told: Change[] = []
+  const tellOutbox = vi.fn()
+  const look = vi.fn(async (ids: readonly string[]) => ids.flatMap((id) => rows.get(id) ?? []))
+  const bell = line.bell(most)
+  const tell = (changes: readonly Change[]) => void told.push(...changes)
+  const shared = new Shared(bell, { name, tell, tellOutbox, look }, () => line.now)
+  return { shared, told, tellOutbox, look, bell }
+}
+
+async function two(most?: number) {
+  const line = new Line()
+  const rows = new Map<string, Change>()
+  const a = member(line, 'a', rows, most)
+  const b = member(line, 'b', rows, most)
+  await line.advance(6000)
+  for (const one of [a, b]) one.told.length = 0
+  return { line, rows, a, b }
+}
+
+it('tells the others what changed, as it was, and not itself', async () => {
+  const { a, b } = await two()
+  const changes = [
+    change('1', { queuedAt: 5, groupId: 'g', status: 'accepted' }),
+    change('2', { cancelling: 'force', pausing: true, wakeAt: 9 }),
+    change('3', { done: true, status: 'completed', ties: true, version: 7, revision: 9 }),
+    change('4', { moved: false }),
+  ]
+  a.shared.publish(changes, true)
+  await settle()
+  const byId = (list: readonly Change[]) => [...list].sort((x, y) => (x.jobId < y.jobId ? -1 : 1))
+  expect(byId(b.told).map(({ from: _, ...rest }) => rest)).toEqual(changes)
+  expect(b.tellOutbox).toHaveBeenCalledTimes(1)
+  expect(a.told).toEqual([])
+})
+
+it('says nothing while nobody else is there, and again when somebody is', async () => {
+  const line = new Line()
+  const a = member(line, 'a')
+  await line.advance(20_000)
+  line.told.length = 0
+  a.shared.publish([change('1')], false)
+  await settle()
+  expect(line.told).toEqual([])
+  const b = member(line, 'b')
+  await settle()
+  a.shared.publish([change('1')], false)
+  await settle()
+  expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
+})
+
+it('two moves of a job are one word, and say what came before both', async () => {
+  const { a, b } = await two()
+  a.shared.publish([change('0')], false) // under way while the next ones come
+  a.shared.publish([change('1', { version: 4 }), change('1', { version: 5, status: 'blocked' })], false)
+  a.shared.publish([change('1', { version: 6, done: true, status: 'completed' })], false)
+  await settle()
+  expect(b.told.filter(({ jobId }) => jobId === '1')).toEqual([
+    change('1', { version: 6, done: true, status: 'completed', from: 3 }),
+  ])
+})
+
+it('what does not fit is not told, ends and requests to stop come first, and the others learn that there was more', async () => {
+  const { rows, a, b } = await two(700)
+  const gap = vi.fn()
+  b.shared.onGap(gap)
+  const many = Array.from({ length: 500 }, (_, i) => change(`j${i}`))
+  rows.set('j499', change('j499', { revision: 3 }))
+  b.shared.watch('j499')
+  a.shared.publish([...many, change('end', { done: true }), change('stop', { cancelling: 'graceful' })], false)
+  await settle()
+  const ids = b.told.map(({ jobId }) => jobId)
+  expect(ids).toContain('end')
+  expect(ids).toContain('stop')
+  expect(ids.length).toBeLessThan(100)
+  expect(gap).toHaveBeenCalledTimes(1)
+  // Somebody waits for this one, so it was looked at.
+  expect(ids).toContain('j499')
+})
+
+it('a job that somebody waits for is looked at, though nothing was told; told once', async () => {
+  const { line, rows, b } = await two()
+  const stop = b.shared.watch('1')
+  await line.advance(6000)
+  expect(b.told).toEqual([])
+  rows.set('1', change('1', { done: true, status: 'completed', revision: 4 }))
+  await line.advance(12_000)
+  expect(b.told.map(({ revision }) => revision)).toEqual([4])
+  stop()
+  stop()
+  b.look.mockClear()
+  await line.advance(20_000)
+  expect(b.look).not.toHaveBeenCalled()
+})
+
+it('where nothing is heard it looks much more often', async () => {
+  const { line, rows, b } = await two()
+  b.bell.works = false
+  b.shared.watch('1')
+  await line.advance(6000)
+  rows.set('1', change('1', { done: true, revision: 4 }))
+  await line.advance(700)
+  expect(b.told).toHaveLength(1)
+})
+
+it('after its line came back it looks, and tells that it is there', async () => {
+  const { line, rows, b } = await two()
+  const gap = vi.fn()
+  b.shared.onGap(gap)
+  b.shared.watch('1')
+  rows.set('1', change('1', { revision: 4 }))
+  line.told.length = 0
+  b.bell.heard(null)
+  await settle()
+  expect(gap).toHaveBeenCalledTimes(1)
+  expect(b.told).toHaveLength(1)
+  expect(line.told).toEqual(['{"by":"b"}'])
+})
+
+it('a neighbour that is too busy to tell does not keep the others looking', async () => {
+  const { line, b } = await two()
+  const gap = vi.fn()
+  b.shared.onGap(gap)
+  for (let i = 0; i < 50; i++) b.bell.heard('{"by":"a","more":1}')
+  await settle()
+  expect(gap).toHaveBeenCalledTimes(1)
+  await line.advance(150)
+  expect(gap).toHaveBeenCalledTimes(2)
+})
+
+it('a text that is none is a gap, not an error', async () => {
+  const { b } = await two()
+  const gap = vi.fn()
+  b.shared.onGap(gap)
+  b.bell.heard('{"by":')
+  expect(gap).toHaveBeenCalledTimes(1)
+})
+
+it('a look that fails is made again', async () => {
+  const { line, rows, b } = await two()
+  b.shared.watch('1')
+  rows.set('1', change('1', { revision: 4 }))
+  b.look.mockRejectedValueOnce(new Error('away'))
+  await line.advance(12_000)
+  expect(b.told).toHaveLength(1)
+})
+
+it('stirs the others without a job', async () => {
+  const { a, b } = await two()
+  const gap = vi.fn()
+  b.shared.onGap(gap)
+  a.shared.stir()
+  await settle()
+  expect(gap).toHaveBeenCalledTimes(1)
+})

@@ -1,0 +1,454 @@
+/**
+ * Several stores of one database write at once, as processes do: what each is told is true, and together they leave one
+ * story. Every race is run many times, without waiting for anything but answers.
+ */
+import { expect } from 'vitest'
+import { firstBreak } from '../../core/history.js'
+import type { NewJob, Submitted } from '../../stores/store.js'
+import { audit, type Bench, CALLER, cancel, DAY, errored, LANE, lost, SYSTEM, step } from './bench.js'
+import { fail, seen } from './failures.js'
+import type { Suite } from './index.js'
+import { raceLimits } from './limit-property.js'
+import { setPause } from './pauses.js'
+import { firing, jobAt, putSchedule, schedule } from './schedules.js'
+import { putWebhook, webhook } from './webhooks.js'
+
+export const times = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+const outcomes = (answers: readonly Submitted[][]) => answers.map(([one]) => one!.outcome).sort()
+const idOf = ([one]: readonly Submitted[]) => (one as { jobId: string }).jobId
+
+/** Both at once, each first in every other round. */
+export async function both<A, B>(round: number, a: () => Promise<A>, b: () => Promise<B>): Promise<[A, B]> {
+  if (round % 2) return Promise.all([a(), b()])
+  const second = b()
+  return Promise.all([a(), second])
+}
+
+/** One gapless story, whoever wrote it. */
+export async function expectOneStory(bench: Bench, id: string): Promise<void> {
+  const { live, outcome } = await bench.stored(id)
+  const { entries } = await bench.store.history(id, 0, 100)
+  expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, i) => i + 1))
+  expect((live ?? outcome)!.version).toBe(entries.length)
+  expect(entries.at(-1)!.state).toBe(live ? live.state : outcome!.status)
+}
+
+export function writerTests({ test }: Suite): void {
+  test('says that others may write too', async (bench) => {
+    expect(bench.store.info.sole).toBe(false)
+  })
+
+  test('three claim from 500 jobs at once: each job once, to whom the row says', async (bench) => {
+    const stores = await bench.beside()
+    const ids = await bench.submit(...times(500).map((i) => ({ priority: [0, 5, 90][i % 3]! })))
+    const got = await Promise.all(
+      stores.map(async (one, s) => {
+        const mine = []
+        for (let none = 0; none < 3; ) {
+          const claimed = await one.claim(7, { worker: `w-${s}` })
+          mine.push(...claimed)
+          none = claimed.length === 0 ? none + 1 : 0
+        }
+        return mine
+      }),
+    )
+    expect(
+      got
+        .flat()
+        .map(({ live }) => live.id)
+        .sort(),
+    ).toEqual([...ids].sort())
+    for (const mine of got) expect(mine.length).toBeGreaterThan(0)
+    for (const { live } of got.flat()) {
+      expect(live).toMatchObject({ epoch: 1, attempt: 1, version: 2 })
+      expect((await bench.stored(live.id)).live).toEqual(live)
+    }
+  })
+
+  test('the same key at once: one job, which the others are told of', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(30)) {
+      // Several keys in one commit, in another order in each store.
+      const keys = times(4).map((i) => `k-${round}-${i}`)
+      const answers = await Promise.all(
+        stores.flatMap((one, s) =>
+          (s === 1 ? [...keys].reverse() : keys).map((key) =>
+            one.store.submit([one.job({ key })]).then((answer) => ({ key, answer })),
+          ),
+        ),
+      )
+      for (const key of keys) {
+        const same = answers.filter((one) => one.key === key).map(({ answer }) => answer)
+        expect(outcomes(same)).toEqual(['created', 'replayed', 'replayed'])
+        expect(new Set(same.map(idOf)).size).toBe(1)
+        expect((await bench.stored(idOf(same[0]!))).live!.version).toBe(1)
+      }
+    }
+    expect(await bench.store.check()).toMatchObject({ unfinished: 120 })
+  })
+
+  test('the same key for something else at once: one of them is stored, the other is told so', async (bench) => {
+    const [a, b] = await bench.beside()
+    for (const round of times(20)) {
+      const submit = (one: Bench, fingerprint: string) =>
+        one.store.submit([one.job({ key: `k-${round}`, fingerprint })])
+      expect(outcomes(await Promise.all([submit(a, 'f'), submit(b, 'g')]))).toEqual(['created', 'key-reused'])
+    }
+  })
+
+  test('the same unique name at once: one job has it', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(20)) {
+      for (const onDuplicate of ['return', 'reject'] as const) {
+        const unique = { key: `${onDuplicate}-${round}`, onDuplicate }
+        const answers = await Promise.all(stores.map((one) => one.store.submit([one.job({ unique })])))
+        const refused = onDuplicate === 'return' ? 'duplicate' : 'duplicate-refused'
+        expect(outcomes(answers)).toEqual(['created', refused, refused])
+        expect(new Set(answers.map(idOf)).size).toBe(1)
+      }
+    }
+    expect(await bench.store.check()).toMatchObject({ unfinished: 40 })
+  })
+
+  test('each replaces the one before it: one is left, and it has the name', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(20)) {
+      const unique = { key: `u-${round}`, onDuplicate: 'replace' as const }
+      const jobs = stores.map((one) => one.job({ unique }))
+      expect(outcomes(await Promise.all(stores.map((one, s) => one.store.submit([jobs[s]!]))))).toEqual(
+        times(3).map(() => 'created'),
+      )
+      const found = await Promise.all(jobs.map(({ record }) => bench.stored(record.id)))
+      const left = found.filter(({ live }) => live !== null)
+      expect(left).toHaveLength(1)
+      const same = await bench.store.submit([bench.job({ unique: { key: unique.key } })])
+      expect(same).toEqual([{ outcome: 'duplicate', jobId: left[0]!.record.id }])
+    }
+  })
+
+  test('replaced while it is claimed: it gives way or it runs, never both', async (bench) => {
+    const [a, b] = await bench.beside()
+    const ends = new Set<string>()
+    for (const round of times(30)) {
+      const unique = { key: `u-${round}`, onDuplicate: 'replace' as const }
+      const id = await bench.submitOne({ unique })
+      const replace = () => b.store.submit([b.job({ unique })])
+      const [claimed, [answer]] = await both(round, () => a.claim(), replace)
+      const { outcome } = await bench.stored(id)
+      const ran = claimed.some(({ live }) => live.id === id)
+      expect(answer!.outcome).toBe(ran ? 'duplicate-refused' : 'created')
+      expect(outcome?.status ?? 'runs').toBe(ran ? 'runs' : 'cancelled')
+      ends.add(answer!.outcome)
+      for (const one of [...claimed, ...(await bench.claim())]) await bench.succeed(one)
+    }
+    expect([...ends].sort()).toEqual(['created', 'duplicate-refused'])
+  })
+
+  test('the end of a job against the next of its name: the next is told of it, or has the name', async (bench) => {
+    const [a, b] = await bench.beside()
+    for (const round of times(30)) {
+      const unique = { key: `u-${round}` }
+      const claimed = await a.started({ unique })
+      const [, answer] = await Promise.all([a.succeed(claimed), b.store.submit([b.job({ unique })])])
+      const free = await bench.store.submit([bench.job({ unique })])
+      if (answer[0]!.outcome === 'duplicate')
+        expect([idOf(answer), free[0]!.outcome]).toEqual([claimed.live.id, 'created'])
+      else expect(free[0]).toEqual({ outcome: 'duplicate', jobId: idOf(answer) })
+      for (const one of await bench.claim()) await bench.succeed(one)
+    }
+  })
+
+  test('a name whose time is over is taken again while it is swept: it stays taken', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(15)) {
+      const names = times(8).map((i) => `u-${round}-${i}`)
+      const submit = (one: Bench, key: string) => one.store.submit([one.job({ unique: { key, for: 1000 } })])
+      await Promise.all(names.map((key) => submit(bench, key)))
+      for (const claimed of await bench.claim()) await bench.succeed(claimed)
+      await bench.clock.advance(1000)
+      let taking = true
+      const sweeping = (async () => {
+        while (taking) await stores[2].store.heal('', 100)
+      })()
+      for (const [i, key] of names.entries()) await submit(stores[i % 2]!, key)
+      taking = false
+      await sweeping
+      expect(outcomes(await Promise.all(names.map((key) => submit(bench, key))))).toEqual(names.map(() => 'duplicate'))
+    }
+  })
+
+  test('the audit chain of a tenant stays whole, whoever adds to it', async (bench) => {
+    const stores = await bench.beside()
+    const ids = await bench.submit(...times(40).map(() => ({})))
+    await Promise.all(
+      stores.flatMap((one, s) =>
+        ids.map((id, i) =>
+          one.apply(id, cancel(), { audit: audit({ target: `job/${s}-${i}` }), expiresAt: (at) => at + DAY }),
+        ),
+      ),
+    )
+    const entries = await bench.store.audit('default', 0, 1000)
+    expect(entries.map(({ seq }) => seq)).toEqual(times(ids.length).map((i) => i + 1))
+    expect(firstBreak(entries, bench.entropy.sha256)).toBeNull()
+  })
+
+  test('the last place of a limit, asked for by three at once: one has it', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(20)) {
+      const limits = [{ concurrency: { key: `${round}`, limit: 2 } }, { order: `${round}` }][round % 2]!
+      await bench.submit(...times(12).map(() => ({ limits })))
+      const claimed = (await Promise.all(stores.map((one) => one.claim(4)))).flat()
+      expect(claimed.length).toBe(round % 2 ? 1 : 2)
+      let ended = 0
+      for (let left = claimed; left.length > 0; left = (await Promise.all(stores.map((one) => one.claim(4)))).flat()) {
+        expect(left.length).toBeLessThanOrEqual(round % 2 ? 1 : 2)
+        await Promise.all(left.map((one, i) => stores[i % 3]!.succeed(one)))
+        ended += left.length
+      }
+      expect(ended).toBe(12)
+    }
+  })
+
+  test('a place is given up while another asks for it: it is not left with nobody', async (bench) => {
+    const [a, b, c] = await bench.beside()
+    for (const round of times(30)) {
+      const limits = { concurrency: { key: `${round}`, limit: 1 } }
+      const first = await bench.started({ limits })
+      await bench.submit({ limits }, { limits })
+      const [, claimed] = await both(
+        round,
+        () => a.succeed(first),
+        () => Promise.all([b.claim(), c.claim()]),
+      )
+      let ended = 1
+      // Where both asked too early, the next claim is the first to find it.
+      let left = claimed.flat().length > 0 ? claimed.flat() : await bench.claim()
+      for (; left.length > 0; left = await bench.claim()) {
+        expect(left).toHaveLength(1)
+        await bench.succeed(left[0]!)
+        ended++
+      }
+      expect(ended).toBe(3)
+    }
+  })
+
+  test('limits: never exceeded, nothing lost, always drained', async (bench) => {
+    await raceLimits(await bench.beside(), 12)
+  })
+
+  test('a pause is answered: from then on no claim takes anything, also one that was under way', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(12)) {
+      await bench.submit(...times(60).map(() => ({})))
+      let answered = false
+      const claiming = stores.map(async (one, s) => {
+        for (let i = 0; i < 5 && !answered; i++) await one.claim(3, { worker: `w-${s}` })
+      })
+      for (let i = 0; i < round % 3; i++) await bench.store.due(LANE)
+      expect(await setPause(stores[round % 3]!, {}, true)).toBe(true)
+      answered = true
+      const before = await bench.store.check()
+      await Promise.all(claiming)
+      expect((await bench.store.check()).running).toBe(before.running)
+      expect(await setPause(bench, {}, false)).toBe(true)
+      for (let left = await bench.claim(1000); left.length > 0; left = await bench.claim(1000)) {}
+    }
+  })
+
+  test('what an attempt writes is there before the rescue of its job, or it is told so and nothing of it is', async (bench) => {
+    const [a, b, c] = await bench.beside()
+    const seenBoth = new Set<boolean>()
+    for (const round of times(30)) {
+      const { live } = await a.started()
+      const record = () =>
+        a.store.record({
+          ...{ jobId: live.id, epoch: live.epoch, steps: [step('s')], waits: [a.wait(live.id, 'go')] },
+          ...(round % 4 < 2 ? { warnings: [{ code: 'w', message: 'm', step: null, at: 1 }] } : {}),
+        })
+      // As it is when the rescue is answered, it stays.
+      const rescue = async () => {
+        const { outcome } = await b.apply(live.id, lost)
+        return { outcome, steps: await b.store.steps(live.id) }
+      }
+      const [held, rescued] = await both(round, record, rescue)
+      expect(rescued).toMatchObject({ outcome: 'moved', steps: held ? [{ key: 's' }] : [] })
+      expect((await c.store.steps(live.id)).map(({ key }) => key)).toEqual(held ? ['s'] : [])
+      expect((await c.store.waits(live.id)).map(({ key }) => key)).toEqual(held ? ['go'] : [])
+      seenBoth.add(held)
+      await expectOneStory(bench, live.id)
+      await bench.apply(live.id, cancel())
+    }
+    expect(seenBoth.size).toBe(2)
+  })
+
+  test('claim, cancel and deadline of the same job at once: one story', async (bench) => {
+    const [a, b, c] = await bench.beside()
+    for (const round of times(30)) {
+      const id = await bench.submitOne({ deadlineAt: bench.clock.now() + 1 })
+      const acts = [
+        () => a.claim(),
+        () => b.apply(id, cancel()),
+        () => c.apply(id, { type: 'deadlinePassed', actor: SYSTEM }),
+        () => c.apply(id, lost),
+      ]
+      await Promise.all(times(4).map((i) => acts[(i + round) % 4]!()))
+      await expectOneStory(bench, id)
+      const { live, outcome } = await bench.stored(id)
+      if (live) expect(live.state).toBe('cancelling')
+      else expect(['cancelled', 'failed']).toContain(outcome!.status)
+    }
+  })
+
+  test('errors met at once are all counted, and each input once', async (bench) => {
+    const stores = await bench.beside()
+    await bench.submit(...times(30).map(() => ({})))
+    const claimed = await bench.claim()
+    await Promise.all(
+      claimed.map((one, i) => {
+        const input = `i-${i % 5}`
+        const met = [seen('a', { input }), seen('b', { input })]
+        return fail(stores[i % 3]!, one, i % 2 ? met : met.reverse())
+      }),
+    )
+    for (const fingerprint of ['a', 'b'])
+      expect(await bench.store.failures.get('default', fingerprint)).toMatchObject({ count: 30, jobs: 30, inputs: 5 })
+  })
+
+  test('a file that is swept while a job takes it: the job has it, or is told that it is gone', async (bench) => {
+    const [a, b] = await bench.beside()
+    for (const round of times(30)) {
+      const now = bench.clock.now()
+      const file = await bench.addFile({ expiresAt: now + (round % 2 ? 1 : 0) })
+      const submit = () => a.store.submit([a.job({ files: [file] })])
+      const [[answer], swept] = await Promise.all([submit(), b.store.files.sweep(now + 1, 10)])
+      const kept = (await bench.store.files.get(file)) !== null
+      expect(answer!.outcome).toBe(kept ? 'created' : 'file-missing')
+      expect(swept).toEqual(kept ? [] : [file])
+    }
+  })
+
+  test('the last job of a file expires while another takes it: it stays', async (bench) => {
+    const [a, b] = await bench.beside()
+    for (const _ of times(30)) {
+      const file = await bench.addFile()
+      await a.succeed(await a.started({ files: [file] }), 1, { expiresAt: () => bench.clock.now() })
+      const [[answer]] = await Promise.all([a.store.submit([a.job({ files: [file] })]), b.store.expire(10)])
+      expect(answer!.outcome).toBe('created')
+      expect((await bench.store.files.get(file))!.expiresAt).toBeNull()
+      for (const one of await bench.claim()) await bench.succeed(one)
+    }
+  })
+
+  test('two fire the same schedule: each instant has one job', async (bench) => {
+    const [a, b] = await bench.beside()
+    await putSchedule(bench, schedule('s'))
+    for (const round of times(20)) {
+      const { revision } = (await bench.store.schedules.get('default', 's'))!
+      const fire = (one: Bench) =>
+        one.store.schedules.fire(
+          firing('s', { revision, jobs: [jobAt(one, 's', 1000 * (round + 1))], nextAt: 1000 * (round + 2) }),
+        )
+      const answers = await Promise.all([fire(a), fire(b)])
+      expect(answers.map(({ outcome }) => outcome).sort()).toEqual(['fired', 'stale'])
+    }
+    expect(await bench.store.schedules.get('default', 's')).toMatchObject({ firedCount: 20, previousAt: 20_000 })
+    expect(await bench.store.check()).toMatchObject({ unfinished: 20 })
+  })
+
+  test('two empty the outbox: each delivery is stored once', async (bench) => {
+    const [a, b] = await bench.beside()
+    await putWebhook(bench, webhook('wh_1'))
+    for (const round of times(15)) {
+      await bench.submit({}, {}, {})
+      const happened = await bench.store.webhooks.outbox(9)
+      const tell = (one: Bench) => {
+        const jobs = new Map(
+          happened.map(({ id }): [string, NewJob[]] => [id, [one.job({ tenant: '~default', type: 'd' })]]),
+        )
+        return one.store.webhooks.tell({ happened: round % 2 && one === b ? [...happened].reverse() : happened, jobs })
+      }
+      const told = await Promise.all([tell(a), tell(b)])
+      expect(told[0]! + told[1]!).toBe(3)
+    }
+    expect(await bench.store.list({ tenant: '~default', order: 'createdAt', limit: 99 })).toHaveLength(45)
+  })
+
+  test('two make a webhook where there is room for one: one is made', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(10)) {
+      const make = (one: Bench, i: number) =>
+        one.store.webhooks.change({
+          ...{ tenant: `t-${round}`, id: `wh_${i}`, audit: audit({ tenant: `t-${round}` }) },
+          decide: (_before, _now, count) => (count < 1 ? webhook(`wh_${i}`, { tenant: `t-${round}` }) : undefined),
+        })
+      await Promise.all(stores.map(make))
+      expect(await bench.store.webhooks.list(`t-${round}`)).toHaveLength(1)
+    }
+  })
+
+  test('two mark what has become late: each job once', async (bench) => {
+    const [a, b] = await bench.beside()
+    await putWebhook(bench, webhook('wh_1'))
+    const at = bench.clock.now() + 10
+    for (const _ of times(10)) {
+      await bench.submit(...times(6).map(() => ({ escalateAt: at })))
+      await bench.clock.advance(10)
+      const marked = await Promise.all([a.store.markLate(99), b.store.markLate(99)])
+      expect(marked[0]! + marked[1]!).toBe(6)
+    }
+    const late = (await bench.store.webhooks.outbox(999)).filter(({ type }) => type === 'job.late')
+    expect(late).toHaveLength(60)
+  })
+
+  test('two expire at once: each job goes once, and what somebody needs stays', async (bench) => {
+    const [a, b, c] = await bench.beside()
+    for (const _ of times(10)) {
+      const ids = await bench.submit(...times(12).map(() => ({ tags: ['x'] })))
+      for (const claimed of await bench.claim()) await bench.succeed(claimed, 1, { expiresAt: (at) => at })
+      const replay = c.job({ replayOf: ids[0]! })
+      const [x, y, [answer]] = await Promise.all([a.store.expire(99), b.store.expire(99), c.store.submit([replay])])
+      expect(answer!.outcome).toBe('created')
+      const gone = await Promise.all(ids.map((id) => bench.store.find(id)))
+      const buried = gone.filter((one) => one !== null && 'expiredAt' in one)
+      expect(x + y).toBe(buried.length)
+      expect(buried.length).toBeGreaterThanOrEqual(11)
+      await bench.apply(replay.record.id, cancel())
+      await bench.store.expire(99)
+    }
+  })
+
+  test('two do an action with the same id: it is done once', async (bench) => {
+    const [a, b] = await bench.beside()
+    for (const round of times(20)) {
+      const { live } = await bench.started()
+      const retried = (one: Bench) =>
+        one.apply(live.id, { type: 'pauseRequested', actor: CALLER }, { operationId: `op-${round}`, tenant: 'default' })
+      const answers = await Promise.all([retried(a), retried(b)])
+      expect(answers.map(({ outcome }) => outcome).sort()).toEqual(['moved', 'repeated'])
+      await expectOneStory(bench, live.id)
+    }
+  })
+
+  test('ends of different stores in one commit each, and jobs retried between: nothing is lost', async (bench) => {
+    const stores = await bench.beside()
+    const ids = await bench.submit(...times(60).map(() => ({})))
+    for (const round of times(6)) {
+      await Promise.all(
+        stores.map(async (one, s) => {
+          const claimed = await one.claim(15, { worker: `w-${s}` })
+          await Promise.all(
+            claimed.map((job, i) => (i % 2 || round === 5 ? one.succeed(job, round) : one.settle(job, errored()))),
+          )
+        }),
+      )
+    }
+    for (const one of await bench.claim(1000)) await bench.succeed(one)
+    for (const id of ids) {
+      await expectOneStory(bench, id)
+      const { outcome } = await bench.stored(id)
+      const attempts = await bench.store.attempts(id)
+      expect(outcome).toMatchObject({ status: 'completed', epoch: attempts.length })
+      expect(attempts.at(-1)!.outcome).toBe('ok')
+    }
+  })
+}

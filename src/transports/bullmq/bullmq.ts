@@ -1,0 +1,170 @@
+/**
+ * BullMQ as a transport: a queue of ours is a BullMQ queue that holds no more than a window of messages. Uses of BullMQ
+ * are adding in bulk, counting and workers: no delays, retries, priorities or schedules, because the store decides those.
+ */
+import type { Queue, Worker } from 'bullmq'
+import { UntildoneError } from '../../core/errors.js'
+import type { Delivered, Message, Subscription, Transport, TransportEnv } from '../transport.js'
+import { packages } from './packages.js'
+import { RedisServer } from './server.js'
+
+/** A delivery is held for moments; whoever dies with one holds it no longer than this. */
+const LOCK_MS = 10_000
+const STALLED_MS = 5000
+/** How often a message may be in the hands of someone who dies; the store does not count that against its job. */
+const STALLED_MAX = 1_000_000
+/** BullMQ writes down what happens; nobody reads it. */
+const EVENTS_MAX = 100
+/** Longer than the server may take for one command. */
+const PUBLISH_MS = 3000
+const CLOSE_MS = 3000
+
+/** Not one key of a queue may be on another server than its others: the part in braces says on which one of a cluster. */
+export const prefixOf = (namespace: string, queue: string) => `{ud:${namespace}:${queue}}`
+
+/** BullMQ refuses colons in it, and drops a message whose id it still has. */
+export const messageId = ({ jobId, dispatchNo }: Message) => `${jobId}-${dispatchNo}`
+
+export class BullmqTransport implements Transport {
+  readonly kind = 'bullmq'
+  private readonly server: RedisServer
+  private readonly queues = new Map<string, Queue>()
+  private readonly workers = new Set<Worker>()
+
+  constructor(
+    url: string,
+    readonly window: number | undefined,
+    private readonly env: TransportEnv,
+  ) {
+    this.server = new RedisServer(url, env.clock, `{ud:${env.namespace}}:probe`)
+  }
+
+  /** @throws UntildoneError `transport-unsafe`, `transport-away` */
+  async open(): Promise<this> {
+    try {
+      await this.server.open()
+      return this
+    } catch (error) {
+      this.server.close()
+      throw error
+    }
+  }
+
+  get away(): { since: number; why: string } | null {
+    return this.server.away
+  }
+
+  onTurn(listener: () => void): void {
+    this.server.onTurn(listener)
+  }
+
+  underWay(queue: string): Promise<number> {
+    return this.sending(async () => {
+      const counts = await this.queue(queue).getJobCounts('waiting', 'active')
+      return Object.values(counts).reduce((sum, n) => sum + n, 0)
+    })
+  }
+
+  publish(queue: string, messages: readonly Message[]): Promise<void> {
+    return this.sending(async () => {
+      await this.queue(queue).addBulk(
+        messages.map((message) => ({
+          name: message.lane,
+          data: { jobId: message.jobId, dispatchNo: message.dispatchNo },
+          opts: { jobId: messageId(message), attempts: 1, removeOnComplete: true, removeOnFail: true },
+        })),
+      )
+    })
+  }
+
+  /** Fails soon, and says that the server is away when it does. */
+  private async sending<T>(send: () => Promise<T>): Promise<T> {
+    try {
+      if (this.server.sender.status !== 'ready') throw new Error('no connection')
+      return await within(PUBLISH_MS, send())
+    } catch (error) {
+      const { message } = error as Error
+      this.server.gone(`Redis at ${this.server.location} does not take what is sent (${message}).`)
+      // One that could not be set up would go on failing.
+      for (const queue of this.queues.values()) void queue.close().catch(() => {})
+      this.queues.clear()
+      throw new UntildoneError('transport-away', message, { cause: error })
+    }
+  }
+
+  private queue(name: string): Queue {
+    let queue = this.queues.get(name)
+    if (!queue) {
+      queue = new (packages().Queue)(name, {
+        connection: this.server.sender,
+        prefix: prefixOf(this.env.namespace, name),
+        streams: { events: { maxLen: EVENTS_MAX } },
+      })
+      queue.on('error', () => {})
+      this.queues.set(name, queue)
+    }
+    return queue
+  }
+
+  subscribe(name: string, capacity: number, take: (message: Message) => Promise<Delivered>): Subscription {
+    const worker = new (packages().Worker)(
+      name,
+      async ({ name: lane, data }) => {
+        const { jobId, dispatchNo } = (data ?? {}) as Partial<Message>
+        // Whatever else somebody may have put there is taken off and forgotten.
+        if (typeof jobId !== 'string' || typeof dispatchNo !== 'number') return
+        await take({ jobId, dispatchNo, lane })
+      },
+      {
+        connection: this.server.receiver,
+        prefix: prefixOf(this.env.namespace, name),
+        concurrency: Math.max(1, capacity),
+        ...{ lockDuration: LOCK_MS, stalledInterval: STALLED_MS, maxStalledCount: STALLED_MAX },
+        ...{ removeOnComplete: { count: 0 }, removeOnFail: { count: 0 }, runRetryDelay: 1000 },
+      },
+    )
+    // The store knows what became of its jobs; a lost lock, or a message that is gone, is no news.
+    worker.on('error', () => {})
+    this.workers.add(worker)
+    return {
+      resize: (capacity) => {
+        worker.concurrency = Math.max(1, capacity)
+      },
+      close: () => this.endWorker(worker),
+    }
+  }
+
+  private async endWorker(worker: Worker): Promise<void> {
+    this.workers.delete(worker)
+    try {
+      await within(CLOSE_MS, worker.close())
+    } catch {
+      // The server does not answer; what it still holds of this worker is given to another one when its lock is over.
+      void worker.disconnect().catch(() => {})
+    }
+  }
+
+  async check(): Promise<Record<string, string | number>> {
+    const { facts, latencyMs, location } = this.server
+    const waiting = await Promise.all([...this.queues.keys()].map((queue) => this.underWay(queue).catch(() => 0)))
+    return {
+      redis: location,
+      ...(facts ? { redisVersion: facts.version, redisEviction: facts.eviction } : {}),
+      ...(latencyMs === null ? {} : { redisLatencyMs: Math.round(latencyMs * 100) / 100 }),
+      redisMessages: waiting.reduce((sum, n) => sum + n, 0),
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.workers].map((worker) => this.endWorker(worker)))
+    await Promise.all([...this.queues.values()].map((queue) => within(CLOSE_MS, queue.close()).catch(() => {})))
+    this.server.close()
+  }
+}
+
+function within<T>(ms: number, doing: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+    doing.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}

@@ -1,0 +1,28 @@
+/** `untildone/bullmq`: word of ready jobs to workers on many hosts, over Redis. Needs the packages `bullmq` and `ioredis`. */
+import type { TransportFactory } from '../transport.js'
+import { BullmqTransport } from './bullmq.js'
+
+export interface BullmqOptions {
+  /**
+   * Most jobs of a queue that are announced and not claimed. A larger one lets many hosts fetch without waiting for the
+   * next announcement; nothing is decided sooner by it. @default 4 per slot of the process that announces
+   */
+  window?: number
+}
+
+/**
+ * BullMQ on Redis as the transport: workers are told of jobs at once, on whichever host they are, and ask nobody
+ * meanwhile. The store stays the truth: without Redis jobs are found by looking, and nothing is lost with it.
+ *
+ * @param url `redis://user:password@host:6379/0`, or `rediss://…` with TLS
+ * @returns what `createUntildone({ transport })` opens. Opening throws `transport-unsafe` where Redis would evict keys or
+ * is older than 6.2, and `transport-away` where it refuses user or password; a Redis that is not there yet is waited for
+ */
+export function bullmq(url: string, options: BullmqOptions = {}): TransportFactory {
+  if (!/^rediss?:\/\//.test(url))
+    throw new TypeError('bullmq: the address begins with redis:// or, with TLS, with rediss://.')
+  const { window } = options
+  if (window !== undefined && !(Number.isInteger(window) && window > 0))
+    throw new TypeError('bullmq: `window` is a whole number, 1 or more.')
+  return { open: (env) => new BullmqTransport(url, window, env).open() }
+}

@@ -1,0 +1,185 @@
+/**
+ * The Redis server behind the transport: what it must be, whether it is there, how fast it answers. Keeps two
+ * connections: one that fails soon and keeps nothing for later, for what is sent; one that waits for ever, for workers.
+ */
+import type { Redis } from 'ioredis'
+import type { Clock, Timer } from '../../core/clock.js'
+import { UntildoneError } from '../../core/errors.js'
+import { packages } from './packages.js'
+
+const PROBE_EVERY_MS = 1000
+/** A server that takes longer is as good as away: jobs start sooner by asking the store. */
+const PATIENCE_MS = 1500
+const CONNECT_MS = 3000
+const OLDEST = [6, 2] as const
+
+export interface ServerFacts {
+  version: string
+  eviction: string
+}
+
+export class RedisServer {
+  /** For what is sent. */
+  readonly sender: Redis
+  /** For workers. */
+  readonly receiver: Redis
+  facts: ServerFacts | null = null
+  latencyMs: number | null = null
+  away: { since: number; why: string } | null = null
+  private readonly listeners: (() => void)[] = []
+  private timer: Timer | null = null
+  private probing: Promise<void> | null = null
+  private closed = false
+
+  constructor(
+    url: string,
+    private readonly clock: Clock,
+    private readonly probeKey: string,
+  ) {
+    const { Redis } = packages()
+    const shared = { lazyConnect: true, connectTimeout: CONNECT_MS, keepAlive: 10_000, retryStrategy: pauseBefore }
+    this.sender = new Redis(url, {
+      ...shared,
+      // Nothing is kept for later: what is not sent now is found in the store, and sent again from there.
+      ...{ enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 },
+      commandTimeout: PATIENCE_MS,
+    })
+    this.receiver = new Redis(url, { ...shared, maxRetriesPerRequest: null })
+    // Trouble shows in `away`; without a listener it would end the process.
+    for (const connection of [this.sender, this.receiver]) connection.on('error', () => {})
+    this.sender.on('close', () => this.gone(`Redis at ${this.location} cannot be reached.`))
+    this.sender.on('ready', () => void this.probe())
+  }
+
+  /** Without user and password. */
+  get location(): string {
+    const { host, port, path } = this.sender.options
+    return path ?? `${host}:${port}`
+  }
+
+  /** @throws UntildoneError `transport-unsafe`, `transport-away` when it is there and takes neither user nor password */
+  async open(): Promise<void> {
+    void this.receiver.connect().catch(() => {})
+    let refused: Error | null = null
+    const listen = (error: Error) => {
+      if (/WRONGPASS|NOAUTH|NOPERM|invalid (username-)?password/i.test(error.message)) refused = error
+    }
+    this.sender.on('error', listen)
+    try {
+      await this.sender.connect()
+      this.facts = await this.inspect()
+    } catch (error) {
+      listen(error as Error)
+      if (error instanceof UntildoneError) throw error
+      if (refused)
+        throw new UntildoneError('transport-away', `Redis at ${this.location} refuses the user or password.`, {
+          params: { reason: 'refused' },
+          fix: 'Correct them in the address: redis://user:password@host:6379 (rediss:// with TLS).',
+          cause: refused,
+        })
+      this.gone(`Redis at ${this.location} cannot be reached (${(error as Error).message}).`)
+    } finally {
+      this.sender.off('error', listen)
+    }
+    await this.probe()
+    this.arm()
+  }
+
+  /** @throws UntildoneError `transport-unsafe` */
+  private async inspect(): Promise<ServerFacts> {
+    const facts = factsOf(await this.sender.info())
+    assertSafe(facts, this.location)
+    return facts
+  }
+
+  onTurn(listener: () => void): void {
+    this.listeners.push(listener)
+  }
+
+  /** What was sent has failed: the next probe says whether it is back. */
+  gone(why: string): void {
+    this.latencyMs = null
+    if (this.away || this.closed) return
+    this.away = { since: this.clock.now(), why }
+    for (const listener of this.listeners) listener()
+  }
+
+  /** By a write: a server that is full, or a replica, still answers a ping. */
+  private probe(): Promise<void> {
+    this.probing ??= this.probeOnce().finally(() => {
+      this.probing = null
+    })
+    return this.probing
+  }
+
+  private async probeOnce(): Promise<void> {
+    if (this.closed) return
+    try {
+      if (this.sender.status !== 'ready') throw new Error('no connection')
+      const began = this.clock.monotonic()
+      await this.sender.set(this.probeKey, '1', 'PX', 60_000)
+      const latencyMs = this.clock.monotonic() - began
+      // It may be another server by now, or the same one with other settings.
+      if (this.away || this.facts === null) this.facts = await this.inspect()
+      this.latencyMs = latencyMs
+      if (this.away && !this.closed) {
+        this.away = null
+        for (const listener of this.listeners) listener()
+      }
+    } catch (error) {
+      const { message } = error as Error
+      this.gone(
+        error instanceof UntildoneError
+          ? message
+          : `Redis at ${this.location} does not take what is sent (${message}).`,
+      )
+    }
+  }
+
+  private arm(): void {
+    if (this.closed) return
+    this.timer = this.clock.after(PROBE_EVERY_MS, () => void this.probe().finally(() => this.arm()))
+  }
+
+  close(): void {
+    this.closed = true
+    this.timer?.cancel()
+    this.sender.disconnect()
+    this.receiver.disconnect()
+  }
+}
+
+/** Before the next try to connect, in milliseconds. */
+function pauseBefore(tries: number): number {
+  return Math.min(2000, 50 * 2 ** Math.min(tries, 6))
+}
+
+export function factsOf(info: string): ServerFacts {
+  const line = (name: string) => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim()
+  return {
+    version: line('valkey_version') ?? line('redis_version') ?? 'unknown',
+    eviction: line('maxmemory_policy') ?? 'unknown',
+  }
+}
+
+/** @throws UntildoneError `transport-unsafe` */
+export function assertSafe({ version, eviction }: ServerFacts, location: string): void {
+  const unsafe = (text: string, fix: string, params: Record<string, unknown>) =>
+    new UntildoneError('transport-unsafe', text, { fix, params })
+  if (eviction !== 'noeviction')
+    throw unsafe(
+      `Redis at ${location} has maxmemory-policy ${eviction}: when its memory is full it would throw away messages, and keys of others.`,
+      'Set `maxmemory-policy noeviction` in redis.conf, or at once: `redis-cli config set maxmemory-policy noeviction`. With a hosted Redis it is a setting of the instance.',
+      { reason: 'eviction', policy: eviction },
+    )
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (Number.isFinite(major) && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
+    throw unsafe(
+      `Redis at ${location} is version ${version}, which is too old.`,
+      `Use Redis ${OLDEST.join('.')} or newer, or Valkey.`,
+      {
+        reason: 'version',
+        version,
+      },
+    )
+}

@@ -1,0 +1,281 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type HandlerOptions, type JobHandler } from '../define/index.js'
+import { LOCAL } from '../engine/api.js'
+import type { WorkerRow } from '../stores/store.js'
+import { FakeTransport } from '../testing/fixtures/fake-transport.js'
+import { rigs } from '../testing/fixtures/rigs.js'
+import type { TestRigOptions } from '../testing/index.js'
+import { reachOf } from './reach.js'
+
+const open = rigs()
+const SINCE = { since: Date.UTC(2026, 10, 22, 9), why: 'The line is cut.' }
+
+/** Handlers that note what ran; jobs stay while `held`. */
+class Runs {
+  readonly started: number[] = []
+  held = false
+  private waiting: (() => void)[] = []
+  handler(name: string, options: HandlerOptions<any, any> = {}): JobHandler {
+    const definition = defineJob(name, { input: z.object({ n: z.number() }) })
+    return definition.handler(options, async ({ input: { n } }) => {
+      this.started.push(n)
+      if (this.held) await new Promise<void>((resolve) => this.waiting.push(resolve))
+      return null
+    }) as unknown as JobHandler
+  }
+  release(): void {
+    this.held = false
+    for (const go of this.waiting.splice(0)) go()
+  }
+}
+
+async function dispatching(options: TestRigOptions & { types?: JobHandler[]; runs?: Runs } = {}) {
+  const { runs = new Runs(), types = [runs.handler('t')], ...more } = options
+  const transport = new FakeTransport()
+  const rig = await open(types, { transport: transport.factory, ...more })
+  const submit = (numbers: readonly number[], type = 't', about = {}) =>
+    Promise.all(numbers.map((n) => rig.submit(type, { n }, about)))
+  /** Time enough for a few passes of the relay. */
+  const soon = () => rig.advance('40ms')
+  return { rig, runs, transport, submit, soon }
+}
+const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)
+
+describe('a job that is announced', () => {
+  it('is delivered and runs; nothing is claimed without a delivery', async () => {
+    const { transport, runs, submit, soon } = await dispatching()
+    transport.holds = true
+    await submit([1])
+    await soon()
+    expect({ sent: transport.sent.length, started: runs.started }).toEqual({ sent: 1, started: [] })
+    transport.holds = false
+    transport.deliver()
+    await soon()
+    expect({ started: runs.started, answers: transport.answers }).toEqual({ started: [1], answers: ['claimed'] })
+  })
+
+  it('runs once, however often it is delivered', async () => {
+    const { transport, runs, submit, soon } = await dispatching()
+    transport.copies = 10
+    await submit(range(3))
+    await soon()
+    expect(runs.started).toEqual([0, 1, 2])
+    expect(transport.answers.filter((answer) => answer === 'returned')).toEqual([])
+    await transport.publish('default', [{ jobId: 'unknown', dispatchNo: 1, lane: 'default/t/default' }])
+    await soon()
+    expect(transport.answers.at(-1)).toBe('dropped')
+  })
+
+  it('and gets lost is announced again under its number, until it is delivered', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching()
+    transport.loses = true
+    await submit([1])
+    await soon()
+    transport.loses = false
+    await rig.advance('4s')
+    expect(runs.started).toEqual([])
+    await rig.advance('3s')
+    expect({ started: runs.started, answers: transport.answers }).toEqual({ started: [1], answers: ['claimed'] })
+    expect(new Set(transport.sent.map(({ dispatchNo }) => dispatchNo)).size).toBe(1)
+  })
+
+  it('and always gets lost is found by looking', async () => {
+    const { transport, rig, runs, submit } = await dispatching()
+    transport.loses = true
+    await submit(range(5))
+    await rig.advance('11s')
+    expect(runs.started).toEqual(range(5))
+  })
+
+  it('for later is announced when its time has come', async () => {
+    const { transport, rig, runs, submit } = await dispatching()
+    await submit([1], 't', { runAt: new Date(rig.clock.now() + 60_000) })
+    await rig.advance('59s')
+    expect(transport.sent).toEqual([])
+    await rig.advance('1100ms')
+    expect(runs.started).toEqual([1])
+  })
+})
+
+describe('room', () => {
+  it('no more than four messages per slot are under way, whatever waits, and all of it is done', async () => {
+    const { transport, rig, runs, submit } = await dispatching({ worker: { slots: 3 } })
+    await submit(range(200))
+    await rig.advance('5s')
+    expect(runs.started).toEqual(range(200))
+    expect(transport.most).toBeLessThanOrEqual(12 + 3)
+  })
+
+  it('what finds no slot goes back after a moment, and is announced anew', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 1 } })
+    runs.held = true
+    await submit(range(3))
+    await soon()
+    expect(runs.started).toEqual([0])
+    expect(transport.answers).toEqual(['claimed'])
+    await rig.advance('500ms')
+    expect(transport.answers).toContain('returned')
+    const numbers = transport.sent.filter(({ jobId }) => jobId === transport.sent[1]!.jobId)
+    expect(new Set(numbers.map(({ dispatchNo }) => dispatchNo)).size).toBeGreaterThan(1)
+    runs.release()
+    await rig.advance('1s')
+    expect(runs.started).toEqual([0, 1, 2])
+  })
+
+  it('a type at its limit does not keep others of its queue waiting', async () => {
+    const runs = new Runs()
+    const types = [runs.handler('narrow', { concurrency: 1 }), runs.handler('wide')]
+    const { rig, submit, soon } = await dispatching({ runs, types, worker: { slots: 4 } })
+    runs.held = true
+    await submit(range(50), 'narrow')
+    await soon()
+    await submit([100, 101], 'wide')
+    await rig.advance('1200ms')
+    expect(runs.started).toEqual([0, 100, 101])
+    runs.release()
+    await rig.advance('5s')
+  })
+
+  it('a queue never runs more than its concurrency', async () => {
+    const { rig, runs, submit } = await dispatching({ queues: { default: { concurrency: 2 } } })
+    runs.held = true
+    await submit(range(10))
+    await rig.advance('2s')
+    expect(runs.started).toEqual([0, 1])
+    runs.release()
+    await rig.advance('5s')
+    expect(runs.started).toEqual(range(10))
+  })
+})
+
+describe('a transport that is away', () => {
+  it('workers look by themselves, it is said once, and they stop looking when it is back', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching()
+    transport.turn(SINCE)
+    transport.turn(SINCE)
+    await submit(range(3))
+    await soon()
+    expect(runs.started).toEqual([0, 1, 2])
+    expect(transport.sent).toEqual([])
+    expect(rig.errors.splice(0)).toMatchObject([
+      { code: 'transport-away', message: 'The line is cut. Jobs are claimed from the store until it is back.' },
+    ])
+    expect(await rig.engine.health()).toMatchObject({
+      status: 'degraded',
+      checks: { transport: 'away since 2026-11-22T09:00:00.000Z: claiming from the store' },
+    })
+    transport.turn(null)
+    await soon()
+    await submit([3])
+    await soon()
+    expect(runs.started).toEqual([0, 1, 2, 3])
+    expect(transport.answers).toEqual(['claimed'])
+    expect((await rig.engine.health()).checks.transport).toBe('ok')
+    expect(await rig.engine.check(LOCAL)).toMatchObject({ transport: 'fake', transportClaimed: 1, fakeMessages: 0 })
+  })
+
+  it('what was announced before runs when it goes away', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching()
+    transport.holds = true
+    await submit([1])
+    await soon()
+    transport.turn(SINCE)
+    await soon()
+    expect(runs.started).toEqual([1])
+    rig.errors.splice(0)
+  })
+})
+
+describe('a delivery in hand', () => {
+  it('and a look at the same lane, when it goes away meanwhile, are one claim', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 2 } })
+    runs.held = true
+    await submit(range(8))
+    await soon()
+    expect(runs.started).toEqual([0, 1])
+    transport.turn(SINCE)
+    await soon()
+    runs.release()
+    await soon()
+    expect(runs.started).toEqual(range(8))
+    expect(rig.errors.splice(0)).toMatchObject([{ code: 'transport-away' }])
+  })
+})
+
+describe('an end', () => {
+  it('what was delivered and not claimed is given back before the process is gone', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 1 } })
+    runs.held = true
+    await submit(range(3))
+    await soon()
+    runs.release()
+    await rig.restart()
+    expect(transport.answers).toContain('returned')
+    await rig.advance('1s')
+    expect([...runs.started].sort()).toEqual([0, 1, 2])
+  })
+
+  it('however often it went away and came back, no timer is left', async () => {
+    const { transport, rig } = await dispatching()
+    for (const away of [SINCE, null, SINCE, null]) transport.turn(away)
+    await rig.settle()
+    rig.errors.splice(0)
+  })
+
+  it('the connection is closed', async () => {
+    const { transport, rig } = await dispatching()
+    await rig.close()
+    expect(transport.closed).toBe(true)
+  })
+})
+
+describe('whom it reaches', () => {
+  const NOW = 1000
+  const worker = (
+    id: string,
+    types: string[],
+    more: Partial<Omit<WorkerRow, 'serves'>> & { serves?: object } = {},
+  ): WorkerRow => ({
+    ...{ id, boot: 'b', host: 'h', pid: 1, startedAt: 1, leaseUntil: NOW + 1, state: 'up' as const, ...more },
+    serves: {
+      types: types.map((text) => ({ name: text.split('@')[0]!, version: text.split('@')[1] ?? null })),
+      queues: null,
+      transport: 'fake',
+      ...more.serves,
+    },
+  })
+  const reaches = (workers: WorkerRow[], lane: string) => reachOf(workers, 'fake', NOW)(lane)
+
+  it.each<[string, WorkerRow[], string, boolean]>([
+    ['all can run it', [worker('a', ['t']), worker('b', ['t', 'u'])], 'default/t/x', true],
+    ['one cannot', [worker('a', ['t']), worker('b', ['u'])], 'default/t/x', false],
+    ['nobody is there', [], 'default/t/x', false],
+    [
+      'the one that cannot is of another queue',
+      [worker('a', ['t']), worker('b', ['u'], { serves: { queues: ['q'] } })],
+      'default/t/x',
+      true,
+    ],
+    ['nobody is of this queue', [worker('a', ['t'], { serves: { queues: ['q'] } })], 'default/t/x', false],
+    [
+      'the one that cannot looks by itself',
+      [worker('a', ['t']), worker('b', ['u'], { serves: { transport: undefined } })],
+      'default/t/x',
+      true,
+    ],
+    ['it hears of another kind', [worker('a', ['t'], { serves: { transport: 'other' } })], 'default/t/x', false],
+    [
+      'the one that cannot is leaving',
+      [worker('a', ['t']), worker('b', ['u'], { state: 'draining' })],
+      'default/t/x',
+      true,
+    ],
+    ['the one that cannot is dead', [worker('a', ['t']), worker('b', ['u'], { leaseUntil: NOW })], 'default/t/x', true],
+    ['pinned to the version they have', [worker('a', ['t@2'])], 'default/t/x/2', true],
+    ['pinned to one that not all have', [worker('a', ['t@2']), worker('b', ['t@3'])], 'default/t/x/2', false],
+    ['what the engine brings along', [worker('a', ['untildone.bulk'])], 'untildone/untildone.bulk/x', false],
+  ])('%s', (_, workers, lane, expected) => {
+    expect(reaches(workers, lane)).toBe(expected)
+  })
+})

@@ -1,0 +1,196 @@
+/**
+ * What a transport means to the workers of one process: which lanes it carries, to whom a delivery goes, how much is
+ * fetched. Made once per process; the claim loop decides what a delivery may claim, and the store has the last word.
+ */
+import { UntildoneError } from '../core/errors.js'
+import { partsOf } from '../core/job.js'
+import { windowOf } from '../core/window.js'
+import type { EngineParts } from '../engine/parts.js'
+import type { Change } from '../stores/store.js'
+import type { Delivered, Message, Subscription, Transport } from '../transports/transport.js'
+import { isCarried, reachOf } from './reach.js'
+import { Relay } from './relay.js'
+
+/** A worker, as deliveries see it. */
+export interface Taker {
+  serves(queue: string): boolean
+  /** How many deliveries of this queue it can do with. */
+  room(queue: string): number
+  offer(message: Message): Promise<Delivered>
+  /** What a look at all lanes has found. */
+  saw(lanes: readonly { lane: string; runAt: number }[]): void
+  /** Whether this is the id under which it works now. */
+  holds(id: string): boolean
+}
+
+/** The duty of announcing, and how long it is kept without being renewed at the next look. */
+const DUTY = 'dispatch'
+const LEAD_MS = 4000
+
+export interface DispatchOptions {
+  parts: EngineParts
+  transport: Transport
+  /** Slots of this process; its windows are made for them. */
+  slots: number
+  /** Queues that are known from the start, besides those of the handlers. */
+  queues: readonly string[]
+  onError: (error: unknown) => void
+}
+
+export class Dispatch {
+  readonly kind: string
+  private readonly takers = new Set<Taker>()
+  /** Those that are leaving included. */
+  private readonly all: Taker[] = []
+  private readonly subscriptions = new Map<string, Subscription>()
+  private readonly relay: Relay
+  private readonly window: number
+  private readonly name: string
+  private readonly counts: Record<Delivered, number> = { claimed: 0, dropped: 0, returned: 0 }
+  private reaches: (lane: string) => boolean = () => false
+  private unsubscribe: (() => void) | null = null
+  private closing = false
+  /** Set while it is away, so that its way back is told. */
+  private told = false
+
+  constructor(private readonly options: DispatchOptions) {
+    const { parts, transport, onError } = options
+    const { store, clock, entropy } = parts
+    this.kind = transport.kind
+    this.name = entropy.token(9)
+    this.window = transport.window ?? windowOf(options.slots)
+    this.relay = new Relay({
+      ...{ store, transport, clock, onError, window: this.window },
+      random: () => entropy.random(),
+      reaches: (lane) => this.reaches(lane),
+      onLook: (lanes) => this.looked(lanes),
+    })
+    transport.onTurn(() => this.turned())
+    parts.transport = { checks: () => this.checks(), numbers: () => this.numbers() }
+  }
+
+  /** After the workers: what they serve is known by then. */
+  async start(): Promise<void> {
+    this.unsubscribe = this.options.parts.store.onChange((changes) => this.changed(changes))
+    if (this.options.transport.away) this.turned()
+    await this.relay.start()
+  }
+
+  /** Whether jobs of this lane are delivered now; what is not, workers look for. */
+  carries(lane: string): boolean {
+    return this.options.transport.away === null && !this.closing && this.reaches(lane)
+  }
+
+  attach(taker: Taker): void {
+    if (this.closing) return
+    this.takers.add(taker)
+    if (!this.all.includes(taker)) this.all.push(taker)
+    const { parts, queues } = this.options
+    for (const queue of [...queues, ...parts.registry.all().map(({ handler }) => handler.settings.queue)])
+      this.hear(queue)
+    this.resize()
+  }
+
+  detach(taker: Taker): void {
+    this.takers.delete(taker)
+    this.resize()
+  }
+
+  /** The room of the workers has changed. */
+  resize(): void {
+    for (const [queue, subscription] of this.subscriptions) subscription.resize(this.room(queue))
+  }
+
+  private room(queue: string): number {
+    let room = 0
+    for (const taker of this.takers) if (taker.serves(queue)) room += taker.room(queue)
+    return room
+  }
+
+  private hear(queue: string): void {
+    if (this.closing || this.subscriptions.has(queue)) return
+    if (![...this.takers].some((taker) => taker.serves(queue))) return
+    const take = (message: Message) => this.take(queue, message)
+    this.subscriptions.set(queue, this.options.transport.subscribe(queue, this.room(queue), take))
+  }
+
+  /** To the worker with the most room; whatever becomes of it, its message is done with. */
+  private async take(queue: string, message: Message): Promise<Delivered> {
+    const takers = [...this.takers].filter((taker) => taker.serves(queue))
+    const best = takers.sort((a, b) => b.room(queue) - a.room(queue))[0]
+    const delivered = (await best?.offer(message)) ?? 'returned'
+    this.counts[delivered]++
+    if (delivered === 'returned') this.relay.giveBack(message)
+    // There is room in the window, and most likely more where this came from.
+    else this.relay.hint(message.lane, 0)
+    return delivered
+  }
+
+  private changed(changes: readonly Change[]): void {
+    if (!this.relay.leads) return
+    for (const { lane, queuedAt } of changes) {
+      if (!isCarried(lane)) continue
+      if (queuedAt !== null) this.relay.hint(lane, queuedAt)
+      else this.relay.refill(lane)
+    }
+  }
+
+  private async looked(lanes: readonly { lane: string; runAt: number }[]): Promise<void> {
+    const { workers, info } = this.options.parts.store
+    this.relay.leads = info.sole || (await workers.lead(DUTY, this.name, LEAD_MS))
+    this.reaches = await this.reach()
+    for (const { lane } of lanes) if (this.reaches(lane)) this.hear(partsOf(lane).queue)
+    for (const taker of this.takers) taker.saw(lanes)
+  }
+
+  /** While it closes, its own workers hear of nothing any more. */
+  private async reach(): Promise<(lane: string) => boolean> {
+    const { store } = this.options.parts
+    const own = (id: string) => this.closing && this.all.some((taker) => taker.holds(id))
+    return reachOf(await store.workers.list(), this.kind, store.now(), own)
+  }
+
+  /** Gone or back: either way the workers are told at once who looks for jobs now. */
+  private turned(): void {
+    const { transport, onError } = this.options
+    if (transport.away && !this.told)
+      onError(
+        new UntildoneError('transport-away', `${transport.away.why} Jobs are claimed from the store until it is back.`),
+      )
+    this.told = transport.away !== null
+    if (!this.closing) void this.relay.look()
+  }
+
+  /** In one word each, for /readyz. */
+  checks(): Record<string, string> {
+    const { away } = this.options.transport
+    return { transport: away ? `away since ${new Date(away.since).toISOString()}: claiming from the store` : 'ok' }
+  }
+
+  async numbers(): Promise<Record<string, string | number>> {
+    const { transport } = this.options
+    return {
+      transport: this.kind,
+      ...(transport.away ? { transportAwaySince: new Date(transport.away.since).toISOString() } : {}),
+      transportWindow: this.window,
+      transportAnnounced: this.relay.announced,
+      ...Object.fromEntries(
+        Object.entries(this.counts).map(([name, n]) => [`transport${name[0]!.toUpperCase()}${name.slice(1)}`, n]),
+      ),
+      ...(await transport.check()),
+    }
+  }
+
+  /** Takes nothing more; what was delivered and not claimed goes back. Once the workers have begun to drain. */
+  async stop(): Promise<void> {
+    this.closing = true
+    this.unsubscribe?.()
+    await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()))
+    this.subscriptions.clear()
+    this.reaches = await this.reach().catch(() => () => false)
+    const { workers, info } = this.options.parts.store
+    if (this.relay.leads && !info.sole) await workers.lead(DUTY, this.name, 0).catch(() => false)
+    await this.relay.stop()
+    await this.options.transport.close()
+  }
+}

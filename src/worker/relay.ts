@@ -1,0 +1,224 @@
+/**
+ * The relay: asks the store which ready jobs to announce, and hands them to the transport. Any number of processes may
+ * run one. It keeps nothing that matters: what it forgets, the store answers again.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+import { partsOf } from '../core/job.js'
+import { levelsOf } from '../core/limits.js'
+import type { Announcement, Store } from '../stores/store.js'
+import type { Message, Transport } from '../transports/transport.js'
+
+const LOOK_EVERY_MS = 1000
+/** A look may take one part in so many of the time. */
+const LOOK_SHARE = 50
+/** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
+const PASS_EVERY_MS = 4
+/** Between two passes of the others, which fill the window only where the one that leads may not have heard. */
+const HELP_EVERY_MS = 100
+/** What was announced and not claimed for so long is announced again; the transport drops it if it has it still. */
+const REPEAT_AFTER_MS = 5000
+
+export interface RelayOptions {
+  store: Store
+  transport: Transport
+  clock: Clock
+  random: () => number
+  /** Most jobs of a queue that may be announced and unclaimed. */
+  window: number
+  /** Whether word of this lane reaches somebody who can run its jobs. */
+  reaches: (lane: string) => boolean
+  /** Told of what a look at all lanes found. */
+  onLook: (lanes: readonly { lane: string; runAt: number }[]) => Promise<void> | void
+  onError: (error: unknown) => void
+}
+
+export class Relay {
+  /** Lanes that may hold ready jobs, with the earliest instant worth asking. */
+  private readonly lanes = new Map<string, number>()
+  /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
+  private full = new Set<string>()
+  private published: Announcement[] = []
+  private returned: Announcement[] = []
+  private passing: Promise<void> | null = null
+  private looking: Promise<void> | null = null
+  private lookAgain = false
+  private again = false
+  private passes = 0
+  private lastPass = Number.NEGATIVE_INFINITY
+  private stopped = true
+  private timer: Timer | null = null
+  private looker: Timer | null = null
+  /** Messages that were handed to the transport. */
+  announced = 0
+  /** Of the relays of a system one leads at a time: ten that ask for the same jobs would mostly wait for each other. */
+  leads = false
+
+  constructor(private readonly options: RelayOptions) {}
+
+  /** Resolves after the first look. */
+  async start(): Promise<void> {
+    this.stopped = false
+    await this.look()
+  }
+
+  /** A job is ready in this lane at `at`. */
+  hint(lane: string, at: number): void {
+    if (this.stopped) return
+    const known = this.lanes.get(lane)
+    if (known === undefined || at < known) this.lanes.set(lane, at)
+    this.arm()
+  }
+
+  /** Something of this lane was claimed or has ended: there may be room for what had none. */
+  refill(lane: string): void {
+    if (this.full.has(lane)) this.hint(lane, 0)
+  }
+
+  /** This announcement was delivered to somebody who could not use it. */
+  giveBack({ jobId, lane, dispatchNo }: Message): void {
+    this.returned.push({ jobId, lane, dispatchNo })
+    // While it stops this is still said: stop() hands them to others.
+    this.hint(lane, 0)
+  }
+
+  /** One at a time; what is asked for meanwhile is another one after it. */
+  look(): Promise<void> {
+    if (this.looking) {
+      this.lookAgain = true
+      return this.looking
+    }
+    this.lookAgain = false
+    this.looking = this.lookOnce().finally(() => {
+      this.looking = null
+      if (this.lookAgain) void this.look()
+    })
+    return this.looking
+  }
+
+  private async lookOnce(): Promise<void> {
+    const { clock, store, random, onLook, onError } = this.options
+    if (this.stopped) return
+    this.looker?.cancel()
+    const began = clock.monotonic()
+    try {
+      const lanes = await store.lanes()
+      await onLook(lanes)
+      for (const { lane, runAt } of lanes) this.hint(lane, runAt)
+    } catch (error) {
+      if (!this.stopped) onError(error)
+    }
+    // Processes that were started together do not look together.
+    const ms = Math.max(LOOK_EVERY_MS, (clock.monotonic() - began) * LOOK_SHARE) * (0.75 + random() / 2)
+    if (!this.stopped) this.looker = clock.after(ms, () => void this.look())
+  }
+
+  /** Sets the timer for the next lane that becomes ready, not before the next pass is due. */
+  private arm(): void {
+    if (this.stopped) return
+    if (this.passing) {
+      this.again = true
+      return
+    }
+    const { clock } = this.options
+    const now = clock.now()
+    let next = Number.POSITIVE_INFINITY
+    for (const at of this.lanes.values()) next = Math.min(next, at)
+    this.timer?.cancel()
+    this.timer = null
+    if (!Number.isFinite(next)) return
+    const soonest = this.lastPass + (this.leads ? PASS_EVERY_MS : HELP_EVERY_MS) - clock.monotonic()
+    this.timer = clock.after(Math.max(0, soonest, next - now), () => {
+      this.passing = this.pass()
+        .catch((error) => {
+          // The store is away: the next look asks again.
+          this.lanes.clear()
+          this.options.onError(error)
+        })
+        .finally(() => {
+          this.passing = null
+          if (this.again) this.arm()
+        })
+    })
+  }
+
+  private async pass(): Promise<void> {
+    const { clock, store, transport, reaches, window } = this.options
+    this.again = false
+    this.lastPass = clock.monotonic()
+    const now = clock.now()
+    const ready = [...this.lanes].filter(([, at]) => at <= now).map(([lane]) => lane)
+    for (const lane of ready) this.lanes.delete(lane)
+    if (ready.length === 0) return
+    const lanes = [...new Set([...ready, ...this.full])].filter(reaches)
+    // While it is away nothing is announced; workers find the jobs, and the look finds what is left when it is back.
+    if (transport.away || (lanes.length === 0 && this.returned.length === 0)) return
+    const turn = this.passes++ % Math.max(1, lanes.length)
+    const queues = [...new Set(lanes.map((lane) => partsOf(lane).queue))]
+    let carried: Map<string, number>
+    try {
+      carried = new Map(
+        await Promise.all(queues.map(async (queue) => [queue, await transport.underWay(queue)] as const)),
+      )
+    } catch {
+      return // It has just gone away, and says so itself.
+    }
+    const { published, returned } = this
+    this.published = []
+    this.returned = []
+    const { fresh, again, full } = await store.dispatch({
+      lanes: [...lanes.slice(turn), ...lanes.slice(0, turn)],
+      ...{ levels: levelsOf(this.passes), window, carried, published, returned, repeatAfterMs: REPEAT_AFTER_MS },
+    })
+    this.full = new Set(full)
+    await this.publish([...fresh, ...again])
+  }
+
+  private async publish(announcements: readonly Announcement[]): Promise<void> {
+    const queues = new Map<string, Announcement[]>()
+    for (const one of announcements) {
+      const { queue } = partsOf(one.lane)
+      queues.set(queue, [...(queues.get(queue) ?? []), one])
+    }
+    await Promise.all(
+      [...queues].map(async ([queue, messages]) => {
+        try {
+          await this.options.transport.publish(queue, messages)
+          this.announced += messages.length
+          // Written with the next pass: until then they count as reserved, which is as good.
+          this.published.push(...messages)
+        } catch {
+          this.returned.push(...messages)
+        }
+      }),
+    )
+  }
+
+  /** Gives back what is left, so that others announce it, and ends. */
+  async stop(): Promise<void> {
+    const wasRunning = !this.stopped
+    this.stopped = true
+    this.looker?.cancel()
+    this.timer?.cancel()
+    await this.looking
+    this.looker?.cancel()
+    await this.passing
+    const { returned, published } = this
+    this.returned = []
+    this.published = []
+    this.lanes.clear()
+    if (wasRunning && returned.length + published.length > 0) {
+      const { store, transport, reaches, window } = this.options
+      // Where somebody else hears of these lanes, at once; else whoever asks next.
+      const lanes = transport.away ? [] : [...new Set(returned.map(({ lane }) => lane))].filter(reaches)
+      try {
+        const { fresh } = await store.dispatch({
+          ...{ lanes, levels: levelsOf(0), window, carried: new Map(), published, returned },
+          repeatAfterMs: REPEAT_AFTER_MS,
+        })
+        await this.publish(fresh)
+      } catch {
+        // They come back by themselves, some seconds later.
+      }
+    }
+  }
+}
