@@ -11,6 +11,7 @@ import type { EngineInside } from '../engine/engine.js'
 import { createUntildone, sqlite, type Untildone, type UntildoneOptions } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
 import { postgres } from '../stores/postgres/index.js'
+import { bullmq } from '../transports/bullmq/index.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
 import { type Exported, loadJobs } from './load-jobs.js'
 import { ROLES, type Role } from './roles.js'
@@ -26,6 +27,8 @@ export interface ServerRequest {
   dataDir: string
   /** Address of a PostgreSQL database; absent: SQLite in the data folder. */
   databaseUrl?: string
+  /** Address of a Redis that tells workers of jobs. @default none: they look for themselves */
+  redisUrl?: string
   /** What this process does. @default all of it */
   roles?: readonly Role[]
   /** Folder of uploaded files. @default `files` in the data folder; with a shared database what the store says */
@@ -96,6 +99,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     handlers: jobs.handlers,
     worker: roles.includes('worker') ? { slots: request.slots } : false,
     maintenance: roles.includes('maintenance'),
+    ...(request.redisUrl === undefined ? {} : { transport: bullmq(request.redisUrl) }),
     ...(filesDir === undefined ? {} : { filesDir }),
     env: request.env,
     ...(request.webhooks ? { webhooks: request.webhooks } : {}),

@@ -1,17 +1,17 @@
 /**
  * Children for long: an awful engine that misbehaves at random, and a server that is killed while its children run. Exits
  * with 1 when anything is left behind or a cause is wrong.
- *   node test/children/run.mjs [--short] [--runs N] [--kills N] [--seed S] [--only random,kills]
+ *   node test/children/run.mjs [--short] [--runs N] [--kills N] [--seed S] [--only random,kills,planted]
  */
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { ensureBuilt } from '../../scripts/lib/ensure.mjs'
+import { ensureBuilt, root } from '../../scripts/lib/ensure.mjs'
 import { reportOptions, serverLines, storeLines } from './evidence.mjs'
 import { bytesIn, leftovers, randomOf, stateOf, workDirs } from './lib.mjs'
 import { CASES, faultsOf, specOf } from './misbehaviours.mjs'
@@ -29,7 +29,7 @@ const { short } = options
 const runs = Number(options.runs ?? (short ? 40 : 500))
 const kills = Number(options.kills ?? (short ? 5 : 50))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
-const parts = options.only?.split(',') ?? ['random', 'kills']
+const parts = options.only?.split(',') ?? ['random', 'kills', ...(short ? [] : ['planted'])]
 const AT_ONCE = 4
 const JOBS = 20
 const KILLS_OF_A_JOB = 2
@@ -50,11 +50,22 @@ if (process.platform !== 'linux') skipped.push('children: all of it: needs Linux
 else {
   if (parts.includes('random')) await random()
   if (parts.includes('kills')) await killed()
+  if (parts.includes('planted')) planted()
 }
 const failed = results.filter((ok) => !ok).length
 for (const reason of skipped) console.log(`skipped: ${reason}`)
 console.log(`${results.length - failed} passed, ${failed} failed, ${skipped.length} skipped`)
 process.exit(failed > 0 ? 1 : 0)
+
+/** Each row of the catalogue without its protection; the unit tests show some of them. */
+function planted() {
+  const { status } = spawnSync(
+    process.execPath,
+    ['node_modules/vitest/vitest.mjs', 'run', '--project=unit', 'src/process/planted.test.ts'],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, UNTILDONE_ALL: '1' } },
+  )
+  result(status === 0, 'every row of the catalogue fails without its protection')
+}
 
 async function random() {
   const began = Date.now()

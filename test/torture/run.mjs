@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
   },
 })
 const { short } = options
-const kills = Number(options.kills ?? (short ? 24 : 220))
+const kills = Number(options.kills ?? (short ? 16 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
 const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'waits', 'power', 'upload']
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
@@ -136,7 +136,7 @@ async function told() {
 }
 
 async function waited() {
-  const wanted = Number(options.waits ?? (short ? 500 : 10_000))
+  const wanted = Number(options.waits ?? (short ? 200 : 10_000))
   const most = mostWaits()
   const count = Math.min(wanted, most.waits)
   say(`${count} who wait at once, while lines break and the server is restarted and killed`)

@@ -44,6 +44,10 @@ a second one stops at once, and the jobs go on at the next start.`,
       text: 'postgres://user:password@host/name, shared with other processes (default: UNTILDONE_DATABASE, else SQLite in the data folder)',
     },
     {
+      flags: '--redis <url>',
+      text: 'redis://host:6379, told of jobs by BullMQ; every process needs the same (default: UNTILDONE_REDIS, else none)',
+    },
+    {
       flags: '--roles <list>',
       text: 'what this process does: api, worker, maintenance (default: all three)',
       parse: list,
@@ -109,6 +113,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
       ...(databaseUrl === undefined ? {} : { databaseUrl }),
+      ...redisOf(options, context),
       roles: rolesOf(options.roles),
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',
@@ -141,6 +146,16 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       exit: EXIT.conflict,
     })
   }
+}
+
+function redisOf(options: Record<string, any>, context: Context): { redisUrl?: string } {
+  const url: string | undefined = options.redis ?? (context.io.env.UNTILDONE_REDIS || undefined)
+  if (url === undefined) return {}
+  if (!/^rediss?:\/\//.test(url))
+    throw new CliError('usage', 'The address of Redis must begin with redis:// or rediss://.', {
+      fix: 'Like this: --redis redis://:password@host:6379. Without it, workers look for jobs themselves.',
+    })
+  return { redisUrl: url }
 }
 
 function rolesOf(given: string[] | undefined): readonly Role[] {

@@ -205,7 +205,7 @@ export function explain(error: unknown): Error {
     return unavailable(
       `PostgreSQL cannot be reached (${text}).`,
       'unreachable',
-      'Check that it runs and that its address is right; it goes on by itself.',
+      'Check that it runs and that its address is right; what is under way goes on when it is back.',
     )
   return new UntildoneError('internal', `The store failed: ${text}${state ? ` (${state})` : ''}`, { cause: error })
 }
