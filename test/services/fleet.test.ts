@@ -1,5 +1,5 @@
 /** Several processes of `untildone serve` on one PostgreSQL: starting together, pausing, draining, and the command line. */
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { WireWorker } from '../../src/core/wire.js'
@@ -46,6 +46,13 @@ function fleetTests(): void {
       expect(types!.map(({ name }) => name)).toEqual(expect.arrayContaining(['gate', 'other', 'quick']))
     }
     expect(workers.map(({ pid }) => pid)).toContain(await run('quick'))
+  })
+
+  it('keep uploaded files where --files says', async () => {
+    const { file } = await api.client.uploadFile('scan', { name: 'scan.txt', contentType: 'text/plain' })
+    expect(await (await api.client.files.get(file)).text()).toBe('scan')
+    const kept = readdirSync(fleet.files, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+    expect(kept.map(({ name }) => name)).toContain(file)
   })
 
   it('start nothing of a queue from the answer to its pause on, whichever process claims', async () => {

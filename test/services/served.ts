@@ -35,9 +35,27 @@ export class Fleet {
     return new Fleet(url.href, admin, own)
   }
 
+  /** One folder for all of them. */
+  get files(): string {
+    return join(this.folder, 'files')
+  }
+
   start(roles: string, port = 0): Served {
     const data = join(this.folder, `p${this.all.length}`)
-    const args = ['serve', '--roles', roles, '--jobs', JOBS, '--data', data, '--port', `${port}`, '--json']
+    const args = [
+      'serve',
+      '--roles',
+      roles,
+      '--jobs',
+      JOBS,
+      '--data',
+      data,
+      '--port',
+      `${port}`,
+      '--files',
+      this.files,
+      '--json',
+    ]
     const served = new Served(args, this.env, this.folder)
     this.all.push(served)
     return served
