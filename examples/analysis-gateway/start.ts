@@ -19,6 +19,8 @@ export interface StartOptions {
   /** @default none: no summaries */
   model?: ModelSettings | null
   modelTimeout?: Settings['modelTimeout']
+  /** Uploaded files; the same for all processes that share a store. @default beside the database, where that is a file */
+  filesDir?: string
   /** Customers, each with a key of its own that is made here. @default none: this machine only, without a key */
   tenants?: readonly string[]
   limits?: ServerOptions['limits']
@@ -42,13 +44,14 @@ const WORKERS = [
 ]
 
 export async function start(options: StartOptions): Promise<Running> {
-  const { store, roles = ROLES, port = 0, model = null, modelTimeout, tenants = [], limits, entropy } = options
+  const { store, roles = ROLES, port = 0, model = null, modelTimeout, tenants = [], limits } = options
   const handler = analysisHandler({ model: model && summariser(model), modelTimeout })
   const app = await createUntildone({
     store,
     handlers: [handler],
     worker: roles.includes('worker') ? WORKERS : false,
-    entropy,
+    filesDir: options.filesDir,
+    entropy: options.entropy,
   })
   const keys = await keysOf(app.engine, tenants)
   const facades = [facadeFor(handler.definition)]
