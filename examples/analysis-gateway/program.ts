@@ -10,6 +10,8 @@ export interface Program {
   said: Promise<string>
   /** Where it answers. @throws Error with what it said instead */
   url(): Promise<string>
+  /** When it has ended, however: everything that it has printed. */
+  ended: Promise<string>
   /** At once, as a machine that fails. */
   kill(): Promise<void>
   /** In good order. */
@@ -39,6 +41,7 @@ export function program(
   return {
     pid: child.pid!,
     said,
+    ended: closed.then(() => printed),
     async url() {
       const [, url] = /^(?:gateway|api only) +(http:\S+)\/api\/v1\/analysis /m.exec(await said) ?? []
       if (!url) throw new Error(`The gateway did not start:\n${printed}`)
