@@ -50,10 +50,11 @@ test('arguments', () => {
   expect(() => asked(['--port', '1'])).toThrow(/--port/)
 })
 
-test('a store that this example does not use is refused, not passed over', () => {
-  expect(() => storeFrom({ DATABASE_URL: 'postgres://x', REDIS_URL: 'redis://y' }, dir)).toThrow(
-    /^REDIS_URL is set, but .* uses no Redis\. Unset it\.$/,
+test('an address that has no effect is refused, not passed over', () => {
+  expect(() => storeFrom({ REDIS_URL: 'redis://y' }, dir)).toThrow(
+    /^REDIS_URL is set, but DATABASE_URL is not: .*none\.$/,
   )
+  expect(() => storeFrom({ DATABASE_URL: 'postgres://x/y', REDIS_URL: 'y' }, dir)).toThrow(/redis:/)
   for (const url of ['mysql://x/y', 'nonsense'])
     expect(() => storeFrom({ DATABASE_URL: url }, dir)).toThrow('DATABASE_URL is no address of a PostgreSQL database')
 })
@@ -62,6 +63,9 @@ test('where jobs are kept, without the password', () => {
   const url = 'postgres://me:secret@db.example:5433/jobs?sslmode=require'
   expect(storeFrom({ DATABASE_URL: url }, dir)).toMatchObject({
     ...{ shared: true, description: 'PostgreSQL, db.example:5433/jobs', filesDir: join(dir, 'files') },
+  })
+  expect(storeFrom({ DATABASE_URL: url, REDIS_URL: 'redis://:secret@cache.example:6379/0' }, dir)).toMatchObject({
+    ...{ description: 'PostgreSQL, db.example:5433/jobs; BullMQ, cache.example:6379', transport: {} },
   })
   expect(storeFrom({}, dir)).toMatchObject({ shared: false, description: `SQLite, ${join(dir, 'untildone.db')}` })
 })
@@ -133,7 +137,7 @@ test('a mistake is said in a line or two, and nothing is opened', { timeout: 60_
     '--roles is api, worker, or both with a comma, not "boss"\nUsage: serve.mjs [port] [--roles api,worker] [--tenants acme,globex]\n',
   )
   expect((await boss.end()).code).toBe(1)
-  expect(await other.said).toContain('REDIS_URL is set, but this example')
+  expect(await other.said).toContain('REDIS_URL is set, but DATABASE_URL is not')
   expect((await other.end()).code).toBe(1)
   expect(await away.said).toMatch(/^PostgreSQL cannot be reached \(.*ECONNREFUSED.*\)\.\nCheck that it runs/)
   expect((await away.end()).code).toBe(1)

@@ -12,6 +12,8 @@ export type Role = (typeof ROLES)[number]
 
 export interface StartOptions {
   store: NonNullable<UntildoneOptions['store']>
+  /** @default none: workers are told by the store */
+  transport?: UntildoneOptions['transport']
   /** @default both, in this process */
   roles?: readonly Role[]
   /** @default 0: any that is free */
@@ -50,6 +52,7 @@ export async function start(options: StartOptions): Promise<Running> {
     store,
     handlers: [handler],
     worker: roles.includes('worker') ? WORKERS : false,
+    transport: options.transport,
     filesDir: options.filesDir,
     entropy: options.entropy,
   })

@@ -1,11 +1,14 @@
-// Where jobs are kept: the one place of this example that names a store, or reads where one is. Everything else gets what
-// `storeFrom` gives.
+// Where jobs are kept, and how workers hear of them: the one place of this example that names a store or a transport, or
+// reads where one is. Everything else gets what `storeFrom` gives.
 import { join } from 'node:path'
 import { sqlite, type UntildoneOptions } from 'untildone'
+import { bullmq } from 'untildone/bullmq'
 import { postgres } from 'untildone/postgres'
 
 export interface Stored {
   store: NonNullable<UntildoneOptions['store']>
+  /** Word of jobs to workers. @default the store tells them */
+  transport?: UntildoneOptions['transport']
   /** Uploaded files, which processes that share a store must find in one place. @default beside the database */
   filesDir?: string
   /** For people. */
@@ -16,18 +19,20 @@ export interface Stored {
 
 /**
  * `DATABASE_URL`: a PostgreSQL database, for as many processes as are started with it. Without: a file in the data folder.
+ * `REDIS_URL`: with such a database, BullMQ tells workers of jobs.
  * @throws Error for an address that cannot be one, or that has no effect and must not look as if it had
  */
 export function storeFrom(env: NodeJS.ProcessEnv, dataDir: string): Stored {
   const { DATABASE_URL: url, REDIS_URL: redis } = env
+  if (url) {
+    const told = redis ? { transport: bullmq(redis) } : {}
+    const description = `PostgreSQL, ${placeOf(url)}${redis ? `; BullMQ, ${new URL(redis).host}` : ''}`
+    return { store: postgres(url), ...told, filesDir: join(dataDir, 'files'), description, shared: true }
+  }
   if (redis)
     throw new Error(
-      'REDIS_URL is set, but this example tells its workers of new jobs through their store and uses no Redis. Unset it.',
+      'REDIS_URL is set, but DATABASE_URL is not: SQLite belongs to one process, which needs no word from others. Set both, or none.',
     )
-  if (url) {
-    const description = `PostgreSQL, ${placeOf(url)}`
-    return { store: postgres(url), filesDir: join(dataDir, 'files'), description, shared: true }
-  }
   const path = join(dataDir, 'untildone.db')
   return { store: sqlite(path), description: `SQLite, ${path}`, shared: false }
 }

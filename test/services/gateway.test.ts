@@ -12,6 +12,7 @@ import { type Program, program } from '../../examples/analysis-gateway/program.j
 import { createAnalysisClient } from '../../examples/analysis-gateway/sdk/client.js'
 import { type FakeModel, fakeModel } from '../../examples/analysis-gateway/support.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
+import { REDIS_NEEDS, redisProgram, startRedis } from './redis.mjs'
 
 const server = inject('postgres')
 const LONG = Array.from({ length: 300 }, () => 'The boats left the harbour before noon, with a full load.').join('\n\n')
@@ -45,8 +46,13 @@ describe.skipIf(!server)('the analysis gateway on PostgreSQL', () => {
     programs = []
   })
 
+  /** Set by the test that has one. */
+  let redisUrl = ''
   function run(...args: string[]): Program {
-    const env = { DATABASE_URL: database, OPENAI_BASE_URL: model.baseUrl, OPENAI_MODEL: model.name }
+    const env = {
+      ...{ DATABASE_URL: database, REDIS_URL: redisUrl },
+      ...{ OPENAI_BASE_URL: model.baseUrl, OPENAI_MODEL: model.name },
+    }
     const started = program(args, { cwd: dir, env })
     programs.push(started)
     return started
@@ -109,6 +115,26 @@ describe.skipIf(!server)('the analysis gateway on PostgreSQL', () => {
       expect(documents[0]!.extraction!.counts).toEqual({ amount: 1 })
     },
   )
+
+  it('with a Redis that is emptied in between, nothing is lost', { timeout: 90_000 }, async (context) => {
+    if (!redisProgram()) context.skip(REDIS_NEEDS)
+    const redis = await startRedis()
+    redisUrl = redis.url
+    try {
+      const client = await api()
+      const worker = run('--roles', 'worker')
+      expect(await worker.said).toMatch(/; BullMQ, 127\.0\.0\.1:\d+\n/)
+      const submit = async (n: number) => (await client.submit({ text: `Letter number ${n}.` })).jobId
+      const before = await Promise.all(Array.from({ length: 20 }, (_, n) => submit(n)))
+      expect(await redis.command('DBSIZE')).toBeGreaterThan(0)
+      await redis.command('FLUSHALL')
+      const after = await Promise.all(Array.from({ length: 5 }, (_, n) => submit(n)))
+      for (const jobId of [...before, ...after]) expect((await client.wait(jobId)).status).toBe('completed')
+    } finally {
+      redisUrl = ''
+      await redis.remove()
+    }
+  })
 
   it(
     'a worker that is killed is missed, and another one goes on from what is on record',

@@ -41,9 +41,9 @@ export async function serve(args: readonly string[]): Promise<void> {
   try {
     const { port, roles, tenants } = asked(args)
     const dataDir = resolve('.untildone/analysis-gateway')
-    const { store, filesDir, description, shared } = storeFrom(process.env, dataDir)
+    const { description, shared, ...stored } = storeFrom(process.env, dataDir)
     const model = modelFrom(process.env)
-    running = await start({ store, filesDir, roles, port, model, tenants })
+    running = await start({ ...stored, roles, port, model, tenants })
     const say = (what: string, value: string) => console.log(`${what.padEnd(10)} ${value}`)
     say('store', description)
     say('summaries', model ? `${model.name} at ${model.baseUrl}` : 'none: OPENAI_BASE_URL and OPENAI_MODEL are not set')

@@ -1,5 +1,6 @@
-// The scale demo: two APIs and three workers over one PostgreSQL, under load, while parts of it are killed. It starts all
-// of it by itself in a temporary folder, tells what each blow did to the analyses in flight, and ends with a reckoning.
+// The scale demo: two APIs and three workers over one PostgreSQL, and a Redis where there is one, under load, while parts of
+// it are killed. It starts all of it by itself in a temporary folder, tells what each blow did to the analyses in flight, and
+// ends with a reckoning.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -9,6 +10,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort, type PostgresServer, postgresPrograms, startPostgres } from '../../../../test/services/postgres.mjs'
+import { type RedisServer, redisProgram, startRedis } from '../../../../test/services/redis.mjs'
 import { type Program, program } from '../../program.js'
 import { type Aftermath, Customers } from './customers.js'
 import { reckon } from './journal.js'
@@ -20,20 +22,23 @@ It need not be running: the demo starts one of its own, and removes it again.
   Fedora           dnf install postgresql-server
   macOS            brew install postgresql@17, then put its bin folder on PATH`
 
+const NO_REDIS = 'not installed, so PostgreSQL tells workers of jobs (apt-get install redis-server)'
+
 /** Instants in seconds after the first order. */
 interface Plan {
   customers: number
   worker: number | null
   database: number
   away: number
+  redis: number
   api: number
   close: number
   /** What is still under way then is given so long. */
   patience: number
 }
-const LONG: Plan = { customers: 48, worker: 5, database: 14, away: 3, api: 25, close: 40, patience: 60 }
+const LONG: Plan = { customers: 48, worker: 5, database: 14, away: 3, redis: 22, api: 27, close: 40, patience: 60 }
 /** Without the killed worker, who is missed only after 30 s. */
-const SHORT: Plan = { customers: 16, worker: null, database: 2, away: 1, api: 6, close: 9, patience: 30 }
+const SHORT: Plan = { customers: 16, worker: null, database: 2, away: 1, redis: 5, api: 7, close: 10, patience: 30 }
 
 export async function scale(args: readonly string[]): Promise<number> {
   const short = args.includes('--short')
@@ -78,6 +83,7 @@ class Demo {
   private env: Record<string, string> = {}
   private opening: Promise<PostgresServer> | null = null
   private database: PostgresServer | null = null
+  private redis: RedisServer | null = null
   private witness: ReturnType<typeof spawn> | null = null
   private ending: Promise<void> | null = null
 
@@ -117,6 +123,9 @@ class Demo {
     this.database = await this.opening
     this.goOn()
     teller.fact('PostgreSQL', `of its own, in a temporary folder, fsync on; port ${this.database.port}`)
+    this.redis = redisProgram() ? await startRedis() : null
+    this.goOn()
+    teller.fact('Redis', this.redis ? `of its own, port ${this.redis.port}: BullMQ tells workers of jobs` : NO_REDIS)
     const file = fileURLToPath(new URL('witness.mjs', import.meta.url))
     const [quickest, slowest] = ['200', '900']
     this.witness = spawn(process.execPath, [file, this.ledger, quickest, slowest], {
@@ -130,6 +139,7 @@ class Demo {
     this.env = {
       ...{ DATABASE_URL: this.database.url, OPENAI_BASE_URL: address, OPENAI_MODEL: 'witness' },
       GATEWAY_COMPILED: join(this.dir, 'compiled'),
+      ...(this.redis ? { REDIS_URL: this.redis.url } : {}),
     }
     const ports = [await freePort(), await freePort()]
     // The first one compiles for all.
@@ -162,6 +172,10 @@ class Demo {
     }
     await this.until(plan.database)
     await this.withoutDatabase(customers)
+    if (this.redis) {
+      await this.until(plan.redis)
+      await this.withoutMemory(customers, this.redis)
+    }
     await this.until(plan.api)
     await this.withoutApi(customers, ports[0]!)
   }
@@ -201,6 +215,19 @@ class Demo {
       const rest = lost.length > 0 ? `; ${lost.length} had been in the hands of a process that was killed` : ''
       return `all ${inFlight} that were in flight when PostgreSQL was killed have ended: workers held on to ${held}${rest}`
     })
+  }
+
+  private async withoutMemory(customers: Customers, redis: RedisServer): Promise<void> {
+    const { teller } = this
+    const after = customers.follow()
+    const keys = await redis.command('DBSIZE')
+    await redis.command('FLUSHALL')
+    teller.event(`Redis is emptied (FLUSHALL, ${keys} keys), with ${customers.waiting} analyses in flight`)
+    this.tell(
+      after,
+      ({ inFlight }) =>
+        `all ${inFlight} that were in flight when Redis was emptied have ended: it held word of jobs, no job`,
+    )
   }
 
   private async withoutApi(customers: Customers, port: number): Promise<void> {
@@ -283,6 +310,7 @@ class Demo {
       this.teller.quiet()
       await Promise.all([...this.running.values()].map((one) => one.kill()))
       this.witness?.kill('SIGKILL')
+      await this.redis?.remove()
       await this.opening?.then((database) => database.remove()).catch(() => {})
       rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 })
     })()
