@@ -5,7 +5,6 @@
 import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { AuditDraft } from '../../core/history.js'
-import { partsOf } from '../../core/job.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -36,7 +35,6 @@ import type {
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
-import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
 import { dispatchOf } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
@@ -44,9 +42,10 @@ import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
 import { keysOf } from './keys.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
+import { markLatePlan } from './late.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
-import { announce, WebhookBook } from './outbox.js'
+import { WebhookBook } from './outbox.js'
 import { all, type Driver, one, type Plan, put, run } from './plan.js'
 import {
   attemptsPlan,
@@ -352,21 +351,7 @@ export class SqlStore implements Store {
   }
 
   markLate(limit: number): Promise<number> {
-    return this.write(function* (tx) {
-      const { now, dialect } = tx
-      // What another process marks just now, it tells.
-      const late = yield* livesPlan(`l.escalate_at <= ?1 limit ?2${dialect.skipHeld}`, [now, limit], dialect)
-      // `escalate_at` only wakes us, once; `late_at` is what stays.
-      yield* put(
-        'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1 and escalate_at is not null',
-        late.map(({ id }) => [id, now]),
-      )
-      for (const live of late) {
-        tx.changes.push(touchOf({ ...live, revision: live.revision + 1 }))
-        announce({ id: `${live.id}:late`, tenant: partsOf(live.lane).tenant, type: 'job.late', jobId: live.id }, tx)
-      }
-      return late.length
-    })
+    return this.write((tx) => markLatePlan(limit, tx))
   }
 
   lanes() {

@@ -83,6 +83,7 @@ class Demo {
   private env: Record<string, string> = {}
   private opening: Promise<PostgresServer> | null = null
   private database: PostgresServer | null = null
+  private openingRedis: Promise<RedisServer> | null = null
   private redis: RedisServer | null = null
   private witness: ReturnType<typeof spawn> | null = null
   private ending: Promise<void> | null = null
@@ -123,7 +124,8 @@ class Demo {
     this.database = await this.opening
     this.goOn()
     teller.fact('PostgreSQL', `of its own, in a temporary folder, fsync on; port ${this.database.port}`)
-    this.redis = redisProgram() ? await startRedis() : null
+    this.openingRedis = redisProgram() ? startRedis() : null
+    this.redis = await this.openingRedis
     this.goOn()
     teller.fact('Redis', this.redis ? `of its own, port ${this.redis.port}: BullMQ tells workers of jobs` : NO_REDIS)
     const file = fileURLToPath(new URL('witness.mjs', import.meta.url))
@@ -261,7 +263,7 @@ class Demo {
     teller.fact('doubled', `${doubled.length}${some(doubled)}`)
     teller.fact(
       'repeats',
-      `${repeats} requests came to the witness once more, by whoever took over; known by their key, no effect`,
+      `${repeats === 1 ? '1 request' : `${repeats} requests`} came to the witness once more, by whoever took over: known by the key, no effect`,
     )
     for (const other of others.slice(0, 5)) teller.fact('trouble', other)
     const kept = accepted > 0 && completed === accepted && lost.length + doubled.length + others.length === 0
@@ -310,7 +312,7 @@ class Demo {
       this.teller.quiet()
       await Promise.all([...this.running.values()].map((one) => one.kill()))
       this.witness?.kill('SIGKILL')
-      await this.redis?.remove()
+      await this.openingRedis?.then((redis) => redis.remove()).catch(() => {})
       await this.opening?.then((database) => database.remove()).catch(() => {})
       rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 })
     })()
