@@ -168,13 +168,15 @@ export class Shared {
     if (text === null) {
       // The line is new: others may not know of us, nor we of them.
       this.here()
-      return this.gap()
+      this.gap()
+      return
     }
     let told: Text
     try {
       told = JSON.parse(text)
     } catch {
-      return this.gap()
+      this.gap()
+      return
     }
     if (told.by === this.options.name) return
     const isNew = !this.others.has(told.by)

@@ -46,7 +46,7 @@ import { markLatePlan } from './late.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
 import { WebhookBook } from './outbox.js'
-import { all, type Driver, one, type Plan, put, run } from './plan.js'
+import { type Driver, type Plan, put, run } from './plan.js'
 import {
   attemptsPlan,
   countsPlan,
