@@ -7,7 +7,9 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
 import { createUntildone, defineJob, LOCAL, type SqlTransaction, sqlite, type Untildone } from '../../src/index.js'
 import { drizzleTransaction, kyselyTransaction, postgres } from '../../src/stores/postgres/index.js'
+import { bullmq } from '../../src/transports/bullmq/index.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
+import { REDIS_NEEDS, redisProgram, startRedis } from './redis.mjs'
 
 const url = inject('postgres')
 const schemas = { input: z.object({ n: z.number() }), output: z.object({ n: z.number() }) }
@@ -63,6 +65,24 @@ describe.skipIf(!url)('a submit in the transaction of the application', () => {
     expect(Date.now() - committed).toBeLessThan(3000)
     expect(await users()).toEqual([1])
     expect(await handle.get()).toMatchObject({ status: 'completed', tags: ['new'] })
+  })
+
+  it('is found where BullMQ tells workers of jobs, too', async (context) => {
+    if (!redisProgram()) context.skip(REDIS_NEEDS)
+    const redis = await startRedis()
+    const told = await createUntildone({ store: postgres(url!, { schema }), transport: bullmq(redis.url), handlers })
+    try {
+      await told.start()
+      const client = await begun()
+      const handle = await told.submit(welcome, { n: 3 }, { tx: client })
+      await client.query('commit')
+      const committed = Date.now()
+      expect(await handle.result()).toEqual({ n: 3 })
+      expect(Date.now() - committed).toBeLessThan(3000)
+    } finally {
+      await told.stop()
+      await redis.remove()
+    }
   })
 
   it('announced, it is claimed at once', async () => {
