@@ -24,7 +24,7 @@ import { Registry } from './engine/registry.js'
 import type { ScheduleBody } from './engine/schedule-api.js'
 import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
-import type { StoreFactory } from './stores/store.js'
+import type { SqlTransaction, StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
 import type { TransportFactory } from './transports/transport.js'
 import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
@@ -44,6 +44,7 @@ export * from './define/index.js'
 export { type Caller, type Engine, LOCAL, type Scope } from './engine/api.js'
 export type { ApprovalSettings, TierSettings } from './engine/approval-rules.js'
 export { sqlite } from './stores/sqlite/index.js'
+export type { SqlTransaction } from './stores/store.js'
 export type { WorkerDrain } from './worker/worker.js'
 
 export interface UntildoneOptions {
@@ -126,6 +127,12 @@ export interface SubmitOptions {
   onDuplicate?: OnDuplicate
   /** Webhooks or addresses that are told of this job. @default the subscriptions of the tenant */
   notify?: Notify[]
+  /**
+   * A transaction of yours in the database of the store (PostgreSQL): the job is stored when you commit, and never was
+   * when you roll back. Workers find it within a second of the commit, or at once after `announce()`.
+   * @default a transaction of its own, durable when submit resolves
+   */
+  tx?: SqlTransaction
 }
 
 /** A submitted job, seen from the process that owns the store. */
@@ -138,6 +145,11 @@ export interface LocalHandle<Output> {
   /** Waits for the end. @throws UntildoneError `job-failed`, `job-cancelled` */
   result(): Promise<Output>
   cancel(reason?: string): Promise<WireJob>
+  /**
+   * For a job that was submitted with `tx`, after your commit: workers and listeners hear of it now instead of within a
+   * second. Before the commit, after a rollback, and for every other job it does nothing.
+   */
+  announce(): Promise<void>
 }
 
 export interface Untildone {
@@ -297,10 +309,11 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
         notify: more.notify,
       }
       const mark = engine.waiters.ends
-      const { job, before, duplicate } = await engine.submission.accept(LOCAL, body, more.key ?? null)
-      return job
-        ? localHandle(engine, job.record.id, mark, null)
-        : localHandle(engine, before, Number.NEGATIVE_INFINITY, duplicate ? before : null)
+      const { tx, key = null } = more
+      const { job, before, duplicate, announce } = await engine.submission.accept(LOCAL, body, key, tx)
+      // Nobody here sees the end of one that is committed elsewhere for sure.
+      const since = tx === undefined && job ? mark : Number.NEGATIVE_INFINITY
+      return localHandle(engine, job?.record.id ?? before!, since, duplicate ? before : null, announce)
     },
     replaceHandlers: (handlers) => registry.replace(handlers),
     replaceSchedules: async (declared, complete = true) =>
@@ -352,10 +365,12 @@ function localHandle(
   id: string,
   mark: number,
   duplicateOf: string | null,
+  announce: () => Promise<void>,
 ): LocalHandle<any> {
   return {
     id,
     duplicateOf,
+    announce,
     get: () => engine.get(LOCAL, id),
     async result() {
       const { status, json } = await engine.end(id, mark)

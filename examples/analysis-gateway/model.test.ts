@@ -56,6 +56,8 @@ test.each<[string, Reply[]]>([
     expect(job.status).toBe('completed')
     expect(document.summary.text).toBe('The harbour bridge closes to cars in 2027.')
     expect(attempts.filter((one) => one === 'error transient')).toHaveLength(replies.length)
+    const keys = model.asked.map(({ key }) => key)
+    expect([keys.length, new Set(keys).size, typeof keys[0]]).toEqual([replies.length + 1, 1, 'string'])
     const steps = await gateway.app.engine.steps(LOCAL, jobId)
     expect(steps.find(({ name }) => name === 'statistics-1')).toMatchObject({ attempt: 1 })
     expect(model.asked).toHaveLength(replies.length + 1)

@@ -1,15 +1,12 @@
 // API and workers apart: they need nothing of each other but the store. And what is said to whoever starts the program with
 // something that it does not know.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { LOCAL, sqlite } from 'untildone'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { asked } from './demo/serve.js'
+import { program as run } from './program.js'
 import { createAnalysisClient } from './sdk/client.js'
 import { start } from './start.js'
 import { storeFrom } from './store.js'
@@ -53,41 +50,27 @@ test('arguments', () => {
   expect(() => asked(['--port', '1'])).toThrow(/--port/)
 })
 
-test('a store that this example does not use is refused, not passed over', () => {
-  expect(() => storeFrom({ DATABASE_URL: 'postgres://x', REDIS_URL: 'redis://y' }, dir)).toThrow(
-    /^DATABASE_URL and REDIS_URL are set, but this example keeps its jobs in SQLite, in .*put another store into store\.ts\.$/,
+test('an address that has no effect is refused, not passed over', () => {
+  expect(() => storeFrom({ REDIS_URL: 'redis://y' }, dir)).toThrow(
+    /^REDIS_URL is set, but DATABASE_URL is not: .*none\.$/,
   )
+  expect(() => storeFrom({ DATABASE_URL: 'postgres://x/y', REDIS_URL: 'y' }, dir)).toThrow(/redis:/)
+  for (const url of ['mysql://x/y', 'nonsense'])
+    expect(() => storeFrom({ DATABASE_URL: url }, dir)).toThrow('DATABASE_URL is no address of a PostgreSQL database')
+})
+
+test('where jobs are kept, without the password', () => {
+  const url = 'postgres://me:secret@db.example:5433/jobs?sslmode=require'
+  expect(storeFrom({ DATABASE_URL: url }, dir)).toMatchObject({
+    ...{ shared: true, description: 'PostgreSQL, db.example:5433/jobs', filesDir: join(dir, 'files') },
+  })
+  expect(storeFrom({ DATABASE_URL: url, REDIS_URL: 'redis://:secret@cache.example:6379/0' }, dir)).toMatchObject({
+    ...{ description: 'PostgreSQL, db.example:5433/jobs; BullMQ, cache.example:6379', transport: {} },
+  })
   expect(storeFrom({}, dir)).toMatchObject({ shared: false, description: `SQLite, ${join(dir, 'untildone.db')}` })
 })
 
-/** The program as people run it, in a folder of its own. */
-async function program(args: string[], env: Record<string, string> = {}, cwd = dir) {
-  const file = fileURLToPath(new URL('serve.mjs', import.meta.url))
-  const options = { cwd, env: { ...process.env, OPENAI_MODEL: '', ...env }, stdio: 'pipe' } as const
-  const child = spawn(process.execPath, [file, ...args], options)
-  let printed = ''
-  child.stderr.setEncoding('utf8').on('data', (text) => (printed += text))
-  const lines = createInterface({ input: child.stdout })
-  const said = new Promise<string>((resolve) => {
-    lines.on('line', (line) => {
-      printed += `${line}\n`
-      if (/^(gateway|api only|worker) /.test(line)) resolve(printed)
-    })
-  })
-  const closed = once(child, 'close')
-  return {
-    said: Promise.race([said, closed.then(() => printed)]),
-    async kill() {
-      child.kill('SIGKILL')
-      await closed
-    },
-    end: async () => {
-      child.kill('SIGTERM')
-      const [code] = await closed
-      return { code, printed }
-    },
-  }
-}
+const program = (args: string[], env: Record<string, string> = {}, cwd = dir) => run(args, { env, cwd })
 
 test(
   'the program: answers, keeps keys where only their owner can read them, stops in good order',
@@ -143,17 +126,21 @@ test(
 )
 
 test('a mistake is said in a line or two, and nothing is opened', { timeout: 60_000 }, async () => {
-  const [boss, other, help] = await Promise.all([
+  const [boss, other, away, help] = await Promise.all([
     program(['--roles', 'boss']),
-    program([], { DATABASE_URL: 'postgres://localhost/x' }),
+    program([], { REDIS_URL: 'redis://localhost' }),
+    // Nothing listens on port 1.
+    program([], { DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/x' }),
     program(['--help']),
   ])
   expect(await boss.said).toBe(
     '--roles is api, worker, or both with a comma, not "boss"\nUsage: serve.mjs [port] [--roles api,worker] [--tenants acme,globex]\n',
   )
   expect((await boss.end()).code).toBe(1)
-  expect(await other.said).toContain('DATABASE_URL is set, but this example keeps its jobs in SQLite')
+  expect(await other.said).toContain('REDIS_URL is set, but DATABASE_URL is not')
   expect((await other.end()).code).toBe(1)
+  expect(await away.said).toMatch(/^PostgreSQL cannot be reached \(.*ECONNREFUSED.*\)\.\nCheck that it runs/)
+  expect((await away.end()).code).toBe(1)
   expect(await help.said).toMatch(/^Usage: serve\.mjs /)
   expect((await help.end()).code).toBe(0)
 })

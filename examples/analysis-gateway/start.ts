@@ -12,6 +12,8 @@ export type Role = (typeof ROLES)[number]
 
 export interface StartOptions {
   store: NonNullable<UntildoneOptions['store']>
+  /** @default none: workers are told by the store */
+  transport?: UntildoneOptions['transport']
   /** @default both, in this process */
   roles?: readonly Role[]
   /** @default 0: any that is free */
@@ -19,6 +21,8 @@ export interface StartOptions {
   /** @default none: no summaries */
   model?: ModelSettings | null
   modelTimeout?: Settings['modelTimeout']
+  /** Uploaded files; the same for all processes that share a store. @default beside the database, where that is a file */
+  filesDir?: string
   /** Customers, each with a key of its own that is made here. @default none: this machine only, without a key */
   tenants?: readonly string[]
   limits?: ServerOptions['limits']
@@ -42,13 +46,15 @@ const WORKERS = [
 ]
 
 export async function start(options: StartOptions): Promise<Running> {
-  const { store, roles = ROLES, port = 0, model = null, modelTimeout, tenants = [], limits, entropy } = options
+  const { store, roles = ROLES, port = 0, model = null, modelTimeout, tenants = [], limits } = options
   const handler = analysisHandler({ model: model && summariser(model), modelTimeout })
   const app = await createUntildone({
     store,
     handlers: [handler],
     worker: roles.includes('worker') ? WORKERS : false,
-    entropy,
+    transport: options.transport,
+    filesDir: options.filesDir,
+    entropy: options.entropy,
   })
   const keys = await keysOf(app.engine, tenants)
   const facades = [facadeFor(handler.definition)]

@@ -94,7 +94,7 @@ export interface Reply {
 export interface FakeModel extends ModelSettings {
   /** What comes next; then each text is answered with its first sentence. */
   replies: Reply[]
-  asked: { authorization: string | undefined; body: any }[]
+  asked: { authorization: string | undefined; key: string | undefined; body: any }[]
   /** Resolves when the next request is there. */
   nextAsked(): Promise<void>
   close(): Promise<void>
@@ -107,7 +107,8 @@ export async function fakeModel(): Promise<FakeModel> {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
     const body = JSON.parse(Buffer.concat(parts).toString())
-    model.asked.push({ authorization: request.headers.authorization, body })
+    const { authorization, 'idempotency-key': key } = request.headers
+    model.asked.push({ authorization, key: key as string | undefined, body })
     const text: string = body.messages[1].content
     const reply = model.replies.shift() ?? { says: /^.*?[.!?](?=\s|$)/s.exec(text)?.[0] ?? text.slice(0, 80) }
     wake()

@@ -330,6 +330,24 @@ export const PROBLEMS = {
     title: 'The answer of the store was lost, so the request may or may not be stored.',
     fix: 'Repeat the request with the same Idempotency-Key: it is stored once.',
   },
+  'transaction-unsupported': {
+    status: 501,
+    retryable: no,
+    title: 'This store cannot take part in a transaction of the application. Nothing was stored.',
+    fix: 'Keep the jobs in the PostgreSQL database of the application (`postgres(url)`), or submit with a `key` after your commit.',
+  },
+  'transaction-unusable': {
+    status: 500,
+    retryable: no,
+    title: 'A job cannot be stored in this transaction. Nothing was stored.',
+    fix: 'Give a connection of the database of the store, after its `begin` and before its end; with Drizzle or Kysely the `trx` of the callback.',
+  },
+  'transaction-lost': {
+    status: 409,
+    retryable: yes,
+    title: 'Another transaction was quicker, and this one cannot see what it did. Nothing was stored.',
+    fix: 'Roll back and run your transaction again, with the same key.',
+  },
   overloaded: {
     status: 503,
     retryable: yes,

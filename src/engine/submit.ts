@@ -8,7 +8,7 @@ import { canonicalJson, type Json, parseJson } from '../core/json.js'
 import { accepted, newLive } from '../core/lifecycle.js'
 import type { WireJob } from '../core/wire.js'
 import type { CallOptions } from '../define/context.js'
-import { isTombstone, type NewJob, type StoredJob, type Submitted } from '../stores/store.js'
+import { isTombstone, type NewJob, type SqlTransaction, type StoredJob, type Submitted } from '../stores/store.js'
 import type { Caller, SubmitAnswer, SubmitBody } from './api.js'
 import { bindUnique, limitsFor, uniqueFor, withinTurns } from './limits.js'
 import type { Notices } from './notices.js'
@@ -18,6 +18,13 @@ import { demand, maySee, mayUseType, personOf } from './rights.js'
 
 /** Types whose usual time is above this count as late past their own p95; for shorter ones the note would cost more than it tells. */
 const LATE_FROM_MS = 10_000
+
+export type Accepted = { announce: () => Promise<void> } & (
+  | { job: NewJob; before: null; duplicate: false }
+  | { job: null; before: string; duplicate: boolean }
+)
+
+const nothing = () => Promise.resolve()
 
 export class Submission {
   constructor(
@@ -32,22 +39,26 @@ export class Submission {
     return { job: await this.existing(caller, before), replayed: false, duplicateOf: before }
   }
 
-  /** The durable part alone. `before`: the job that took the key first, or whose duplicate this would be. */
-  async accept(
-    caller: Caller,
-    body: SubmitBody,
-    key: string | null,
-  ): Promise<{ job: NewJob; before: null; duplicate: false } | { job: null; before: string; duplicate: boolean }> {
+  /**
+   * The durable part alone. `before`: the job that took the key first, or whose duplicate this would be.
+   * @param within a transaction of the application: stored with its commit, and announced by whoever knows of that
+   */
+  async accept(caller: Caller, body: SubmitBody, key: string | null, within?: SqlTransaction): Promise<Accepted> {
     demand(caller, 'jobs:submit')
     // A known key answers at once, whatever has become of the type and its schema since (rulings 20).
     const keyed = key === null ? null : { operation: 'submit', key, fingerprint: this.fingerprint(body) }
     const before = keyed && (await this.keyed(caller, keyed))
-    if (before) return { job: null, before, duplicate: false }
+    if (before) return { job: null, before, duplicate: false, announce: nothing }
     const job = await this.prepare(caller, body, keyed, '')
-    this.parts.onSubmitting(job.live.lane, job.live.runAt)
-    const [answer] = await this.parts.store.submit([job])
-    if (answer!.outcome === 'created') return { job, before: null, duplicate: false }
-    return { job: null, before: await this.replayed(caller, answer!), duplicate: answer!.outcome === 'duplicate' }
+    const { store } = this.parts
+    if (!within) this.parts.onSubmitting(job.live.lane, job.live.runAt)
+    const { answers, announce } = within
+      ? await store.submitWithin(within, [job])
+      : { answers: await store.submit([job]), announce: nothing }
+    const answer = answers[0]!
+    if (answer.outcome === 'created') return { job, before: null, duplicate: false, announce }
+    const duplicate = answer.outcome === 'duplicate'
+    return { job: null, before: await this.replayed(caller, answer), duplicate, announce }
   }
 
   /** The job whose duplicate was submitted, for a caller who may see it; others are only told that there is one. */

@@ -103,6 +103,24 @@ export type Moved =
   | { outcome: 'finished'; status: Outcome['status'] }
   | { outcome: 'not-found' }
 
+/**
+ * A transaction of the application's own. A `Client` or `PoolClient` of `pg` is one after `begin`; for other libraries
+ * there are `kyselyTransaction` and `drizzleTransaction`, or two lines that call what they call.
+ */
+export interface SqlTransaction {
+  /** Runs one statement with `$1` parameters in that transaction and gives its rows, bare or as `rows`. */
+  query(
+    text: string,
+    values?: (string | null)[],
+  ): PromiseLike<{ rows: Record<string, any>[] } | readonly Record<string, any>[]>
+}
+
+export interface SubmittedWithin {
+  answers: Submitted[]
+  /** After their commit: tells listeners and other processes. Before it, or after a rollback, it does nothing. */
+  announce(): Promise<void>
+}
+
 /** Told after each commit, in commit order; a hint for waiters, streams and idle workers. */
 export interface Change {
   jobId: string
@@ -157,6 +175,12 @@ export interface Store {
    * stored. A refusal, and the replay of a batch key, is one answer for the whole call.
    */
   submit(jobs: readonly NewJob[]): Promise<Submitted[]>
+  /**
+   * The same inside a transaction of the application, with which it is stored or not. Nobody is told by itself.
+   * @throws UntildoneError `transaction-unsupported`, `transaction-unusable`, `transaction-lost`; the transaction is then
+   * as it was before
+   */
+  submitWithin(within: SqlTransaction, jobs: readonly NewJob[]): Promise<SubmittedWithin>
   /** The job that has this key, finished, unfinished or expired; null when the key is free. */
   keyed(tenant: string, operation: string, key: string): Promise<{ jobId: string; fingerprint: string } | null>
   /** Up to `limit` ready jobs per lane in (level, runAt, id) order, each leased to `worker` under a new epoch. No job is given twice. */

@@ -1,6 +1,6 @@
 // The example to look around in, and the form in which it would be run: arguments and environment become settings, and a
 // mistake in them is said before anything is opened.
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { modelFrom } from '../lib/model.js'
@@ -41,9 +41,9 @@ export async function serve(args: readonly string[]): Promise<void> {
   try {
     const { port, roles, tenants } = asked(args)
     const dataDir = resolve('.untildone/analysis-gateway')
-    const { store, description, shared } = storeFrom(process.env, dataDir)
+    const { description, shared, ...stored } = storeFrom(process.env, dataDir)
     const model = modelFrom(process.env)
-    running = await start({ store, roles, port, model, tenants })
+    running = await start({ ...stored, roles, port, model, tenants })
     const say = (what: string, value: string) => console.log(`${what.padEnd(10)} ${value}`)
     say('store', description)
     say('summaries', model ? `${model.name} at ${model.baseUrl}` : 'none: OPENAI_BASE_URL and OPENAI_MODEL are not set')
@@ -64,6 +64,7 @@ export async function serve(args: readonly string[]): Promise<void> {
 
 /** A key is shown once, so it is kept, in a file for its owner alone that a shell can source: `ACME='ud_…'`. */
 function keep(keys: Record<string, string>, dataDir: string): string[] {
+  mkdirSync(dataDir, { recursive: true })
   return Object.entries(keys).map(([tenant, key]) => {
     const path = join(dataDir, `${tenant}.env`)
     writeFileSync(path, `${tenant.toUpperCase().replaceAll('-', '_')}='${key}'\n`, { mode: 0o600 })

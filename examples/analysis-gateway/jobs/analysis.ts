@@ -135,10 +135,11 @@ function note(job: Job, { name, language, extraction, classification }: Found): 
 /** A long document is summarised in parts, then the parts. Each answer of the model is on record and is paid for once. */
 async function summarise(job: Job, texts: readonly Text[], model: Summariser, timeout: Duration): Promise<Summary[]> {
   const ask = (name: string, text: string): Promise<Summary> =>
-    job.step<Summary>(name, async ({ signal }) => ({ text: await model.summarise(text, signal), model: model.name }), {
-      timeout,
-      onHarmless: null,
-    })
+    job.step<Summary>(
+      name,
+      async ({ signal, key }) => ({ text: await model.summarise(text, signal, key), model: model.name }),
+      { timeout, onHarmless: null },
+    )
   const summaries: Summary[] = []
   for (const [i, { name, text }] of texts.entries()) {
     job.progress('summarising', {

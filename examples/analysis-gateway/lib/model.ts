@@ -17,8 +17,11 @@ export interface Summariser {
   name: string
   /** Version of the task that the model is given. */
   version: string
-  /** @throws Transient, Review, Harmless */
-  summarise(text: string, signal: AbortSignal): Promise<string>
+  /**
+   * @param key the same for each repeat of one request: an endpoint that knows such keys need not do it, or bill it, again
+   * @throws Transient, Review, Harmless
+   */
+  summarise(text: string, signal: AbortSignal, key: string): Promise<string>
 }
 
 /** OPENAI_BASE_URL, OPENAI_MODEL and, where the endpoint wants one, OPENAI_API_KEY. */
@@ -40,11 +43,15 @@ export function summariser({ baseUrl, apiKey, name }: ModelSettings): Summariser
   return {
     name,
     version: 'three-sentences-1',
-    async summarise(text, signal) {
+    async summarise(text, signal, key) {
       const answer = await fetch(`${baseUrl.replace(/\/+$/, '')}/chat/completions`, {
         method: 'POST',
         signal,
-        headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
+        headers: {
+          'content-type': 'application/json',
+          'idempotency-key': key,
+          ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}),
+        },
         body: JSON.stringify({
           model: name,
           temperature: 0,

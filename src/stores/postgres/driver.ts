@@ -8,6 +8,7 @@ import type { Pool, PoolClient, QueryResult } from 'pg'
 import type { Clock, Timer } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { Dialect, Driver, Plan, Statement } from '../sql/plan.js'
+import type { SqlTransaction } from '../store.js'
 import {
   assertSafe,
   configOf,
@@ -20,8 +21,9 @@ import {
   type PostgresOptions,
 } from './connections.js'
 import { dialectOf } from './dialect.js'
+import { runWithin } from './foreign.js'
 import { healthOf } from './health.js'
-import { arrayText, distinct, type Form, jsonText, type Translator, valueText } from './translate.js'
+import { arrayText, distinct, type Form, type Translator, valuesOf } from './translate.js'
 
 /** Writers are few: what waits meanwhile shares the next commit. */
 export interface Pools {
@@ -117,6 +119,10 @@ export class PostgresDriver implements Driver {
         if (!isLost(error) || !(await patience())) throw error
       }
     }
+  }
+
+  within<T>(within: SqlTransaction, plan: () => Plan<T>): Promise<T> {
+    return runWithin(within, plan, this.translator)
   }
 
   /** Waits a little longer each time. @returns false when it has been long enough */
@@ -407,12 +413,6 @@ class Sent {
 }
 
 const isSeveral = (asked: Statement | readonly Statement[]): asked is readonly Statement[] => Array.isArray(asked)
-
-function valuesOf({ json }: Form, list: Statement['params'][number]): (string | null)[] {
-  const values = list.map(valueText)
-  for (const at of json) if (values[at] !== null) values[at] = jsonText(values[at]!)
-  return values
-}
 
 /** Whether one statement does it for all parameter lists. */
 function isTogether(form: Form, { params, want }: Statement): boolean {

@@ -6,6 +6,7 @@ import { PostgresDriver } from './driver.js'
 import { postgresWith } from './open.js'
 
 export type { PostgresOptions } from './connections.js'
+export { type DrizzleLike, drizzleTransaction, type KyselyLike, kyselyTransaction } from './foreign.js'
 
 /**
  * A PostgreSQL database as the store: jobs, results and history of as many servers and workers as you start with it.

@@ -165,3 +165,10 @@ export function jsonText(text: string): string {
 export function valueText(value: Value): string | null {
   return value === null || value === undefined ? null : typeof value === 'number' ? String(value) : plain(value)
 }
+
+/** One list as it is sent. */
+export function valuesOf({ json }: Form, list: readonly Value[]): (string | null)[] {
+  const values = list.map(valueText)
+  for (const at of json) if (values[at] !== null) values[at] = jsonText(values[at]!)
+  return values
+}

@@ -4,6 +4,8 @@
  * each statement. A plan never opens a transaction and never knows which database it runs on.
  */
 
+import type { SqlTransaction } from '../store.js'
+
 export type Value = string | number | null
 export type Row = Record<string, any>
 
@@ -74,6 +76,8 @@ export interface Driver {
   transact<T>(plan: () => Plan<T>, write: boolean): Promise<T>
   /** Commits that may be under way at a time; what arrives meanwhile shares the next one. */
   readonly flights: number
+  /** Runs a plan inside a transaction that others have begun and will end. Absent where that cannot be. */
+  within?<T>(within: SqlTransaction, plan: () => Plan<T>): Promise<T>
   /** Calls `fn` when the work that has arrived so far has been read: what comes in one turn shares a transaction. */
   defer(fn: () => void): void
   now(): number

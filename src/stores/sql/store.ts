@@ -5,8 +5,6 @@
 import type { Entropy } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { AuditDraft } from '../../core/history.js'
-import { partsOf } from '../../core/job.js'
-import type { Happened } from '../../core/webhook.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -28,14 +26,15 @@ import type {
   SettleAnswer,
   SignalAnswer,
   SignalRow,
+  SqlTransaction,
   Store,
   StoreInfo,
   Submitted,
+  SubmittedWithin,
 } from '../store.js'
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan } from './audit.js'
 import { Batch, carryOut, type Waiting } from './batch.js'
-import { touchOf } from './changes.js'
 import { decidePlan } from './decide.js'
 import { dispatchOf } from './dispatch.js'
 import { expirePlan, sweepFilesPlan } from './expire.js'
@@ -43,24 +42,28 @@ import { failuresOf } from './failures.js'
 import { healPlan } from './heal.js'
 import { keysOf } from './keys.js'
 import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
+import { markLatePlan } from './late.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
-import { announce, WebhookBook } from './outbox.js'
-import { all, type Driver, one, type Plan, put, run } from './plan.js'
+import { WebhookBook } from './outbox.js'
+import { type Driver, type Plan, put, run } from './plan.js'
 import {
   attemptsPlan,
+  countsPlan,
   durationsPlan,
   endedPlan,
+  filePlan,
   findPlan,
   groupPlan,
   historyPlan,
+  knownFilesPlan,
   listPlan,
   livesPlan,
   logsPlan,
   lookPlan,
   stepsPlan,
 } from './read.js'
-import { fileOf, fileValues, INSERT_FILE } from './rows.js'
+import { fileValues, INSERT_FILE } from './rows.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { type Bell, Shared } from './shared.js'
@@ -68,6 +71,7 @@ import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
 import type { Tx } from './tx.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 import { webhooksOf } from './webhooks.js'
+import { secretPlan, submitInside, withinPlan } from './within.js'
 import { type Lent, workersOf } from './workers.js'
 
 export interface SqlStoreOptions {
@@ -92,6 +96,8 @@ export class SqlStore implements Store {
   /** Rows were removed since the last tidying. */
   private untidy = false
   private shared: Shared | null = null
+  /** The secret of this database. */
+  private known: string | null = null
   private closed = false
   private closing: Promise<void> | null = null
 
@@ -145,18 +151,22 @@ export class SqlStore implements Store {
    * @param elapsed milliseconds of a clock that never goes back
    */
   share(bell: Bell, name: string, elapsed: () => number): void {
-    const tell = (changes: readonly Change[]) => {
-      for (const listener of this.listeners) this.tell(listener, changes)
-    }
-    const tellOutbox = () => {
-      for (const listener of this.outboxListeners) this.tell(listener, undefined)
-    }
-    const look = (ids: readonly string[]) => this.read(() => lookPlan(ids, this.driver.dialect))
+    const { tellChanges: tell, tellOutbox, look } = this
     this.shared = new Shared(bell, { name, tell, tellOutbox, look }, elapsed)
   }
+  private readonly look = (ids: readonly string[]) => this.read(() => lookPlan(ids, this.driver.dialect))
 
   submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
     return this.enqueue('submits', jobs)
+  }
+  async submitWithin(within: SqlTransaction, jobs: readonly NewJob[]): Promise<SubmittedWithin> {
+    const secret = await this.secret()
+    return submitInside(within, this.driver, {
+      newTx: () => this.newTx(),
+      plan: (tx) => withinPlan(jobs, secret, tx, this.book, this.webhookBook),
+      look: this.look,
+      told: (changes, happened) => this.told(changes, happened),
+    })
   }
   keyed(tenant: string, operation: string, key: string) {
     return this.read(() => keyedPlan(tenant, operation, key))
@@ -220,22 +230,32 @@ export class SqlStore implements Store {
   }
 
   private async commitTogether(batch: Batch): Promise<void> {
-    const { driver, entropy } = this
-    const { dialect } = driver
-    const about = { sha256: entropy.sha256, dialect, move: movePlan }
-    let changes: Change[] = []
-    let happened: Happened[] = []
-    const answers = await driver.transact(() => {
+    let tx = this.newTx()
+    const answers = await this.driver.transact(() => {
       // A transaction that met another one is run again from its beginning.
-      changes = []
-      happened = []
-      const tx: Tx = { ...about, now: driver.now(), changes, happened, heard: new Set() }
+      tx = this.newTx()
       return carryOut(batch, tx, this.book, this.webhookBook)
     }, true)
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
-    if (changes.length > 0) for (const listener of this.listeners) this.tell(listener, changes)
-    if (happened.length > 0) for (const listener of this.outboxListeners) this.tell(listener, undefined)
-    this.shared?.publish(changes, happened.length > 0)
+    this.told(tx.changes, tx.happened.length > 0)
+  }
+
+  private newTx(): Tx {
+    const { driver, entropy } = this
+    const about = { sha256: entropy.sha256, dialect: driver.dialect, move: movePlan }
+    return { ...about, now: driver.now(), changes: [], happened: [], heard: new Set() }
+  }
+
+  private told(changes: readonly Change[], happened: boolean): void {
+    if (changes.length > 0) this.tellChanges(changes)
+    if (happened) this.tellOutbox()
+    this.shared?.publish(changes, happened)
+  }
+  private readonly tellChanges = (changes: readonly Change[]) => {
+    for (const listener of this.listeners) this.tell(listener, changes)
+  }
+  private readonly tellOutbox = () => {
+    for (const listener of this.outboxListeners) this.tell(listener, undefined)
   }
 
   /** What is committed stays committed, whatever a listener makes of it: an error here must not repeat the batch. */
@@ -331,21 +351,7 @@ export class SqlStore implements Store {
   }
 
   markLate(limit: number): Promise<number> {
-    return this.write(function* (tx) {
-      const { now, dialect } = tx
-      // What another process marks just now, it tells.
-      const late = yield* livesPlan(`l.escalate_at <= ?1 limit ?2${dialect.skipHeld}`, [now, limit], dialect)
-      // `escalate_at` only wakes us, once; `late_at` is what stays.
-      yield* put(
-        'update live set escalate_at = null, late_at = ?2, changed_at = ?2, revision = revision + 1 where id = ?1 and escalate_at is not null',
-        late.map(({ id }) => [id, now]),
-      )
-      for (const live of late) {
-        tx.changes.push(touchOf({ ...live, revision: live.revision + 1 }))
-        announce({ id: `${live.id}:late`, tenant: partsOf(live.lane).tenant, type: 'job.late', jobId: live.id }, tx)
-      }
-      return late.length
-    })
+    return this.write((tx) => markLatePlan(limit, tx))
   }
 
   lanes() {
@@ -400,19 +406,9 @@ export class SqlStore implements Store {
         yield* put(INSERT_FILE, [fileValues(row)])
         if (jobId !== undefined) yield* pinFiles([[row.id, jobId]])
       }),
-    get: (id) =>
-      this.read(function* () {
-        const row = yield* one('select * from files where id = ?1', id)
-        return row ? fileOf(row) : null
-      }),
+    get: (id) => this.read(() => filePlan(id)),
     sweep: (now, limit) => this.write(({ dialect }) => sweepFilesPlan(now, limit, dialect)),
-    known: (ids) => {
-      const list = this.driver.dialect.inList('id', 1)
-      return this.read(function* () {
-        const rows = yield* all<{ id: string }>(`select id from files where ${list}`, JSON.stringify(ids))
-        return new Set(rows.map(({ id }) => id))
-      })
-    },
+    known: (ids) => this.read(() => knownFilesPlan(ids, this.driver.dialect)),
   }
 
   readonly keys: Store['keys']
@@ -441,26 +437,13 @@ export class SqlStore implements Store {
     return removed
   }
 
-  secret(): Promise<string> {
-    const fresh = this.entropy.token(32)
-    return this.write(function* () {
-      yield* put(`insert into meta (key, value) values ('secret', ?1) on conflict (key) do nothing`, [[fresh]])
-      return (yield* one<{ value: string }>(`select value from meta where key = 'secret'`))!.value
-    })
+  async secret(): Promise<string> {
+    this.known ??= await this.write(() => secretPlan(this.entropy.token(32)))
+    return this.known
   }
 
   async check(): Promise<Record<string, string | number>> {
-    const counts = await this.read(function* () {
-      return (yield* one(
-        `select (select count(*) from live) as unfinished, (select count(*) from outcomes) as finished, (select count(*) from live where state = 'running') as running`,
-      ))!
-    })
-    return {
-      ...(await this.driver.check()),
-      unfinished: Number(counts.unfinished),
-      running: Number(counts.running),
-      finished: Number(counts.finished),
-    }
+    return { ...(await this.driver.check()), ...(await this.read(countsPlan)) }
   }
 
   close(): Promise<void> {

@@ -1,0 +1,177 @@
+/**
+ * Plans inside a transaction of the application, over whatever it speaks to PostgreSQL with: its types, its prepared
+ * statements and its settings are its own, so each statement is text and answers with text. It neither begins nor ends
+ * that transaction; a savepoint keeps it usable, whatever becomes of the plan.
+ */
+import { UntildoneError } from '../../core/errors.js'
+import type { Plan, Row, Statement } from '../sql/plan.js'
+import type { SqlTransaction } from '../store.js'
+import { explain, isLost, isRace } from './connections.js'
+import { type Translator, valuesOf } from './translate.js'
+
+const SAVEPOINT = 'untildone'
+/** Who loses to others so often inside one transaction loses always: it sees what it saw at its beginning. */
+const RACES = 3
+/** What was acknowledged with their commit must be on disk then. */
+const DURABLE = `select set_config('synchronous_commit', 'on', true) as commit where current_setting('synchronous_commit') = 'off'`
+
+/** Transactions that one of our plans is in. Two in one connection would end each other's savepoint. */
+const busy = new WeakMap<SqlTransaction, Promise<unknown>>()
+
+export function runWithin<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
+  const before = busy.get(tx) ?? Promise.resolve()
+  const run = before.then(
+    () => inSavepoint(tx, plan, translator),
+    () => inSavepoint(tx, plan, translator),
+  )
+  busy.set(tx, run)
+  return run
+}
+
+async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
+  try {
+    await tx.query(`savepoint ${SAVEPOINT}`)
+  } catch (error) {
+    throw notOpen(error)
+  }
+  for (let races = 1; ; races++) {
+    try {
+      await tx.query(DURABLE)
+      const answer = await drive(plan(), tx, translator)
+      await tx.query(`release savepoint ${SAVEPOINT}`)
+      return answer
+    } catch (thrown) {
+      const error = sourceOf(thrown)
+      if (isLost(error)) throw explain(error)
+      await tx.query(`rollback to savepoint ${SAVEPOINT}`)
+      if (isRace(error) && races < RACES) continue
+      await tx.query(`release savepoint ${SAVEPOINT}`)
+      if (isRace(error)) throw new UntildoneError('transaction-lost', undefined, { cause: error })
+      if (stateOf(error) === '42P01')
+        throw new UntildoneError(
+          'transaction-unusable',
+          `The database of the transaction has no schema "${translator.schema}". Nothing was stored.`,
+          { cause: error },
+        )
+      throw explain(error)
+    }
+  }
+}
+
+async function drive<T>(plan: Plan<T>, tx: SqlTransaction, translator: Translator): Promise<T> {
+  let step = plan.next()
+  while (!step.done) {
+    // One after the other: what the application speaks with may know nothing of two at a time.
+    const answers = []
+    for (const statement of [step.value].flat()) answers.push(await answerTo(statement as Statement, tx, translator))
+    step = plan.next(Array.isArray(step.value) ? answers : answers[0])
+  }
+  return step.value
+}
+
+async function answerTo(
+  { sql, params, want }: Statement,
+  tx: SqlTransaction,
+  translator: Translator,
+): Promise<unknown> {
+  const form = translator.of(sql)
+  const { single, kind } = form
+  const send = async (text: string, list: Statement['params'][number]): Promise<Row[]> => {
+    const answer = await tx.query(text, valuesOf(form, list))
+    return (Array.isArray(answer) ? answer : (answer as { rows: Row[] }).rows).map(rowOf)
+  }
+  if (want === 'none') {
+    for (const list of params) await tx.query(single, valuesOf(form, list))
+    return []
+  }
+  const text = asText(single, kind === 'select', want === 'changes')
+  if (want === 'rows') return send(text, params[0]!)
+  const answers: unknown[] = []
+  for (const list of params) {
+    const rows = await send(text, list)
+    answers.push(want === 'each' ? rows[0] : rows.length)
+  }
+  return answers
+}
+
+/** The statement with each row as one text, which no driver takes for anything else. */
+function asText(single: string, isSelect: boolean, counted: boolean): string {
+  if (isSelect) return `select to_json(q)::text as row from (${single}) q`
+  const returning = counted && !/\breturning\b/.test(single) ? ' returning 1 as one' : ''
+  return `with q as (${single}${returning}) select to_json(q)::text as row from q`
+}
+
+function rowOf({ row }: Row): Row {
+  const values = JSON.parse(row) as Row
+  for (const [name, value] of Object.entries(values)) if (typeof value === 'boolean') values[name] = value ? 1 : 0
+  return values
+}
+
+/** Libraries wrap what the database said. */
+function sourceOf(error: unknown): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) if (stateOf(cause) !== '') return cause
+  return error
+}
+
+const stateOf = (error: unknown): string => {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : ''
+}
+
+function notOpen(thrown: unknown): unknown {
+  const error = sourceOf(thrown)
+  const unusable = (text: string) => new UntildoneError('transaction-unusable', text, { cause: error })
+  if (stateOf(error) === '25P01') return unusable('What was given as `tx` is in no transaction. Nothing was stored.')
+  if (stateOf(error) === '25P02') return unusable('The transaction has failed before. Nothing was stored.')
+  return explain(error)
+}
+
+/** What is needed of a transaction of Kysely. */
+export interface KyselyLike {
+  executeQuery(query: any): PromiseLike<{ rows: unknown[] }>
+}
+
+/**
+ * A transaction of Kysely as `tx` of a submit.
+ * @param compiled Kysely's `CompiledQuery`
+ * @example await app.submit(welcome, input, { tx: kyselyTransaction(trx, CompiledQuery) })
+ */
+export function kyselyTransaction(
+  trx: KyselyLike,
+  compiled: { raw(sql: string, parameters?: any): unknown },
+): SqlTransaction {
+  return keptFor(trx, {
+    query: (text, values = []) => trx.executeQuery(compiled.raw(text, [...values])) as PromiseLike<{ rows: Row[] }>,
+  })
+}
+
+/** What is needed of a transaction of Drizzle. */
+export interface DrizzleLike {
+  execute(query: any): PromiseLike<unknown>
+}
+
+/**
+ * A transaction of Drizzle (`node-postgres`, `postgres-js`) as `tx` of a submit.
+ * @param sql Drizzle's `sql`
+ * @example await app.submit(welcome, input, { tx: drizzleTransaction(trx, sql) })
+ */
+export function drizzleTransaction(
+  trx: DrizzleLike,
+  sql: { raw(text: string): unknown; param(value: any): unknown; join(chunks: any): unknown },
+): SqlTransaction {
+  const chunk = (part: string, values: readonly (string | null)[]) =>
+    /^\$\d+$/.test(part) ? sql.param(values[Number(part.slice(1)) - 1]) : sql.raw(part)
+  return keptFor(trx, {
+    query: (text, values = []) =>
+      trx.execute(sql.join(text.split(/(\$\d+)/).map((part) => chunk(part, values)))) as PromiseLike<{ rows: Row[] }>,
+  })
+}
+
+/** One for each transaction, so that two submits in it know of each other. */
+const kept = new WeakMap<object, SqlTransaction>()
+
+function keptFor(trx: object, made: SqlTransaction): SqlTransaction {
+  const known = kept.get(trx) ?? made
+  kept.set(trx, known)
+  return known
+}
