@@ -10,7 +10,9 @@ const ENDS = {
   errored: ['error', 'cancelled'],
   released: ['released', 'cancelled'],
   leaseExpired: ['lost'],
+  suspended: ['suspended', 'cancelled'],
 }
+const NOT_DONE_HERE = new Set(['process', 'sleep', 'timer', 'signal', 'child'])
 const RUNNING = new Set(['running', 'cancelling'])
 
 /**
@@ -101,8 +103,18 @@ function checkAccepted({ intents, acks, refused }, store, found) {
   for (const key of intents.keys()) {
     if (!acks.has(key) && !refused.has(key)) found('S1', null, `the request with key ${key} never got an answer`)
   }
-  for (const id of store.jobs.keys())
-    if (!expected.has(id)) found('S2', id, 'nobody was told of it: it is one too many')
+  const called = new Map()
+  for (const { id, parent, calledAs } of store.jobs.values()) {
+    if (!parent) {
+      if (!expected.has(id)) found('S2', id, 'nobody was told of it: it is one too many')
+      continue
+    }
+    // A child is told to nobody but its parent, which calls it once under each name.
+    if (!store.jobs.has(parent)) found('S1', id, `its parent ${parent} is not in the store`)
+    const name = `${parent}\n${calledAs}`
+    if (called.has(name)) found('S2', id, `its parent called ${called.get(name)} under the same name ${calledAs}`)
+    called.set(name, id)
+  }
 }
 
 /** S8, S16, S17: the history is without a gap and each entry follows from the one before by the lifecycle table. */
@@ -187,7 +199,9 @@ function checkSteps({ id, steps }, { starts, recorded, effects }, { sha256 }, fo
       found('S10', id, `attempt ${attempt} was given another value of step ${step} than the record holds`)
   }
   for (const [step, row] of steps) {
-    if (row.kind !== 'process' && !perAttempt.has(`${step}\n${row.attempt}`))
+    // What was waited for, and what somebody said of an effect, no attempt has done.
+    if (NOT_DONE_HERE.has(row.kind) || /"(confirmed|answeredBy|answer)"/.test(row.info ?? '')) continue
+    if (!perAttempt.has(`${step}\n${row.attempt}`))
       found('S5', id, `step ${step} is recorded for attempt ${row.attempt}, but the witness never saw it start there`)
   }
   for (const [step, entries] of effects)

@@ -1,14 +1,17 @@
 /**
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
- *   node test/torture/run.mjs [--short] [--kills N] [--waits N] [--seed S] [--only kills,planted,telling,waits,power,upload] [--keep]
+ *   node test/torture/run.mjs [--short] [--kills N] [--waits N] [--seed S] [--only kills,planted,telling,waits,power,upload,postgres,postgres-planted] [--keep]
+ *   node test/torture/run.mjs --store postgres [--short | --minutes N] [--seed S]: the parts over PostgreSQL alone
  */
 import { parseArgs } from 'node:util'
+import { POSTGRES_NEEDS, postgresPrograms } from '../services/postgres.mjs'
 import { campaign, histogram } from './campaign.mjs'
 import { build } from './lib/build.mjs'
 import { audibly, keepFolders, say, table } from './lib/common.mjs'
 import { TELLING, WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
+import { tortured } from './postgres/run.mjs'
 import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
@@ -21,7 +24,9 @@ const { values: options } = parseArgs({
     short: { type: 'boolean', default: false },
     kills: { type: 'string' },
     waits: { type: 'string' },
+    minutes: { type: 'string' },
     seed: { type: 'string' },
+    store: { type: 'string', default: 'sqlite' },
     only: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
@@ -29,7 +34,13 @@ const { values: options } = parseArgs({
 const { short } = options
 const kills = Number(options.kills ?? (short ? 16 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
-const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'waits', 'power', 'upload']
+const OF_STORE = {
+  sqlite: ['kills', 'planted', 'telling', 'waits', 'power', 'upload'],
+  postgres: ['postgres'],
+}
+if (!OF_STORE[options.store])
+  throw new Error(`There is no store "${options.store}"; there are ${Object.keys(OF_STORE).join(', ')}.`)
+const only = options.only?.split(',') ?? OF_STORE[options.store]
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
 const LEAST = kills >= 200 ? 15 : 1
 
@@ -51,7 +62,7 @@ if (complaints > 0)
   say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
-const parts = { kills: killed, planted, telling: told, waits: waited, power, upload }
+const parts = { kills: killed, planted, telling: told, waits: waited, power, upload, postgres }
 for (const name of only) {
   if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
   const from = Date.now()
@@ -274,6 +285,26 @@ async function upload() {
   }
   for (const text of failures) say(`  VIOLATION ${text}`)
   result(failures.length === 0, `uploads: ${failures.length} violations`)
+}
+
+/** Without a PostgreSQL its parts are left out, and said so. */
+function withoutPostgres() {
+  if (postgresPrograms() !== null) return false
+  skipped.push(POSTGRES_NEEDS)
+  say(`  skipped: torture over PostgreSQL: ${POSTGRES_NEEDS}`)
+  if (inCI) result(false, 'the torture over PostgreSQL must run in CI')
+  return true
+}
+
+async function postgres() {
+  say('Several processes over one PostgreSQL')
+  if (withoutPostgres()) return
+  const minutes = Number(options.minutes ?? 5)
+  const run = await tortured({ dist, core, seed, short, minutes })
+  result(
+    run.violations.length === 0,
+    `${run.violations.length} violations in ${run.rounds} rounds with ${run.injected} faults`,
+  )
 }
 
 function sum(points) {
