@@ -11,6 +11,7 @@ import { build } from './lib/build.mjs'
 import { audibly, keepFolders, say, table } from './lib/common.mjs'
 import { TELLING, WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
+import { plantedBugs as plantedOverPostgres } from './postgres/planted.mjs'
 import { tortured } from './postgres/run.mjs'
 import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
@@ -36,7 +37,7 @@ const kills = Number(options.kills ?? (short ? 16 : 220))
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
 const OF_STORE = {
   sqlite: ['kills', 'planted', 'telling', 'waits', 'power', 'upload'],
-  postgres: ['postgres'],
+  postgres: ['postgres', 'postgres-planted'],
 }
 if (!OF_STORE[options.store])
   throw new Error(`There is no store "${options.store}"; there are ${Object.keys(OF_STORE).join(', ')}.`)
@@ -62,7 +63,16 @@ if (complaints > 0)
   say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
-const parts = { kills: killed, planted, telling: told, waits: waited, power, upload, postgres }
+const parts = {
+  kills: killed,
+  planted,
+  telling: told,
+  waits: waited,
+  power,
+  upload,
+  postgres,
+  'postgres-planted': postgresPlanted,
+}
 for (const name of only) {
   if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
   const from = Date.now()
@@ -305,6 +315,13 @@ async function postgres() {
     run.violations.length === 0,
     `${run.violations.length} violations in ${run.rounds} rounds with ${run.injected} faults`,
   )
+}
+
+async function postgresPlanted() {
+  say('Bugs planted on purpose in several processes over one PostgreSQL')
+  if (withoutPostgres()) return
+  const { found, missed } = await plantedOverPostgres({ dist, core, seed })
+  result(missed === 0, `${found} of ${found + missed} planted bugs found`)
 }
 
 function sum(points) {

@@ -175,7 +175,7 @@ export class Cast {
     const { store, tables } = read
     const lies = [...this.client.lies, ...restless, ...this.violations, ...this.watch.found]
     const verdict = check({ journal, ledger, lies, store, core: this.core })
-    verdict.violations.push(...checkMany({ journal, ledger, store }))
+    verdict.violations.push(...checkMany({ journal, ledger, store, workers: tables.workers, leaseMs: LEASE_MS }))
     if (verdict.violations.length > 0) this.#keep(tables, verdict.violations)
     return { ...verdict, ...outside(ledger), rescues: rescues(tables), restedMs }
   }

@@ -1,12 +1,13 @@
 /** What only systems of several processes can get wrong, told from journal, ledger and rows. Pure. */
 
 /** @returns every violation as `{ invariant, job, text }` */
-export function checkMany({ journal, ledger, store }) {
+export function checkMany({ journal, ledger, store, workers, leaseMs }) {
   const violations = []
   const found = (invariant, job, text) => violations.push({ invariant, job, text })
   for (const { what, id } of store.left) found('L1', id, `everything has ended, and it is left among the ${what}`)
   checkSignals(journal, store, found)
   checkOnce(ledger, store, found)
+  checkLeases(store, workers, leaseMs, found)
   return violations
 }
 
@@ -28,4 +29,13 @@ function checkOnce(ledger, { jobs }, found) {
     if (what === 'start' && step === 'pay' && jobs.get(job)?.input.script === 'transfer')
       begun.set(job, (begun.get(job) ?? 0) + 1)
   for (const [job, times] of begun) if (times > 1) found('S9', job, `what was to happen once was begun ${times} times`)
+}
+
+/** S7: nobody is rescued from a worker that holds its lease. One that has lost it goes on under another name. */
+function checkLeases({ jobs }, workers, leaseMs, found) {
+  const until = new Map(workers.map((row) => [row.id, row.lease_until]))
+  for (const { id, attempts } of jobs.values())
+    for (const { worker, outcome, ended_at } of attempts)
+      if (outcome === 'lost' && until.get(worker) > ended_at + leaseMs)
+        found('S7', id, `it was taken from worker ${worker}, which renewed its lease after that`)
 }

@@ -169,12 +169,13 @@ export const FAULTS = {
 
 const bag = (faults) => Object.entries(faults).flatMap(([name, { weight }]) => new Array(weight).fill(name))
 
-/** The plan of a round. @param names limits the faults */
+/** The plan of a round. @param names limits the faults: names, or `{ name, params }` with some of what is else drawn */
 export function plan(r, count, names = null) {
   const from = names ?? bag(FAULTS)
   return Array.from({ length: count }, () => {
-    const name = r.pick(from)
-    return { name, params: FAULTS[name].draw(r), pauseMs: r.int(20, 500) }
+    const picked = r.pick(from)
+    const { name, params = {} } = typeof picked === 'string' ? { name: picked } : picked
+    return { name, params: { ...FAULTS[name].draw(r), ...params }, pauseMs: r.int(20, 500) }
   })
 }
 
