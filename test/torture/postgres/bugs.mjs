@@ -7,6 +7,7 @@ const kill = (role, window, countdown) => ({ name: 'killed in a window', params:
 const stop = (role, window) => ({ name: 'stopped in a window, for two leases', params: { role, window, countdown: 2 } })
 
 const driver = 'stores/postgres/driver.js'
+const COMMITTED = 'if (committing && (await this.committed('
 const noFence = [
   'stores/sql/record.js',
   'where l.id = ?1 and l.epoch = ?2 and l.worker is not null',
@@ -31,11 +32,11 @@ export const BUGS = {
     faults: ['PostgreSQL killed (F28)', 'cut before COMMIT arrives (F27)', kill('api', 'submit, commit on its way', 3)],
   },
   'unknown commit taken for done': {
-    edits: [[driver, '(await this.committed(xid, client, cause))', 'true']],
+    edits: [[driver, COMMITTED, COMMITTED.replace('await', 'true || await')]],
     faults: ['cut before COMMIT arrives (F27)'],
   },
   'unknown commit taken for failed': {
-    edits: [[driver, '(await this.committed(xid, client, cause))', 'false']],
+    edits: [[driver, COMMITTED, COMMITTED.replace('await', 'false && await')]],
     faults: ['cut before COMMIT is answered (F26)'],
   },
   'commits that do not wait for the disk': {
