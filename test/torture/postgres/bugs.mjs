@@ -6,6 +6,14 @@
 const kill = (role, window, countdown) => ({ name: 'killed in a window', params: { role, window, countdown } })
 const stop = (role, window) => ({ name: 'stopped in a window, for two leases', params: { role, window, countdown: 2 } })
 
+/** All servers, or all workers, far from the database for as long as the faults of a try go on. */
+const far = (role) =>
+  (role === 'api' ? [0, 1] : [2, 3]).map((n) => ({
+    name: 'line slow (F21, F83)',
+    params: { n, late: 60, forMs: 8000 },
+  }))
+const LAST_MS = 6000
+
 const driver = 'stores/postgres/driver.js'
 const COMMITTED = 'if (committing && (await this.committed('
 const noFence = [
@@ -76,7 +84,8 @@ export const BUGS = {
         "attempt, actor, reason, error, details') + ' on conflict do nothing'",
       ],
     ],
-    faults: ['line slow (F21, F83)', 'killed at any moment'],
+    faults: far('worker'),
+    lastMs: LAST_MS,
     only: ['complete'],
     most: 80,
   },
@@ -93,12 +102,14 @@ export const BUGS = {
         '(tenant, operation, key, job_id, fingerprint) values (?1, ?2, ?3, ?4, ?5) on conflict do nothing',
       ],
     ],
-    faults: ['line slow (F21, F83)', 'line cut'],
+    faults: far('api'),
+    lastMs: LAST_MS,
     only: ['complete'],
   },
   'a wake-up is lost between end and suspension': {
     edits: [['stores/sql/waits.js', 'const [live] = yield* holdLive(', 'const [live] = yield* readLive(']],
-    faults: ['line slow (F21, F83)'],
+    faults: far('worker'),
+    lastMs: LAST_MS,
     only: ['mother', 'signalled'],
     most: 60,
   },
@@ -107,12 +118,14 @@ export const BUGS = {
       ['stores/sql/audit.js', `yield* hold([\`audit/\${draft.tenant}\`], dialect);`, ''],
       ['stores/sql/audit.js', '?10, ?11, ?12)', '?10, ?11, ?12) on conflict do nothing'],
     ],
-    faults: ['line slow (F21, F83)', 'table locked (F35)'],
+    faults: far('api'),
+    lastMs: LAST_MS,
     only: ['cancelRace', 'cancelQueued'],
   },
   'places counted in no line': {
     edits: [['stores/sql/gate.js', 'yield* hold([LIMITS], this.tx.dialect);', '']],
-    faults: ['line slow (F21, F83)'],
+    faults: far('worker'),
+    lastMs: LAST_MS,
     only: ['narrow'],
   },
   'once begun again on a guess': {

@@ -6,7 +6,11 @@ const LEASE_MS = 5000
 
 /** A signalled job and one that acts once; all is well with both. */
 function facts(): any {
-  const done = (script: string, attempts: object[]) => ({ input: { script }, outcome: { status: 'completed' }, attempts })
+  const done = (script: string, attempts: object[]) => ({
+    input: { script },
+    outcome: { status: 'completed' },
+    attempts,
+  })
   return {
     journal: [{ what: 'signal', id: 'a', status: 202 }],
     ledger: [

@@ -3,7 +3,7 @@
  * very same checker must find it. Prints how, and how long it took.
  */
 import { dirname } from 'node:path'
-import { audibly, chance, dropFolder, say, table } from '../lib/common.mjs'
+import { audibly, chance, dropFolder, say, sleep, table } from '../lib/common.mjs'
 import { variant } from '../lib/variant.mjs'
 import { BUGS } from './bugs.mjs'
 import { Cast, SHORT_LEASES } from './cast.mjs'
@@ -28,7 +28,7 @@ export async function plantedBugs({ dist, core, seed, names = Object.keys(BUGS) 
 }
 
 async function hunt({ dist, core, seed, name }) {
-  const { edits, faults, only = ['complete', 'transient', 'slow'], most = 40 } = BUGS[name]
+  const { edits, faults, only = ['complete', 'transient', 'slow'], most = 40, lastMs = 0 } = BUGS[name]
   const r = chance(seed)
   const copy = variant(dist, 'planted', [...SHORT_LEASES, ...edits])
   const cast = await new Cast({ dist: copy, core, name: 'planted' }).open({
@@ -41,6 +41,7 @@ async function hunt({ dist, core, seed, name }) {
     for (let tries = 1; tries <= TRIES; tries++) {
       cast.client.resume()
       for (const fault of plan(r, PER_TRY, faults)) await inflict(cast, fault)
+      await sleep(lastMs)
       const { violations } = await cast.judge({ restMs: 25_000 })
       if (violations.length === 0) continue
       const by = [...new Set(violations.map(({ invariant }) => invariant))].sort()
