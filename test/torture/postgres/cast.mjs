@@ -79,7 +79,10 @@ export class Cast {
     const life = this.#spare ?? this.#prepare()
     this.#spare = this.#prepare()
     const log = join(this.dir, 'logs', `${slot.name}-${++slot.lives}.log`)
-    life.child.stderr.on('data', (chunk) => appendFileSync(log, chunk))
+    life.child.stderr.on('data', (chunk) => {
+      appendFileSync(log, chunk)
+      this.#complained(slot, String(chunk))
+    })
     Object.assign(slot, { life, stopped: false })
     const ready = life.said((message) => message.ready)
     life.tell({
@@ -92,6 +95,13 @@ export class Cast {
     slot.ready = true
     if (slot.role === 'api') slot.url = up.ready
     this.#lines()
+  }
+
+  /** What a fault does to the store has a name; whatever has none is a mistake of ours. */
+  #complained({ name }, said) {
+    const [text] = /(The store failed: |TypeError: |ReferenceError: ).*/.exec(said) ?? []
+    if (text === undefined || this.violations.some((before) => before.text.endsWith(text))) return
+    this.violations.push({ invariant: 'internal', job: null, text: `${name} printed: ${text}` })
   }
 
   #ended(slot, life, { code, signal }) {

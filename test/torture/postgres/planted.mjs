@@ -11,11 +11,15 @@ import { inflict, plan } from './nemesis.mjs'
 
 const TRIES = 5
 const PER_TRY = 4
+const NOTHING = 'nothing at all'
 
 /** @param names of the bugs to plant; all when left out */
 export async function plantedBugs({ dist, core, seed, names = Object.keys(BUGS) }) {
   const rows = []
-  let missed = 0
+  // Whoever finds something where nothing is planted finds nothing anywhere.
+  const control = await audibly(() => 'planted: nothing', hunt({ dist, core, seed, name: NOTHING, tries: 1 }))
+  rows.push([NOTHING, control ? `${control.by}, WRONGLY` : '', `${PER_TRY} faults`, '', control?.text ?? ''])
+  let missed = control ? 1 : 0
   for (const name of names) {
     const began = Date.now()
     const found = await audibly(() => `planted: ${name}`, hunt({ dist, core, seed, name }))
@@ -24,11 +28,17 @@ export async function plantedBugs({ dist, core, seed, names = Object.keys(BUGS) 
     rows.push(found ? [name, found.by, `${found.faults} faults`, took, found.text] : [name, 'NOT FOUND', '', took, ''])
   }
   say(table([['planted bug', 'found by', 'after', 'in', 'what the checker said'], ...rows]))
-  return { found: names.length - missed, missed }
+  return { found: names.length - rows.filter(([, by]) => by === 'NOT FOUND').length, missed, planted: names.length }
 }
 
-async function hunt({ dist, core, seed, name }) {
-  const { edits, faults, only = ['complete', 'transient', 'slow'], most = 40, lastMs = 0 } = BUGS[name]
+async function hunt({ dist, core, seed, name, tries: mostTries = TRIES }) {
+  const {
+    edits,
+    faults,
+    only = ['complete', 'transient', 'slow'],
+    most = 40,
+    lastMs = 0,
+  } = BUGS[name] ?? { edits: [], faults: null }
   const r = chance(seed)
   const copy = variant(dist, 'planted', [...SHORT_LEASES, ...edits])
   const cast = await new Cast({ dist: copy, core, name: 'planted' }).open({
@@ -38,7 +48,7 @@ async function hunt({ dist, core, seed, name }) {
     workers: 2,
   })
   try {
-    for (let tries = 1; tries <= TRIES; tries++) {
+    for (let tries = 1; tries <= mostTries; tries++) {
       cast.client.resume()
       for (const fault of plan(r, PER_TRY, faults)) await inflict(cast, fault)
       await sleep(lastMs)

@@ -75,7 +75,8 @@ export class Seams {
 function* watched(plan, seen, seams) {
   let step = plan.next()
   while (!step.done) {
-    const { sql, params } = step.value
+    // Several are asked at once where each would be a way over the line.
+    const asked = [step.value].flat()
     let answer
     try {
       answer = yield step.value
@@ -83,8 +84,9 @@ function* watched(plan, seen, seams) {
       step = plan.throw(error)
       continue
     }
-    const kind = params.length > 0 && KINDS.find(([, pattern]) => pattern.test(sql))?.[0]
-    if (kind) {
+    for (const { sql, params } of asked) {
+      const kind = params.length > 0 && KINDS.find(([, pattern]) => pattern.test(sql))?.[0]
+      if (!kind) continue
       seen.add(kind)
       seams.passing(`${kind}:begun`)
     }
