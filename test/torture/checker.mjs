@@ -65,7 +65,8 @@ function tellings(journal) {
 /** The ledger by job. */
 function testimony(ledger) {
   const jobs = new Map()
-  for (const entry of ledger) {
+  for (const [place, told] of ledger.entries()) {
+    const entry = { ...told, place }
     if (!jobs.has(entry.job)) jobs.set(entry.job, { began: new Set(), starts: [], effects: new Map(), recorded: [] })
     const job = jobs.get(entry.job)
     if (entry.what === 'began') job.began.add(entry.attempt)
@@ -176,18 +177,18 @@ function checkAttempts({ id, history, attempts, outcome }, found) {
 
 /** S9, S10: no recorded step is started again, and every attempt was given the bytes that are in the record. */
 function checkSteps({ id, steps }, { starts, recorded, effects }, { sha256 }, found) {
-  const first = new Map()
-  for (const { step, attempt } of recorded) first.set(step, Math.min(attempt, first.get(step) ?? attempt))
   const perAttempt = new Set()
-  for (const { step, attempt } of starts) {
+  for (const { step, attempt, place } of starts) {
     const row = steps.get(step)
     if (row && attempt > row.attempt)
       found('S9', id, `step ${step} was recorded in attempt ${row.attempt} and started again in attempt ${attempt}`)
-    if (first.has(step) && attempt > first.get(step))
+    // In the order of the ledger: an attempt that was overtaken may be given, and announce, what the next one has recorded.
+    const before = recorded.find((entry) => entry.step === step && entry.attempt < attempt && entry.place < place)
+    if (before)
       found(
         'S9',
         id,
-        `step ${step} was announced as recorded by attempt ${first.get(step)} and started again in attempt ${attempt}`,
+        `step ${step} was announced as recorded by attempt ${before.attempt} and started again in attempt ${attempt}`,
       )
     if (perAttempt.has(`${step}\n${attempt}`)) found('S9', id, `step ${step} was started twice in attempt ${attempt}`)
     perAttempt.add(`${step}\n${attempt}`)

@@ -22,6 +22,7 @@ export const SHORT_LEASES = [
   ['worker/lease.js', 'SELF_FENCE_MS = 20_000', 'SELF_FENCE_MS = 3300'],
   ['worker/lease.js', 'STALL_MS = 10_000', 'STALL_MS = 2000'],
   ['worker/maintenance.js', 'REAP_MS = 5000', 'REAP_MS = 500'],
+  ['worker/maintenance.js', 'LEAD_MS = 6000', 'LEAD_MS = 1500'],
   ['worker/maintenance.js', 'HEAL_MS = 5000', 'HEAL_MS = 1000'],
 ]
 /** Longer than the longest thing that any fault leaves behind: a silent line is given up after this and 5 s more. */
