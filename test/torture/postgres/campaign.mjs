@@ -10,7 +10,7 @@ import { FAULTS, inflict, plan } from './nemesis.mjs'
 /** @returns violations, faults by name and windows hit */
 export async function campaign({ dist, core, seed, minutes, perRound, only = FOR_MANY, faults = null }) {
   const r = chance(seed)
-  const cast = await new Cast({ dist, core, name: 'postgres' }).open({ seed: r.int(1, 1e9), most: 40, only })
+  const cast = await new Cast({ dist, core, name: 'postgres' }).open({ seed: r.int(1, 1e9), most: 80, only })
   const until = Date.now() + minutes * 60_000
   const counts = new Map(Object.keys(FAULTS).map((name) => [name, { done: 0, missed: 0 }]))
   const hits = new Map()

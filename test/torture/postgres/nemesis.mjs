@@ -7,7 +7,7 @@ import { LEASE_MS } from './cast.mjs'
 import { WINDOWS } from './windows.mjs'
 
 /** How long a fault waits for its moment. */
-const PATIENCE_MS = 4000
+const PATIENCE_MS = 2500
 
 const anyOf = (cast, role, n) => cast.of(role)[n % cast.of(role).length]
 const anySlot = (cast, n) => cast.slots[n % cast.slots.length]
