@@ -87,7 +87,12 @@ class PostgresServer {
     this.url = `postgres://untildone@127.0.0.1:${this.port}/postgres`
     this.process = null
     this.log = ''
-    this.onExit = () => this.signal('SIGKILL')
+    this.onExit = () => {
+      this.signal('SIGKILL')
+      try {
+        rmSync(this.base, { recursive: true, force: true })
+      } catch {}
+    }
     process.on('exit', this.onExit)
   }
 

@@ -15,13 +15,14 @@ const anySlot = (cast, n) => cast.slots[n % cast.slots.length]
 function drawWindow(r, how) {
   const role = how === 'stop' || r.happens(0.7) ? 'worker' : 'api'
   const window = r.pick(Object.keys(WINDOWS[role]))
-  return { role, window, n: r.int(0, 11), countdown: r.int(1, 8), awayMs: r.int(0, 1500) }
+  return { role, window, n: r.int(0, 11), countdown: r.int(1, 4), awayMs: r.int(0, 1500) }
 }
 
 /** Arms a window in one process; what it does there happens in its own good time, or not at all. */
 async function aim(cast, { role, window, n, countdown, awayMs }, how) {
-  const slot = anyOf(cast, role, n)
-  if (!slot.ready || slot.stopped) return 'not up'
+  const up = cast.of(role).filter((slot) => slot.ready && !slot.stopped)
+  if (up.length === 0) return 'not up'
+  const slot = up[n % up.length]
   const { life } = slot
   slot.awayMs = awayMs
   const reached = life.said((message) => message.reached)

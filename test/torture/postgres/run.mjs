@@ -12,7 +12,7 @@ export async function tortured({ dist, core, seed, short, minutes }) {
   say(
     `2 servers and 3 workers over one PostgreSQL, leases of ${LEASE_MS / 1000} s, for ${short ? 'one round' : `${minutes} minutes`}, seed ${seed}`,
   )
-  const run = await campaign({ dist: copy, core, seed, minutes: short ? 0 : minutes, perRound: short ? 20 : 40 })
+  const run = await campaign({ dist: copy, core, seed, minutes: short ? 0 : minutes, perRound: short ? 12 : 40 })
   const { counts } = run.verdict
   say(`\n${faultTable(run.counts)}\n\n${windowTable(run.hits)}\n`)
   say(
