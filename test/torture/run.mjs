@@ -2,10 +2,11 @@
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
  *   node test/torture/run.mjs [--short] [--kills N] [--waits N] [--seed S] [--only kills,planted,telling,waits,power,upload,postgres,postgres-planted] [--keep]
- *   node test/torture/run.mjs --store postgres [--short | --minutes N] [--seed S]: the parts over PostgreSQL alone
+ *   node test/torture/run.mjs --store postgres [--short | --minutes N] [--seed S] [--transport bullmq]: the parts over PostgreSQL alone
  */
 import { parseArgs } from 'node:util'
 import { POSTGRES_NEEDS, postgresPrograms } from '../services/postgres.mjs'
+import { REDIS_NEEDS, redisProgram } from '../services/redis.mjs'
 import { campaign, histogram } from './campaign.mjs'
 import { build } from './lib/build.mjs'
 import { audibly, keepFolders, say, table } from './lib/common.mjs'
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     minutes: { type: 'string' },
     seed: { type: 'string' },
     store: { type: 'string', default: 'sqlite' },
+    transport: { type: 'string' },
     only: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
@@ -56,6 +58,9 @@ const result = (ok, text) => {
 const began = Date.now()
 const seconds = (from) => `${((Date.now() - from) / 1000).toFixed(0)} s`
 
+const transport = options.transport ?? null
+if (transport !== null && (transport !== 'bullmq' || options.store !== 'postgres'))
+  throw new Error('--transport bullmq goes with --store postgres; there is no other transport.')
 const much = options.store === 'postgres' ? 'PostgreSQL' : `${kills} kills`
 say(
   `Torture, ${short ? 'short' : 'long'} form: ${much}, seed ${seed}, Node ${process.versions.node}, pid ${process.pid}`,
@@ -119,7 +124,7 @@ async function killed() {
 function again() {
   const form =
     options.store === 'postgres'
-      ? `--store postgres ${short ? '--short' : `--minutes ${minutes}`}`
+      ? `--store postgres ${short ? '--short' : `--minutes ${minutes}`}${transport ? ` --transport ${transport}` : ''}`
       : `${short ? '--short ' : ''}--kills ${kills}`
   return `node test/torture/run.mjs ${form} --seed ${seed}`
 }
@@ -304,6 +309,14 @@ async function upload() {
   result(failures.length === 0, `uploads: ${failures.length} violations`)
 }
 
+function withoutRedis() {
+  if (transport === null || redisProgram() !== null) return false
+  skipped.push(REDIS_NEEDS)
+  say(`  skipped: torture with BullMQ: ${REDIS_NEEDS}`)
+  if (inCI) result(false, 'the torture with BullMQ must run in CI')
+  return true
+}
+
 /** Without a PostgreSQL its parts are left out, and said so. */
 function withoutPostgres() {
   if (postgresPrograms() !== null) return false
@@ -315,8 +328,8 @@ function withoutPostgres() {
 
 async function postgres() {
   say('Several processes over one PostgreSQL')
-  if (withoutPostgres()) return
-  const run = await tortured({ dist, core, seed, short, minutes })
+  if (withoutPostgres() || withoutRedis()) return
+  const run = await tortured({ dist, core, seed, short, minutes, transport })
   result(
     run.violations.length === 0,
     `${run.violations.length} violations in ${run.rounds} rounds with ${run.injected} faults`,

@@ -5,14 +5,23 @@
 import { chance, progress, say, table } from '../lib/common.mjs'
 import { FOR_MANY } from '../lib/scripts.mjs'
 import { Cast } from './cast.mjs'
-import { FAULTS, inflict, plan } from './nemesis.mjs'
+import { FAULTS, inflict, plan, REDIS_FAULTS } from './nemesis.mjs'
 
 /** @returns violations, faults by name and windows hit */
-export async function campaign({ dist, core, seed, minutes, perRound, only = FOR_MANY, faults = null }) {
+export async function campaign({
+  dist,
+  core,
+  seed,
+  minutes,
+  perRound,
+  only = FOR_MANY,
+  faults = null,
+  transport = null,
+}) {
   const r = chance(seed)
-  const cast = await new Cast({ dist, core, name: 'postgres' }).open({ seed: r.int(1, 1e9), most: 80, only })
+  const cast = await new Cast({ dist, core, name: 'postgres' }).open({ seed: r.int(1, 1e9), most: 80, only, transport })
   const until = Date.now() + minutes * 60_000
-  const counts = new Map(Object.keys(FAULTS).map((name) => [name, { done: 0, missed: 0 }]))
+  const counts = new Map(Object.keys({ ...FAULTS, ...REDIS_FAULTS }).map((name) => [name, { done: 0, missed: 0 }]))
   const hits = new Map()
   const violations = []
   let rounds = 0
@@ -21,7 +30,7 @@ export async function campaign({ dist, core, seed, minutes, perRound, only = FOR
   let longest = 0
   try {
     do {
-      const faultsOfRound = plan(r, perRound, faults)
+      const faultsOfRound = plan(r, perRound, faults, transport)
       cast.client.resume()
       for (const fault of faultsOfRound) {
         const hit = await inflict(cast, fault)

@@ -6,6 +6,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startPostgres } from '../../services/postgres.mjs'
 import { startProxy } from '../../services/proxy.mjs'
+import { startRedis } from '../../services/redis.mjs'
 import { check } from '../checker.mjs'
 import { Client } from '../client.mjs'
 import { dropFolder, folder, program, sleep } from '../lib/common.mjs'
@@ -47,8 +48,10 @@ export class Cast {
     mkdirSync(join(this.dir, 'logs'))
   }
 
-  async open({ seed, most, only, apis = 2, workers = 3 }) {
+  /** @param transport `bullmq`: word of jobs goes over a Redis of its own */
+  async open({ seed, most, only, apis = 2, workers = 3, transport = null }) {
     this.server = await startPostgres({ settings: { log_min_messages: 'warning' } })
+    if (transport === 'bullmq') this.redis = await startRedis()
     this.witness = program('witness.mjs', { env: { TORTURE_LEDGER: join(this.dir, 'ledger') } })
     this.witnessUrl = (await this.witness.said((message) => message.ready)).ready
     const receiptOf = async (job, step) => {
@@ -88,6 +91,7 @@ export class Cast {
     const ready = life.said((message) => message.ready)
     life.tell({
       ...{ role: slot.role, url: slot.proxy.through(this.server.url), witness: this.witnessUrl },
+      ...(this.redis ? { redis: this.redis.url } : {}),
       ...{ filesDir: join(this.dir, 'files'), statementTimeoutMs: STATEMENT_MS, patienceMs: 10_000, slots: 8 },
     })
     life.ended.then(({ code, signal }) => this.#ended(slot, life, { code, signal }))
@@ -147,6 +151,7 @@ export class Cast {
     this.#forget()
     this.server.signal('SIGCONT')
     if (this.server.process === null) await this.server.start()
+    this.redis?.signal('SIGCONT')
     for (const slot of this.slots) {
       Object.assign(slot.proxy, { late: 0, refusing: false })
       if (slot.stopped) this.go(slot)
@@ -213,6 +218,8 @@ export class Cast {
     this.witness.child.stdin.end()
     await this.witness.ended
     await this.server.remove()
+    this.redis?.signal('SIGCONT')
+    await this.redis?.remove()
     if (!keep) dropFolder(this.dir)
   }
 }

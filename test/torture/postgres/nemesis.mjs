@@ -168,21 +168,53 @@ export const FAULTS = {
   },
 }
 
+/** Where word of jobs goes over a Redis. It holds nothing that is true, so none of this may change more than when. */
+export const REDIS_FAULTS = {
+  'Redis emptied (F44)': {
+    weight: 6,
+    draw: () => ({}),
+    run: (cast) =>
+      cast.redis.command('FLUSHALL').then(
+        () => undefined,
+        () => 'refused by Redis',
+      ),
+  },
+  'Redis killed, empty afterwards (F45)': {
+    weight: 5,
+    draw: (r) => ({ awayMs: r.pick([0, 500, 4000]) }),
+    async run(cast, { awayMs }) {
+      await cast.redis.stop('kill')
+      await sleep(awayMs)
+      await cast.redis.start()
+    },
+  },
+  'Redis frozen (F48)': {
+    weight: 3,
+    draw: (r) => ({ forMs: r.pick([500, 3000, 1.6 * LEASE_MS]) }),
+    async run(cast, { forMs }) {
+      cast.redis.signal('SIGSTOP')
+      await sleep(forMs)
+      cast.redis.signal('SIGCONT')
+    },
+  },
+}
+const ALL = { ...FAULTS, ...REDIS_FAULTS }
+
 const bag = (faults) => Object.entries(faults).flatMap(([name, { weight }]) => new Array(weight).fill(name))
 
 /** The plan of a round. @param names limits the faults: names, or `{ name, params }` with some of what is else drawn */
-export function plan(r, count, names = null) {
-  const from = names ?? bag(FAULTS)
+export function plan(r, count, names = null, transport = null) {
+  const from = names ?? bag(transport === null ? FAULTS : ALL)
   return Array.from({ length: count }, () => {
     const picked = r.pick(from)
     const { name, params = {} } = typeof picked === 'string' ? { name: picked } : picked
-    return { name, params: { ...FAULTS[name].draw(r), ...params }, pauseMs: r.int(20, 500) }
+    return { name, params: { ...ALL[name].draw(r), ...params }, pauseMs: r.int(20, 500) }
   })
 }
 
 /** Does one fault. @returns what came of it: where it hit, or why it did not */
 export async function inflict(cast, { name, params, pauseMs }) {
-  const hit = await FAULTS[name].run(cast, params)
+  const hit = await ALL[name].run(cast, params)
   await sleep(pauseMs)
   return typeof hit === 'string' ? { name, missed: hit } : { name, at: hit?.at ?? null, point: hit?.point ?? null }
 }

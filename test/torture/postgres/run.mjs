@@ -7,12 +7,19 @@ import { campaign, faultTable, windowTable } from './campaign.mjs'
 import { LEASE_MS, SHORT_LEASES } from './cast.mjs'
 
 /** @returns the violations; prints everything else */
-export async function tortured({ dist, core, seed, short, minutes }) {
+export async function tortured({ dist, core, seed, short, minutes, transport = null }) {
   const copy = variant(dist, 'short-leases', SHORT_LEASES)
   say(
-    `2 servers and 3 workers over one PostgreSQL, leases of ${LEASE_MS / 1000} s, for ${short ? 'one round' : `${minutes} minutes`}, seed ${seed}`,
+    `2 servers and 3 workers over one PostgreSQL${transport ? ` with ${transport}` : ''}, leases of ${LEASE_MS / 1000} s, for ${short ? 'one round' : `${minutes} minutes`}, seed ${seed}`,
   )
-  const run = await campaign({ dist: copy, core, seed, minutes: short ? 0 : minutes, perRound: short ? 12 : 40 })
+  const run = await campaign({
+    dist: copy,
+    core,
+    seed,
+    minutes: short ? 0 : minutes,
+    perRound: short ? 12 : 40,
+    transport,
+  })
   const { counts } = run.verdict
   say(`\n${faultTable(run.counts)}\n\n${windowTable(run.hits)}\n`)
   say(

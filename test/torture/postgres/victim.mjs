@@ -21,7 +21,16 @@ const [lib, { createServer, listen }, { postgresWith }, { PostgresDriver }, { z 
 
 const lines = createInterface({ input: process.stdin })
 const orders = lines[Symbol.asyncIterator]()
-const { role, url, witness, filesDir, statementTimeoutMs, patienceMs, slots } = JSON.parse((await orders.next()).value)
+const {
+  role,
+  url,
+  redis = null,
+  witness,
+  filesDir,
+  statementTimeoutMs,
+  patienceMs,
+  slots,
+} = JSON.parse((await orders.next()).value)
 
 // Nobody is left to kill us: go.
 lines.on('close', () => process.kill(process.pid, 'SIGKILL'))
@@ -31,6 +40,7 @@ const seams = new Seams()
 const onError = (error) => console.error(error)
 const factory = postgresWith(seams.driver(PostgresDriver), url, { statementTimeoutMs, patienceMs })
 const works = role === 'worker'
+const transport = redis === null ? {} : { transport: (await from('transports/bullmq/index.js')).bullmq(redis) }
 
 /** The database may be away when a process starts; whoever started it would start it again. */
 async function start() {
@@ -43,6 +53,7 @@ async function start() {
         maintenance: works,
         filesDir,
         onError,
+        ...transport,
         store: { open: async (env) => seams.store(await factory.open(env)) },
       })
       await app.start()
