@@ -40,7 +40,8 @@ const minutes = Number(options.minutes ?? 5)
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
 const OF_STORE = {
   sqlite: ['kills', 'planted', 'telling', 'waits', 'power', 'upload'],
-  postgres: ['postgres', 'postgres-planted'],
+  // Each planted bug needs a system of its own; the short form has no time for that.
+  postgres: short ? ['postgres'] : ['postgres', 'postgres-planted'],
 }
 if (!OF_STORE[options.store])
   throw new Error(`There is no store "${options.store}"; there are ${Object.keys(OF_STORE).join(', ')}.`)
@@ -339,9 +340,7 @@ async function postgres() {
 async function postgresPlanted() {
   say('Bugs planted on purpose in several processes over one PostgreSQL')
   if (withoutPostgres()) return
-  // The short form shows that the checker sees at all.
-  const names = short ? ['unknown commit taken for done'] : undefined
-  const { found, missed, planted: all, control } = await plantedOverPostgres({ dist, core, seed, names })
+  const { found, missed, planted: all, control } = await plantedOverPostgres({ dist, core, seed })
   result(
     control === null,
     control ? `nothing was planted, and it found: ${control.text}` : 'nothing is found where nothing is planted',

@@ -25,6 +25,7 @@ const noFence = [
 const neverFencesItself = [
   ['worker/lease.js', 'this.options.clock.monotonic() - this.confirmedAt > SELF_FENCE_MS', 'false'],
   ['worker/lease.js', 'this.options.clock.after(Math.max(0, left), () => this.lost())', 'null'],
+  ['worker/lease.js', 'this.options.clock.monotonic() - this.confirmedAt <= SELF_FENCE_MS', 'true'],
   ['worker/lease.js', 'if (!(await this.beat()))', 'if ((await this.beat()) === null)'],
 ]
 
@@ -106,16 +107,16 @@ export const BUGS = {
     lastMs: LAST_MS,
     only: ['complete'],
   },
-  'a wake-up is lost between end and suspension': {
-    edits: [['stores/sql/waits.js', 'const [live] = yield* holdLive(', 'const [live] = yield* readLive(']],
+  'a signal and a wait that miss each other': {
+    edits: [['stores/sql/waits.js', 'yield* keepStill([jobId], tx.dialect);', '']],
     faults: far('worker'),
     lastMs: LAST_MS,
-    only: ['mother', 'signalled'],
+    only: ['signalled'],
     most: 60,
   },
   'audit entries in no line': {
     edits: [
-      ['stores/sql/audit.js', `yield* hold([\`audit/\${draft.tenant}\`], dialect);`, ''],
+      ['stores/sql/audit.js', 'yield* hold([chainOf(draft.tenant)], dialect);', ''],
       ['stores/sql/audit.js', '?10, ?11, ?12)', '?10, ?11, ?12) on conflict do nothing'],
     ],
     faults: far('api'),

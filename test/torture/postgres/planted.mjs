@@ -25,6 +25,9 @@ export async function plantedBugs({ dist, core, seed, names = Object.keys(BUGS) 
     const found = await audibly(() => `planted: ${name}`, hunt({ dist, core, seed, name }))
     const took = `${((Date.now() - began) / 1000).toFixed(0)} s`
     if (!found) missed++
+    say(
+      `  ${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s  ${found ? `found by ${found.by}` : 'NOT FOUND'}: ${name}`,
+    )
     rows.push(found ? [name, found.by, `${found.faults} faults`, took, found.text] : [name, 'NOT FOUND', '', took, ''])
   }
   say(table([['planted bug', 'found by', 'after', 'in', 'what the checker said'], ...rows]))
