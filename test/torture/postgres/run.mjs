@@ -5,6 +5,7 @@ import { say } from '../lib/common.mjs'
 import { variant } from '../lib/variant.mjs'
 import { campaign, faultTable, windowTable } from './campaign.mjs'
 import { LEASE_MS, SHORT_LEASES } from './cast.mjs'
+import { QUICK } from './nemesis.mjs'
 
 /** @returns the violations; prints everything else */
 export async function tortured({ dist, core, seed, short, minutes, transport = null }) {
