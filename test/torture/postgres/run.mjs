@@ -18,8 +18,9 @@ export async function tortured({ dist, core, seed, short, minutes, transport = n
     core,
     seed,
     minutes: short ? 0 : minutes,
-    perRound: short ? 12 : 40,
+    perRound: short ? 10 : 40,
     transport,
+    faults: short && transport === null ? QUICK : null,
   })
   const { counts } = run.verdict
   say(`\n${faultTable(run.counts)}\n\n${windowTable(run.hits)}\n`)
