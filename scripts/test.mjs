@@ -31,6 +31,11 @@ const SUITES = [
     script: ['test/torture/run.mjs', '--short'],
   },
   {
+    name: 'torture-pg',
+    about: 'test/torture/postgres: servers and workers over one PostgreSQL, and the database itself (short form)',
+    script: ['test/torture/run.mjs', '--store', 'postgres', '--short'],
+  },
+  {
     name: 'children',
     about: 'test/children: an awful engine at random, and a server killed while its children run (short form)',
     script: ['test/children/run.mjs', '--short'],

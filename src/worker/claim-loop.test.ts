@@ -261,6 +261,28 @@ describe('wake-ups', () => {
     rig.errors.length = 0
     await drain()
   })
+
+  it('claims that a store refuses before it asks for lanes follow each other with a pause', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')])
+    const { claim } = rig.store
+    let claims = 0
+    rig.store.claim = async (request) => {
+      // Without the pause it would never end.
+      if (++claims <= 50) throw new Error('the store is out of order')
+      return claim.call(rig.store, request)
+    }
+    await submit('a')
+    await rig.advance('5s')
+    expect(claims).toBeGreaterThan(2)
+    expect(claims).toBeLessThan(20)
+    rig.errors.length = 0
+    rig.store.claim = claim
+    await rig.advance('2s')
+    expect(gate.started).toEqual(['a'])
+    await drain()
+    rig.errors.length = 0
+  })
 })
 
 describe('replaceHandlers', () => {

@@ -260,9 +260,15 @@ export class ClaimLoop {
         this.answer(lanes, claimed, left)
       })
       .catch((error) => {
+        const later = this.options.clock.now() + LOOK_EVERY_MS
         for (const { lane, ids } of lanes) {
           if (ids) this.offers.settle(lane, new Set(ids), 'returned')
-          else if (!this.lanes.has(lane)) this.lanes.set(lane, this.options.clock.now() + LOOK_EVERY_MS)
+          else if (!this.lanes.has(lane)) this.lanes.set(lane, later)
+        }
+        // It failed before it asked for them: all are ready still, and at once again would be again and again.
+        if (lanes.length === 0) {
+          this.offers.returnAll()
+          for (const { lane } of this.ready(this.free)) this.lanes.set(lane, later)
         }
         this.options.onError(error)
       })

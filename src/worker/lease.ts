@@ -44,9 +44,9 @@ export class Lease {
     this.fence?.cancel()
   }
 
-  /** Whether this process may still believe in the lease. */
+  /** Whether this process may still believe in the lease. After a standstill that is over before the timer says so. */
   get held(): boolean {
-    return !this.stopped
+    return !this.stopped && this.options.clock.monotonic() - this.confirmedAt <= SELF_FENCE_MS
   }
 
   /** Gives the lease up: whatever this worker still holds may be taken at once. */

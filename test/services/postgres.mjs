@@ -30,6 +30,13 @@ function unprivileged() {
   return { uid: 65534, gid: 65534 }
 }
 
+/** Processes that this one has started, where the system says so. */
+function childrenOf(pid) {
+  const listed = spawnSync('ps', ['-A', '-o', 'pid=,ppid=']).stdout?.toString() ?? ''
+  const pairs = listed.split('\n').map((line) => line.trim().split(/\s+/).map(Number))
+  return pairs.filter(([, parent]) => parent === pid).map(([child]) => child)
+}
+
 export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer()
@@ -80,7 +87,12 @@ class PostgresServer {
     this.url = `postgres://untildone@127.0.0.1:${this.port}/postgres`
     this.process = null
     this.log = ''
-    this.onExit = () => this.signal('SIGKILL')
+    this.onExit = () => {
+      this.signal('SIGKILL')
+      try {
+        rmSync(this.base, { recursive: true, force: true })
+      } catch {}
+    }
     process.on('exit', this.onExit)
   }
 
@@ -120,13 +132,19 @@ class PostgresServer {
     }
   }
 
-  /** To the server and all its backends. */
+  /** To the server and all its backends, each of which is a process group of its own. */
   signal(name) {
-    if (this.process?.pid) {
+    const { pid } = this.process ?? {}
+    if (!pid) return
+    // The server first and last: what it starts meanwhile must not be left out.
+    const send = (to, what) => {
       try {
-        process.kill(-this.process.pid, name)
+        process.kill(to, what)
       } catch {}
     }
+    if (name !== 'SIGCONT') send(pid, 'SIGSTOP')
+    for (const child of childrenOf(pid)) send(child, name)
+    send(pid, name)
   }
 
   /** @param how `kill`: everything at once, as with the machine; `crash`: without a checkpoint; `fast`: an orderly stop */

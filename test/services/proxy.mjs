@@ -90,6 +90,10 @@ class LineProxy {
         server.destroy()
       },
     }
+    // A killed client resets its line; the server has to hear of it, as it would without us.
+    client.on('error', () => {
+      if (!line.silent) line.cut()
+    })
     this.#lines.add(line)
     this.#carry(client, server, 'server', line)
     this.#carry(server, client, 'client', line)

@@ -123,6 +123,12 @@ describe('checker', () => {
     ['an effect twice under one key', 'S9', (f) => f.ledger.push({ ...f.ledger[4], seq: 7 })],
     ['an effect under a second key', 'S9', (f) => f.ledger.push({ ...f.ledger[4], seq: 7, key: 'y' })],
     [
+      'a step that was announced as recorded, lost, and done again',
+      'S9',
+      (f) =>
+        f.ledger.splice(2, 0, { what: 'recorded', job: 'a', step: 's0', attempt: 1, hash: sha256('{"receipt":5}') }),
+    ],
+    [
       'a step announced and not recorded',
       'S9',
       (f) => f.ledger.push({ what: 'recorded', job: 'a', step: 's1', attempt: 2, hash: 'h' }),

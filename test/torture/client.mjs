@@ -32,11 +32,13 @@ export class Client {
   counts = { accepted: 0, refused: 0, replayed: 0, reads: 0 }
 
   /** @param most unfinished jobs at once */
-  constructor(path, { seed, most = 40, only = null }) {
+  /** @param receiptOf what the outside knows of a step, for a person who is asked whether it has happened */
+  constructor(path, { seed, most = 40, only = null, receiptOf = null }) {
     this.#journal = new Journal(path)
     this.#r = chance(seed)
     this.most = most
     this.only = only
+    this.receiptOf = receiptOf
   }
 
   get url() {
@@ -50,6 +52,7 @@ export class Client {
   down() {
     this.#line.down()
   }
+  /** @param url one, or several servers of one system that are asked in turn */
   up(url, skewMs = 0) {
     this.#skew = skewMs
     this.#line.up(url)
@@ -181,7 +184,10 @@ export class Client {
   /** Reads a job, and holds the answer against everything that was answered before. */
   async #look(id) {
     const known = this.pending.get(id)
+    // As they are before the question: what another reader is told meanwhile binds only later questions.
     const least = known?.version ?? 0
+    const leastRank = known?.rank ?? 0
+    const ended = this.done.has(id)
     const answer = await this.#line.send('GET', `/v1/jobs/${id}`)
     if (answer === null || answer.status >= 500) return
     this.counts.reads++
@@ -194,12 +200,12 @@ export class Client {
     const rank = job.done ? 2 : job.status === 'accepted' ? 0 : 1
     if (known) {
       if (job.version < least) this.#lie('V6', id, `version ${job.version} was read after version ${least}`)
-      if (rank < known.rank) this.#lie('V3', id, `status ${job.status} was read after a later one`)
+      if (rank < leastRank) this.#lie('V3', id, `status ${job.status} was read after a later one`)
       known.version = Math.max(known.version, job.version)
       known.rank = Math.max(known.rank, rank)
     }
     if (job.done) return this.#seenDone(job)
-    if (this.done.has(id)) this.#lie('S3', id, `status ${job.status} was read after its end`)
+    if (ended) this.#lie('S3', id, `status ${job.status} was read after its end`)
     if (known?.act) await this.#act(id, known, job)
   }
 
@@ -219,6 +225,26 @@ export class Client {
       if (job.status !== 'blocked') return
       const answer = await this.#line.send('POST', `/v1/jobs/${id}/retry`, { body: { reason: 'looked at it' } })
       if (answer !== null) await this.#journal.append({ what: 'retry', id, status: answer.status })
+      return
+    }
+    if (act === 'signal') {
+      const answer = await this.#line.send('POST', `/v1/jobs/${id}/signals/go`, {
+        body: { payload: { id } },
+        headers: { 'idempotency-key': `go-${id}` },
+      })
+      if (answer === null || answer.status >= 500) return
+      known.act = null
+      await this.#journal.append({ what: 'signal', id, status: answer.status, code: answer.json?.code })
+      return
+    }
+    if (act === 'answer') {
+      if (job.status !== 'blocked') return
+      const receipt = await this.receiptOf(id, 'pay')
+      const said = receipt === null ? { answer: 'stop' } : { answer: 'happened', result: { receipt } }
+      const answer = await this.#line.send('POST', `/v1/jobs/${id}/answer`, {
+        body: { step: 'pay', ...said, reason: 'looked it up' },
+      })
+      if (answer !== null) await this.#journal.append({ what: 'answer', id, ...said, status: answer.status })
       return
     }
     if (

@@ -1,14 +1,19 @@
 /**
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
- *   node test/torture/run.mjs [--short] [--kills N] [--waits N] [--seed S] [--only kills,planted,telling,waits,power,upload] [--keep]
+ *   node test/torture/run.mjs [--short] [--kills N] [--waits N] [--seed S] [--only kills,planted,telling,waits,power,upload,postgres,postgres-planted] [--keep]
+ *   node test/torture/run.mjs --store postgres [--short | --minutes N] [--seed S] [--transport bullmq]: the parts over PostgreSQL alone
  */
 import { parseArgs } from 'node:util'
+import { POSTGRES_NEEDS, postgresPrograms } from '../services/postgres.mjs'
+import { REDIS_NEEDS, redisProgram } from '../services/redis.mjs'
 import { campaign, histogram } from './campaign.mjs'
 import { build } from './lib/build.mjs'
 import { audibly, keepFolders, say, table } from './lib/common.mjs'
 import { TELLING, WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
+import { plantedBugs as plantedOverPostgres } from './postgres/planted.mjs'
+import { tortured } from './postgres/run.mjs'
 import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
@@ -21,15 +26,26 @@ const { values: options } = parseArgs({
     short: { type: 'boolean', default: false },
     kills: { type: 'string' },
     waits: { type: 'string' },
+    minutes: { type: 'string' },
     seed: { type: 'string' },
+    store: { type: 'string', default: 'sqlite' },
+    transport: { type: 'string' },
     only: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 })
 const { short } = options
 const kills = Number(options.kills ?? (short ? 16 : 220))
+const minutes = Number(options.minutes ?? 5)
 const seed = Number(options.seed ?? (short ? 1 : Math.floor(Math.random() * 1e6)))
-const only = options.only?.split(',') ?? ['kills', 'planted', 'telling', 'waits', 'power', 'upload']
+const OF_STORE = {
+  sqlite: ['kills', 'planted', 'telling', 'waits', 'power', 'upload'],
+  // Each planted bug needs a system of its own; the short form has no time for that.
+  postgres: short ? ['postgres'] : ['postgres', 'postgres-planted'],
+}
+if (!OF_STORE[options.store])
+  throw new Error(`There is no store "${options.store}"; there are ${Object.keys(OF_STORE).join(', ')}.`)
+const only = options.only?.split(',') ?? OF_STORE[options.store]
 /** The long form is worth nothing with fewer kills in a window; a shorter run only has to reach each. */
 const LEAST = kills >= 200 ? 15 : 1
 
@@ -43,15 +59,28 @@ const result = (ok, text) => {
 const began = Date.now()
 const seconds = (from) => `${((Date.now() - from) / 1000).toFixed(0)} s`
 
+const transport = options.transport ?? null
+if (transport !== null && (transport !== 'bullmq' || options.store !== 'postgres'))
+  throw new Error('--transport bullmq goes with --store postgres; there is no other transport.')
+const much = options.store === 'postgres' ? 'PostgreSQL' : `${kills} kills`
 say(
-  `Torture, ${short ? 'short' : 'long'} form: ${kills} kills, seed ${seed}, Node ${process.versions.node}, pid ${process.pid}`,
+  `Torture, ${short ? 'short' : 'long'} form: ${much}, seed ${seed}, Node ${process.versions.node}, pid ${process.pid}`,
 )
 const { dist, complaints } = await audibly(() => 'compiling the library', build())
 if (complaints > 0)
   say(`  note: the compiler has ${complaints} complaints about types; the code that came out is tortured all the same`)
 const core = await loadCore(dist)
 
-const parts = { kills: killed, planted, telling: told, waits: waited, power, upload }
+const parts = {
+  kills: killed,
+  planted,
+  telling: told,
+  waits: waited,
+  power,
+  upload,
+  postgres,
+  'postgres-planted': postgresPlanted,
+}
 for (const name of only) {
   if (!parts[name]) throw new Error(`There is no part "${name}"; there are ${Object.keys(parts).join(', ')}.`)
   const from = Date.now()
@@ -66,10 +95,7 @@ for (const name of only) {
 
 const passed = results.filter(Boolean).length
 const failed = results.length - passed
-if (failed > 0 || options.keep)
-  say(
-    `\nKept for looking into: ${keepFolders().join(' ')}\nAgain: node test/torture/run.mjs${short ? ' --short' : ''} --kills ${kills} --seed ${seed}`,
-  )
+if (failed > 0 || options.keep) say(`\nKept for looking into: ${keepFolders().join(' ')}\nAgain: ${again()}`)
 say(`\n${seconds(began)} in all`)
 say(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`)
 process.exit(failed > 0 ? 1 : 0)
@@ -94,6 +120,14 @@ async function killed() {
     say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
   result(run.violations.length === 0, `${run.violations.length} violations of the promise in ${run.done} kills`)
   demandHits(run.hits, WINDOWS, LEAST, 'eight')
+}
+
+function again() {
+  const form =
+    options.store === 'postgres'
+      ? `--store postgres ${short ? '--short' : `--minutes ${minutes}`}${transport ? ` --transport ${transport}` : ''}`
+      : `${short ? '--short ' : ''}--kills ${kills}`
+  return `node test/torture/run.mjs ${form} --seed ${seed}`
 }
 
 function demandHits(hits, windows, least, how) {
@@ -274,6 +308,44 @@ async function upload() {
   }
   for (const text of failures) say(`  VIOLATION ${text}`)
   result(failures.length === 0, `uploads: ${failures.length} violations`)
+}
+
+function withoutRedis() {
+  if (transport === null || redisProgram() !== null) return false
+  skipped.push(REDIS_NEEDS)
+  say(`  skipped: torture with BullMQ: ${REDIS_NEEDS}`)
+  if (inCI) result(false, 'the torture with BullMQ must run in CI')
+  return true
+}
+
+/** Without a PostgreSQL its parts are left out, and said so. */
+function withoutPostgres() {
+  if (postgresPrograms() !== null) return false
+  skipped.push(POSTGRES_NEEDS)
+  say(`  skipped: torture over PostgreSQL: ${POSTGRES_NEEDS}`)
+  if (inCI) result(false, 'the torture over PostgreSQL must run in CI')
+  return true
+}
+
+async function postgres() {
+  say('Several processes over one PostgreSQL')
+  if (withoutPostgres() || withoutRedis()) return
+  const run = await tortured({ dist, core, seed, short, minutes, transport })
+  result(
+    run.violations.length === 0,
+    `${run.violations.length} violations in ${run.rounds} rounds with ${run.injected} faults`,
+  )
+}
+
+async function postgresPlanted() {
+  say('Bugs planted on purpose in several processes over one PostgreSQL')
+  if (withoutPostgres()) return
+  const { found, missed, planted: all, control } = await plantedOverPostgres({ dist, core, seed })
+  result(
+    control === null,
+    control ? `nothing was planted, and it found: ${control.text}` : 'nothing is found where nothing is planted',
+  )
+  result(missed === 0, `${found} of ${all} planted bugs found`)
 }
 
 function sum(points) {

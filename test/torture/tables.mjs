@@ -75,64 +75,88 @@ function readRows(Database, path) {
   const db = new Database(path)
   try {
     const all = (sql) => db.prepare(sql).all()
-    const blobs = new Map(
-      all('select job_id, name, data from blobs').map((row) => [`${row.job_id}\n${row.name}`, row.data]),
-    )
-    const by = (rows, make = (row) => row) => {
-      const map = new Map()
-      for (const row of rows) {
-        if (!map.has(row.job_id)) map.set(row.job_id, [])
-        map.get(row.job_id).push(make(row))
-      }
-      return map
-    }
-    const history = by(all('select * from history order by job_id, seq'))
-    const attempts = by(all('select * from attempts order by job_id, epoch'))
-    const steps = by(all('select * from steps'), (row) => ({
-      ...row,
-      result: row.result ?? blobs.get(`${row.job_id}\nstep:${row.key}`) ?? null,
-    }))
-    const warnings = by(all('select job_id, code from warnings'), ({ code }) => code)
-    const live = new Map(all('select * from live').map((row) => [row.id, row]))
-    const outcomes = new Map(all('select * from outcomes').map((row) => [row.job_id, row]))
-    const jobs = new Map()
-    for (const { id, input } of all('select id, input from jobs')) {
-      const outcome = outcomes.get(id) ?? null
-      if (outcome) outcome.result ??= blobs.get(`${id}\nresult`) ?? null
-      jobs.set(id, {
-        id,
-        input: JSON.parse(input ?? blobs.get(`${id}\ninput`)),
-        live: live.get(id) ?? null,
-        outcome,
-        error: outcome?.error ? JSON.parse(outcome.error) : null,
-        history: history.get(id) ?? [],
-        attempts: attempts.get(id) ?? [],
-        steps: new Map((steps.get(id) ?? []).map((row) => [row.key, row])),
-        warnings: warnings.get(id) ?? [],
-      })
-    }
-    const rows = all('select * from audit order by tenant, seq')
-    const audit = new Map()
-    for (const row of rows) audit.set(row.tenant, [...(audit.get(row.tenant) ?? []), auditEntry(row)])
+    const tables = Object.fromEntries(Object.entries(QUERIES).map(([name, sql]) => [name, all(sql)]))
+    const integrity = all('pragma integrity_check').map((row) => Object.values(row)[0])
     return {
-      jobs,
-      keys: new Map(all('select key, job_id from idempotency').map((row) => [row.key, row.job_id])),
-      audit,
-      audited: new Set(rows.filter((row) => row.job_id !== null).map((row) => `${row.job_id}:${row.job_seq}`)),
-      files: all('select id, bytes, sha256 from files'),
+      ...storeOf(tables),
       integrity: [
-        ...all('pragma integrity_check')
-          .map((row) => Object.values(row)[0])
-          .filter((text) => text !== 'ok'),
-        ...BELONGINGS.flatMap(([table, id]) =>
-          all(`select distinct ${id} as id from ${table} where ${id} not in (select id from jobs)`).map(
-            (row) => `${table} has rows of ${row.id}, which is no job`,
-          ),
-        ),
+        ...integrity.filter((text) => text !== 'ok'),
+        ...HOMELESS.flatMap(([table, sql]) => all(sql).map((row) => homeless(table, row))),
       ],
     }
   } finally {
     db.close()
+  }
+}
+
+/** What is read of each table; any SQL database of the library answers these. */
+export const QUERIES = {
+  jobs: 'select id, parent_id, input, options from jobs',
+  live: 'select * from live',
+  outcomes: 'select * from outcomes',
+  history: 'select * from history order by job_id, seq',
+  attempts: 'select * from attempts order by job_id, epoch',
+  steps: 'select * from steps',
+  blobs: 'select job_id, name, data from blobs',
+  warnings: 'select job_id, code from warnings',
+  audit: 'select * from audit order by tenant, seq',
+  keys: 'select key, job_id from idempotency',
+  files: 'select id, bytes, sha256 from files',
+}
+
+/** Rows that belong to a job must have one. */
+export const HOMELESS = BELONGINGS.map(([table, id]) => [
+  table,
+  `select distinct ${id} as id from ${table} where ${id} not in (select id from jobs)`,
+])
+export const homeless = (table, row) => `${table} has rows of ${row.id}, which is no job`
+
+/** @param tables the rows that `QUERIES` give */
+export function storeOf(tables) {
+  const blobs = new Map(tables.blobs.map((row) => [`${row.job_id}\n${row.name}`, row.data]))
+  const by = (rows, make = (row) => row) => {
+    const map = new Map()
+    for (const row of rows) {
+      if (!map.has(row.job_id)) map.set(row.job_id, [])
+      map.get(row.job_id).push(make(row))
+    }
+    return map
+  }
+  const history = by(tables.history)
+  const attempts = by(tables.attempts)
+  const steps = by(tables.steps, (row) => ({
+    ...row,
+    result: row.result ?? blobs.get(`${row.job_id}\nstep:${row.key}`) ?? null,
+  }))
+  const warnings = by(tables.warnings, ({ code }) => code)
+  const live = new Map(tables.live.map((row) => [row.id, row]))
+  const outcomes = new Map(tables.outcomes.map((row) => [row.job_id, row]))
+  const jobs = new Map()
+  for (const { id, parent_id, input, options } of tables.jobs) {
+    const outcome = outcomes.get(id) ?? null
+    if (outcome) outcome.result ??= blobs.get(`${id}\nresult`) ?? null
+    jobs.set(id, {
+      id,
+      parent: parent_id ?? null,
+      calledAs: options === null ? null : (JSON.parse(options).child?.key ?? null),
+      input: JSON.parse(input ?? blobs.get(`${id}\ninput`)),
+      live: live.get(id) ?? null,
+      outcome,
+      error: outcome?.error ? JSON.parse(outcome.error) : null,
+      history: history.get(id) ?? [],
+      attempts: attempts.get(id) ?? [],
+      steps: new Map((steps.get(id) ?? []).map((row) => [row.key, row])),
+      warnings: warnings.get(id) ?? [],
+    })
+  }
+  const audit = new Map()
+  for (const row of tables.audit) audit.set(row.tenant, [...(audit.get(row.tenant) ?? []), auditEntry(row)])
+  return {
+    jobs,
+    keys: new Map(tables.keys.map((row) => [row.key, row.job_id])),
+    audit,
+    audited: new Set(tables.audit.filter((row) => row.job_id !== null).map((row) => `${row.job_id}:${row.job_seq}`)),
+    files: tables.files,
   }
 }
 

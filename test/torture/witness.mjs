@@ -9,10 +9,14 @@ import { Journal, readJournal } from './lib/journal.mjs'
 const path = process.env.TORTURE_LEDGER
 const ledger = new Journal(path)
 const receipts = new Map()
+/** Receipts by job and step, for whoever asks what has happened. */
+const done = new Map()
 let seq = 0
-for (const { key, what, receipt } of readJournal(path)) {
+for (const { key, what, receipt, job, step } of readJournal(path)) {
   seq++
-  if (what === 'effect' && !receipts.has(key)) receipts.set(key, receipt)
+  if (what !== 'effect') continue
+  if (!receipts.has(key)) receipts.set(key, receipt)
+  done.set(`${job} ${step}`, receipts.get(key))
 }
 
 function enter({ what, job, step, key, attempt, hash }) {
@@ -21,6 +25,7 @@ function enter({ what, job, step, key, attempt, hash }) {
     entry.repeated = receipts.has(key)
     if (!entry.repeated) receipts.set(key, seq)
     entry.receipt = receipts.get(key)
+    done.set(`${job} ${step}`, entry.receipt)
   }
   return entry
 }
@@ -29,7 +34,12 @@ const server = createServer((request, response) => {
   const parts = []
   request.on('data', (part) => parts.push(part))
   request.on('end', () => {
-    const entry = enter(JSON.parse(Buffer.concat(parts).toString()))
+    const told = JSON.parse(Buffer.concat(parts).toString())
+    if (told.what === 'find') {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      return response.end(JSON.stringify({ receipt: done.get(`${told.job} ${told.step}`) ?? null }))
+    }
+    const entry = enter(told)
     ledger.append(entry).then(() => {
       response.writeHead(200, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ receipt: entry.receipt ?? null }))

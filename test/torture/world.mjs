@@ -125,7 +125,7 @@ export class World {
 }
 
 /** What the witness saw: effects, repeats of them, and attempts that went on after another one had begun. */
-function outside(ledger) {
+export function outside(ledger) {
   const latest = new Map()
   const stale = new Set()
   let effects = 0

@@ -146,14 +146,17 @@ export function isLost(error: unknown): boolean {
   )
 }
 
+/** Only says that something before it failed. Nothing of the transaction is stored, and whatever it was shows itself again or is gone. */
+const OVER = '25P02'
+
 /** Somebody else was quicker, or in the way: done again, it succeeds. */
 export function isRace(error: unknown): boolean {
-  return ['23505', '40001', '40P01', '55P03', '26000', '0A000'].includes(code(error))
+  return ['23505', '40001', '40P01', '55P03', '26000', '0A000', OVER].includes(code(error))
 }
 
-/** What this connection has prepared is out of date; a new one is not. */
+/** What this connection has prepared is out of date, or where it stands is not known; a new one is better. */
 export function isStale(error: unknown): boolean {
-  return ['26000', '0A000'].includes(code(error))
+  return ['26000', '0A000', OVER].includes(code(error))
 }
 
 export function explain(error: unknown): Error {

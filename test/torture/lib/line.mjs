@@ -5,7 +5,8 @@ import { Agent, request } from 'node:http'
 import { sleep } from './common.mjs'
 
 export class Line {
-  url = null
+  #urls = null
+  #turn = 0
   /** Requests that were cut off. */
   errors = 0
   #up = null
@@ -16,13 +17,19 @@ export class Line {
     this.down()
   }
 
+  /** Where the next request goes; null while nobody lives. */
+  get url() {
+    return this.#urls === null ? null : this.#urls[this.#turn++ % this.#urls.length]
+  }
+
   down() {
-    this.url = null
+    this.#urls = null
     this.#up ??= defer()
   }
 
-  up(url) {
-    this.url = url
+  /** @param urls one, or several that are asked in turn */
+  up(urls) {
+    this.#urls = [urls].flat()
     this.#up?.resolve()
     this.#up = null
   }
@@ -37,8 +44,9 @@ export class Line {
 
   /** One request to whichever server lives now. Null when it died meanwhile. */
   async send(method, path, { body, headers = {}, raw } = {}) {
-    while (this.url === null && !this.#closed) await this.#up.promise
-    if (this.url === null) return null
+    while (this.#urls === null && !this.#closed) await this.#up.promise
+    const { url } = this
+    if (url === null) return null
     const data = raw ?? (body === undefined ? null : JSON.stringify(body))
     return new Promise((resolve) => {
       const failed = () => {
@@ -46,7 +54,7 @@ export class Line {
         resolve(null)
       }
       const out = request(
-        `${this.url}${path}`,
+        `${url}${path}`,
         {
           method,
           agent: this.#agent,

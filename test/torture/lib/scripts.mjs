@@ -137,13 +137,78 @@ export const SCRIPTS = {
   },
 }
 
+/** For systems of several processes: what waits, what is called and what shares a limit. Weights count among these alone. */
+const OF_MANY = {
+  sleeper: {
+    weight: 8,
+    make: (r) => ({ steps: 2, napMs: r.int(50, 1500) }),
+    recorded: (i) => [...steps(i.steps), 'nap'],
+    end: { status: 'completed', phase: 'clean' },
+  },
+  signalled: {
+    weight: 8,
+    type: 'torture.signalled',
+    make: (r) => ({ steps: r.int(0, 2) }),
+    recorded: (i) => [...steps(i.steps), 'go'],
+    end: { status: 'completed', phase: 'clean' },
+    act: 'signal',
+  },
+  mother: {
+    weight: 10,
+    make: (r) => ({ steps: 1, offspring: r.int(1, 3), childWaitMs: r.pick([0, 0, 30, 200]) }),
+    recorded: (i) => ['s0', ...Array.from({ length: i.offspring }, (_, n) => `child${n}`)],
+    end: { status: 'completed', phase: 'clean' },
+  },
+  motherCancelled: {
+    weight: 4,
+    make: (r) => ({ steps: 0, offspring: r.int(1, 3), childWaitMs: r.pick([50, 400]) }),
+    recorded: (i) => Array.from({ length: i.offspring }, (_, n) => `child${n}`),
+    end: { status: 'completed', phase: 'clean' },
+    or: { status: 'cancelled', code: 'cancelled-by-caller' },
+    act: 'cancel',
+  },
+  /** Never drawn: what the mothers call. It goes with its mother. */
+  offspring: {
+    weight: 0,
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+    or: { status: 'cancelled' },
+  },
+  narrow: {
+    weight: 12,
+    type: 'torture.narrow',
+    make: (r) => ({ steps: 1, waitMs: r.int(10, 120), lane: r.pick(['left', 'right']) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  pay: {
+    weight: 6,
+    make: () => ({ steps: 1 }),
+    recorded: () => ['pay', 's0'],
+    end: { status: 'completed', phase: 'clean' },
+  },
+  /** A person is asked where nobody else can tell, and stops what has not happened. */
+  transfer: {
+    weight: 6,
+    make: () => ({ steps: 1 }),
+    recorded: () => ['pay', 's0'],
+    end: { status: 'completed', phase: 'clean' },
+    or: { status: 'cancelled' },
+    act: 'answer',
+  },
+}
+
 const names = Object.keys(SCRIPTS)
 const bag = names.flatMap((name) => new Array(SCRIPTS[name].weight).fill(name))
+const ALL = { ...SCRIPTS, ...OF_MANY }
+
+/** Everything that systems of several processes are given to do. */
+export const FOR_MANY = Object.entries(ALL).flatMap(([name, { weight }]) => new Array(weight).fill(name))
 
 /** A job to submit: its body, and what the client has to do besides. `only` limits the scripts. */
 export function draw(r, serial, now, only = null) {
   const script = only ? r.pick(only) : r.pick(bag)
-  const { make, type = 'torture', body, act = null } = SCRIPTS[script]
+  const { make, type = 'torture', body, act = null } = ALL[script]
   return {
     script,
     act,
@@ -158,6 +223,6 @@ export function draw(r, serial, now, only = null) {
 
 /** The demand of a job's input: steps that must be recorded, and the ends that are right. */
 export function demandOf(input) {
-  const { recorded, end, or, some = false } = SCRIPTS[input.script]
+  const { recorded, end, or, some = false } = ALL[input.script]
   return { recorded: recorded(input), ends: or ? [end, or] : [end], some }
 }

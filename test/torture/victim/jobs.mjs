@@ -33,7 +33,8 @@ function witnessAt(url) {
     })
 }
 
-export function handlersOf(lib, witnessUrl, passing) {
+/** @param more further scripts and job types, made with the tools that these are made of */
+export function handlersOf(lib, witnessUrl, passing, more = null) {
   const { defineJob, until, file, z, Permanent, Transient, Harmless, Review } = lib
   const tell = witnessAt(witnessUrl)
   /** Attempts of each job that have begun in this process; for the scripts that wait for one another. */
@@ -185,6 +186,7 @@ export function handlersOf(lib, witnessUrl, passing) {
   const backoff = { from: '10ms', to: '60ms' }
   const options = { retry: until({ within: '24h', backoff }), maxLost: 1_000_000 }
   return [
+    ...(more ? more({ ...lib, step, plain, tell, run, options, anything, failing }, scripts) : []),
     defineJob('torture', { input: anything, output: anything }).handler(options, run),
     defineJob('torture.limited', { input: anything, output: anything }).handler(
       { ...options, retry: until({ attempts: 3, backoff }) },
