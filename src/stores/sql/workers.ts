@@ -1,5 +1,6 @@
 /** Workers and the child processes they left: plain rows. Who is dead is decided by the lease that was written. */
 import type { ProcessRow, Store, WorkerRow } from '../store.js'
+import { operationFirst } from './ledger.js'
 import { all, type Plan, put, run } from './plan.js'
 import type { Tx } from './tx.js'
 
@@ -52,6 +53,7 @@ export function workersOf({ read, write, now }: Lent): Store['workers'] {
       write(function* ({ now }) {
         return (yield* run(LEASE, [[name, holder, now + ms, now]]))[0] === 1
       }),
+    first: (name) => write(({ now }) => operationFirst('', name, now)),
     addProcess: (row) =>
       write(function* () {
         yield* put(
