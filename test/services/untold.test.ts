@@ -60,6 +60,7 @@ describe.skipIf(!server).each([
         // Whoever may have missed something is told of the jobs as they are.
         const { event, data } = frame!
         if (event === 'job.completed') told.add(data.data.jobId)
+        if (event === 'end') console.log('ENDED', data, two.said)
         if (event === 'snapshot' && data.job.status === 'completed') told.add(data.job.id)
         if (told.size === ids.length) return
       }
