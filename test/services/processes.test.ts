@@ -191,36 +191,51 @@ describe.skipIf(!server)('processes on one database', { timeout: 60_000 }, () =>
 
   it('a worker that stood still for longer than its lease writes nothing when it goes on', async () => {
     second = await cast.start('third', { roles: 'worker,maintenance' })
-    const by = await spread('freeze')
-    const [lost, kept] = [by.get('third')!, by.get('first')!]
+    for (const point of ['freeze', 'on']) world.hold(point)
+    const submits = Array.from({ length: 2 * SLOTS }, () => one.client.submit('walk', { points: ['freeze', 'on'] }))
+    await Promise.all(submits)
+    const visits = await world.reached('freeze', 2 * SLOTS)
+    const [lost, kept] = ['third', 'first'].map((name) => visits.filter(({ worker }) => worker === name))
+    expect([lost!.length, kept!.length]).toEqual([SLOTS, SLOTS])
     second.signal('SIGSTOP')
-    // What the handlers of the frozen one were told is in the line, and found when it goes on.
+    // The first ones go to their end, to make room; those of the frozen worker are held in the other one at the next point.
     world.release('freeze')
-    await ends(kept)
-    expect(await ends(lost)).toEqual(lost.map(() => ({ by: ['first'] })))
-    const before = await Promise.all(lost.map(({ job }) => told(job)))
+    await world.reached('on', SLOTS)
+    world.release('on')
+    await ends(kept!)
+    world.hold('on')
+    await world.reached('on', SLOTS, ({ waiting }) => waiting)
+    const before = await Promise.all(lost!.map(({ job }) => told(job)))
+    // What its handlers were answered is in the line, and is the first thing it finds.
     second.signal('SIGCONT')
-    // When it works again under a new lease, all that the former one had to say has been said.
-    const later = await spread('thawed')
-    world.release('thawed')
-    expect(later.get('third')).toHaveLength(SLOTS)
-    await ends([...later.values()].flat())
-    expect(await Promise.all(lost.map(({ job }) => told(job)))).toEqual(before)
-    for (const [job, attempts, history, steps] of before) {
-      expect(job).toMatchObject({ status: 'completed', result: { by: ['first'] } })
-      expect(attempts.map(({ outcome, workerId }) => [outcome, workerId === attempts[0]!.workerId])).toEqual([
-        ['lost', true],
-        ['ok', false],
+    const later = await Promise.all(Array.from({ length: SLOTS }, () => one.client.submit('leg', { point: 'thawed' })))
+    // It works again under a new lease, so all that it had to say under the former one has been said.
+    const thawed = await world.reached('thawed', SLOTS)
+    expect(new Set(thawed.map(({ worker }) => worker))).toEqual(new Set(['third']))
+    await Promise.all(later.map(({ id }) => two.client.result(id, { timeout: '30s' })))
+    expect(await Promise.all(lost!.map(({ job }) => told(job)))).toEqual(before)
+    expect(world.at('on').filter(({ worker }) => worker === 'third')).toEqual([])
+    world.release('on')
+    expect(await ends(lost!)).toEqual(lost!.map(() => ({ by: ['first', 'first'] })))
+    for (const { job } of lost!) {
+      const [, attempts, history, steps] = await told(job)
+      expect(attempts.map(({ outcome }) => outcome)).toEqual(['lost', 'ok'])
+      expect(history.map(({ event }) => event)).toEqual([
+        'submitted',
+        'claimed',
+        'leaseExpired',
+        'claimed',
+        'succeeded',
       ])
-      expect(history.at(-1)!.event).toBe('succeeded')
-      expect(steps).toHaveLength(1)
+      expect(steps).toHaveLength(2)
     }
   })
   /** All that is stored of a job. */
   const told = async (id: string) =>
     [
       await two.client.get(id),
-      await two.client.attempts(id),
+      // How long one is under way grows by itself.
+      (await two.client.attempts(id)).map(({ durationMs: _, ...attempt }) => attempt),
       await all(two.client.history(id)),
       await two.client.steps(id),
     ] as const
