@@ -59,7 +59,8 @@ describe.skipIf(!server)('processes on one database', { timeout: 60_000 }, () =>
     const { id } = await one.client.submit('walk', { points: ['a', 'b'] }, { group: 'told' })
     const [{ worker }] = (await world.reached('a')) as [Visit]
     expect(['first', 'second']).toContain(worker)
-    expect(await two.client.get(id)).toMatchObject({ status: 'processing', statusText: 'Towards a' })
+    await until(async () => (await two.client.get(id)).statusText === 'Towards a', 'what the job says')
+    expect(await two.client.get(id)).toMatchObject({ status: 'processing', progress: { completed: 0, total: 2 } })
 
     const [job, group] = await Promise.all(
       [`jobs/${id}`, 'groups/told'].map(async (path) => new Reader(await fetch(`${two.url}/v1/${path}/events/stream`))),
