@@ -345,6 +345,8 @@ export interface Engine extends OperatorUses {
   seal(purpose: 'stream' | 'ticket', value: unknown, belongs: unknown): string
   /** What was sealed, or null: it was changed, or sealed for something else. */
   unseal<T>(purpose: 'stream' | 'ticket', text: string, belongs: unknown): T | null
+  /** True for whoever asks first with this name, in all processes that share the store and within a day. */
+  first(name: string): Promise<boolean>
   /** True once any key exists: from then on every request needs one. */
   keysExist(): Promise<boolean>
 

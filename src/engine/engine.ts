@@ -184,6 +184,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     standing: (keyId) => keys.standing(keyId),
     seal: (purpose, value, belongs) => seals[purpose].seal(value, belongs),
     unseal: (purpose, text, belongs) => seals[purpose].tryOpen(text, belongs),
+    first: (name) => store.workers.first(name),
     keysExist: () => keys.any(),
 
     async health() {

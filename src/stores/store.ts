@@ -280,6 +280,8 @@ export interface Store {
     load(): Promise<WorkerLoad[]>
     /** Takes or renews the duty of this name for `ms` milliseconds; false while another holder has it. 0 gives it up. */
     lead(name: string, holder: string, ms: number): Promise<boolean>
+    /** True for whoever asks first for this name, in all processes and within a day; false for everybody after. */
+    first(name: string): Promise<boolean>
     addProcess(row: ProcessRow & { worker: string }): Promise<void>
     removeProcess(jobId: string, pgid: number): Promise<void>
     /** Process groups recorded by workers that are gone. */

@@ -280,6 +280,9 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   }
 
   seal = (purpose: 'stream' | 'ticket', value: unknown, belongs: unknown) => this.#seals[purpose].seal(value, belongs)
+  /** Names that were asked for; fakes may share them, as processes share a store. */
+  firsts = new Set<string>()
+  first = async (name: string) => !this.firsts.has(name) && this.firsts.add(name).has(name)
   unseal = <T>(purpose: 'stream' | 'ticket', text: string, belongs: unknown) =>
     this.#seals[purpose].tryOpen<T>(text, belongs)
   standing = async (keyId: string) => this.#keyring.standing(keyId, this.clock.now())

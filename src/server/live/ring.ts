@@ -26,6 +26,8 @@ export class Ring {
   readonly #entries: Entry[] = []
   /** The last entry of each job that has one here. */
   readonly #latest = new Map<string, Entry>()
+  /** From this position on nothing was missed. */
+  #whole = 1
   /** Position of the newest entry; 0 when there never was one. */
   head = 0
 
@@ -35,7 +37,7 @@ export class Ring {
 
   /** Position of the oldest entry that is still here. */
   get first(): number {
-    return this.head - this.#entries.length + 1
+    return Math.max(this.#whole, this.head - this.#size + 1)
   }
 
   /** True when everything after `position` is still here. */
@@ -55,7 +57,7 @@ export class Ring {
   forget(): void {
     this.#entries.length = 0
     this.#latest.clear()
-    this.head++
+    this.#whole = ++this.head + 1
   }
 
   push({ tenant, jobId, type, groupId, version, from }: Change, at: number): void {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { UntildoneError } from '../../core/index.js'
 import { FakeEngine } from '../fakes/engine.js'
 import { GREET, harness, settled } from '../fakes/harness.js'
 import { type Frame, Reader } from '../fakes/reader.js'
@@ -283,6 +284,43 @@ describe('for a socket', () => {
     const { ticket } = await issue({ use: 'ws' })
     const both = await Promise.all([open(ticket), open(ticket)])
     expect(both.filter(({ socket }) => socket)).toHaveLength(1)
+  })
+
+  test('where processes share a store, it is used once in all of them', async () => {
+    const { engine, issue, open } = await listening()
+    const other = new FakeEngine()
+    other.addKey('page', ['jobs:read'])
+    other.firsts = engine.firsts
+    for (const one of [engine, other]) one.store.sole = false
+    const { url, close } = await listen(harness({}, other).server, { port: 0, keepGlobals: true })
+    cleanups.push(close)
+    const beside = (ticket: string) =>
+      SocketClient.open(`${url}/v1/ws?ticket=${ticket}`, { protocols: ['untildone.v1'] })
+    for (const [here, there] of [
+      [open, beside],
+      [beside, open],
+    ]) {
+      const { ticket } = await issue({ use: 'ws' })
+      expect((await here!(ticket)).socket).not.toBeNull()
+      expect(await (await there!(ticket)).refusal!.json()).toMatchObject({
+        code: 'unauthenticated',
+        detail: expect.stringContaining('used'),
+      })
+    }
+    const { ticket } = await issue({ use: 'ws' })
+    const many = await Promise.all([open, beside, open, beside].map((one) => one(ticket)))
+    expect(many.filter(({ socket }) => socket)).toHaveLength(1)
+  })
+
+  test('while the shared store is away nobody is let in, and the ticket stays good', async () => {
+    const { engine, issue, open } = await listening()
+    engine.store.sole = false
+    const { first } = engine
+    engine.first = () => Promise.reject(new UntildoneError('store-unavailable'))
+    const { ticket } = await issue({ use: 'ws' })
+    expect((await open(ticket)).refusal!.status).toBe(503)
+    engine.first = first
+    expect((await open(ticket)).socket).not.toBeNull()
   })
 
   test('a refused handshake does not use it up', async () => {

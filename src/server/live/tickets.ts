@@ -1,7 +1,8 @@
 /**
  * Tickets: what stands in for a key in the address of a stream or socket, where no header can be set. Sealed with the
- * secret of the store, so no table is needed; bound to a filter; for watching only. A ticket rests on the key that asked
- * for it and has that key's rights at the time of use. Never written to a log.
+ * secret of the store, so no table is needed and every process that shares it can open them; bound to a filter; for
+ * watching only. A ticket rests on the key that asked for it and has that key's rights at the time of use. Never written
+ * to a log.
  */
 import { UntildoneError } from '../../core/index.js'
 import type { Caller, Engine } from '../../engine/api.js'
@@ -70,8 +71,8 @@ export class Tickets {
   }
 
   /** Uses up a ticket for a socket. @throws UntildoneError unauthenticated, too-many-streams */
-  useUp({ id, expiresAt }: Ticket): void {
-    if (this.#used.has(id)) throw refused('This ticket was used before; one for a socket can be used once.')
+  async useUp({ id, expiresAt }: Ticket): Promise<void> {
+    if (this.#used.has(id)) throw usedBefore()
     const now = this.#engine.clock.now()
     for (const [old, until] of this.#used) {
       if (until > now) break
@@ -80,7 +81,19 @@ export class Tickets {
     if (this.#used.size >= USED_MAX)
       throw new UntildoneError('too-many-streams', 'Too many sockets were opened within a minute.')
     this.#used.set(id, expiresAt)
+    if (this.#engine.store.sole) return
+    try {
+      if (!(await this.#engine.first(`ticket/${id}`))) throw usedBefore()
+    } catch (error) {
+      // While the store is away nobody is let in, and the ticket is as good as before.
+      if (!(error instanceof UntildoneError && error.code === 'unauthenticated')) this.#used.delete(id)
+      throw error
+    }
   }
+}
+
+function usedBefore(): UntildoneError {
+  return refused('This ticket was used before; one for a socket can be used once.')
 }
 
 export function ticketVoided(): UntildoneError {

@@ -73,7 +73,10 @@ async function answer(
     if (!request) throw new UntildoneError('malformed-request', 'The Host or the address of this request is not valid.')
     const admission = await admitted(server, request, incoming)
     if (!speaks(incoming)) throw new UntildoneError('upgrade-required', `Ask for the subprotocol ${SUBPROTOCOL}.`)
-    if (admission.ticket) server.live.tickets.useUp(admission.ticket)
+    if (admission.ticket) {
+      await server.live.tickets.useUp(admission.ticket)
+      if (server.draining) throw draining()
+    }
     let opened: Socket | null = null
     release = server.holds.take(admission.caller, () => opened?.end('drain'))
     sockets.handleUpgrade(incoming, socket, head, (ws) => {
@@ -89,15 +92,19 @@ async function answer(
 
 /** @throws UntildoneError draining, unauthenticated, host-not-allowed, forbidden, malformed-request */
 async function admitted(server: ServerContext, request: Request, incoming: IncomingMessage): Promise<Admission> {
-  if (server.draining) throw new UntildoneError('draining', undefined, { retryAfterMs: 2000 })
+  if (server.draining) throw draining()
   const { ticket } = readQuery(QUERY, request.url)
   const admission =
     ticket === undefined
       ? await server.gate.admit(request, { incoming }, true)
       : await server.gate.admitTicket(ticket, 'ws', request, { incoming })
   requireScope(admission.caller, READERS)
-  if (server.draining) throw new UntildoneError('draining', undefined, { retryAfterMs: 2000 })
+  if (server.draining) throw draining()
   return admission
+}
+
+function draining(): UntildoneError {
+  return new UntildoneError('draining', undefined, { retryAfterMs: 2000 })
 }
 
 function speaks({ headers }: IncomingMessage): boolean {

@@ -1,7 +1,7 @@
 /**
  * LISTEN and NOTIFY as the bell between processes: a connection of its own, never inside a transaction that writes,
- * because commits of those that notify stand in one line. Comes back by itself; behind a pooler that lends connections
- * for one transaction it finds out that nothing arrives, and says so.
+ * because commits of those that notify stand in one line. Comes back by itself. Behind a pooler that lends connections for
+ * one transaction there is none; where nobody said that there is one, it finds out that nothing arrives, and says so.
  */
 import type { Client } from 'pg'
 import type { Bell } from '../sql/shared.js'
@@ -36,7 +36,8 @@ export class Doorbell implements Bell {
 
   listen(heard: (text: string | null) => void): void {
     this.heard = heard
-    void this.connect()
+    // A pooler may run LISTEN and the first echo on one of its connections: it would seem to work, and nothing would come.
+    if (this.options.pooler !== 'transaction') void this.connect()
   }
 
   async ring(texts: readonly string[]): Promise<void> {

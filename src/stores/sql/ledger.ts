@@ -130,6 +130,16 @@ export function* operationSeen(tenant: string, id: string, now: number): Plan<bo
   return (yield* one('select 1 as found from operations where tenant = ?1 and op_id = ?2', tenant, id)) !== undefined
 }
 
+/** Notes that it is done, unless it was; whether this was the first time within a day. */
+export function* operationFirst(tenant: string, id: string, now: number): Plan<boolean> {
+  yield* put('delete from operations where at < ?1', [[now - OPERATION_TTL_MS]])
+  const row = [tenant, id, now]
+  return (
+    (yield* run('insert into operations (tenant, op_id, at) values (?1, ?2, ?3) on conflict do nothing', [row]))[0] ===
+    1
+  )
+}
+
 export function* operationDone(tenant: string, id: string, now: number): Plan<void> {
   yield* put('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
 }

@@ -2,6 +2,7 @@
 import type { AuditDraft } from '../../core/history.js'
 import type { ProcessRow, Store, WorkerLoad, WorkerRow } from '../store.js'
 import { auditPlan } from './audit.js'
+import { operationFirst } from './ledger.js'
 import { all, one, type Plan, put, type Row, run } from './plan.js'
 import type { Tx } from './tx.js'
 
@@ -75,6 +76,7 @@ export function workersOf({ read, write, now }: Lent): Store['workers'] {
       write(function* ({ now }) {
         return (yield* run(LEASE, [[name, holder, now + ms, now]]))[0] === 1
       }),
+    first: (name) => write(({ now }) => operationFirst('', name, now)),
     addProcess: (row) =>
       write(function* () {
         yield* put(

@@ -22,6 +22,15 @@ export function workerTests({ test }: Suite): void {
     expect((await bench.store.workers.list()).map(({ leaseUntil }) => leaseUntil)).toEqual([bench.clock.now() + 1000])
   })
 
+  test('first: true once for a name, and again after a day', async (bench) => {
+    const { workers } = bench.store
+    expect([await workers.first('a'), await workers.first('a'), await workers.first('b')]).toEqual([true, false, true])
+    await bench.clock.advance(86_400_000)
+    expect(await workers.first('a')).toBe(false)
+    await bench.clock.advance(1)
+    expect([await workers.first('a'), await workers.first('a')]).toEqual([true, false])
+  })
+
   test('a worker that was declared gone cannot come back', async (bench) => {
     await bench.beat('w-1')
     await bench.store.workers.beat({ ...(await bench.store.workers.list())[0]!, state: 'gone' })

@@ -65,6 +65,16 @@ export function writerTests({ test }: Suite): void {
     }
   })
 
+  test('first: of those who ask at once one is told so', async (bench) => {
+    const stores = await bench.beside()
+    for (const round of times(30)) {
+      const told = await Promise.all(
+        stores.flatMap(({ store }) => [store.workers.first(`${round}`), store.workers.first(`${round}/2`)]),
+      )
+      expect(told.filter(Boolean)).toHaveLength(2)
+    }
+  })
+
   test('the same key at once: one job, which the others are told of', async (bench) => {
     const stores = await bench.beside()
     for (const round of times(30)) {
