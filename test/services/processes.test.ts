@@ -206,6 +206,9 @@ describe.skipIf(!server)('processes on one database', { timeout: 60_000 }, () =>
     await ends(kept!)
     world.hold('on')
     await world.reached('on', SLOTS, ({ waiting }) => waiting)
+    // What a job says of itself is written once a second.
+    for (const { job } of lost!)
+      await until(async () => (await two.client.get(job)).statusText === 'Towards on', 'what the job says')
     const before = await Promise.all(lost!.map(({ job }) => told(job)))
     // What its handlers were answered is in the line, and is the first thing it finds.
     second.signal('SIGCONT')
