@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createUntildone, type JobHandler, LOCAL, sqlite, type Untildone } from 'untildone'
 import { assertReplaySafe, createTestRig } from 'untildone/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -274,7 +275,7 @@ describe('at the start of the program', () => {
 
 describe('a program of one file', () => {
   it('starts no second server, and its end by kill -9 leaves no process', { timeout: 30_000 }, async () => {
-    const program = new URL('program.mjs', import.meta.url).pathname
+    const program = fileURLToPath(new URL('program.mjs', import.meta.url))
     const child = spawn(process.execPath, [program, join(dir, 'program.db')], { stdio: ['ignore', 'pipe', 'inherit'] })
     let said = ''
     child.stdout.on('data', (chunk) => {
@@ -296,7 +297,7 @@ describe('job files', () => {
     const cwd = mkdtempSync(join(dir, 'project-'))
     mkdirSync(join(cwd, 'jobs'))
     writeFileSync(join(cwd, 'jobs', 'calc.ts'), CALC)
-    const bin = new URL('../../bin/untildone.js', import.meta.url).pathname
+    const bin = fileURLToPath(new URL('../../bin/untildone.js', import.meta.url))
     const server = spawn(process.execPath, [bin, 'serve', '--jobs', 'jobs', '--port', '0'], {
       ...{ cwd, stdio: ['ignore', 'inherit', 'pipe'] as const },
     })
