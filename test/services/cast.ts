@@ -19,7 +19,7 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 /** The times of the leases are shortened in a copy of the library, so that rescues happen while somebody looks. */
 export const LEASE_MS = 5000
 const SHORT_LEASES: [file: string, text: string, replacement: string][] = [
-  ['worker/lease.js', 'LEASE_MS = 30_000', `LEASE_MS = ${LEASE_MS}`],
+  ['core/lease.js', 'LEASE_MS = 30_000', `LEASE_MS = ${LEASE_MS}`],
   ['worker/lease.js', 'HEARTBEAT_MS = 5_000', 'HEARTBEAT_MS = 800'],
   ['worker/lease.js', 'SELF_FENCE_MS = 20_000', 'SELF_FENCE_MS = 3300'],
   ['worker/lease.js', 'STALL_MS = 10_000', 'STALL_MS = 2000'],
