@@ -22,6 +22,7 @@ import {
   translateHandler,
   verdictHandler,
 } from './steps.js'
+import { welcomeHandler } from './within.js'
 
 // #region assert
 it('can be interrupted anywhere', async () => {
@@ -92,6 +93,7 @@ describe('every handler of the guide', () => {
     ['sync', syncHandler, { shop: 'berlin', since: '2026-11-01' }, 'completed'],
     ['digest', digestHandler, { user: 'ada' }, 'completed'],
     ['report, submitted by hand', reportHandler, { region: 'eu' }, 'completed'],
+    ['welcome', welcomeHandler, { user: 'ada' }, 'completed'],
   ]
   it.each(cases)('%s', async (_, handler, input, ends) => {
     await assertReplaySafe(handler, input, { reset, ends })
