@@ -58,469 +58,477 @@ const as = (address: string, role: string, more: { password?: string; database?:
 }
 const opened = (factory: StoreFactory) => Bench.open(factory)
 
-describe.skipIf(!url)('the line', () => {
-  let proxy: LineProxy
-  const benches: Bench[] = []
-  beforeAll(async () => {
-    proxy = await startProxy({ host: '127.0.0.1', port: Number(port) })
-    // Nothing of it needs more rights than any role has.
-    await query(url!, 'create role ordinary login', 'grant create on database postgres to ordinary', 'select 1')
-  })
-  afterAll(() => proxy?.close())
-  afterEach(async () => {
-    proxy.refusing = false
-    proxy.late = 0
-    for (const bench of benches.splice(0)) await bench.close()
-  })
-  async function through(options: PostgresOptions = {}) {
-    const { Driver, commits } = counting()
-    const schema = ownSchema()
-    const bench = await opened(postgresWith(Driver, as(proxy.through(url!), 'ordinary'), { schema, ...options }))
-    benches.push(bench)
-    // What a statement's parameters are is asked once.
-    await bench.submit({ key: 'first' }, { key: 'second' })
-    const before = commits()
-    return { bench, schema, commits: () => commits() - before }
-  }
-  const once = async (schema: string, key: string) => {
-    const rows = await query(
-      url!,
-      `select (select count(*)::int from ${schema}.idempotency where key = '${key}') as keys, (select count(*)::int from ${schema}.jobs) as jobs`,
-    )
-    expect(rows).toEqual([{ keys: 1, jobs: 3 }])
-  }
+if (url)
+  describe('the line', () => {
+    let proxy: LineProxy
+    const benches: Bench[] = []
+    beforeAll(async () => {
+      proxy = await startProxy({ host: '127.0.0.1', port: Number(port) })
+      // Nothing of it needs more rights than any role has.
+      await query(url!, 'create role ordinary login', 'grant create on database postgres to ordinary', 'select 1')
+    })
+    afterAll(() => proxy?.close())
+    afterEach(async () => {
+      proxy.refusing = false
+      proxy.late = 0
+      for (const bench of benches.splice(0)) await bench.close()
+    })
+    async function through(options: PostgresOptions = {}) {
+      const { Driver, commits } = counting()
+      const schema = ownSchema()
+      const bench = await opened(postgresWith(Driver, as(proxy.through(url!), 'ordinary'), { schema, ...options }))
+      benches.push(bench)
+      // What a statement's parameters are is asked once.
+      await bench.submit({ key: 'first' }, { key: 'second' })
+      const before = commits()
+      return { bench, schema, commits: () => commits() - before }
+    }
+    const once = async (schema: string, key: string) => {
+      const rows = await query(
+        url!,
+        `select (select count(*)::int from ${schema}.idempotency where key = '${key}') as keys, (select count(*)::int from ${schema}.jobs) as jobs`,
+      )
+      expect(rows).toEqual([{ keys: 1, jobs: 3 }])
+    }
 
-  it('cut before the commit is sent: run again, done once', async () => {
-    for (const text of ['begin', 'insert into', 'commit']) {
+    it('cut before the commit is sent: run again, done once', async () => {
+      for (const text of ['begin', 'insert into', 'commit']) {
+        const { bench, schema, commits } = await through()
+        const cut = proxy.when('server', text, 'cut')
+        expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'created' }])
+        await cut
+        // What nobody waits for is on its way together with the commit.
+        expect(commits()).toBeLessThanOrEqual(text === 'begin' ? 1 : 2)
+        await once(schema, 'a')
+      }
+    })
+
+    it('cut after the commit was sent, before its answer: looked up, not done again', async () => {
       const { bench, schema, commits } = await through()
-      const cut = proxy.when('server', text, 'cut')
+      const cut = proxy.when('client', 'COMMIT', 'cut')
       expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'created' }])
       await cut
-      // What nobody waits for is on its way together with the commit.
-      expect(commits()).toBeLessThanOrEqual(text === 'begin' ? 1 : 2)
+      expect(commits()).toBe(1)
       await once(schema, 'a')
-    }
-  })
+    })
 
-  it('cut after the commit was sent, before its answer: looked up, not done again', async () => {
-    const { bench, schema, commits } = await through()
-    const cut = proxy.when('client', 'COMMIT', 'cut')
-    expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'created' }])
-    await cut
-    expect(commits()).toBe(1)
-    await once(schema, 'a')
-  })
+    it('cut while a lone commit of a plain write is on its way, many times in a row: each is done once', async () => {
+      const { bench, schema } = await through()
+      for (let i = 0; i < 12; i++) {
+        const cut = proxy.when(i % 2 ? 'client' : 'server', i % 2 ? 'COMMIT' : 'commit', 'cut')
+        const claimed = await bench.started()
+        await bench.succeed(claimed, i)
+        await cut
+        expect((await bench.stored(claimed.live.id)).outcome!.result).toBe(String(i))
+      }
+      // Claims took `first` and `second` as well.
+      expect(await query(url!, `select count(*)::int as n from ${schema}.history where event = 'submitted'`)).toEqual([
+        { n: 14 },
+      ])
+    })
 
-  it('cut while a lone commit of a plain write is on its way, many times in a row: each is done once', async () => {
-    const { bench, schema } = await through()
-    for (let i = 0; i < 12; i++) {
-      const cut = proxy.when(i % 2 ? 'client' : 'server', i % 2 ? 'COMMIT' : 'commit', 'cut')
-      const claimed = await bench.started()
-      await bench.succeed(claimed, i)
+    it('silent at the commit, which arrived or did not: given up, looked up, done once', async () => {
+      const options = { statementTimeoutMs: 500, patienceMs: 8000 }
+      const [arrived, lost] = [await through(options), await through(options)]
+      const first = proxy.when('client', 'COMMIT', 'silence')
+      const one = arrived.bench.store.submit([arrived.bench.job({ key: 'a' })])
+      await first
+      const second = proxy.when('server', 'commit', 'silence')
+      const other = lost.bench.store.submit([lost.bench.job({ key: 'a' })])
+      await second
+      expect(await one).toMatchObject([{ outcome: 'created' }])
+      expect(await other).toMatchObject([{ outcome: 'created' }])
+      expect([arrived.commits(), lost.commits()]).toEqual([1, 2])
+      await once(arrived.schema, 'a')
+      await once(lost.schema, 'a')
+    })
+
+    it('silent in the middle: what it held is let go, so that the next try does not wait for it', async () => {
+      // Behind a pooler the text of each statement is sent, so that the line can fall silent at one that is waited for.
+      const { bench, schema } = await through({ statementTimeoutMs: 500, patienceMs: 8000, pooler: 'transaction' })
+      const silent = proxy.when('server', 'select job_id, fingerprint', 'silence')
+      const answer = bench.store.submit([bench.job({ key: 'a' })])
+      await silent
+      expect(await answer).toMatchObject([{ outcome: 'created' }])
+      await once(schema, 'a')
+      const open = `select count(*)::int as n from pg_stat_activity where state = 'idle in transaction' and usename = 'ordinary'`
+      await expect.poll(() => query(url!, open)).toEqual([{ n: 0 }])
+    })
+
+    it('cut while reading, or while nobody asks anything: the next answer comes over a new line', async () => {
+      const { bench } = await through()
+      const id = await bench.submitOne()
+      const cut = proxy.when('server', 'select', 'cut')
+      expect((await bench.stored(id)).record.id).toBe(id)
       await cut
-      expect((await bench.stored(claimed.live.id)).outcome!.result).toBe(String(i))
-    }
-    // Claims took `first` and `second` as well.
-    expect(await query(url!, `select count(*)::int as n from ${schema}.history where event = 'submitted'`)).toEqual([
-      { n: 14 },
-    ])
-  })
+      proxy.cut()
+      expect((await bench.stored(id)).record.id).toBe(id)
+      proxy.cut()
+      expect(await bench.claim()).toHaveLength(3)
+    })
 
-  it('silent at the commit, which arrived or did not: given up, looked up, done once', async () => {
-    const options = { statementTimeoutMs: 500, patienceMs: 8000 }
-    const [arrived, lost] = [await through(options), await through(options)]
-    const first = proxy.when('client', 'COMMIT', 'silence')
-    const one = arrived.bench.store.submit([arrived.bench.job({ key: 'a' })])
-    await first
-    const second = proxy.when('server', 'commit', 'silence')
-    const other = lost.bench.store.submit([lost.bench.job({ key: 'a' })])
-    await second
-    expect(await one).toMatchObject([{ outcome: 'created' }])
-    expect(await other).toMatchObject([{ outcome: 'created' }])
-    expect([arrived.commits(), lost.commits()]).toEqual([1, 2])
-    await once(arrived.schema, 'a')
-    await once(lost.schema, 'a')
-  })
+    it('late: several statements travel together, so that a commit costs a few ways and not one for each', async () => {
+      const { bench } = await through()
+      const submit = (key: string) => bench.store.submit([bench.job({ key, tags: ['x', 'y'] })])
+      await submit('a')
+      proxy.late = 20
+      proxy.ways = 0
+      await submit('b')
+      // Seven statements besides begin and commit; only what is asked is waited for: the webhooks, the key, the commit.
+      expect(proxy.ways).toBeLessThanOrEqual(4)
+    })
 
-  it('silent in the middle: what it held is let go, so that the next try does not wait for it', async () => {
-    // Behind a pooler the text of each statement is sent, so that the line can fall silent at one that is waited for.
-    const { bench, schema } = await through({ statementTimeoutMs: 500, patienceMs: 8000, pooler: 'transaction' })
-    const silent = proxy.when('server', 'select job_id, fingerprint', 'silence')
-    const answer = bench.store.submit([bench.job({ key: 'a' })])
-    await silent
-    expect(await answer).toMatchObject([{ outcome: 'created' }])
-    await once(schema, 'a')
-    const open = `select count(*)::int as n from pg_stat_activity where state = 'idle in transaction' and usename = 'ordinary'`
-    await expect.poll(() => query(url!, open)).toEqual([{ n: 0 }])
-  })
+    it('refused for longer than its patience: `store-unavailable` says what to do, and later it works by itself', async () => {
+      const { bench, schema } = await through({ patienceMs: 300 })
+      proxy.refusing = true
+      proxy.cut()
+      const error = await refusal(bench.store.submit([bench.job({ key: 'a' })]))
+      expect(code(error)).toEqual(['store-unavailable', 'unreachable'])
+      expect(error.fix).toContain('what is under way goes on when it is back')
+      expect(code(await refusal(bench.store.find('x')))).toEqual(['store-unavailable', 'unreachable'])
+      proxy.refusing = false
+      expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'created' }])
+      await once(schema, 'a')
+    })
 
-  it('cut while reading, or while nobody asks anything: the next answer comes over a new line', async () => {
-    const { bench } = await through()
-    const id = await bench.submitOne()
-    const cut = proxy.when('server', 'select', 'cut')
-    expect((await bench.stored(id)).record.id).toBe(id)
-    await cut
-    proxy.cut()
-    expect((await bench.stored(id)).record.id).toBe(id)
-    proxy.cut()
-    expect(await bench.claim()).toHaveLength(3)
-  })
-
-  it('late: several statements travel together, so that a commit costs a few ways and not one for each', async () => {
-    const { bench } = await through()
-    const submit = (key: string) => bench.store.submit([bench.job({ key, tags: ['x', 'y'] })])
-    await submit('a')
-    proxy.late = 20
-    proxy.ways = 0
-    await submit('b')
-    // Seven statements besides begin and commit; only what is asked is waited for: the webhooks, the key, the commit.
-    expect(proxy.ways).toBeLessThanOrEqual(4)
-  })
-
-  it('refused for longer than its patience: `store-unavailable` says what to do, and later it works by itself', async () => {
-    const { bench, schema } = await through({ patienceMs: 300 })
-    proxy.refusing = true
-    proxy.cut()
-    const error = await refusal(bench.store.submit([bench.job({ key: 'a' })]))
-    expect(code(error)).toEqual(['store-unavailable', 'unreachable'])
-    expect(error.fix).toContain('what is under way goes on when it is back')
-    expect(code(await refusal(bench.store.find('x')))).toEqual(['store-unavailable', 'unreachable'])
-    proxy.refusing = false
-    expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'created' }])
-    await once(schema, 'a')
-  })
-
-  it('behind a pooler that lends connections for a transaction: nothing belongs to a session', async () => {
-    const sent: (string | RegExp)[] = []
-    const refused = (text: string | RegExp) =>
-      proxy.when('server', text, (line) => {
-        sent.push(text)
-        line.cut()
-      })
-    // A pooler refuses settings in the first message; and a name would be another connection's the next time.
-    void refused('options\0')
-    void refused(/untildone_\d+(_n)?\0/)
-    const { bench, commits } = await through({ pooler: 'transaction' })
-    const ids = await bench.submit({ key: 'a', tags: ['x'] }, { key: 'b', tags: ['x', 'y'] }, { unique: { key: 'u' } })
-    for (const claimed of await bench.claim()) await bench.succeed(claimed)
-    for (const id of ids) expect((await bench.stored(id)).outcome!.status).toBe('completed')
-    expect(sent).toEqual([])
-    expect(commits()).toBeGreaterThan(2)
-    expect(await query(url!, 'select 1 as n')).toEqual([{ n: 1 }])
-  })
-})
-
-describe.skipIf(!url)('values', () => {
-  it('whatever a text holds, it comes back, or as the sign for what no database keeps', async () => {
-    const bench = await opened(freshPostgres(url!))
-    const texts = {
-      nul: 'a\0b',
-      high: 'x\ud800y',
-      low: '\udc00',
-      pair: '😀',
-      quotes: `'"\\{},NULL\n\t\r`,
-      words: 'null',
-      empty: '',
-      escaped: '\\u0000 \\ud800',
-    }
-    const big = 'é"\\'.repeat(75_000)
-    const ids = await bench.submit({ input: { ...texts, big } }, { input: texts, tags: Object.values(texts) })
-    for (const claimed of await bench.claim()) {
-      expect(claimed.record.input).toBe(JSON.stringify(claimed.live.id === ids[0] ? { ...texts, big } : texts))
-      const { id, epoch } = claimed.live
-      const steps = Object.entries(texts).map(([name, text]) =>
-        step(`${name}:${text}`, { result: JSON.stringify(text) }),
+    it('behind a pooler that lends connections for a transaction: nothing belongs to a session', async () => {
+      const sent: (string | RegExp)[] = []
+      const refused = (text: string | RegExp) =>
+        proxy.when('server', text, (line) => {
+          sent.push(text)
+          line.cut()
+        })
+      // A pooler refuses settings in the first message; and a name would be another connection's the next time.
+      void refused('options\0')
+      void refused(/untildone_\d+(_n)?\0/)
+      const { bench, commits } = await through({ pooler: 'transaction' })
+      const ids = await bench.submit(
+        { key: 'a', tags: ['x'] },
+        { key: 'b', tags: ['x', 'y'] },
+        { unique: { key: 'u' } },
       )
-      expect(await bench.store.record({ jobId: id, epoch, steps })).toBe(true)
-      const found = await bench.store.steps(id)
-      expect(found.map(({ result }) => result).sort()).toEqual(steps.map(({ result }) => result).sort())
-      expect(found.map(({ key }) => key)).toContain(`nul:a\ufffdb`)
-      // A wait whose key holds them is woken like any other.
-      const key = `wait:${texts.nul}${texts.high}${texts.quotes}`
-      await bench.suspend(claimed, [bench.wait(id, key, { name: 'n' })])
-      expect(await bench.signal(id, 'n', { payload: JSON.stringify({ ...texts, big }) })).toEqual({
-        outcome: 'delivered',
-      })
-      expect((await bench.stored(id)).live!.state).toBe('queued')
-    }
-    for (const claimed of await bench.claim()) {
-      await bench.succeed(claimed, big)
-      expect((await bench.store.find(claimed.live.id, 1e6)) as never).toMatchObject({
-        outcome: { result: JSON.stringify(big) },
-      })
-    }
-    const listed = { tenant: 'default', ids: [ids[0]!, texts.nul, texts.high], order: 'createdAt', limit: 9 } as const
-    expect(await bench.store.list(listed)).toHaveLength(1)
-    expect(await bench.store.list({ tenant: texts.high, order: 'createdAt', limit: 9 })).toEqual([])
-    await bench.close()
-  })
-
-  it('numbers at the edges come back as they were', async () => {
-    const bench = await opened(freshPostgres(url!))
-    const { live } = await bench.started({ runAt: 0, deadlineAt: Number.MAX_SAFE_INTEGER })
-    const numbers = [0, 0.1, 1e-300, 1e300, 2 ** 53 - 1, 0.30000000000000004]
-    for (const [i, completed] of numbers.entries()) {
-      const progress = {
-        stage: `s${i}`,
-        message: null,
-        completed,
-        total: 5,
-        unit: null,
-        iterations: null,
-        updatedAt: i,
-      }
-      expect(await bench.store.record({ jobId: live.id, epoch: live.epoch, progress })).toBe(true)
-      expect((await bench.stored(live.id)).progress).toMatchObject({ completed, total: 5 })
-    }
-    expect((await bench.stored(live.id)).live!.deadlineAt).toBe(Number.MAX_SAFE_INTEGER)
-    expect((await bench.stored(live.id)).record.runAt).toBe(0)
-    await bench.close()
-  })
-})
-
-describe.skipIf(!url)('the server', () => {
-  let server: PostgresServer
-  beforeAll(async () => {
-    server = await startPostgres({ inMemory: true, settings: { max_wal_size: '64MB', shared_buffers: '32MB' } })
-  }, 60_000)
-  afterAll(() => server?.remove())
-
-  it('killed again and again under submits and claims: what was acknowledged is there once, and it goes on by itself', async () => {
-    const bench = await opened(freshPostgres(server.url))
-    const stores = await bench.beside()
-    const acknowledged = new Map<string, string>()
-    const claims = new Set<string>()
-    const ended = new Set<string>()
-    let stop = false
-    let twice = 0
-    const submitting = stores.map(async (one, s) => {
-      for (let i = 0; !stop; i++) {
-        const key = `k-${s}-${i}`
-        const answers = await Promise.all([0, 1].map(() => one.store.submit([one.job({ key })]).catch(() => null)))
-        for (const answer of answers) if (answer && 'jobId' in answer[0]!) acknowledged.set(key, answer[0].jobId)
-      }
+      for (const claimed of await bench.claim()) await bench.succeed(claimed)
+      for (const id of ids) expect((await bench.stored(id)).outcome!.status).toBe('completed')
+      expect(sent).toEqual([])
+      expect(commits()).toBeGreaterThan(2)
+      expect(await query(url!, 'select 1 as n')).toEqual([{ n: 1 }])
     })
-    const working = stores.map(async (one, s) => {
-      while (!stop) {
-        const claimed = await one.claim(5, { worker: `w-${s}` }).catch(() => [])
-        for (const { live } of claimed) {
-          const name = `${live.id}/${live.epoch}`
-          if (claims.has(name)) twice++
-          claims.add(name)
-        }
-        await Promise.all(
-          claimed.map(async (job) => {
-            const moved = await one.succeed(job, s).catch(() => null)
-            if (moved?.outcome === 'moved') ended.add(job.live.id)
-          }),
+  })
+
+if (url)
+  describe('values', () => {
+    it('whatever a text holds, it comes back, or as the sign for what no database keeps', async () => {
+      const bench = await opened(freshPostgres(url!))
+      const texts = {
+        nul: 'a\0b',
+        high: 'x\ud800y',
+        low: '\udc00',
+        pair: '😀',
+        quotes: `'"\\{},NULL\n\t\r`,
+        words: 'null',
+        empty: '',
+        escaped: '\\u0000 \\ud800',
+      }
+      const big = 'é"\\'.repeat(75_000)
+      const ids = await bench.submit({ input: { ...texts, big } }, { input: texts, tags: Object.values(texts) })
+      for (const claimed of await bench.claim()) {
+        expect(claimed.record.input).toBe(JSON.stringify(claimed.live.id === ids[0] ? { ...texts, big } : texts))
+        const { id, epoch } = claimed.live
+        const steps = Object.entries(texts).map(([name, text]) =>
+          step(`${name}:${text}`, { result: JSON.stringify(text) }),
         )
+        expect(await bench.store.record({ jobId: id, epoch, steps })).toBe(true)
+        const found = await bench.store.steps(id)
+        expect(found.map(({ result }) => result).sort()).toEqual(steps.map(({ result }) => result).sort())
+        expect(found.map(({ key }) => key)).toContain(`nul:a\ufffdb`)
+        // A wait whose key holds them is woken like any other.
+        const key = `wait:${texts.nul}${texts.high}${texts.quotes}`
+        await bench.suspend(claimed, [bench.wait(id, key, { name: 'n' })])
+        expect(await bench.signal(id, 'n', { payload: JSON.stringify({ ...texts, big }) })).toEqual({
+          outcome: 'delivered',
+        })
+        expect((await bench.stored(id)).live!.state).toBe('queued')
       }
+      for (const claimed of await bench.claim()) {
+        await bench.succeed(claimed, big)
+        expect((await bench.store.find(claimed.live.id, 1e6)) as never).toMatchObject({
+          outcome: { result: JSON.stringify(big) },
+        })
+      }
+      const listed = { tenant: 'default', ids: [ids[0]!, texts.nul, texts.high], order: 'createdAt', limit: 9 } as const
+      expect(await bench.store.list(listed)).toHaveLength(1)
+      expect(await bench.store.list({ tenant: texts.high, order: 'createdAt', limit: 9 })).toEqual([])
+      await bench.close()
     })
-    for (let kills = 0; kills < 3; kills++) {
+
+    it('numbers at the edges come back as they were', async () => {
+      const bench = await opened(freshPostgres(url!))
+      const { live } = await bench.started({ runAt: 0, deadlineAt: Number.MAX_SAFE_INTEGER })
+      const numbers = [0, 0.1, 1e-300, 1e300, 2 ** 53 - 1, 0.30000000000000004]
+      for (const [i, completed] of numbers.entries()) {
+        const progress = {
+          stage: `s${i}`,
+          message: null,
+          completed,
+          total: 5,
+          unit: null,
+          iterations: null,
+          updatedAt: i,
+        }
+        expect(await bench.store.record({ jobId: live.id, epoch: live.epoch, progress })).toBe(true)
+        expect((await bench.stored(live.id)).progress).toMatchObject({ completed, total: 5 })
+      }
+      expect((await bench.stored(live.id)).live!.deadlineAt).toBe(Number.MAX_SAFE_INTEGER)
+      expect((await bench.stored(live.id)).record.runAt).toBe(0)
+      await bench.close()
+    })
+  })
+
+if (url)
+  describe('the server', () => {
+    let server: PostgresServer
+    beforeAll(async () => {
+      server = await startPostgres({ inMemory: true, settings: { max_wal_size: '64MB', shared_buffers: '32MB' } })
+    }, 60_000)
+    afterAll(() => server?.remove())
+
+    it('killed again and again under submits and claims: what was acknowledged is there once, and it goes on by itself', async () => {
+      const bench = await opened(freshPostgres(server.url))
+      const stores = await bench.beside()
+      const acknowledged = new Map<string, string>()
+      const claims = new Set<string>()
+      const ended = new Set<string>()
+      let stop = false
+      let twice = 0
+      const submitting = stores.map(async (one, s) => {
+        for (let i = 0; !stop; i++) {
+          const key = `k-${s}-${i}`
+          const answers = await Promise.all([0, 1].map(() => one.store.submit([one.job({ key })]).catch(() => null)))
+          for (const answer of answers) if (answer && 'jobId' in answer[0]!) acknowledged.set(key, answer[0].jobId)
+        }
+      })
+      const working = stores.map(async (one, s) => {
+        while (!stop) {
+          const claimed = await one.claim(5, { worker: `w-${s}` }).catch(() => [])
+          for (const { live } of claimed) {
+            const name = `${live.id}/${live.epoch}`
+            if (claims.has(name)) twice++
+            claims.add(name)
+          }
+          await Promise.all(
+            claimed.map(async (job) => {
+              const moved = await one.succeed(job, s).catch(() => null)
+              if (moved?.outcome === 'moved') ended.add(job.live.id)
+            }),
+          )
+        }
+      })
+      for (let kills = 0; kills < 3; kills++) {
+        const before = ended.size
+        await expect.poll(() => ended.size, { timeout: 20_000 }).toBeGreaterThan(before + 20)
+        await server.restart('kill')
+      }
       const before = ended.size
       await expect.poll(() => ended.size, { timeout: 20_000 }).toBeGreaterThan(before + 20)
-      await server.restart('kill')
-    }
-    const before = ended.size
-    await expect.poll(() => ended.size, { timeout: 20_000 }).toBeGreaterThan(before + 20)
-    stop = true
-    await Promise.all([...submitting, ...working])
-    expect(twice).toBe(0)
-    expect(acknowledged.size).toBeGreaterThan(60)
-    for (const [key, jobId] of acknowledged)
-      expect(await bench.store.keyed('default', 'submit', key)).toMatchObject({ jobId })
-    for (const id of ended) expect((await bench.stored(id)).outcome!.status).toBe('completed')
-    const [counts] = await query(
-      server.url,
-      `select count(*)::int as jobs, count(distinct i.key)::int as keys from ${bench.store.info.location.match(/schema (\w+)/)![1]}.jobs j
+      stop = true
+      await Promise.all([...submitting, ...working])
+      expect(twice).toBe(0)
+      expect(acknowledged.size).toBeGreaterThan(60)
+      for (const [key, jobId] of acknowledged)
+        expect(await bench.store.keyed('default', 'submit', key)).toMatchObject({ jobId })
+      for (const id of ended) expect((await bench.stored(id)).outcome!.status).toBe('completed')
+      const [counts] = await query(
+        server.url,
+        `select count(*)::int as jobs, count(distinct i.key)::int as keys from ${bench.store.info.location.match(/schema (\w+)/)![1]}.jobs j
        left join ${bench.store.info.location.match(/schema (\w+)/)![1]}.idempotency i on i.job_id = j.id`,
-    )
-    expect(counts.jobs).toBe(counts.keys)
-    await bench.close()
-  }, 90_000)
-
-  it('killed before a commit is on disk, its number given to another: it is run again', async () => {
-    const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
-    const schema = ownSchema()
-    const bench = await opened(freshPostgres(proxy.through(server.url), { schema }))
-    const other = await opened(freshPostgres(server.url, { schema }))
-    await bench.submit({})
-    for (let round = 0; round < 3; round++) {
-      const silent = proxy.when('server', 'commit', 'silence')
-      const answer = bench.store.submit([bench.job({ key: `a-${round}` })])
-      await silent
-      await server.restart('kill')
-      for (let i = 0; i < 6; i++) await other.store.submit([bench.job()])
-      proxy.cut()
-      const [created] = await answer
-      expect(created).toMatchObject({ outcome: 'created' })
-      expect(await other.store.keyed('default', 'submit', `a-${round}`)).toMatchObject({
-        jobId: (created as { jobId: string }).jobId,
-      })
-    }
-    await bench.close()
-    await other.close()
-    await proxy.close()
-  }, 40_000)
-
-  it('stopped in an orderly way while it is used: the same', async () => {
-    const bench = await opened(freshPostgres(server.url))
-    const submits = Array.from({ length: 40 }, async (_, i) => {
-      for (let turn = 0; turn < i; turn++) await bench.store.keyed('default', 'submit', 'none')
-      return bench.store.submit([bench.job({ key: `k${i}` })])
-    })
-    await server.restart('fast')
-    expect((await Promise.all(submits)).map(([answer]) => answer!.outcome)).toEqual(Array(40).fill('created'))
-    expect(await bench.store.check()).toMatchObject({ unfinished: 40 })
-    await bench.close()
-  })
-
-  it('another server answers where a commit was lost: nobody knows, and that is what is said', async () => {
-    const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
-    const bench = await opened(freshPostgres(proxy.through(server.url), { patienceMs: 2000 }))
-    await bench.submit({})
-    const cut = proxy.when('client', 'COMMIT', (line) => {
-      proxy.target = { host: '127.0.0.1', port: Number(port) }
-      line.silent = true
-      line.cut()
-    })
-    const answer = refusal(bench.store.submit([bench.job({ key: 'a' })]))
-    await cut
-    const error = await answer
-    expect(error.code).toBe('outcome-unknown')
-    expect(error.message).toContain('another server')
-    expect(error.fix).toContain('same Idempotency-Key')
-    proxy.target = { host: '127.0.0.1', port: server.port }
-    proxy.cut()
-    expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'replayed' }])
-    await bench.close()
-    await proxy.close()
-  })
-
-  it('a standby that does not answer: a commit that waits for it is not called done', async () => {
-    const bench = await opened(freshPostgres(server.url, { statementTimeoutMs: 200, patienceMs: 500 }))
-    await bench.submit({})
-    await query(server.url, `alter system set synchronous_standby_names = 'nobody'`, 'select pg_reload_conf()')
-    await expect
-      .poll(async () => (await query(server.url, 'show synchronous_standby_names'))[0].synchronous_standby_names)
-      .toBe('nobody')
-    const error = await refusal(bench.store.submit([bench.job({ key: 'a' })]))
-    expect(error.code).toBe('outcome-unknown')
-    await query(server.url, 'alter system reset synchronous_standby_names', 'select pg_reload_conf()')
-    await expect
-      .poll(() => bench.store.submit([bench.job({ key: 'a' })]).catch(() => null), { timeout: 10_000 })
-      .toMatchObject([{ outcome: 'replayed' }])
-    await bench.close()
-  })
-
-  it('says at the start what keeps it from being safe, and what to do', async () => {
-    await query(
-      server.url,
-      'create role hasty login',
-      'alter role hasty set synchronous_commit = off',
-      'create role reader login',
-      'alter role reader set default_transaction_read_only = on',
-      'create database latin encoding latin1 locale "C" template template0',
-      'select 1',
-    )
-    const hasty = await refusal(opened(freshPostgres(as(server.url, 'hasty'))))
-    expect(hasty.code).toBe('store-unsafe')
-    expect(hasty.message).toContain('synchronous_commit=off')
-    expect(hasty.fix).toContain('alter role')
-    const reader = await refusal(opened(freshPostgres(as(server.url, 'reader'))))
-    expect(code(reader)).toEqual(['store-unavailable', 'read-only'])
-    expect(reader.fix).toContain('primary')
-    const latin = await refusal(opened(freshPostgres(as(server.url, 'untildone', { database: 'latin' }))))
-    expect(latin.code).toBe('store-unsafe')
-    expect(latin.fix).toContain('UTF8')
-    await query(server.url, 'alter system set full_page_writes = off', 'select pg_reload_conf()')
-    await expect
-      .poll(async () => (await query(server.url, 'show full_page_writes'))[0].full_page_writes, { timeout: 5000 })
-      .toBe('off')
-    const pages = await refusal(opened(freshPostgres(server.url)))
-    expect(pages.fix).toContain('full_page_writes = on')
-    await query(server.url, 'alter system reset full_page_writes', 'select pg_reload_conf()')
-  })
-
-  it('refuses a server without fsync', async () => {
-    const careless = await startPostgres({ inMemory: true, settings: { fsync: 'off', shared_buffers: '16MB' } })
-    try {
-      const error = await refusal(opened(freshPostgres(careless.url)))
-      expect(error.code).toBe('store-unsafe')
-      expect(error.fix).toContain('fsync = on')
-    } finally {
-      await careless.remove()
-    }
-  }, 60_000)
-
-  it('says at the start who is refused: user, password, database, rights, connections', async () => {
-    await query(
-      server.url,
-      `create role secretive login password 'right'`,
-      'create role poor login',
-      'revoke create on database postgres from public',
-      'create role busy login connection limit 0',
-      'select 1',
-    )
-    const hba = join(server.data, 'pg_hba.conf')
-    writeFileSync(hba, `host all secretive 127.0.0.1/32 scram-sha-256\n${readFileSync(hba, 'utf8')}`)
-    await query(server.url, 'select pg_reload_conf()')
-    await expect
-      .poll(() =>
-        query(as(server.url, 'secretive', { password: 'x' }), 'select 1').then(
-          () => 'in',
-          () => 'out',
-        ),
       )
-      .toBe('out')
-    const options = { patienceMs: 100 }
-    const open = (address: string) => refusal(opened(freshPostgres(address, options)))
-    const cases: [string, string | undefined, string][] = [
-      [as(server.url, 'secretive', { password: 'wrong' }), 'refused', 'user and password'],
-      [as(server.url, 'nobody-knows'), 'refused', 'user and password'],
-      [as(server.url, 'untildone', { database: 'nowhere' }), 'no-database', 'createdb'],
-      [as(server.url, 'poor'), 'no-right', 'create schema'],
-      [as(server.url, 'busy'), 'too-many-connections', 'max_connections'],
-      ['postgres://untildone@127.0.0.1:1/postgres', 'unreachable', 'Check that it runs'],
-      ['postgres://untildone@no-such-host.invalid:5432/postgres', 'unreachable', 'address is right'],
-    ]
-    for (const [address, reason, fix] of cases) {
-      const error = await open(address)
-      expect([error.code, ...code(error).slice(1)], address).toEqual(['store-unavailable', reason])
-      expect(error.fix).toContain(fix)
-    }
+      expect(counts.jobs).toBe(counts.keys)
+      await bench.close()
+    }, 90_000)
+
+    it('killed before a commit is on disk, its number given to another: it is run again', async () => {
+      const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
+      const schema = ownSchema()
+      const bench = await opened(freshPostgres(proxy.through(server.url), { schema }))
+      const other = await opened(freshPostgres(server.url, { schema }))
+      await bench.submit({})
+      for (let round = 0; round < 3; round++) {
+        const silent = proxy.when('server', 'commit', 'silence')
+        const answer = bench.store.submit([bench.job({ key: `a-${round}` })])
+        await silent
+        await server.restart('kill')
+        for (let i = 0; i < 6; i++) await other.store.submit([bench.job()])
+        proxy.cut()
+        const [created] = await answer
+        expect(created).toMatchObject({ outcome: 'created' })
+        expect(await other.store.keyed('default', 'submit', `a-${round}`)).toMatchObject({
+          jobId: (created as { jobId: string }).jobId,
+        })
+      }
+      await bench.close()
+      await other.close()
+      await proxy.close()
+    }, 40_000)
+
+    it('stopped in an orderly way while it is used: the same', async () => {
+      const bench = await opened(freshPostgres(server.url))
+      const submits = Array.from({ length: 40 }, async (_, i) => {
+        for (let turn = 0; turn < i; turn++) await bench.store.keyed('default', 'submit', 'none')
+        return bench.store.submit([bench.job({ key: `k${i}` })])
+      })
+      await server.restart('fast')
+      expect((await Promise.all(submits)).map(([answer]) => answer!.outcome)).toEqual(Array(40).fill('created'))
+      expect(await bench.store.check()).toMatchObject({ unfinished: 40 })
+      await bench.close()
+    })
+
+    it('another server answers where a commit was lost: nobody knows, and that is what is said', async () => {
+      const proxy = await startProxy({ host: '127.0.0.1', port: server.port })
+      const bench = await opened(freshPostgres(proxy.through(server.url), { patienceMs: 2000 }))
+      await bench.submit({})
+      const cut = proxy.when('client', 'COMMIT', (line) => {
+        proxy.target = { host: '127.0.0.1', port: Number(port) }
+        line.silent = true
+        line.cut()
+      })
+      const answer = refusal(bench.store.submit([bench.job({ key: 'a' })]))
+      await cut
+      const error = await answer
+      expect(error.code).toBe('outcome-unknown')
+      expect(error.message).toContain('another server')
+      expect(error.fix).toContain('same Idempotency-Key')
+      proxy.target = { host: '127.0.0.1', port: server.port }
+      proxy.cut()
+      expect(await bench.store.submit([bench.job({ key: 'a' })])).toMatchObject([{ outcome: 'replayed' }])
+      await bench.close()
+      await proxy.close()
+    })
+
+    it('a standby that does not answer: a commit that waits for it is not called done', async () => {
+      const bench = await opened(freshPostgres(server.url, { statementTimeoutMs: 200, patienceMs: 500 }))
+      await bench.submit({})
+      await query(server.url, `alter system set synchronous_standby_names = 'nobody'`, 'select pg_reload_conf()')
+      await expect
+        .poll(async () => (await query(server.url, 'show synchronous_standby_names'))[0].synchronous_standby_names)
+        .toBe('nobody')
+      const error = await refusal(bench.store.submit([bench.job({ key: 'a' })]))
+      expect(error.code).toBe('outcome-unknown')
+      await query(server.url, 'alter system reset synchronous_standby_names', 'select pg_reload_conf()')
+      await expect
+        .poll(() => bench.store.submit([bench.job({ key: 'a' })]).catch(() => null), { timeout: 10_000 })
+        .toMatchObject([{ outcome: 'replayed' }])
+      await bench.close()
+    })
+
+    it('says at the start what keeps it from being safe, and what to do', async () => {
+      await query(
+        server.url,
+        'create role hasty login',
+        'alter role hasty set synchronous_commit = off',
+        'create role reader login',
+        'alter role reader set default_transaction_read_only = on',
+        'create database latin encoding latin1 locale "C" template template0',
+        'select 1',
+      )
+      const hasty = await refusal(opened(freshPostgres(as(server.url, 'hasty'))))
+      expect(hasty.code).toBe('store-unsafe')
+      expect(hasty.message).toContain('synchronous_commit=off')
+      expect(hasty.fix).toContain('alter role')
+      const reader = await refusal(opened(freshPostgres(as(server.url, 'reader'))))
+      expect(code(reader)).toEqual(['store-unavailable', 'read-only'])
+      expect(reader.fix).toContain('primary')
+      const latin = await refusal(opened(freshPostgres(as(server.url, 'untildone', { database: 'latin' }))))
+      expect(latin.code).toBe('store-unsafe')
+      expect(latin.fix).toContain('UTF8')
+      await query(server.url, 'alter system set full_page_writes = off', 'select pg_reload_conf()')
+      await expect
+        .poll(async () => (await query(server.url, 'show full_page_writes'))[0].full_page_writes, { timeout: 5000 })
+        .toBe('off')
+      const pages = await refusal(opened(freshPostgres(server.url)))
+      expect(pages.fix).toContain('full_page_writes = on')
+      await query(server.url, 'alter system reset full_page_writes', 'select pg_reload_conf()')
+    })
+
+    it('refuses a server without fsync', async () => {
+      const careless = await startPostgres({ inMemory: true, settings: { fsync: 'off', shared_buffers: '16MB' } })
+      try {
+        const error = await refusal(opened(freshPostgres(careless.url)))
+        expect(error.code).toBe('store-unsafe')
+        expect(error.fix).toContain('fsync = on')
+      } finally {
+        await careless.remove()
+      }
+    }, 60_000)
+
+    it('says at the start who is refused: user, password, database, rights, connections', async () => {
+      await query(
+        server.url,
+        `create role secretive login password 'right'`,
+        'create role poor login',
+        'revoke create on database postgres from public',
+        'create role busy login connection limit 0',
+        'select 1',
+      )
+      const hba = join(server.data, 'pg_hba.conf')
+      writeFileSync(hba, `host all secretive 127.0.0.1/32 scram-sha-256\n${readFileSync(hba, 'utf8')}`)
+      await query(server.url, 'select pg_reload_conf()')
+      await expect
+        .poll(() =>
+          query(as(server.url, 'secretive', { password: 'x' }), 'select 1').then(
+            () => 'in',
+            () => 'out',
+          ),
+        )
+        .toBe('out')
+      const options = { patienceMs: 100 }
+      const open = (address: string) => refusal(opened(freshPostgres(address, options)))
+      const cases: [string, string | undefined, string][] = [
+        [as(server.url, 'secretive', { password: 'wrong' }), 'refused', 'user and password'],
+        [as(server.url, 'nobody-knows'), 'refused', 'user and password'],
+        [as(server.url, 'untildone', { database: 'nowhere' }), 'no-database', 'createdb'],
+        [as(server.url, 'poor'), 'no-right', 'create schema'],
+        [as(server.url, 'busy'), 'too-many-connections', 'max_connections'],
+        ['postgres://untildone@127.0.0.1:1/postgres', 'unreachable', 'Check that it runs'],
+        ['postgres://untildone@no-such-host.invalid:5432/postgres', 'unreachable', 'address is right'],
+      ]
+      for (const [address, reason, fix] of cases) {
+        const error = await open(address)
+        expect([error.code, ...code(error).slice(1)], address).toEqual(['store-unavailable', reason])
+        expect(error.fix).toContain(fix)
+      }
+    })
+
+    it('needs no more rights than a schema of its own', async () => {
+      const schema = ownSchema()
+      await query(server.url, 'create role plain login', `create schema ${schema} authorization plain`, 'select 1')
+      const bench = await opened(freshPostgres(as(server.url, 'plain'), { schema }))
+      await bench.succeed(await bench.started())
+      expect(await bench.store.check()).toMatchObject({ finished: 1 })
+      await bench.close()
+    })
+
+    it('leaves a database of a newer version alone', async () => {
+      const schema = ownSchema()
+      await (await opened(freshPostgres(server.url, { schema }))).close()
+      await query(
+        server.url,
+        `update ${schema}.meta set value = '99' where key in ('schema', 'schema-works-from')`,
+        'select 1',
+      )
+      const error = await refusal(opened(freshPostgres(server.url, { schema })))
+      expect(error.code).toBe('store-schema-old')
+      expect(error.message).toContain('schema 99')
+    })
+
+    it('opened by many at once, the tables are made once', async () => {
+      const schema = ownSchema()
+      const benches = await Promise.all(Array.from({ length: 5 }, () => opened(freshPostgres(server.url, { schema }))))
+      expect(await query(server.url, `select value from ${schema}.meta where key = 'schema'`)).toHaveLength(1)
+      await Promise.all(benches.map((bench) => bench.close()))
+    })
   })
 
-  it('needs no more rights than a schema of its own', async () => {
-    const schema = ownSchema()
-    await query(server.url, 'create role plain login', `create schema ${schema} authorization plain`, 'select 1')
-    const bench = await opened(freshPostgres(as(server.url, 'plain'), { schema }))
-    await bench.succeed(await bench.started())
-    expect(await bench.store.check()).toMatchObject({ finished: 1 })
-    await bench.close()
+if (!url)
+  describe('PostgreSQL', () => {
+    it('bears what lines and servers do', (context) => context.skip(POSTGRES_NEEDS))
   })
-
-  it('leaves a database of a newer version alone', async () => {
-    const schema = ownSchema()
-    await (await opened(freshPostgres(server.url, { schema }))).close()
-    await query(
-      server.url,
-      `update ${schema}.meta set value = '99' where key in ('schema', 'schema-works-from')`,
-      'select 1',
-    )
-    const error = await refusal(opened(freshPostgres(server.url, { schema })))
-    expect(error.code).toBe('store-schema-old')
-    expect(error.message).toContain('schema 99')
-  })
-
-  it('opened by many at once, the tables are made once', async () => {
-    const schema = ownSchema()
-    const benches = await Promise.all(Array.from({ length: 5 }, () => opened(freshPostgres(server.url, { schema }))))
-    expect(await query(server.url, `select value from ${schema}.meta where key = 'schema'`)).toHaveLength(1)
-    await Promise.all(benches.map((bench) => bench.close()))
-  })
-})
-
-describe.skipIf(url)('PostgreSQL', () => {
-  it('bears what lines and servers do', (context) => context.skip(POSTGRES_NEEDS))
-})

@@ -9,82 +9,84 @@ import { POSTGRES_NEEDS } from './postgres.mjs'
 
 const server = inject('postgres')
 
-describe.skipIf(!server)('the scale demo', () => {
-  let dir = ''
-  beforeAll(() => {
-    dir = mkdtempSync(join(tmpdir(), 'untildone scale demo '))
-    mkdirSync(join(dir, 'temp'))
-    // PostgreSQL runs as another user where this one is root.
-    for (const one of [dir, join(dir, 'temp')]) chmodSync(one, 0o755)
-  })
-  afterAll(() => rmSync(dir, { recursive: true, force: true }))
+if (server)
+  describe('the scale demo', () => {
+    let dir = ''
+    beforeAll(() => {
+      dir = mkdtempSync(join(tmpdir(), 'untildone scale demo '))
+      mkdirSync(join(dir, 'temp'))
+      // PostgreSQL runs as another user where this one is root.
+      for (const one of [dir, join(dir, 'temp')]) chmodSync(one, 0o755)
+    })
+    afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-  it('kills PostgreSQL and an API under load, and loses and doubles nothing', { timeout: 150_000 }, async () => {
-    const { code, printed, silence } = await run(['--short'])
-    expect(code, printed).toBe(0)
-    const happened = [
-      /PostgreSQL +of its own/,
-      /workers +3 processes, pids \d+, \d+, \d+\n/,
-      /16 customers come/,
-      /PostgreSQL is killed \(SIGKILL, all of it\), with \d+ analyses in flight\n/,
-      /PostgreSQL is there again/,
-      /the first end after it, /,
-      /API 1 is killed \(SIGKILL\), with \d+ analyses in flight\n/,
-      /no more orders/,
-      /\n +accepted +([1-9]\d*)\n +completed +\1, each with the result of its own order\n +lost +0\n +doubled +0\n/,
-    ]
-    let from = 0
-    for (const pattern of happened) {
-      const match = pattern.exec(printed.slice(from))
-      expect(match, `${pattern} in:\n${printed.slice(from)}`).not.toBeNull()
-      from += match!.index + match![0].length - 1
-    }
-    for (const told of [/all \d+ that were in flight when PostgreSQL was killed have ended/, /API 1 answers again/])
-      expect(printed).toMatch(told)
-    // A machine that is busy with other tests makes it later than it is elsewhere.
-    expect(silence).toBeLessThan(10_000)
-    expect(readdirSync(join(dir, 'temp'))).toEqual([])
-  })
+    it('kills PostgreSQL and an API under load, and loses and doubles nothing', { timeout: 150_000 }, async () => {
+      const { code, printed, silence } = await run(['--short'])
+      expect(code, printed).toBe(0)
+      const happened = [
+        /PostgreSQL +of its own/,
+        /workers +3 processes, pids \d+, \d+, \d+\n/,
+        /16 customers come/,
+        /PostgreSQL is killed \(SIGKILL, all of it\), with \d+ analyses in flight\n/,
+        /PostgreSQL is there again/,
+        /the first end after it, /,
+        /API 1 is killed \(SIGKILL\), with \d+ analyses in flight\n/,
+        /no more orders/,
+        /\n +accepted +([1-9]\d*)\n +completed +\1, each with the result of its own order\n +lost +0\n +doubled +0\n/,
+      ]
+      let from = 0
+      for (const pattern of happened) {
+        const match = pattern.exec(printed.slice(from))
+        expect(match, `${pattern} in:\n${printed.slice(from)}`).not.toBeNull()
+        from += match!.index + match![0].length - 1
+      }
+      for (const told of [/all \d+ that were in flight when PostgreSQL was killed have ended/, /API 1 answers again/])
+        expect(printed).toMatch(told)
+      // A machine that is busy with other tests makes it later than it is elsewhere.
+      expect(silence).toBeLessThan(10_000)
+      expect(readdirSync(join(dir, 'temp'))).toEqual([])
+    })
 
-  it('told to stop in the middle, it leaves nothing behind', { timeout: 60_000 }, async () => {
-    const { code } = await run(['--short'], /PostgreSQL /)
-    expect(code).toBe(143)
-    expect(readdirSync(join(dir, 'temp'))).toEqual([])
-  })
+    it('told to stop in the middle, it leaves nothing behind', { timeout: 60_000 }, async () => {
+      const { code } = await run(['--short'], /PostgreSQL /)
+      expect(code).toBe(143)
+      expect(readdirSync(join(dir, 'temp'))).toEqual([])
+    })
 
-  it('says what it does not know', { timeout: 60_000 }, async () => {
-    const { code, printed } = await run(['--fast'])
-    expect([code, printed]).toEqual([2, expect.stringMatching(/^--fast is not known\. There is --short/)])
-  })
+    it('says what it does not know', { timeout: 60_000 }, async () => {
+      const { code, printed } = await run(['--fast'])
+      expect([code, printed]).toEqual([2, expect.stringMatching(/^--fast is not known\. There is --short/)])
+    })
 
-  async function run(args: string[], until?: RegExp) {
-    const program = fileURLToPath(new URL('../../examples/analysis-gateway/demo-scale.mjs', import.meta.url))
-    const env = { ...process.env, TMPDIR: join(dir, 'temp') }
-    const child = spawn(process.execPath, [program, ...args], { cwd: dir, env, detached: true })
-    let printed = ''
-    let last = Date.now()
-    let silence = 0
-    let told = false
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text) => {
-        printed += text
-        silence = Math.max(silence, Date.now() - last)
-        last = Date.now()
-        if (until?.test(printed) && !told) told = child.kill('SIGTERM')
-      })
-    try {
-      const code = await new Promise((resolve) => child.on('close', resolve))
-      return { code, printed, silence }
-    } finally {
+    async function run(args: string[], until?: RegExp) {
+      const program = fileURLToPath(new URL('../../examples/analysis-gateway/demo-scale.mjs', import.meta.url))
+      const env = { ...process.env, TMPDIR: join(dir, 'temp') }
+      const child = spawn(process.execPath, [program, ...args], { cwd: dir, env, detached: true })
+      let printed = ''
+      let last = Date.now()
+      let silence = 0
+      let told = false
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding('utf8').on('data', (text) => {
+          printed += text
+          silence = Math.max(silence, Date.now() - last)
+          last = Date.now()
+          if (until?.test(printed) && !told) told = child.kill('SIGTERM')
+        })
       try {
-        process.kill(-child.pid!, 'SIGKILL')
-      } catch {
-        // It has ended, as it should.
+        const code = await new Promise((resolve) => child.on('close', resolve))
+        return { code, printed, silence }
+      } finally {
+        try {
+          process.kill(-child.pid!, 'SIGKILL')
+        } catch {
+          // It has ended, as it should.
+        }
       }
     }
-  }
-})
+  })
 
-describe.skipIf(server)('the scale demo', () => {
-  it('loses and doubles nothing', (context) => context.skip(POSTGRES_NEEDS))
-})
+if (!server)
+  describe('the scale demo', () => {
+    it('loses and doubles nothing', (context) => context.skip(POSTGRES_NEEDS))
+  })
