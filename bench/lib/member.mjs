@@ -1,7 +1,7 @@
 // One process of a system of several: a worker, or somebody who waits for jobs of others. Told what to do by messages.
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
-import { createUntildone, defineJob, LOCAL, load } from './product.mjs'
+import { createUntildone, defineJob, load } from './product.mjs'
 import { noopHandler } from './tools.mjs'
 
 const { role, url, slots = 64 } = JSON.parse(process.env.MEMBER)
@@ -44,4 +44,3 @@ process.on('message', async (message) => {
   }
 })
 process.send({ kind: 'up' })
-void LOCAL

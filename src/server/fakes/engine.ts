@@ -287,12 +287,10 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     this.#seals[purpose].tryOpen<T>(text, belongs)
   standing = async (keyId: string) => this.#keyring.standing(keyId, this.clock.now())
 
-  watch() {
-    return () => {}
-  }
-  onGap() {
-    return () => {}
-  }
+  // One process: nobody else changes anything.
+  watch = () => () => {}
+  onGap = () => () => {}
+
   onChange(listener: (changes: readonly Change[]) => void) {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
