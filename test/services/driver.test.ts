@@ -9,7 +9,7 @@ import { PostgresDriver } from '../../src/stores/postgres/driver.js'
 import type { PostgresOptions } from '../../src/stores/postgres/index.js'
 import { postgresWith } from '../../src/stores/postgres/open.js'
 import type { StoreFactory } from '../../src/stores/store.js'
-import { Bench, step } from '../../src/testing/store-conformance/bench.js'
+import { Bench, cancel, step } from '../../src/testing/store-conformance/bench.js'
 import { freshPostgres, ownSchema } from './fresh.js'
 import { POSTGRES_NEEDS, type PostgresServer, startPostgres } from './postgres.mjs'
 import { type LineProxy, startProxy } from './proxy.mjs'
@@ -153,6 +153,24 @@ if (url)
       await once(schema, 'a')
       const open = `select count(*)::int as n from pg_stat_activity where state = 'idle in transaction' and usename = 'ordinary'`
       await expect.poll(() => query(url!, open)).toEqual([{ n: 0 }])
+    })
+
+    it('of a process that stands still in the middle: what it held is let go before another gives up waiting for it', async () => {
+      const options: PostgresOptions = { statementTimeoutMs: 2000, pooler: 'transaction' }
+      const { bench, schema } = await through(options)
+      const other = await opened(postgresWith(PostgresDriver, url!, { schema, ...options, patienceMs: 0 }))
+      benches.push(other)
+      const id = await bench.submitOne()
+      // Nothing comes from it any more, and nobody else can end what it began: the row of the job is held.
+      const still = proxy.when('server', 'insert into', () => {
+        proxy.silence()
+        proxy.refusing = true
+      })
+      const late = bench.apply(id, cancel())
+      await still
+      expect(await other.apply(id, cancel())).toMatchObject({ outcome: 'moved' })
+      proxy.refusing = false
+      expect(await late).toMatchObject({ outcome: 'finished' })
     })
 
     it('cut while reading, or while nobody asks anything: the next answer comes over a new line', async () => {

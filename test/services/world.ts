@@ -27,6 +27,8 @@ export class World {
       request.on('data', (part) => parts.push(part))
       request.on('end', () => world.receive(JSON.parse(String(Buffer.concat(parts))), response))
     })
+    // A visitor that was frozen for a while finds its connection as it left it.
+    server.keepAliveTimeout = 0
     const world = new World(server)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return world

@@ -30,7 +30,7 @@ export const walkHandler = walk.handler(async (job) => {
     job.progress('way', { completed: i, total: job.input.points.length, message: `Towards ${point}` })
     by.push(
       await job.step(point, async ({ signal }) => {
-        signal.addEventListener('abort', () => void pass(`${point}, stopped`, here))
+        signal.addEventListener('abort', () => void pass(`${point}, stopped`, here).catch(() => {}))
         return pass(point, here, signal)
       }),
     )
