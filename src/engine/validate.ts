@@ -3,7 +3,7 @@
  * JSON Pointers; never throws for bad data.
  */
 
-import { Ajv2020 } from 'ajv/dist/2020.js'
+import { Ajv2020, type Options } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { FieldError } from '../core/errors.js'
 import { isFileId } from '../core/file-id.js'
@@ -37,10 +37,20 @@ function standardValidator(schema: Extract<AnySchema, { '~standard': unknown }>)
   }
 }
 
-function jsonSchemaValidator(document: Record<string, unknown>): Validator {
-  const ajv = new Ajv2020({ allErrors: true, strict: false, useDefaults: true })
+/** Knows what a JSON Schema is. To learn that takes longer than all else here, so it is learned once. */
+let judge: Ajv2020 | undefined
+
+function ajvWith(options: Options): Ajv2020 {
+  const ajv = new Ajv2020({ allErrors: true, strict: false, useDefaults: true, ...options })
   ;(addFormats as unknown as (ajv: Ajv2020) => void)(ajv)
-  ajv.addFormat(FILE_FORMAT, isFileId)
+  return ajv.addFormat(FILE_FORMAT, isFileId)
+}
+
+function jsonSchemaValidator(document: Record<string, unknown>): Validator {
+  judge ??= ajvWith({ useDefaults: false })
+  judge.validateSchema(document, true)
+  // One for each document: two may have the same `$id`.
+  const ajv = ajvWith({ validateSchema: false })
   const check = ajv.compile(document)
   return (value) => {
     const copy = structuredClone(value) // ajv fills defaults in place
