@@ -13,7 +13,7 @@ import { audibly, keepFolders, say, table } from './lib/common.mjs'
 import { TELLING, WINDOWS } from './lib/windows.mjs'
 import { plantedBugs } from './planted.mjs'
 import { plantedBugs as plantedOverPostgres } from './postgres/planted.mjs'
-import { tortured } from './postgres/run.mjs'
+import { tooFew, tortured } from './postgres/run.mjs'
 import { diskFaults } from './power/faults.mjs'
 import { compileShim, obstacle, powerLoss } from './power/loss.mjs'
 import { loadCore } from './tables.mjs'
@@ -334,6 +334,12 @@ async function postgres() {
   result(
     run.violations.length === 0,
     `${run.violations.length} violations in ${run.rounds} rounds with ${run.injected} faults`,
+  )
+  if (short || run.violations.length > 0) return
+  const thin = tooFew(run.counts, minutes, transport)
+  result(
+    thin.length === 0,
+    thin.length === 0 ? 'enough was done to it' : `too little was done to it: ${thin.join('; ')}`,
   )
 }
 

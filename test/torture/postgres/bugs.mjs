@@ -15,6 +15,7 @@ const far = (role) =>
 const LAST_MS = 6000
 
 const driver = 'stores/postgres/driver.js'
+const connections = 'stores/postgres/connections.js'
 const COMMITTED = 'if (committing && (await this.committed('
 const noFence = [
   'stores/sql/record.js',
@@ -51,11 +52,11 @@ export const BUGS = {
   'commits that do not wait for the disk': {
     edits: [
       [
-        'stores/postgres/connections.js',
+        connections,
         '(synchronousCommit ? { synchronous_commit: synchronousCommit } : {})',
         `{ synchronous_commit: 'off' }`,
       ],
-      ['stores/postgres/connections.js', `found.commit === 'off' &&`, 'false &&'],
+      [connections, `found.commit === 'off' &&`, 'false &&'],
     ],
     faults: ['PostgreSQL killed (F28)'],
   },
@@ -136,5 +137,21 @@ export const BUGS = {
     ],
     faults: [kill('worker', 'once: begun', 4), 'killed at any moment'],
     only: ['transfer'],
+  },
+  'the key of a step changes with its attempt': {
+    edits: [['worker/attempt.js', 'return effectKeyOf(', 'return this.number + effectKeyOf(']],
+    faults: [kill('worker', 'effect done, step unrecorded', 2), kill('worker', 'inside a step', 2)],
+    only: ['slow', 'complete'],
+  },
+  'an answer is waited for without end': {
+    edits: [
+      [connections, 'query_timeout: statementTimeoutMs + Math.min(5000, statementTimeoutMs)', 'query_timeout: 0'],
+    ],
+    faults: ['line silent (F82)', 'silent before COMMIT is answered'],
+  },
+  'word of a job is given once and never again': {
+    edits: [['worker/relay.js', 'REPEAT_AFTER_MS = 5000', 'REPEAT_AFTER_MS = 3600000']],
+    faults: ['Redis emptied (F44)', 'Redis killed, empty afterwards (F45)'],
+    transport: 'bullmq',
   },
 }

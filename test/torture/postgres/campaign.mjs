@@ -5,7 +5,7 @@
 import { chance, progress, say, table } from '../lib/common.mjs'
 import { FOR_MANY } from '../lib/scripts.mjs'
 import { Cast } from './cast.mjs'
-import { FAULTS, inflict, plan, REDIS_FAULTS } from './nemesis.mjs'
+import { FAULTS, inflict, lanesOf, plan, REDIS_FAULTS } from './nemesis.mjs'
 
 /** @returns violations, faults by name and windows hit */
 export async function campaign({
@@ -30,21 +30,25 @@ export async function campaign({
   let longest = 0
   try {
     do {
-      const faultsOfRound = plan(r, perRound, faults, transport)
+      const lanes = lanesOf(plan(r, perRound, faults, transport))
       cast.client.resume()
-      for (const fault of faultsOfRound) {
-        const hit = await inflict(cast, fault)
-        const count = counts.get(fault.name)
-        if (hit.missed) count.missed++
-        else {
-          count.done++
-          injected++
+      const go = async (lane) => {
+        for (const fault of lane) {
+          const hit = await inflict(cast, fault)
+          const count = counts.get(fault.name)
+          if (hit.missed) count.missed++
+          else {
+            count.done++
+            injected++
+          }
+          if (hit.at) hits.set(hit.at, (hits.get(hit.at) ?? 0) + 1)
+          progress(
+            () =>
+              `round ${rounds + 1}: ${injected} faults, ${cast.client.counts.accepted} jobs accepted, ${fault.name}`,
+          )
         }
-        if (hit.at) hits.set(hit.at, (hits.get(hit.at) ?? 0) + 1)
-        progress(
-          () => `round ${rounds + 1}: ${injected} faults, ${cast.client.counts.accepted} jobs accepted, ${fault.name}`,
-        )
       }
+      await Promise.all(lanes.map(go))
       verdict = await cast.judge()
       rounds++
       longest = Math.max(longest, verdict.restedMs)

@@ -28,8 +28,8 @@ export const SHORT_LEASES = [
 ]
 /** Longer than the longest thing that any fault leaves behind: a silent line is given up after this and 5 s more. */
 const STATEMENT_MS = 4000
-/** L4: after the last fault everything ends within this. The server keeps the open transaction of a client that is gone without a word for 60 s. */
-export const REST_MS = 90_000
+/** L4: after the last fault everything ends within this. */
+export const REST_MS = 45_000
 
 export class Cast {
   slots = []

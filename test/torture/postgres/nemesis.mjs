@@ -1,6 +1,7 @@
 /**
- * The faults. Each is drawn from the seed before it is done, so that the same seed does the same things in the same order;
- * those that last go on in the background until they are over or the round is healed.
+ * The faults. Each is drawn from the seed before it is done, so that the same seed does the same things in the same order,
+ * lane by lane: what happens to processes, to lines and to the database or Redis happens at the same time. Those that last
+ * go on in the background until they are over or the round is healed.
  */
 import { sleep, within } from '../lib/common.mjs'
 import { LEASE_MS } from './cast.mjs'
@@ -20,14 +21,16 @@ function drawWindow(r, how) {
 
 /** Arms a window in one process; what it does there happens in its own good time, or not at all. */
 async function aim(cast, { role, window, n, countdown, awayMs }, how) {
-  const up = cast.of(role).filter((slot) => slot.ready && !slot.stopped)
+  const up = cast.of(role).filter((slot) => slot.ready && !slot.stopped && !slot.aimedAt)
   if (up.length === 0) return 'not up'
   const slot = up[n % up.length]
   const { life } = slot
   slot.awayMs = awayMs
+  slot.aimedAt = true
   const reached = life.said((message) => message.reached)
   life.tell({ arm: { points: WINDOWS[role][window], countdown, how } })
   const message = await within(reached, PATIENCE_MS)
+  slot.aimedAt = false
   if (message === null) {
     life.tell({ arm: null })
     return 'not reached'
@@ -36,13 +39,20 @@ async function aim(cast, { role, window, n, countdown, awayMs }, how) {
   return { slot, life, at: `${role}: ${window}`, point: message.reached }
 }
 
+/** By lane: how many go on at the same time. */
+const LANES = { processes: 2, lines: 1, services: 1 }
+
+/** `counts`: what the demand on a long run counts it as. */
 export const FAULTS = {
   'killed in a window': {
+    lane: 'processes',
+    counts: 'kills of processes',
     weight: 34,
     draw: (r) => drawWindow(r, 'kill'),
     run: (cast, params) => aim(cast, params, 'kill'),
   },
   'stopped in a window, for two leases': {
+    lane: 'processes',
     weight: 6,
     draw: (r) => ({ ...drawWindow(r, 'stop'), forMs: 2 * LEASE_MS + r.int(0, 1500) }),
     async run(cast, params) {
@@ -52,11 +62,14 @@ export const FAULTS = {
     },
   },
   'killed at any moment': {
+    lane: 'processes',
+    counts: 'kills of processes',
     weight: 8,
     draw: (r) => ({ n: r.int(0, 59), awayMs: r.int(0, 2000) }),
     run: (cast, { n, awayMs }) => cast.kill(anySlot(cast, n), awayMs),
   },
   'worker stopped for two leases': {
+    lane: 'processes',
     weight: 6,
     draw: (r) => ({ n: r.int(0, 11), forMs: 2 * LEASE_MS + r.int(0, 2000) }),
     run(cast, { n, forMs }) {
@@ -68,6 +81,7 @@ export const FAULTS = {
     },
   },
   'server stopped for a while': {
+    lane: 'processes',
     weight: 3,
     draw: (r) => ({ n: r.int(0, 11), forMs: r.int(200, 3000) }),
     run(cast, { n, forMs }) {
@@ -79,17 +93,22 @@ export const FAULTS = {
     },
   },
   'PostgreSQL killed (F28)': {
+    lane: 'services',
+    counts: 'kills of PostgreSQL',
     weight: 4,
     draw: (r) => ({ awayMs: r.pick([0, 300, 2500]) }),
     run: (cast, { awayMs }) => database(cast, 'kill', awayMs),
   },
   'PostgreSQL crashed (F29)': {
+    lane: 'services',
+    counts: 'kills of PostgreSQL',
     weight: 2,
     draw: (r) => ({ awayMs: r.pick([0, 500]) }),
     run: (cast, { awayMs }) => database(cast, 'crash', awayMs),
   },
-  'PostgreSQL restarted': { weight: 2, draw: () => ({}), run: (cast) => database(cast, 'fast', 0) },
+  'PostgreSQL restarted': { lane: 'services', weight: 2, draw: () => ({}), run: (cast) => database(cast, 'fast', 0) },
   'PostgreSQL frozen (F30)': {
+    lane: 'services',
     weight: 3,
     draw: (r) => ({ forMs: r.pick([500, 2500, 1.6 * LEASE_MS]) }),
     async run(cast, { forMs }) {
@@ -99,6 +118,7 @@ export const FAULTS = {
     },
   },
   'backends ended (F25)': {
+    lane: 'services',
     weight: 4,
     draw: (r) => ({ part: r.pick([1, 2, 5]) }),
     run: (cast, { part }) =>
@@ -109,6 +129,7 @@ export const FAULTS = {
       ),
   },
   'table locked (F35)': {
+    lane: 'services',
     weight: 3,
     draw: (r) => ({ table: r.pick(['live', 'steps', 'workers', 'history']), forMs: r.int(300, 3000) }),
     run: (cast, { table, forMs }) =>
@@ -119,16 +140,20 @@ export const FAULTS = {
       }),
   },
   'line cut': {
+    lane: 'lines',
+    counts: 'cuts of lines',
     weight: 7,
     draw: (r) => ({ n: r.int(0, 59) }),
     run: (cast, { n }) => anySlot(cast, n).proxy.cut(),
   },
   'line silent (F82)': {
+    lane: 'lines',
     weight: 3,
     draw: (r) => ({ n: r.int(0, 59) }),
     run: (cast, { n }) => anySlot(cast, n).proxy.silence(),
   },
   'line slow (F21, F83)': {
+    lane: 'lines',
     weight: 4,
     draw: (r) => ({ n: r.int(0, 59), late: r.int(20, 400), forMs: r.int(1000, 5000) }),
     run(cast, { n, late, forMs }) {
@@ -140,6 +165,8 @@ export const FAULTS = {
     },
   },
   'line away (F81)': {
+    lane: 'lines',
+    counts: 'cuts of lines',
     weight: 4,
     draw: (r) => ({ n: r.int(0, 59), forMs: r.pick([300, 2000, 1.4 * LEASE_MS]) }),
     run(cast, { n, forMs }) {
@@ -152,16 +179,21 @@ export const FAULTS = {
     },
   },
   'cut before COMMIT arrives (F27)': {
+    lane: 'lines',
+    counts: 'cuts of lines',
     weight: 5,
     draw: (r) => ({ n: r.int(0, 59), times: r.int(1, 3) }),
     run: (cast, { n, times }) => onCommit(anySlot(cast, n), 'server', 'commit', 'cut', times),
   },
   'cut before COMMIT is answered (F26)': {
+    lane: 'lines',
+    counts: 'cuts of lines',
     weight: 8,
     draw: (r) => ({ n: r.int(0, 59), times: r.int(1, 3) }),
     run: (cast, { n, times }) => onCommit(anySlot(cast, n), 'client', 'COMMIT', 'cut', times),
   },
   'silent before COMMIT is answered': {
+    lane: 'lines',
     weight: 2,
     draw: (r) => ({ n: r.int(0, 59) }),
     run: (cast, { n }) => onCommit(anySlot(cast, n), 'client', 'COMMIT', 'silence', 1),
@@ -171,6 +203,8 @@ export const FAULTS = {
 /** Where word of jobs goes over a Redis. It holds nothing that is true, so none of this may change more than when. */
 export const REDIS_FAULTS = {
   'Redis emptied (F44)': {
+    lane: 'services',
+    counts: 'Redis emptied',
     weight: 6,
     draw: () => ({}),
     run: (cast) =>
@@ -180,6 +214,8 @@ export const REDIS_FAULTS = {
       ),
   },
   'Redis killed, empty afterwards (F45)': {
+    lane: 'services',
+    counts: 'Redis emptied',
     weight: 5,
     draw: (r) => ({ awayMs: r.pick([0, 500, 4000]) }),
     async run(cast, { awayMs }) {
@@ -189,6 +225,7 @@ export const REDIS_FAULTS = {
     },
   },
   'Redis frozen (F48)': {
+    lane: 'services',
     weight: 3,
     draw: (r) => ({ forMs: r.pick([500, 3000, 1.6 * LEASE_MS]) }),
     async run(cast, { forMs }) {
@@ -202,9 +239,6 @@ const ALL = { ...FAULTS, ...REDIS_FAULTS }
 
 const bag = (faults) => Object.entries(faults).flatMap(([name, { weight }]) => new Array(weight).fill(name))
 
-/** Without those after which the server keeps a transaction open for a minute, because nobody has told it that its client is gone. */
-export const QUICK = bag(FAULTS).filter((name) => !name.includes('silent'))
-
 /** The plan of a round. @param names limits the faults: names, or `{ name, params }` with some of what is else drawn */
 export function plan(r, count, names = null, transport = null) {
   const from = names ?? bag(transport === null ? FAULTS : ALL)
@@ -213,6 +247,22 @@ export function plan(r, count, names = null, transport = null) {
     const { name, params = {} } = typeof picked === 'string' ? { name: picked } : picked
     return { name, params: { ...ALL[name].draw(r), ...params }, pauseMs: r.int(20, 500) }
   })
+}
+
+/** @returns the plan as lists that go on at the same time, each in its order */
+export function lanesOf(planned) {
+  return Object.entries(LANES).flatMap(([lane, width]) => {
+    const faults = planned.filter(({ name }) => ALL[name].lane === lane)
+    return Array.from({ length: width }, (_, i) => faults.filter((_, n) => n % width === i))
+  })
+}
+
+/** How often each kind that is counted was done. @param counts by name, `{ done }` */
+export function tally(counts) {
+  const sums = {}
+  for (const [name, { done }] of counts)
+    if (ALL[name].counts) sums[ALL[name].counts] = (sums[ALL[name].counts] ?? 0) + done
+  return sums
 }
 
 /** Does one fault. @returns what came of it: where it hit, or why it did not */

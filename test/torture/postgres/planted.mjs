@@ -7,7 +7,7 @@ import { audibly, chance, dropFolder, say, sleep, table } from '../lib/common.mj
 import { variant } from '../lib/variant.mjs'
 import { BUGS } from './bugs.mjs'
 import { Cast, SHORT_LEASES } from './cast.mjs'
-import { inflict, plan, QUICK } from './nemesis.mjs'
+import { inflict, plan } from './nemesis.mjs'
 
 const TRIES = 5
 const PER_TRY = 4
@@ -37,11 +37,12 @@ export async function plantedBugs({ dist, core, seed, names = Object.keys(BUGS) 
 async function hunt({ dist, core, seed, name, tries: mostTries = TRIES }) {
   const {
     edits,
-    faults,
+    faults = null,
     only = ['complete', 'transient', 'slow'],
     most = 40,
     lastMs = 0,
-  } = BUGS[name] ?? { edits: [], faults: QUICK }
+    transport = null,
+  } = BUGS[name] ?? { edits: [] }
   const r = chance(seed)
   const copy = variant(dist, 'planted', [...SHORT_LEASES, ...edits])
   const cast = await new Cast({ dist: copy, core, name: 'planted' }).open({
@@ -49,6 +50,7 @@ async function hunt({ dist, core, seed, name, tries: mostTries = TRIES }) {
     most,
     only,
     workers: 2,
+    transport,
   })
   try {
     for (let tries = 1; tries <= mostTries; tries++) {

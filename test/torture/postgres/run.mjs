@@ -5,7 +5,20 @@ import { say } from '../lib/common.mjs'
 import { variant } from '../lib/variant.mjs'
 import { campaign, faultTable, windowTable } from './campaign.mjs'
 import { LEASE_MS, SHORT_LEASES } from './cast.mjs'
-import { QUICK } from './nemesis.mjs'
+import { tally } from './nemesis.mjs'
+
+/** What a long run has done to it at least, for each minute: twenty minutes are 600, 20, 20 and 200. */
+const PER_MINUTE = { 'kills of processes': 30, 'kills of PostgreSQL': 1, 'Redis emptied': 1, 'cuts of lines': 10 }
+
+/** @returns what was done too seldom, in words */
+export function tooFew(counts, minutes, transport) {
+  const done = tally(counts)
+  return Object.entries(PER_MINUTE)
+    .filter(([kind]) => transport !== null || kind !== 'Redis emptied')
+    .map(([kind, each]) => [kind, done[kind] ?? 0, Math.floor(each * minutes)])
+    .filter(([, n, least]) => n < least)
+    .map(([kind, n, least]) => `${kind}: ${n} instead of ${least}`)
+}
 
 /** @returns the violations; prints everything else */
 export async function tortured({ dist, core, seed, short, minutes, transport = null }) {
@@ -18,11 +31,11 @@ export async function tortured({ dist, core, seed, short, minutes, transport = n
     core,
     seed,
     minutes: short ? 0 : minutes,
-    perRound: short ? 10 : 40,
+    perRound: short ? 10 : 120,
     transport,
-    faults: short && transport === null ? QUICK : null,
   })
   const { counts } = run.verdict
+  const sums = Object.entries(tally(run.counts)).map(([kind, n]) => `${n} ${kind}`)
   say(`\n${faultTable(run.counts)}\n\n${windowTable(run.hits)}\n`)
   say(
     `  accepted ${counts.accepted}, completed ${counts.completed}, failed ${counts.failed}, cancelled ${counts.cancelled}, unfinished ${counts.unfinished}, lost ${counts.lost}, doubled ${counts.doubled}`,
@@ -33,6 +46,7 @@ export async function tortured({ dist, core, seed, short, minutes, transport = n
   say(
     `  effects outside ${run.verdict.effects - run.verdict.repeated}, asked for again with the same key ${run.verdict.repeated}; deaths ${run.deaths}, rescues ${run.verdict.rescues}, attempts seen working after another had begun ${run.verdict.stale}; looks at a snapshot ${run.looks}`,
   )
+  say(`  in all: ${sums.join(', ')}`)
   say(`  the longest way to rest after a round: ${(run.longest / 1000).toFixed(1)} s`)
   for (const { invariant, job, text } of run.violations.slice(0, 25))
     say(`  VIOLATION ${invariant} ${job ?? ''}: ${text}`)
