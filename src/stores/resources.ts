@@ -114,6 +114,7 @@ export interface ProcessRow {
   pgid: number
   startTime: string
   bootId: string
+  worker: string
 }
 
 export interface ClaimRequest {

@@ -1,8 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type JobHandler } from '../define/index.js'
+import { bootId, readStat } from '../process/procfs.js'
 import { isTombstone } from '../stores/store.js'
 import { rigs } from '../testing/fixtures/rigs.js'
+import { until } from '../testing/until.js'
 
 const open = rigs()
 const work = defineJob('work', { input: z.object({}) })
@@ -40,6 +44,28 @@ describe('maintenance', () => {
     await rig.restart()
     await rig.advance('61s')
     expect(await rig.store.check()).toMatchObject({ finished: 0, unfinished: 0 })
+  })
+
+  it('a child that a killed worker of this machine has left is ended, while the one of a living worker goes on', async () => {
+    const rig = await open(work.handler(() => 'ok' as never) as unknown as JobHandler)
+    const { id: jobId } = await rig.submit(work, {})
+    const [own] = await rig.store.workers.list()
+    const children = [own!.id, 'w-killed'].map((worker) => {
+      const child = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' })
+      return { child, worker, pgid: child.pid!, ended: once(child, 'exit') }
+    })
+    try {
+      for (const { worker, pgid } of children) {
+        const startTime = readStat(pgid)!.startTime
+        await rig.store.workers.addProcess({ jobId, pgid, startTime, bootId: bootId()!, worker })
+      }
+      await rig.advance('6s')
+      expect((await children[1]!.ended)[1]).toBe('SIGKILL')
+      await until(async () => (await rig.store.workers.strays()).length === 0, 'no record of it')
+      expect(children[0]!.child.signalCode).toBeNull()
+    } finally {
+      for (const { child } of children) child.kill('SIGKILL')
+    }
   })
 
   it('its own trouble is reported, and it goes on', async () => {

@@ -58,19 +58,27 @@ export class Maintenance {
 
   /** What a crash left is put right before the first claim: child processes first, so that no two attempts overlap. */
   async recover(): Promise<{ jobs: number; children: number; files: number; workDirs: number }> {
-    const { store } = this.options.parts
-    const strays = await store.workers.strays()
-    const { killed } = await killStrays(strays)
+    const killed = await this.strays()
     // Whoever left its group, or was started so late that nobody wrote it down, bears the mark of its dead supervisor.
     const abandoned = await killAbandoned()
     const { dirs } = await sweepWorkDirs()
-    // Of another machine, or of another life of this one: whoever is there looks after them.
-    for (const { jobId, pgid, bootId } of strays)
-      if (store.info.sole || bootId === hostBoot()) await store.workers.removeProcess(jobId, pgid)
     const files = await this.options.files.recover()
     let jobs = 0
     for (let n = -1; n !== 0; jobs += n) n = await this.reap()
     return { jobs, children: killed + abandoned.killed, files, workDirs: dirs }
+  }
+
+  /** Ends what the killed workers of this machine have left running, also where their jobs went on elsewhere. @returns how many */
+  private async strays(): Promise<number> {
+    const { parts, holds } = this.options
+    const { info, workers } = parts.store
+    // Of another machine, or of another life of this one: whoever is there looks after them.
+    const rows = (await workers.strays()).filter(
+      ({ worker, bootId }) => !holds(worker) && (info.sole || bootId === hostBoot()),
+    )
+    const { killed } = await killStrays(rows)
+    for (const { jobId, pgid } of rows) await workers.removeProcess(jobId, pgid)
+    return killed
   }
 
   start(): void {
@@ -78,6 +86,7 @@ export class Maintenance {
     this.since = parts.store.now()
     this.every('words', REAP_MS, () => this.lookForWorkers().catch(() => undefined))
     this.every('taught', TAUGHT_MS, () => parts.taught.load())
+    this.every('strays', REAP_MS, () => this.strays())
     this.every('leftovers', SWEEP_MS, () => sweepWorkDirs())
     if (!leads) return
     this.waker.start()

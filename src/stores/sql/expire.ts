@@ -19,6 +19,7 @@ const BELONGINGS = [
     'duties',
     'failure_jobs',
     'announced',
+    'processes',
   ],
 ]
 

@@ -63,7 +63,13 @@ function* straysPlan(now: number): Plan<ProcessRow[]> {
     `select * from processes p where not exists (select 1 from workers w where w.id = p.worker and w.state <> 'gone' and w.lease_until > ?1)`,
     now,
   )
-  return rows.map((row) => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }))
+  return rows.map((row) => ({
+    jobId: row.job_id,
+    pgid: row.pgid,
+    startTime: row.start_time,
+    bootId: row.boot_id,
+    worker: row.worker,
+  }))
 }
 
 export function workersOf({ read, write, now }: Lent): Store['workers'] {
