@@ -19,7 +19,12 @@ export async function campaign({
   transport = null,
 }) {
   const r = chance(seed)
-  const cast = await new Cast({ dist, core, name: 'postgres' }).open({ seed: r.int(1, 1e9), most: 80, only, transport })
+  const cast = await new Cast({ dist, core, name: 'postgres' }).open({
+    seed: r.int(1, 1e9),
+    most: 250,
+    only,
+    transport,
+  })
   const until = Date.now() + minutes * 60_000
   const counts = new Map(Object.keys({ ...FAULTS, ...REDIS_FAULTS }).map((name) => [name, { done: 0, missed: 0 }]))
   const hits = new Map()

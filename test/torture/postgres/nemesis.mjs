@@ -9,6 +9,8 @@ import { WINDOWS } from './windows.mjs'
 
 /** How long a fault waits for its moment. */
 const PATIENCE_MS = 2500
+/** The same for a kill, which then happens wherever the process is. */
+const AIM_MS = 1200
 
 const anyOf = (cast, role, n) => cast.of(role)[n % cast.of(role).length]
 const anySlot = (cast, n) => cast.slots[n % cast.slots.length]
@@ -19,7 +21,7 @@ function drawWindow(r, how) {
   return { role, window, n: r.int(0, 11), countdown: r.int(1, 4), awayMs: r.int(0, 1500) }
 }
 
-/** Arms a window in one process; what it does there happens in its own good time, or not at all. */
+/** Arms a window in one process; what it does there happens in its own good time. A stop whose moment does not come is left out. */
 async function aim(cast, { role, window, n, countdown, awayMs }, how) {
   const up = cast.of(role).filter((slot) => slot.ready && !slot.stopped && !slot.aimedAt)
   if (up.length === 0) return 'not up'
@@ -29,8 +31,9 @@ async function aim(cast, { role, window, n, countdown, awayMs }, how) {
   slot.aimedAt = true
   const reached = life.said((message) => message.reached)
   life.tell({ arm: { points: WINDOWS[role][window], countdown, how } })
-  const message = await within(reached, PATIENCE_MS)
+  const message = await within(reached, how === 'kill' ? AIM_MS : PATIENCE_MS)
   slot.aimedAt = false
+  if (message === null && how === 'kill' && slot.life === life) return cast.kill(slot, awayMs)
   if (message === null) {
     life.tell({ arm: null })
     return 'not reached'
