@@ -1,9 +1,11 @@
-// (k) Three processes on one PostgreSQL: from a submit in one to the start of its handler in another whose worker is idle,
-// and from the end there to whoever waits for it in a third. Then ten thousand waits at once: all must be told.
+// (k) Three processes on one PostgreSQL: from a submit in one to the start of its handler in another whose worker is idle
+// (once more with BullMQ as transport, where there is a Redis), and from the end there to whoever waits for it in a third.
+// Then ten thousand waits at once: all must be told.
 
 import { z } from 'zod'
+import { redisProgram } from '../test/services/redis.mjs'
 import { createUntildone, defineJob, load } from './lib/product.mjs'
-import { member, withPostgres } from './lib/services.mjs'
+import { member, withPostgres, withRedis } from './lib/services.mjs'
 import { noopHandler, sleep } from './lib/tools.mjs'
 
 const { postgres } = await load('stores/postgres/index.js')
@@ -13,6 +15,7 @@ const handlers = ['started', 'later'].map((name) => defineJob(name, { input: z.o
 export async function measure({ quick, runs, log }) {
   const samples = (quick ? 50 : 200) * Math.min(runs, 3)
   const waits = quick ? 1000 : 10_000
+  const carried = redisProgram() === null ? null : await withBullMq(samples)
   return withPostgres(async ({ url }) => {
     const app = await createUntildone({
       store: postgres(url),
@@ -23,7 +26,7 @@ export async function measure({ quick, runs, log }) {
     await app.start()
     const worker = await member('worker', url)
     const waiter = await member('waiter', url)
-    const at = { submitted: new Map(), started: new Map(), ended: new Map(), told: new Map() }
+    const at = { started: new Map(), ended: new Map(), told: new Map() }
     worker.onMessage((message) => {
       if (message.kind === 'started') at.started.set(message.id, message.at)
       if (message.kind === 'ended') for (const id of message.ids) at.ended.set(id, message.at)
@@ -31,14 +34,7 @@ export async function measure({ quick, runs, log }) {
     waiter.onMessage((message) => {
       if (message.kind === 'told') at.told.set(message.id, message.at)
     })
-    for (let i = 0; i < samples; i++) {
-      const began = micros()
-      const { id } = await app.submit('started', {})
-      at.submitted.set(id, began)
-      for (let n = 0; n < 400 && !at.started.has(id); n++) await sleep(1 + Math.random() * 3)
-      await sleep(5)
-    }
-    const starts = [...at.submitted].map(([id, began]) => (at.started.get(id) - began) / 1000)
+    const starts = await startsOf(app, at.started, samples)
     for (let i = 0; i < samples; i++) {
       const { id } = await app.submit('later', {})
       await waiter.ask({ kind: 'wait', ids: [id] })
@@ -57,7 +53,6 @@ export async function measure({ quick, runs, log }) {
     await worker.stop()
     await waiter.stop()
     await app.stop()
-    const p = (values, q) => [...values].sort((a, b) => a - b)[Math.floor(values.length * q)]
     return [
       {
         figure: 'k',
@@ -67,6 +62,18 @@ export async function measure({ quick, runs, log }) {
         aim: { below: 3 },
       },
       { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(starts, 0.99)] },
+      ...(carried === null
+        ? []
+        : [
+            {
+              figure: 'k',
+              name: 'submit to start with BullMQ as transport, p50',
+              unit: 'ms',
+              values: [p(carried, 0.5)],
+              aim: { below: 3 },
+            },
+            { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(carried, 0.99)] },
+          ]),
       {
         figure: 'k',
         name: 'end to a waiting caller in a third process, p50',
@@ -77,4 +84,43 @@ export async function measure({ quick, runs, log }) {
       { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(ends, 0.99)] },
     ]
   })
+}
+
+const p = (values, q) => [...values].sort((a, b) => a - b)[Math.floor(values.length * q)]
+
+/** Milliseconds from submit to start, one job after the other. */
+async function startsOf(app, started, samples) {
+  const took = []
+  for (let i = 0; i < samples; i++) {
+    const began = micros()
+    const { id } = await app.submit('started', {})
+    for (let n = 0; n < 400 && !started.has(id); n++) await sleep(1 + Math.random() * 3)
+    took.push((started.get(id) - began) / 1000)
+    await sleep(5)
+  }
+  return took
+}
+
+function withBullMq(samples) {
+  return withPostgres(({ url }) =>
+    withRedis(async (redis) => {
+      const more = { redis: redis.url }
+      const app = await createUntildone({
+        store: postgres(url),
+        handlers: [noopHandler, ...handlers],
+        worker: false,
+        maintenance: false,
+      })
+      await app.start()
+      const worker = await member('worker', url, more)
+      const started = new Map()
+      worker.onMessage((message) => {
+        if (message.kind === 'started') started.set(message.id, message.at)
+      })
+      const took = await startsOf(app, started, samples)
+      await worker.stop()
+      await app.stop()
+      return took
+    }),
+  )
 }

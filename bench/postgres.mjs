@@ -1,9 +1,9 @@
 // (i) No-op jobs on PostgreSQL, with history kept, beside pg-boss (and BullMQ where there is a Redis) doing the same in the
 // same run: submits one at a time by 64 callers while a worker process runs, batches of 500, and a backlog drained by one
-// worker process and by two.
+// worker process and by two. Where there is a Redis, the backlog is also drained with BullMQ as our transport.
 import { spawnSync } from 'node:child_process'
 import { createUntildone, LOCAL, load } from './lib/product.mjs'
-import { member, withPostgres } from './lib/services.mjs'
+import { member, withPostgres, withRedis } from './lib/services.mjs'
 import { fill, INPUT, noopHandler, now, sleep } from './lib/tools.mjs'
 
 const { postgres } = await load('stores/postgres/index.js')
@@ -18,6 +18,7 @@ export async function measure({ quick, runs, log }) {
   const ours = Object.fromEntries(names.map((name) => [name, []]))
   const boss = Object.fromEntries(names.map((name) => [name, []]))
   const bull = Object.fromEntries(names.map((name) => [name, []]))
+  const carried = { drain1: [], drain2: [] }
   for (let run = 0; run < runs; run++) {
     await withPostgres(async ({ url }) => {
       const app = await createUntildone({
@@ -47,6 +48,21 @@ export async function measure({ quick, runs, log }) {
       await peer.stop()
     })
     if (redis) {
+      await withPostgres(({ url }) =>
+        withRedis(async (server) => {
+          const app = await createUntildone({
+            store: postgres(url),
+            handlers: [noopHandler],
+            worker: false,
+            maintenance: false,
+          })
+          for (const [name, processes] of Object.entries({ drain1: 1, drain2: 2 })) {
+            await fill(app, jobs)
+            carried[name].push(await drained(app, url, jobs, processes, { redis: server.url }))
+          }
+          await app.stop()
+        }),
+      )
       const { bullMq } = await import('./lib/peers.mjs')
       const peer = await bullMq()
       bull.batch.push(await peer.batch(jobs))
@@ -64,7 +80,15 @@ export async function measure({ quick, runs, log }) {
     callers: `${CALLERS} callers, each awaits its submit, a worker beside`,
   }
   const aims = { drain1: { ratio: 1 }, callers: { atLeast: 8000 } }
-  return names.flatMap((name) => [
+  const overBull = Object.entries(redis ? carried : {}).map(([name, values]) => ({
+    figure: 'i',
+    name: `${titles[name]}, with BullMQ as transport`,
+    unit: 'jobs/s',
+    values,
+    beside: ['BullMQ', bull[name]],
+    aim: { ratio: 0.8 },
+  }))
+  const rows = names.flatMap((name) => [
     {
       figure: 'i',
       name: titles[name],
@@ -77,12 +101,15 @@ export async function measure({ quick, runs, log }) {
       ? [{ figure: 'i', name: titles[name], unit: 'jobs/s', values: ours[name], beside: ['BullMQ', bull[name]] }]
       : []),
   ])
+  return [...rows, ...overBull]
 }
 
 /** Worker processes that are up start at the same moment: their jobs are held until then by a pause of the queue. */
-async function drained(app, url, jobs, processes) {
+async function drained(app, url, jobs, processes, more = {}) {
   await app.engine.pauseQueue(LOCAL, 'default', { reason: 'bench' })
-  const workers = await Promise.all(Array.from({ length: processes }, () => member('worker', url, { slots: SLOTS })))
+  const workers = await Promise.all(
+    Array.from({ length: processes }, () => member('worker', url, { slots: SLOTS, ...more })),
+  )
   const before = Number((await app.engine.check(LOCAL)).finished)
   const began = now()
   await app.engine.resumeQueue(LOCAL, 'default', { reason: 'bench' })

@@ -36,6 +36,7 @@ const TITLES = {
 }
 /** What is measured without --only, by store. */
 const OF_STORE = { sqlite: 'abcdefgh', postgres: 'ijk' }
+const RESULTS = { sqlite: 'results.md', postgres: 'results-postgres.md' }
 const here = (file) => new URL(file, import.meta.url)
 
 if (process.env.UNTILDONE_BENCH_FIGURE) {
@@ -104,7 +105,7 @@ async function main() {
   )
   for (const { figure: letter, name, reached, ratio, aim } of missed)
     console.log(`  (${letter}) ${name}: ${reached}${ratio ? `, ratio ${ratio}` : ''}; the aim is ${aim}`)
-  if (options.save) save(machine, runs, markdownTable(judged), said)
+  if (options.save) save(RESULTS[options.store], machine, runs, markdownTable(judged), said)
   process.exitCode = broken > 0 ? 1 : 0
 }
 
@@ -127,8 +128,8 @@ function figure(letter, how) {
   return new Promise((resolve) => child.once('close', (code) => resolve({ rows: code === 0 ? rows : null, text })))
 }
 
-function save(machine, runs, table, said) {
-  const text = `<!-- Written by npm run bench -- --save -->
+function save(file, machine, runs, table, said) {
+  const text = `<!-- Written by npm run bench, option --save -->
 # Results
 
 ${new Date().toISOString().slice(0, 10)}, medians of ${runs} runs
@@ -141,6 +142,6 @@ ${table}
 ${said.join('').trimEnd()}
 \`\`\`
 `
-  writeFileSync(join(root, 'bench/results.md'), text)
-  console.log('Saved in bench/results.md')
+  writeFileSync(join(root, 'bench', file), text)
+  console.log(`Saved in bench/${file}`)
 }

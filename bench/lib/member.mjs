@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { createUntildone, defineJob, load } from './product.mjs'
 import { noopHandler } from './tools.mjs'
 
-const { role, url, slots = 64 } = JSON.parse(process.env.MEMBER)
+const { role, url, redis, slots = 64 } = JSON.parse(process.env.MEMBER)
 const { postgres } = await load('stores/postgres/index.js')
+const { bullmq } = await load('transports/bullmq/index.js')
 /** CLOCK_MONOTONIC, the same for all processes of a machine. */
 const micros = () => Number(process.hrtime.bigint() / 1000n)
 const startedHandler = defineJob('started', { input: z.object({}) }).handler(async (job) => {
@@ -21,6 +22,7 @@ const app = await createUntildone({
   handlers: [noopHandler, startedHandler, laterHandler],
   worker: role === 'worker' ? { slots } : false,
   maintenance: role === 'worker',
+  ...(redis ? { transport: bullmq(redis) } : {}),
 })
 if (role === 'worker')
   app.engine.onChange((changes) => {

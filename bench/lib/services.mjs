@@ -4,10 +4,21 @@ import { fork } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startPostgres } from '../../test/services/postgres.mjs'
+import { startRedis } from '../../test/services/redis.mjs'
 
 /** A PostgreSQL on the disk for the time of `use`. */
 export async function withPostgres(use) {
   const server = await startPostgres({ settings: { shared_buffers: '512MB', max_wal_size: '4GB' } })
+  try {
+    return await use(server)
+  } finally {
+    await server.remove()
+  }
+}
+
+/** A Redis that writes its log each second, as the guide of BullMQ advises, for the time of `use`. */
+export async function withRedis(use) {
+  const server = await startRedis({ settings: { appendonly: 'yes' } })
   try {
     return await use(server)
   } finally {
