@@ -1,12 +1,25 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { sharesOf, windowOf } from './window.js'
+import { sharesOf, togetherOf, windowOf } from './window.js'
 
 describe('window', () => {
   it('is four messages per slot, and that of 16 slots where nothing is run', () => {
     expect(windowOf(16)).toBe(64)
     expect(windowOf(1)).toBe(4)
     expect(windowOf(0)).toBe(64)
+  })
+})
+
+describe('together', () => {
+  it.each([
+    ['a small window', 64 / 2, 1000, 1],
+    ['few', 1024, 8, 1],
+    ['some: eight parts of them', 1024, 64, 8],
+    ['many', 1024, 1024, 32],
+    ['a huge window', 10_000, 10_000, 32],
+    ['none', 1024, 0, 1],
+  ])('%s', (_, window, count, together) => {
+    expect(togetherOf(window, count)).toBe(together)
   })
 })
 

@@ -1,6 +1,6 @@
 /**
- * How much of a queue a transport may carry at once, and which lanes get how much of it: arithmetic only. The window is
- * small on purpose: what is not announced yet is still decided by the store.
+ * How much of a queue a transport may carry at once, which lanes get how much of it, and how much travels as one:
+ * arithmetic only. The window is small on purpose: what is not announced yet is still decided by the store.
  */
 
 /** Messages per slot that may be on their way: enough that no slot waits for the next announcement, and no more. */
@@ -12,6 +12,18 @@ const SLOTS_ELSEWHERE = 16
 /** The window of a queue that a process with so many slots keeps full. */
 export function windowOf(slots: number): number {
   return WINDOW_PER_SLOT * (slots > 0 ? slots : SLOTS_ELSEWHERE)
+}
+
+/** Most messages that travel as one. */
+const TOGETHER_MAX = 32
+/** Whoever takes several must have room for all: of hosts that the window was made for, each has it for a few such. */
+const PARTS_OF_WINDOW = 32
+/** What is little goes to several hosts before one of them gets several. */
+const PARTS_AT_LEAST = 8
+
+/** How many of `count` messages travel as one: most of what a message costs is the same whatever it carries. */
+export function togetherOf(window: number, count: number): number {
+  return Math.max(1, Math.min(TOGETHER_MAX, Math.floor(window / PARTS_OF_WINDOW), Math.ceil(count / PARTS_AT_LEAST)))
 }
 
 /**

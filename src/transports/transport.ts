@@ -47,13 +47,14 @@ export interface Transport {
   readonly away: { since: number; why: string } | null
   /** Told when it goes away or comes back. */
   onTurn(listener: () => void): void
-  /** How many messages of a queue are on their way now, delivered and not acknowledged ones included. */
+  /** About how many messages of a queue are on their way now, delivered and not acknowledged ones included. */
   underWay(queue: string): Promise<number>
   /**
    * Resolves once all are on their way. Rejects soon where they cannot be sent, and keeps none of them for later. A
-   * message that is on its way already is not sent twice.
+   * message that is on its way by itself already is not sent twice.
+   * @param together so many of a lane may travel as one, to one host @default 1
    */
-  publish(queue: string, messages: readonly Message[]): Promise<void>
+  publish(queue: string, messages: readonly Message[], together?: number): Promise<void>
   /** Hands over the messages of a queue, up to `capacity` at once; each is acknowledged when `take` resolves. */
   subscribe(queue: string, capacity: number, take: (message: Message) => Promise<Delivered>): Subscription
   /** Numbers for `doctor`. */

@@ -5,6 +5,7 @@
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
 import { levelsOf } from '../core/limits.js'
+import { togetherOf } from '../core/window.js'
 import type { Announcement, Store } from '../stores/store.js'
 import type { Message, Transport } from '../transports/transport.js'
 
@@ -13,6 +14,8 @@ const LOOK_EVERY_MS = 1000
 const LOOK_SHARE = 50
 /** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
 const PASS_EVERY_MS = 4
+/** A pass may take one part in so many of the time: each looks at the whole window. */
+const PASS_SHARE = 2
 /** Between two passes of the others, which fill the window only where the one that leads may not have heard. */
 const HELP_EVERY_MS = 100
 /** What was announced and not claimed for so long is announced again; the transport drops it if it has it still. */
@@ -45,6 +48,7 @@ export class Relay {
   private again = false
   private passes = 0
   private lastPass = Number.NEGATIVE_INFINITY
+  private passTook = 0
   private stopped = true
   private timer: Timer | null = null
   private looker: Timer | null = null
@@ -126,7 +130,8 @@ export class Relay {
     this.timer?.cancel()
     this.timer = null
     if (!Number.isFinite(next)) return
-    const soonest = this.lastPass + (this.leads ? PASS_EVERY_MS : HELP_EVERY_MS) - clock.monotonic()
+    const between = Math.max(this.leads ? PASS_EVERY_MS : HELP_EVERY_MS, PASS_SHARE * this.passTook)
+    const soonest = this.lastPass + between - clock.monotonic()
     this.timer = clock.after(Math.max(0, soonest, next - now), () => {
       this.passing = this.pass()
         .catch((error) => {
@@ -135,6 +140,7 @@ export class Relay {
           this.options.onError(error)
         })
         .finally(() => {
+          this.passTook = clock.monotonic() - this.lastPass
           this.passing = null
           if (this.again) this.arm()
         })
@@ -170,27 +176,26 @@ export class Relay {
       ...{ levels: levelsOf(this.passes), window, carried, published, returned, repeatAfterMs: REPEAT_AFTER_MS },
     })
     this.full = new Set(full)
-    await this.publish([...fresh, ...again])
+    await this.publish(fresh, again)
   }
 
-  private async publish(announcements: readonly Announcement[]): Promise<void> {
-    const queues = new Map<string, Announcement[]>()
-    for (const one of announcements) {
-      const { queue } = partsOf(one.lane)
-      queues.set(queue, [...(queues.get(queue) ?? []), one])
+  /** @param again what was announced before: each by itself, so that the transport knows what it still has */
+  private async publish(fresh: readonly Announcement[], again: readonly Announcement[] = []): Promise<void> {
+    const { transport, window } = this.options
+    const send = async (queue: string, messages: readonly Announcement[], together: number) => {
+      try {
+        await transport.publish(queue, messages, together)
+        this.announced += messages.length
+        // Written with the next pass: until then they count as reserved, which is as good.
+        this.published.push(...messages)
+      } catch {
+        this.returned.push(...messages)
+      }
     }
-    await Promise.all(
-      [...queues].map(async ([queue, messages]) => {
-        try {
-          await this.options.transport.publish(queue, messages)
-          this.announced += messages.length
-          // Written with the next pass: until then they count as reserved, which is as good.
-          this.published.push(...messages)
-        } catch {
-          this.returned.push(...messages)
-        }
-      }),
-    )
+    await Promise.all([
+      ...[...byQueue(fresh)].map(([queue, messages]) => send(queue, messages, togetherOf(window, messages.length))),
+      ...[...byQueue(again)].map(([queue, messages]) => send(queue, messages, 1)),
+    ])
   }
 
   /** Gives back what is left, so that others announce it, and ends. */
@@ -221,4 +226,15 @@ export class Relay {
       }
     }
   }
+}
+
+function byQueue(announcements: readonly Announcement[]): Map<string, Announcement[]> {
+  const queues = new Map<string, Announcement[]>()
+  for (const one of announcements) {
+    const { queue } = partsOf(one.lane)
+    const known = queues.get(queue)
+    if (known) known.push(one)
+    else queues.set(queue, [one])
+  }
+  return queues
 }

@@ -113,6 +113,25 @@ describe('many hosts', () => {
   })
 })
 
+describe('where many wait', () => {
+  it('several of a lane travel as one, and each of them is claimed once', async () => {
+    const release = jobs.hold()
+    const worker = await hosts.start(jobs, { worker: { slots: 128, drainMs: 0 }, bullmq: {} })
+    const api = await hosts.start(jobs, { worker: false, bullmq: {} })
+    await api.engine.pauseQueue(LOCAL, 'default', { reason: 'Until all are there.' })
+    await Promise.all(range(400).map((n) => api.submit(n % 2 ? 'quick' : 'other', { n })))
+    await api.engine.resumeQueue(LOCAL, 'default', { reason: 'All are there.' })
+    await until(() => jobs.ran.length === 128, 'all slots to be taken')
+    const added = (await Promise.all((await hosts.keys('*:id')).map((key) => redis.command('GET', key)))).map(Number)
+    // What BullMQ numbers are its jobs: fewer than the messages in them.
+    expect(Math.max(...added)).toBeLessThan(Number((await hosts.numbers(worker)).transportAnnounced) / 2)
+    release()
+    await until(() => jobs.ran.length >= 400, 'all to have run')
+    await until(async () => (await hosts.messages()) === 0, 'Redis to be empty')
+    expect(sorted(jobs.ran)).toEqual(range(400))
+  })
+})
+
 describe('deliveries that should not be', () => {
   it('ten of the same, and one long after its end, run nothing twice', async () => {
     const { submit, worker, api } = await apart()
@@ -124,7 +143,7 @@ describe('deliveries that should not be', () => {
     const queue = new Queue('default', { connection: { host: '127.0.0.1', port: redis.port }, prefix })
     const message = (jobId: string, dispatchNo: number) => ({
       name: 'default/quick/default',
-      data: { jobId, dispatchNo },
+      data: { messages: [[jobId, dispatchNo]] },
       opts: { jobId: `${jobId}-${dispatchNo}`, removeOnComplete: true },
     })
     await queue.addBulk(range(10, 1).map((no) => message(handle!.id, no)))

@@ -25,10 +25,31 @@ export const prefixOf = (namespace: string, queue: string) => `{ud:${namespace}:
 /** BullMQ refuses colons in it, and drops a message whose id it still has. */
 export const messageId = ({ jobId, dispatchNo }: Message) => `${jobId}-${dispatchNo}`
 
+/** What is in one job of BullMQ, whose name is the lane: `[jobId, dispatchNo]` of each message. */
+interface Carried {
+  messages: [jobId: string, dispatchNo: number][]
+}
+
+/** How many messages go into one job of BullMQ, on the average of the last ones. */
+class Size {
+  private messages = 1
+  private jobs = 1
+  get average(): number {
+    return this.messages / this.jobs
+  }
+  /** @param keep how much what was before counts */
+  saw(messages: number, jobs: number, keep: number): void {
+    this.messages = this.messages * keep + messages
+    this.jobs = this.jobs * keep + jobs
+  }
+}
+
 export class BullmqTransport implements Transport {
   readonly kind = 'bullmq'
   private readonly server: RedisServer
   private readonly queues = new Map<string, Queue>()
+  /** By queue, of what was published. */
+  private readonly sizes = new Map<string, Size>()
   private readonly workers = new Set<Worker>()
 
   constructor(
@@ -61,20 +82,32 @@ export class BullmqTransport implements Transport {
   underWay(queue: string): Promise<number> {
     return this.sending(async () => {
       const counts = await this.queue(queue).getJobCounts('waiting', 'active')
-      return Object.values(counts).reduce((sum, n) => sum + n, 0)
+      const jobs = Object.values(counts).reduce((sum, n) => sum + n, 0)
+      return Math.ceil(jobs * this.sizeOf(queue).average)
     })
   }
 
-  publish(queue: string, messages: readonly Message[]): Promise<void> {
+  publish(queue: string, messages: readonly Message[], together = 1): Promise<void> {
+    const parts = bundlesOf(messages, together)
     return this.sending(async () => {
       await this.queue(queue).addBulk(
-        messages.map((message) => ({
-          name: message.lane,
-          data: { jobId: message.jobId, dispatchNo: message.dispatchNo },
-          opts: { jobId: messageId(message), attempts: 1, removeOnComplete: true, removeOnFail: true },
+        parts.map((part) => ({
+          name: part[0]!.lane,
+          data: { messages: part.map(({ jobId, dispatchNo }) => [jobId, dispatchNo]) } satisfies Carried,
+          opts: {
+            jobId: part.length === 1 ? messageId(part[0]!) : `${messageId(part[0]!)}-${part.length}`,
+            ...{ attempts: 1, removeOnComplete: true, removeOnFail: true },
+          },
         })),
       )
+      this.sizeOf(queue).saw(messages.length, parts.length, 0.75)
     })
+  }
+
+  private sizeOf(queue: string): Size {
+    const size = this.sizes.get(queue) ?? new Size()
+    this.sizes.set(queue, size)
+    return size
   }
 
   /** Fails soon, and says that the server is away when it does. */
@@ -107,13 +140,18 @@ export class BullmqTransport implements Transport {
   }
 
   subscribe(name: string, capacity: number, take: (message: Message) => Promise<Delivered>): Subscription {
-    const worker = new (packages().Worker)(
+    const size = new Size()
+    let room = capacity
+    const resize = () => {
+      worker.concurrency = Math.max(1, Math.ceil(room / size.average))
+    }
+    const worker: Worker = new (packages().Worker)(
       name,
       async ({ name: lane, data }) => {
-        const { jobId, dispatchNo } = (data ?? {}) as Partial<Message>
-        // Whatever else somebody may have put there is taken off and forgotten.
-        if (typeof jobId !== 'string' || typeof dispatchNo !== 'number') return
-        await take({ jobId, dispatchNo, lane })
+        const messages = messagesOf(data, lane)
+        size.saw(messages.length, 1, 0.9)
+        resize()
+        await Promise.all(messages.map(take))
       },
       {
         connection: this.server.receiver,
@@ -128,7 +166,8 @@ export class BullmqTransport implements Transport {
     this.workers.add(worker)
     return {
       resize: (capacity) => {
-        worker.concurrency = Math.max(1, capacity)
+        room = capacity
+        resize()
       },
       close: () => this.endWorker(worker),
     }
@@ -160,6 +199,32 @@ export class BullmqTransport implements Transport {
     await Promise.all([...this.queues.values()].map((queue) => within(CLOSE_MS, queue.close()).catch(() => {})))
     this.server.close()
   }
+}
+
+/** By lane, up to `most` in one; the order within a lane stays. */
+function bundlesOf(messages: readonly Message[], most: number): Message[][] {
+  const parts: Message[][] = []
+  const open = new Map<string, Message[]>()
+  for (const message of messages) {
+    let part = open.get(message.lane)
+    if (!part || part.length >= most) {
+      part = []
+      parts.push(part)
+      open.set(message.lane, part)
+    }
+    part.push(message)
+  }
+  return parts
+}
+
+/** Whatever else somebody may have put there is taken off and forgotten. */
+function messagesOf(data: unknown, lane: string): Message[] {
+  const { messages } = (data ?? {}) as Partial<Carried>
+  if (!Array.isArray(messages)) return []
+  return messages.flatMap((message) => {
+    const [jobId, dispatchNo] = Array.isArray(message) ? message : []
+    return typeof jobId === 'string' && typeof dispatchNo === 'number' ? [{ jobId, dispatchNo, lane }] : []
+  })
 }
 
 function within<T>(ms: number, doing: Promise<T>): Promise<T> {
