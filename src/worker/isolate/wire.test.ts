@@ -29,12 +29,14 @@ describe('values', () => {
     ...[fc.string(), fc.double(), fc.boolean(), fc.constant(null), fc.constant(undefined), fc.bigInt()],
     ...[fc.date({ noInvalidDate: false }), fc.uint8Array()],
   )
+  // A prototype is never taken from data, at no depth: the next test.
+  const key = fc.oneof(fc.string(), fc.constant('$')).filter((name) => name !== '__proto__')
   const { value } = fc.letrec((tie) => ({
     value: fc.oneof(
       { maxDepth: 4 },
       leaf,
       fc.array(tie('value')),
-      fc.dictionary(fc.oneof(fc.string(), fc.constant('$')), tie('value')),
+      fc.dictionary(key, tie('value')),
       fc.array(fc.tuple(fc.string(), tie('value'))).map((entries) => new Map(entries)),
     ),
   }))
@@ -42,8 +44,6 @@ describe('values', () => {
   it('arrive as they were', () => {
     fc.assert(
       fc.property(value, (given) => {
-        // A prototype is never taken from data.
-        fc.pre(!JSON.stringify(Object.keys(Object(given))).includes('__proto__'))
         expect(over(given)).toEqual(given)
       }),
     )
