@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { SlowFirst } from './scripts/lib/slow-first.js'
 
 /** One project for each suite of `npm test`; `check` belongs to `npm run check`. */
 const suites = {
@@ -16,5 +17,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: SlowFirst },
   },
 })

@@ -13,7 +13,7 @@ import { findEngines, type RunningEngine } from './demo/find-engines.mjs'
 import { convert, convertHandlerWith, verify } from './jobs/convert.js'
 import { characterErrorRate } from './lib/cer.mjs'
 import { npmEngines } from './lib/engines.js'
-import { makeScan, random, type ScanOptions } from './scans/make-scans.mjs'
+import { makeScan, random } from './scans/make-scans.mjs'
 import { drawSentences, letters } from './scans/texts.mjs'
 
 const convertHandler = convertHandlerWith(npmEngines())
@@ -68,36 +68,20 @@ function expectInOrder(expected: string[], text: string, limit: number, note = '
   }
 }
 
-describe('pages of random words', () => {
-  const cases: [string, number, (chance: () => number) => Partial<ScanOptions>][] = [
-    ['clean', 0.03, () => ({ dpi: 300 })],
-    ['skewed and noisy', 0.1, (chance) => ({ dpi: 200, skewDegrees: 2 + chance(), noise: 0.6, quality: 40 })],
-  ]
-  for (const [name, limit, look] of cases) {
-    test(
-      `${name}: at most ${limit * 100} % of the characters are wrong, in page order`,
-      {
-        timeout: 90_000,
-      },
-      async () => {
-        const seed = randomInt(2 ** 31)
-        const chance = random(seed)
-        const pages = [1, 2].map(() => drawSentences(70, chance))
-        const bytes = await makeScan({ pages, seed, ...look(chance) })
-        expect(await textLayer(bytes)).toBe('')
-        const { text, textFile, ...rest } = await (await submit(bytes)).result()
-        expectInOrder(pages, text, limit, `(seed ${seed})`)
-        expect(characterErrorRate(pages[0]!, text.split('\f')[1]!), 'the pages differ').toBeGreaterThan(0.5)
-        expect(rest).toMatchObject({
-          pageCount: 2,
-          pages: [1, 2].map((page) => ({ page, engine: 'fast', blank: false })),
-        })
-        const { meta, file } = await app.engine.openFile(LOCAL, textFile)
-        expect(meta).toMatchObject({ contentType: 'text/plain; charset=utf-8', name: 'text.txt' })
-        expect(readFileSync(file.path, 'utf8')).toBe(text)
-      },
-    )
-  }
+// Skewed and noisy ones are read by both engines in engines.test.ts; the job adds nothing to how a page is read.
+test('pages of random words: at most 3 % of the characters are wrong, in page order', { timeout: 90_000 }, async () => {
+  const seed = randomInt(2 ** 31)
+  const chance = random(seed)
+  const pages = [1, 2].map(() => drawSentences(70, chance))
+  const bytes = await makeScan({ pages, seed, dpi: 300 })
+  expect(await textLayer(bytes)).toBe('')
+  const { text, textFile, ...rest } = await (await submit(bytes)).result()
+  expectInOrder(pages, text, 0.03, `(seed ${seed})`)
+  expect(characterErrorRate(pages[0]!, text.split('\f')[1]!), 'the pages differ').toBeGreaterThan(0.5)
+  expect(rest).toMatchObject({ pageCount: 2, pages: [1, 2].map((page) => ({ page, engine: 'fast', blank: false })) })
+  const { meta, file } = await app.engine.openFile(LOCAL, textFile)
+  expect(meta).toMatchObject({ contentType: 'text/plain; charset=utf-8', name: 'text.txt' })
+  expect(readFileSync(file.path, 'utf8')).toBe(text)
 })
 
 describe('one job with a crash, a fallback and a warning', () => {

@@ -47,11 +47,16 @@ function staleInstall() {
 }
 
 export async function ensureBuilt() {
-  const stamp = join(root, 'dist/.stamp')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceHash()) return
+  if (isBuilt()) return
   console.log('Building dist/')
   const { code } = await run('build', process.execPath, [join(root, 'scripts/build.mjs')], { cwd: root })
   if (code !== 0) stop('The build failed; see above.')
+}
+
+/** Whether dist/ was made of the present sources. */
+export function isBuilt() {
+  const stamp = join(root, 'dist/.stamp')
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceHash()
 }
 
 /** Hash of everything that decides what dist/ holds. */

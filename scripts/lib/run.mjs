@@ -10,12 +10,19 @@ const TAIL_BYTES = 256 * 1024
  * @param {string} label what the heartbeat calls it
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, show?: boolean }} [options] `show: false` prints its output only when it fails
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, show?: boolean, after?: Promise<unknown> }} [options] `show: false`
+ *   prints its output only when it fails; with `after` it starts at once, but its output waits for that promise, so that
+ *   of two at the same time each is printed whole
  * @returns {Promise<{ code: number, output: string, seconds: number }>} never rejects; 127 when it cannot be started
  */
-export function run(label, command, args, { cwd, env, show = true } = {}) {
+export function run(label, command, args, { cwd, env, show = true, after } = {}) {
   const began = Date.now()
   const seconds = () => (Date.now() - began) / 1000
+  let held = after ? [] : null
+  const itsTurn = Promise.resolve(after).then(() => {
+    for (const [stream, chunk] of held ?? []) stream.write(chunk)
+    held = null
+  })
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd,
@@ -28,28 +35,30 @@ export function run(label, command, args, { cwd, env, show = true } = {}) {
       output = (output + chunk).slice(-TAIL_BYTES)
       if (!show) return
       lastWord = Date.now()
-      stream.write(chunk)
+      if (held) held.push([stream, chunk])
+      else stream.write(chunk)
     }
     child.stdout.setEncoding('utf8').on('data', heard(process.stdout))
     child.stderr.setEncoding('utf8').on('data', heard(process.stderr))
     const heart = setInterval(() => {
-      if (Date.now() - lastWord < HEARTBEAT_MS) return
+      if (held || Date.now() - lastWord < HEARTBEAT_MS) return
       lastWord = Date.now()
       console.log(`  … ${label}: still at work (${Math.round(seconds())} s)`)
     }, 250)
     const stopSignals = forward(child)
     let ended = false
-    const end = (code) => {
+    const end = async (code) => {
       if (ended) return
       ended = true
       clearInterval(heart)
       stopSignals()
+      const took = seconds()
+      await itsTurn
       if (code !== 0 && !show) process.stdout.write(output)
-      resolve({ code, output, seconds: seconds() })
+      resolve({ code, output, seconds: took })
     }
     child.on('error', (error) => {
-      output += `${command}: ${error.message}\n`
-      if (show) console.error(`${command}: ${error.message}`)
+      heard(process.stderr)(`${command}: ${error.message}\n`)
       end(127)
     })
     child.on('close', (code, signal) => end(code ?? (signal ? 128 : 1)))

@@ -3,24 +3,30 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { isBuilt } from '../../scripts/lib/ensure.mjs'
 import { readNote } from './address.js'
 import { fakeIo } from './fake-io.mjs'
 import { freePort } from './ports.js'
 import type { run as Run } from './program.js'
 
 // Real processes and a real store: the first-run path as a newcomer walks it, with the compiled program, because the
-// child of `dev` is a process of its own. Compiled below node_modules, so that it finds the dependencies.
+// child of `dev` is a process of its own. Where dist/ is of other sources, it is compiled below node_modules, so that it
+// finds the dependencies.
 const root = resolve(import.meta.dirname, '../..')
-const built = join(root, 'node_modules/.cache/untildone-cli-test')
+const fresh = isBuilt()
+const built = fresh ? root : join(root, 'node_modules/.cache/untildone-cli-test')
 let run: typeof Run
 let cwd: string
 beforeAll(async () => {
+  if (!fresh) compile()
+  run = (await import(join(built, 'dist/cli/program.js'))).run
+}, 120_000)
+function compile() {
   const compiler = join(root, 'node_modules/ts7/bin/tsc')
   // Type errors are another check's business; whatever can be emitted is.
   spawnSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', join(built, 'dist')])
   copyFileSync(join(root, 'package.json'), join(built, 'package.json'))
-  run = (await import(join(built, 'dist/cli/program.js'))).run
-}, 120_000)
+}
 beforeEach(() => {
   cwd = mkdtempSync(join(tmpdir(), 'untildone-dev-'))
 })

@@ -1,7 +1,8 @@
 /** `untildone jobs watch` over a server in memory, in the time of its clock. */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { fakeLive, virtualClock } from '../client/fake-live.mjs'
+import { fakeLive } from '../client/fake-live.mjs'
 import { errorOf } from '../client/fake-server.mjs'
+import { virtualClock } from '../client/fake-time.mjs'
 import { fakeIo, screen } from './fake-io.mjs'
 import { run } from './program.js'
 

@@ -9,7 +9,8 @@ import { createContext, runInContext } from 'node:vm'
 import ts from 'typescript'
 import { beforeEach, expect, it } from 'vitest'
 import type { WireJob } from '../core/wire.js'
-import { fakeLive, virtualClock } from './fake-live.mjs'
+import { fakeLive } from './fake-live.mjs'
+import { virtualClock } from './fake-time.mjs'
 import type * as Client from './index.js'
 
 const SRC = join(import.meta.dirname, '..')

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { dice, fakeLive, virtualClock } from './fake-live.mjs'
+import { fakeLive } from './fake-live.mjs'
+import { dice, virtualClock } from './fake-time.mjs'
 import { type ClientOptions, type Connection, createClient, type EventFilter, type EventsOptions } from './index.js'
 
 let clock: ReturnType<typeof virtualClock>

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { WireJob } from '../core/wire.js'
-import { fakeLive, virtualClock } from './fake-live.mjs'
+import { fakeLive } from './fake-live.mjs'
 import { beginStream, completed, fakeClock, makeJob, problem, startFakeServer } from './fake-server.mjs'
+import { virtualClock } from './fake-time.mjs'
 import { type Connection, createClient, type WatchOptions } from './index.js'
 
 let fake: Awaited<ReturnType<typeof startFakeServer>>

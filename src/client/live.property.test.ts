@@ -5,7 +5,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { WireJob } from '../core/wire.js'
-import { dice, fakeLive, virtualClock } from './fake-live.mjs'
+import { fakeLive } from './fake-live.mjs'
+import { dice, virtualClock } from './fake-time.mjs'
 import { createClient, type JobEvent, type LiveItem, type UntildoneClient } from './index.js'
 
 const GROUP = { groupId: 'g' }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { fakeLive, virtualClock } from './fake-live.mjs'
+import { fakeLive } from './fake-live.mjs'
+import { virtualClock } from './fake-time.mjs'
 import { type ClientOptions, createClient, type LiveItem, type LiveSocket, type SocketOptions } from './index.js'
 
 let clock: ReturnType<typeof virtualClock>

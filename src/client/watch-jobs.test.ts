@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { WireJob } from '../core/wire.js'
-import { fakeLive, virtualClock } from './fake-live.mjs'
+import { fakeLive } from './fake-live.mjs'
+import { virtualClock } from './fake-time.mjs'
 import { type ClientOptions, type Connection, createClient } from './index.js'
 
 let clock: ReturnType<typeof virtualClock>
