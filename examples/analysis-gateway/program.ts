@@ -18,13 +18,14 @@ export interface Program {
   end(): Promise<{ code: number | null; printed: string }>
 }
 
-/** @param cwd where it keeps its data */
+const SERVE = fileURLToPath(new URL('serve.mjs', import.meta.url))
+
+/** @param cwd where it keeps its data @param entry another way in than the one that people start */
 export function program(
   args: readonly string[],
-  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+  { cwd, env = {}, entry = SERVE }: { cwd: string; env?: Record<string, string>; entry?: string },
 ): Program {
-  const file = fileURLToPath(new URL('serve.mjs', import.meta.url))
-  const child = spawn(process.execPath, [file, ...args], {
+  const child = spawn(process.execPath, [entry, ...args], {
     ...{ cwd, env: { ...process.env, ...OWN, ...env } },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -282,12 +282,11 @@ describe('children and cancel', () => {
   })
 
   it('force: KILL now, also for a child that ignores TERM', async () => {
-    const { rig, id, pid } = await hold(true)
-    const began = performance.now()
+    // Longer than the test may take: nothing else ends it in time.
+    const { rig, id, pid } = await hold(true, '60s')
     await rig.engine.cancel(LOCAL, id, { mode: 'force' })
-    await until(() => !alive(pid), 'the child to die', 3000)
+    await until(() => !alive(pid), 'the child to die')
     expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
-    expect(performance.now() - began).toBeLessThan(4000)
   })
 
   it('an override: KILL now, and the end set by hand stands', async () => {
@@ -309,13 +308,11 @@ describe('children and cancel', () => {
   })
 
   it('force after graceful kills what has ignored TERM so far, without waiting for the grace', async () => {
-    const { rig, id, pid } = await hold(true)
+    const { rig, id, pid } = await hold(true, '60s')
     await rig.engine.cancel(LOCAL, id, {})
     expect(alive(pid)).toBe(true)
-    const began = performance.now()
     await rig.engine.cancel(LOCAL, id, { mode: 'force' })
-    await until(() => !alive(pid), 'the child to die', 3000)
-    expect(performance.now() - began).toBeLessThan(3000)
+    await until(() => !alive(pid), 'the child to die')
     expect(await ended(rig, id)).toMatchObject({ status: 'cancelled' })
   })
 })

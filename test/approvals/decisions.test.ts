@@ -11,6 +11,7 @@ import type { WireApprovalItem } from '../../src/core/index.js'
 import { createUntildone, defineJob, LOCAL, type Untildone } from '../../src/index.js'
 import { createServer, type Listening, listen } from '../../src/server/index.js'
 import { sqliteWith } from '../../src/stores/sqlite/open.js'
+import { until } from '../../src/testing/until.js'
 import { YieldingDriver } from './yielding-driver.js'
 
 const ROUNDS = 1000
@@ -145,9 +146,9 @@ async function changes(): Promise<number> {
 }
 
 async function untilAsked(size: number): Promise<WireApprovalItem[]> {
-  for (;;) {
+  const asked = async () => {
     const { items } = await app.engine.approvals.list(LOCAL, { state: ['pending'], limit: 200 })
-    if (items.length === size) return items
-    await new Promise((resolve) => setImmediate(resolve))
+    return items.length === size && items
   }
+  return await until(asked, `${size} requests`, 30_000)
 }

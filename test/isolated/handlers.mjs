@@ -105,7 +105,7 @@ export const tolerantHandler = tolerant.handler(
 
 export const timed = defineJob('timed', { input })
 export const timedHandler = timed.handler(
-  { isolate, retry: until({ attempts: 1 }), timeout: { attempt: '800ms' } },
+  { isolate, retry: until({ attempts: 1 }), timeout: { attempt: '3s' } },
   async (job) => misbehave(job.input.how, job),
 )
 

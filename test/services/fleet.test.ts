@@ -3,11 +3,12 @@ import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { WireWorker } from '../../src/core/wire.js'
+import { until } from '../../src/testing/until.js'
+import { Cast, type Member } from './cast.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
-import { asking, Fleet, type Served } from './served.js'
 
 const url = inject('postgres')
-/** As long as a heartbeat, and a slow machine. */
+/** A slow machine. */
 const PATIENCE_MS = 60_000
 
 if (url) describe('processes that share a database', fleetTests)
@@ -17,15 +18,15 @@ else
   })
 
 function fleetTests(): void {
-  let fleet: Fleet
-  let api: Awaited<ReturnType<Fleet['api']>>
-  let workers: Served[]
+  let fleet: Cast
+  let api: Member
+  let workers: Member[]
   beforeAll(async () => {
-    fleet = await Fleet.on(url!, 'fleet')
+    fleet = await Cast.open(url!)
     // All at once on a database in which nothing is: who makes the schema is settled between them.
-    const starting = fleet.api()
-    workers = ['worker', 'worker', 'worker'].map((role) => fleet.start(role))
-    ;[api] = await Promise.all([starting, ...workers.map((worker) => worker.saw('ready'))])
+    const starting = fleet.start('api', { roles: 'api,maintenance' })
+    workers = await Promise.all(['one', 'two', 'three'].map((name) => fleet.start(name, { roles: 'worker' })))
+    api = await starting
   }, PATIENCE_MS)
   afterAll(() => fleet?.close(), PATIENCE_MS)
 
@@ -35,10 +36,8 @@ function fleetTests(): void {
   const run = async (type: string) => (await (await api.client.submit(type, {})).result()) as number
 
   it('make the schema once, however many start together', async () => {
-    expect(await asking(fleet.database, `select value from untildone.meta where key = 'schema'`)).toEqual([
-      { value: '1' },
-    ])
-    for (const served of [api.served, ...workers]) expect(served.lines.map(({ event }) => event)).toEqual(['ready'])
+    expect(await fleet.query(`select value from untildone.meta where key = 'schema'`)).toEqual([{ value: '1' }])
+    for (const served of [api, ...workers]) expect(served.lines.map(({ event }) => event)).toEqual(['ready'])
     const found = await listed()
     expect(found.map(({ pid }) => pid).sort()).toEqual(workers.map(({ pid }) => pid).sort())
     for (const { state, types } of found) {
@@ -64,7 +63,7 @@ function fleetTests(): void {
     expect(new Set(statuses)).toEqual(new Set(['accepted']))
     const [queue] = (await api.client.queues.list()).filter(({ name }) => name === 'default')
     expect(queue).toMatchObject({ paused: true, depth: 20, running: 0 })
-    const { out } = await fleet.ud(['queues', 'resume', 'default', '--url', api.url, '--json'])
+    const { out } = await fleet.ud(['queues', 'resume', 'default', '--url', api.url!, '--json'])
     expect(JSON.parse(out)).toMatchObject({ name: 'default', paused: false })
     for (const job of held) expect(workers.map(({ pid }) => pid)).toContain(await job.result())
   })
@@ -72,12 +71,12 @@ function fleetTests(): void {
   it(
     'drain one worker: its step ends, its job goes on elsewhere, its process stays without work',
     async () => {
-      const file = join(fleet.folder, 'go')
+      const file = join(fleet.dir, 'go')
       const job = await api.client.submit('gate', { file })
-      const mine = await until(async () => (await listed()).find(({ running }) => running > 0))
+      const mine = await until(async () => (await listed()).find(({ running }) => running > 0), 'a worker that has it')
       expect(mine.jobs).toMatchObject([{ type: 'gate', running: 1 }])
       const served = workers.find(({ pid }) => pid === mine.pid)!
-      const asked = await fleet.ud(['workers', 'drain', mine.id, '--url', api.url, '--reason', 'host is replaced'])
+      const asked = await fleet.ud(['workers', 'drain', mine.id, '--url', api.url!, '--reason', 'host is replaced'])
       expect([asked.exit, asked.err]).toEqual([0, expect.stringContaining('1 job may end the current step')])
       expect(await served.saw('draining')).toMatchObject({ worker: mine.id, running: 1 })
       const done = new Set<number>()
@@ -101,12 +100,13 @@ function fleetTests(): void {
   it(
     'call a killed worker lost once its lease has run out, and its job goes on',
     async () => {
-      const file = join(fleet.folder, 'never')
+      const file = join(fleet.dir, 'never')
       const job = await api.client.submit('gate', { file })
-      const mine = await until(async () => (await listed()).find(({ running }) => running > 0))
-      await workers.find(({ pid }) => pid === mine.pid)!.stop('SIGKILL')
+      const mine = await until(async () => (await listed()).find(({ running }) => running > 0), 'a worker that has it')
+      await workers.find(({ pid }) => pid === mine.pid)!.end('SIGKILL')
       expect((await listed()).find(({ id }) => id === mine.id)!.state).toBe('up')
-      await until(async () => (await listed()).find(({ id, state }) => id === mine.id && state === 'lost'))
+      const lost = async () => (await listed()).find(({ id, state }) => id === mine.id && state === 'lost')
+      await until(lost, 'its loss', PATIENCE_MS)
       writeFileSync(file, '')
       expect((await job.result()) as number[]).not.toContain(mine.pid)
     },
@@ -116,6 +116,7 @@ function fleetTests(): void {
   it(
     'db status counts while they work; db backup is a dump that pg_restore reads; db prune removes what is old',
     async () => {
+      await Promise.all(Array.from({ length: 60 }, () => run('quick')))
       const status = JSON.parse((await fleet.ud(['db', 'status', '--json'])).out)
       expect(status).toMatchObject({
         ...{ kind: 'postgres', schema: { version: 1 }, knows: 1 },
@@ -127,7 +128,7 @@ function fleetTests(): void {
       expect(text).toMatch(/schema +1, the one this program knows/)
       expect(text).toContain('TO CLEAN')
 
-      const file = join(fleet.folder, 'jobs.dump')
+      const file = join(fleet.dir, 'jobs.dump')
       const copied = JSON.parse((await fleet.ud(['db', 'backup', file, '--json'])).out)
       expect(copied).toEqual({ file, bytes: statSync(file).size })
       expect(existsSync(`${file}.part`)).toBe(false)
@@ -152,7 +153,7 @@ function fleetTests(): void {
       const dry = (await fleet.ud(['db', 'migrate', '--schema', 'second', '--dry-run'])).out
       expect(dry).toMatch(/^-- schema 1\ncreate schema if not exists second;\ncreate table second\.meta \(/)
       // What is printed is what would be done.
-      await asking(fleet.database, `begin; ${dry.replace(/^--.*$/gm, '')} rollback`)
+      await fleet.query(`begin; ${dry.replace(/^--.*$/gm, '')} rollback`)
       const made = await fleet.ud(['db', 'migrate', '--schema', 'second', '--json'])
       expect(JSON.parse(made.out)).toEqual({ applied: [1], schema: { version: 1, worksFrom: 1 } })
     },
@@ -163,7 +164,7 @@ function fleetTests(): void {
     'doctor says how PostgreSQL is, and what it may not see',
     async () => {
       const checks = async (env: NodeJS.ProcessEnv = {}) => {
-        const { out } = await fleet.ud(['doctor', '--json', '--url', api.url], env)
+        const { out } = await fleet.ud(['doctor', '--json', '--url', api.url!], env)
         const all = JSON.parse(out).checks as { what: string; state: string; text: string; fix: string | null }[]
         return (what: string) => all.find((one) => one.what === what)
       }
@@ -175,16 +176,15 @@ function fleetTests(): void {
       for (const what of ['round trip', 'commit']) expect(mine(what)!.text).toMatch(/^[\d.]+ ms \(median\)$/)
       expect(mine('connections')!.text).toMatch(/^\d+ of 100, \d+ by Untildone$/)
 
-      await asking(fleet.database, 'alter table untildone.live set (autovacuum_enabled = off)')
+      await fleet.query('alter table untildone.live set (autovacuum_enabled = off)')
       expect((await checks())('autovacuum')).toMatchObject({ state: 'bad', text: 'is turned off for live' })
-      await asking(fleet.database, 'alter table untildone.live reset (autovacuum_enabled)')
+      await fleet.query('alter table untildone.live reset (autovacuum_enabled)')
 
-      await asking(url!, 'create role looker login')
-      await asking(
-        fleet.database,
+      await fleet.query('create role looker login')
+      await fleet.query(
         'grant usage on schema untildone to looker; grant select on all tables in schema untildone to looker',
       )
-      const theirs = new URL(fleet.database)
+      const theirs = new URL(fleet.url)
       theirs.username = 'looker'
       const seen = await checks({ UNTILDONE_DATABASE: theirs.href })
       expect(seen('old transactions')).toMatchObject({
@@ -196,11 +196,4 @@ function fleetTests(): void {
     },
     PATIENCE_MS,
   )
-}
-
-async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const found = await look()
-    if (found !== undefined) return found
-  }
 }

@@ -4,18 +4,22 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { type Program, program } from '../../examples/analysis-gateway/program.js'
 import { createAnalysisClient } from '../../examples/analysis-gateway/sdk/client.js'
 import { type FakeModel, fakeModel } from '../../examples/analysis-gateway/support.js'
+import { shortLeases } from './cast.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
 import { REDIS_NEEDS, redisProgram, startRedis } from './redis.mjs'
 
 const server = inject('postgres')
 const LONG = Array.from({ length: 300 }, () => 'The boats left the harbour before noon, with a full load.').join('\n\n')
+/** Starts it over the library in DIST. */
+const SHORT = fileURLToPath(new URL('gateway.mjs', import.meta.url))
 let databases = 0
 
 if (server)
@@ -45,16 +49,19 @@ if (server)
     afterEach(async () => {
       await Promise.all(programs.map((one) => one.kill()))
       programs = []
+      if (dist) rmSync(dirname(dist), { recursive: true, force: true })
+      redisUrl = dist = ''
     })
 
-    /** Set by the test that has one. */
-    let redisUrl = ''
+    /** Set by the test that has one: where Redis is, and a library with short leases. */
+    let [redisUrl, dist] = ['', '']
     function run(...args: string[]): Program {
       const env = {
-        ...{ DATABASE_URL: database, REDIS_URL: redisUrl },
+        ...{ DATABASE_URL: database, REDIS_URL: redisUrl, DIST: dist },
         ...{ OPENAI_BASE_URL: model.baseUrl, OPENAI_MODEL: model.name },
+        GATEWAY_COMPILED: join(dir, 'compiled'),
       }
-      const started = program(args, { cwd: dir, env })
+      const started = program(args, { cwd: dir, env, ...(dist ? { entry: SHORT } : {}) })
       programs.push(started)
       return started
     }
@@ -133,7 +140,6 @@ if (server)
         const after = await Promise.all(Array.from({ length: 5 }, (_, n) => submit(n)))
         for (const jobId of [...before, ...after]) expect((await client.wait(jobId)).status).toBe('completed')
       } finally {
-        redisUrl = ''
         await redis.remove()
       }
     })
@@ -142,6 +148,7 @@ if (server)
       'a worker that is killed is missed, and another one goes on from what is on record',
       { timeout: 90_000 },
       async () => {
+        dist = shortLeases()
         const client = await api()
         const first = run('--roles', 'worker')
         await first.said

@@ -130,12 +130,13 @@ if (server)
     it('a cancel at one server stops the job in the worker that has it', async () => {
       const by = await spread('cancel')
       expect([...by.keys()].sort()).toEqual(['first', 'second'])
-      for (const worker of ['first', 'second']) {
-        const { job } = by.get(worker)![0]!
+      const took: Record<string, number[]> = { first: [], second: [] }
+      const cancelled = [...by].flatMap(([worker, visits]) => visits.slice(0, 2).map(({ job }) => ({ worker, job })))
+      for (const { worker, job } of cancelled) {
         const asked = performance.now()
         await two.client.cancel(job, { reason: 'No longer needed.' })
         const [stopped] = (await world.reached('cancel, stopped', 1, (visit) => visit.job === job)) as [Visit]
-        expect(performance.now() - asked).toBeLessThan(2000)
+        took[worker]!.push(performance.now() - asked)
         expect(stopped).toMatchObject({ worker, attempt: 1 })
         for await (const seen of one.client.watch(job)) expect(seen.done ? seen.status : 'processing').toBe(seen.status)
         expect(await one.client.get(job)).toMatchObject({
@@ -144,7 +145,9 @@ if (server)
         })
       }
       world.release('cancel')
-      const others = [...by.values()].flatMap((visits) => visits.slice(1))
+      // Unheard, the second one would be found by the next look, 5 s after the one that has found the first.
+      for (const [, second] of Object.values(took)) expect(second).toBeLessThan(4000)
+      const others = [...by.values()].flatMap((visits) => visits.slice(2))
       expect(await ends(others)).toEqual(others.map(({ worker }) => ({ by: [worker] })))
     })
 
@@ -290,7 +293,7 @@ if (server)
       const killed = performance.now()
       const count = (await made()).length
       await until(async () => (await made()).length > count, 'the next instant', 20_000)
-      // 6 s until it may be taken over, 2 s between two looks, 1 s between two looks at the schedules.
+      // 1.5 s until it may be taken over, 0.5 s between two looks, 1 s between two looks at the schedules; and a slow machine.
       expect(performance.now() - killed).toBeLessThan(10_000)
       expect(await leader()).not.toBe(former)
       await one.client.schedules.pause('tick')

@@ -17,6 +17,7 @@ export interface LineProxy {
     text: string | RegExp,
     action: 'cut' | 'silence' | ((line: Line) => void),
   ): Promise<void>
+  forget(): void
   close(): Promise<void>
 }
 export function startProxy(target: { host: string; port: number }): Promise<LineProxy>

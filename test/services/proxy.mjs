@@ -67,6 +67,11 @@ class LineProxy {
     return new Promise((happened) => this.#watches.push({ to, text, action, happened }))
   }
 
+  /** What was still to happen to a line does not happen any more. */
+  forget() {
+    this.#watches = []
+  }
+
   async close() {
     this.cut()
     await new Promise((resolve) => this.#server.close(resolve))

@@ -8,8 +8,8 @@ import { createUntildone, defineJob, type JobHandler, type Untildone } from '../
 import { PostgresDriver } from '../../src/stores/postgres/driver.js'
 import { postgresWith } from '../../src/stores/postgres/open.js'
 import { MIGRATIONS, type Migration } from '../../src/stores/sql/migrate.js'
+import { asking } from './cast.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
-import { asking } from './served.js'
 
 const url = inject('postgres')
 if (url) describe('a rolling upgrade', () => upgradeTests(url))

@@ -17,8 +17,13 @@ export const times = (count: number): number[] => Array.from({ length: count }, 
 const outcomes = (answers: readonly Submitted[][]) => answers.map(([one]) => one!.outcome).sort()
 const idOf = ([one]: readonly Submitted[]) => (one as { jobId: string }).jobId
 
-/** Both at once, each first in every other round. */
+/** Both at once, each first in every other round. In rounds 0 and 1 one after the other: chance may never bring an order. */
 export async function both<A, B>(round: number, a: () => Promise<A>, b: () => Promise<B>): Promise<[A, B]> {
+  if (round === 0) return [await a(), await b()]
+  if (round === 1) {
+    const first = await b()
+    return [await a(), first]
+  }
   if (round % 2) return Promise.all([a(), b()])
   const second = b()
   return Promise.all([a(), second])
@@ -138,7 +143,6 @@ export function writerTests({ test }: Suite): void {
 
   test('replaced while it is claimed: it gives way or it runs, never both', async (bench) => {
     const [a, b] = await bench.beside()
-    const ends = new Set<string>()
     for (const round of times(30)) {
       const unique = { key: `u-${round}`, onDuplicate: 'replace' as const }
       const id = await bench.submitOne({ unique })
@@ -146,12 +150,11 @@ export function writerTests({ test }: Suite): void {
       const [claimed, [answer]] = await both(round, () => a.claim(), replace)
       const { outcome } = await bench.stored(id)
       const ran = claimed.some(({ live }) => live.id === id)
+      if (round < 2) expect(ran).toBe(round === 0)
       expect(answer!.outcome).toBe(ran ? 'duplicate-refused' : 'created')
       expect(outcome?.status ?? 'runs').toBe(ran ? 'runs' : 'cancelled')
-      ends.add(answer!.outcome)
       for (const one of [...claimed, ...(await bench.claim())]) await bench.succeed(one)
     }
-    expect([...ends].sort()).toEqual(['created', 'duplicate-refused'])
   })
 
   test('the end of a job against the next of its name: the next is told of it, or has the name', async (bench) => {
@@ -177,12 +180,13 @@ export function writerTests({ test }: Suite): void {
       for (const claimed of await bench.claim()) await bench.succeed(claimed)
       await bench.clock.advance(1000)
       let taking = true
-      const sweeping = (async () => {
+      const sweep = async () => {
         while (taking) await stores[2].store.heal('', 100)
-      })()
-      for (const [i, key] of names.entries()) await submit(stores[i % 2]!, key)
-      taking = false
-      await sweeping
+      }
+      const take = async () => {
+        for (const [i, key] of names.entries()) await submit(stores[i % 2]!, key)
+      }
+      await Promise.all([sweep(), take().finally(() => (taking = false))])
       expect(outcomes(await Promise.all(names.map((key) => submit(bench, key))))).toEqual(names.map(() => 'duplicate'))
     }
   })
@@ -267,7 +271,6 @@ export function writerTests({ test }: Suite): void {
 
   test('what an attempt writes is there before the rescue of its job, or it is told so and nothing of it is', async (bench) => {
     const [a, b, c] = await bench.beside()
-    const seenBoth = new Set<boolean>()
     for (const round of times(30)) {
       const { live } = await a.started()
       const record = () =>
@@ -281,14 +284,13 @@ export function writerTests({ test }: Suite): void {
         return { outcome, steps: await b.store.steps(live.id) }
       }
       const [held, rescued] = await both(round, record, rescue)
+      if (round < 2) expect(held).toBe(round === 0)
       expect(rescued).toMatchObject({ outcome: 'moved', steps: held ? [{ key: 's' }] : [] })
       expect((await c.store.steps(live.id)).map(({ key }) => key)).toEqual(held ? ['s'] : [])
       expect((await c.store.waits(live.id)).map(({ key }) => key)).toEqual(held ? ['go'] : [])
-      seenBoth.add(held)
       await expectOneStory(bench, live.id)
       await bench.apply(live.id, cancel())
     }
-    expect(seenBoth.size).toBe(2)
   })
 
   test('claim, cancel and deadline of the same job at once: one story', async (bench) => {

@@ -11,21 +11,11 @@ import { check } from '../checker.mjs'
 import { Client } from '../client.mjs'
 import { dropFolder, folder, program, sleep } from '../lib/common.mjs'
 import { readJournal } from '../lib/journal.mjs'
+import { LEASE_MS } from '../lib/leases.mjs'
 import { outside } from '../world.mjs'
 import { checkMany } from './checker.mjs'
 import { connectTo, readStore, unfinished, Watch } from './rows.mjs'
 
-/** The times of the leases are shortened in a copy of the library, so that rescues happen while somebody looks. */
-export const LEASE_MS = 5000
-export const SHORT_LEASES = [
-  ['core/lease.js', 'LEASE_MS = 30_000', `LEASE_MS = ${LEASE_MS}`],
-  ['worker/lease.js', 'HEARTBEAT_MS = 5_000', 'HEARTBEAT_MS = 800'],
-  ['worker/lease.js', 'SELF_FENCE_MS = 20_000', 'SELF_FENCE_MS = 3300'],
-  ['worker/lease.js', 'STALL_MS = 10_000', 'STALL_MS = 2000'],
-  ['worker/maintenance.js', 'REAP_MS = 5000', 'REAP_MS = 500'],
-  ['worker/maintenance.js', 'LEAD_MS = 6000', 'LEAD_MS = 1500'],
-  ['worker/maintenance.js', 'HEAL_MS = 5000', 'HEAL_MS = 1000'],
-]
 /** Longer than the longest thing that any fault leaves behind: a silent line is given up after this and 5 s more. */
 const STATEMENT_MS = 4000
 /** L4: after the last fault everything ends within this. */

@@ -4,7 +4,7 @@
  * go on in the background until they are over or the round is healed.
  */
 import { sleep, within } from '../lib/common.mjs'
-import { LEASE_MS } from './cast.mjs'
+import { LEASE_MS } from '../lib/leases.mjs'
 import { WINDOWS } from './windows.mjs'
 
 /** How long a fault waits for its moment. */

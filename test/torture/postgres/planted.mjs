@@ -4,9 +4,10 @@
  */
 import { dirname } from 'node:path'
 import { audibly, chance, dropFolder, say, sleep, table } from '../lib/common.mjs'
+import { SHORT_LEASES } from '../lib/leases.mjs'
 import { variant } from '../lib/variant.mjs'
 import { BUGS } from './bugs.mjs'
-import { Cast, SHORT_LEASES } from './cast.mjs'
+import { Cast } from './cast.mjs'
 import { inflict, plan } from './nemesis.mjs'
 
 const TRIES = 5

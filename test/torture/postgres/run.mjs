@@ -2,9 +2,9 @@
  * The torture of several processes over one PostgreSQL: the parts that `run.mjs --store postgres` and the short form run.
  */
 import { say } from '../lib/common.mjs'
+import { LEASE_MS, SHORT_LEASES } from '../lib/leases.mjs'
 import { variant } from '../lib/variant.mjs'
 import { campaign, faultTable, windowTable } from './campaign.mjs'
-import { LEASE_MS, SHORT_LEASES } from './cast.mjs'
 import { tally } from './nemesis.mjs'
 
 /** What a long run has done to it at least, for each minute: twenty minutes are 600, 20, 20 and 200. */
