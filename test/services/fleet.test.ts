@@ -144,7 +144,7 @@ function fleetTests(): void {
       })
       expect((await fleet.ud(['db', 'migrate', '--dry-run'])).err).toContain('there is nothing to do')
     },
-    PATIENCE_MS,
+    2 * PATIENCE_MS,
   )
 
   it(

@@ -50,6 +50,9 @@ export interface Suite {
   test(name: string, run: (bench: Bench) => Promise<void>): void
 }
 
+/** Some make hundreds of commits, and a machine may be ten times slower than another. */
+const TIMEOUT_MS = 90_000
+
 const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   submit: submitTests,
   unique: uniqueTests,
@@ -115,10 +118,11 @@ export function storeConformance(
               it.skip(`${title} (skipped: ${skips.get(skip)})`)
               return
             }
-            it(title, async () => {
+            const tested = async () => {
               bench = await Bench.open(fresh())
               await run(bench)
-            })
+            }
+            it(title, tested, TIMEOUT_MS)
           },
         })
       })
