@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from 'untildone/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Command, commandsOf } from '../readme-commands.js'
 import { keptKeys } from './people.js'
 import { openShop } from './shop/open.js'
 import type { RunningShop } from './shop/server.js'
@@ -32,42 +33,6 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-interface Command {
-  line: string
-  method: string
-  url: string
-  headers: Record<string, string>
-  body: string | undefined
-  /** What the README shows behind it. */
-  answer: any
-}
-
-function commands(): Command[] {
-  const blocks = [...README.matchAll(/```sh\n([\s\S]*?)```(?:\n```json\n([\s\S]*?)```)?/g)]
-  return blocks.flatMap(([, shell, json]) => {
-    const lines = shell!
-      .replaceAll('\\\n', ' ')
-      .trim()
-      .split(/\n(?=curl|\.)/)
-    return lines.flatMap((line, index) => {
-      if (line === '. .untildone/agent-refund/people.env') return []
-      const [, method = 'GET', url] = /^curl (?:-X (\w+) )?"([^"]+)"/.exec(line) ?? []
-      if (!url) throw new Error(`Cannot read: ${line}`)
-      const headers = [...line.matchAll(/ -H "([\w-]+): ([^"]+)"/g)].map(([, name, value]) => [name, value])
-      return {
-        ...{ line, method, url, headers: Object.fromEntries(headers), body: bodyOf(line) },
-        answer: json && index === lines.length - 1 ? JSON.parse(json) : undefined,
-      }
-    })
-  })
-}
-
-/** What a shell makes of `'…'$NAME'…'` but for the variable. */
-function bodyOf(line: string): string | undefined {
-  const quoted = / -d ('.*')$/s.exec(line)?.[1]
-  return quoted?.replace(/'(\$\w+)'/g, '$1').replace(/^'|'$/g, '')
-}
-
 function here(text: string): string {
   return text
     .replaceAll('http://localhost:8000', running.url)
@@ -88,7 +53,7 @@ function remember(got: any): void {
 }
 
 test('each command works and answers as shown', { timeout: 60_000 }, async () => {
-  const all = commands()
+  const all = commandsOf(README)
   expect(all.length).toBeGreaterThan(20)
   for (const command of all) {
     const { line, answer, url } = command

@@ -1,10 +1,10 @@
 // The demo as people run it: the program alone, and what it prints.
-import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expectInOrder, runDemo } from '../demo-run.js'
 
 let dir = ''
 beforeAll(() => {
@@ -15,24 +15,9 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 test('texts become results, through a model that is away and a repeated request', { timeout: 60_000 }, async () => {
   const program = fileURLToPath(new URL('demo.mjs', import.meta.url))
-  const env = { ...process.env, TMPDIR: join(dir, 'temp') }
-  const child = spawn(process.execPath, [program], { cwd: dir, env, detached: true })
-  let printed = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (printed += text))
-  let code: unknown
-  try {
-    code = await new Promise((resolve) => child.on('close', resolve))
-  } finally {
-    // Whatever went wrong, nothing of it may go on running.
-    try {
-      process.kill(-child.pid!, 'SIGKILL')
-    } catch {
-      // It has ended, as it should.
-    }
-  }
+  const { code, printed } = await runDemo(program, { cwd: dir, env: { TMPDIR: join(dir, 'temp') } })
   expect(code, printed).toBe(0)
-  let from = 0
-  for (const pattern of [
+  expectInOrder(printed, [
     /One text: submit, wait, fetch\n/,
     /status +(pending → )?(in_progress → )?completed\n/,
     /text +en, 37 words in 3 sentences\n/,
@@ -40,17 +25,13 @@ test('texts become results, through a model that is away and a repeated request'
     / amount +1234\.50 EUR\n/,
     / date +2026-03-12\n/,
     / iban +DE89370400440532013000\n/,
-    /\n +news +taken for (news|manual|complaint|contract|invoice)/,
-    /\n +(18|19|20) of 20 are right\n/,
+    /^ +news +taken for (news|manual|complaint|contract|invoice)/m,
+    /^ +(18|19|20) of 20 are right\n/m,
     / one analysis\n/,
     /model +answered 503, 429, 200\n/,
     /status +(pending → )?in_progress → completed\n/,
     /summary +Invoice 2041 from Harbour Lights GmbH\.\n/,
     /422 input-invalid: \/analyses\/0 must be one of statistics, extraction, classification, summary\n/,
-  ]) {
-    const match = pattern.exec(printed.slice(from))
-    expect(match, `${pattern} in:\n${printed.slice(from)}`).not.toBeNull()
-    from += match!.index + match![0].length - 1
-  }
+  ])
   expect(readdirSync(join(dir, 'temp'))).toEqual([])
 })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { commandsOf } from '../readme-commands.js'
 import { type Bench, bench } from './support.js'
 
 const README = readFileSync(new URL('README.md', import.meta.url), 'utf8')
@@ -21,32 +22,6 @@ afterAll(async () => {
   await open?.stop()
   await guarded?.stop()
 })
-
-interface Command {
-  line: string
-  method: string
-  url: string
-  headers: Record<string, string>
-  body: string | undefined
-  /** What the README shows behind it. */
-  answer: any
-}
-
-function commands(part: string): Command[] {
-  const blocks = [...part.matchAll(/```sh\n([\s\S]*?)```(?:\n```json\n([\s\S]*?)```)?/g)]
-  return blocks.flatMap(([, shell, json]) => {
-    const lines = shell!.replaceAll('\\\n', ' ').trim().split('\n')
-    return lines.map((line, index) => {
-      const [, method, url] = /^curl -X (\w+) "([^"]+)"/.exec(line) ?? []
-      if (!method || !url) throw new Error(`Cannot read: ${line}`)
-      const headers = [...line.matchAll(/ -H "([\w-]+): ([^"]+)"/g)].map(([, name, value]) => [name, value])
-      return {
-        ...{ line, method, url, headers: Object.fromEntries(headers), body: / -d '([^']*)'/.exec(line)?.[1] },
-        answer: json && index === lines.length - 1 ? JSON.parse(json) : undefined,
-      }
-    })
-  })
-}
 
 /** Ids and instants are of the day. */
 const timeless = (value: unknown) =>
@@ -64,7 +39,7 @@ async function run(part: string, gateway: Bench, tenant?: string): Promise<strin
       return variables[name]
     })
   const log: string[] = []
-  for (const { line, method, url, headers, body, answer } of commands(part)) {
+  for (const { line, method, url, headers, body, answer } of commandsOf(part)) {
     const filled = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, here(value)]))
     const response = await fetch(here(url), { method, headers: filled, body })
     const got = (await response.json()) as any

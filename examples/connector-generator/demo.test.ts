@@ -1,10 +1,10 @@
 // The demo as people run it: the program alone, and what it prints.
-import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expectInOrder, runDemo } from '../demo-run.js'
 
 let dir = ''
 beforeAll(() => {
@@ -18,22 +18,8 @@ test(
   { timeout: 120_000 },
   async () => {
     const program = fileURLToPath(new URL('demo.mjs', import.meta.url))
-    const env = { ...process.env, TMPDIR: join(dir, 'temp') }
-    const child = spawn(process.execPath, [program], { cwd: dir, env, detached: true })
-    let printed = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text) => (printed += text))
-    let code: unknown
-    try {
-      code = await new Promise((resolve) => child.on('close', resolve))
-    } finally {
-      // Whatever went wrong, nothing of it may go on running.
-      try {
-        process.kill(-child.pid!, 'SIGKILL')
-      } catch {
-        // It has ended, as it should.
-      }
-    }
+    const env = { TMPDIR: join(dir, 'temp') }
+    const { code, printed } = await runDemo(program, { cwd: dir, env })
     expect(code, printed).toBe(0)
     expectInOrder(printed, [
       /Harbor Desk: an OpenAPI document/,
@@ -62,13 +48,3 @@ test(
     expect(readdirSync(join(dir, 'temp'))).toEqual([])
   },
 )
-
-/** Each pattern is looked for behind the one before it. */
-function expectInOrder(text: string, patterns: RegExp[]) {
-  let from = 0
-  for (const pattern of patterns) {
-    const match = pattern.exec(text.slice(from))
-    expect(match, `${pattern} in:\n${text.slice(from)}`).not.toBeNull()
-    from += match!.index + match![0].length
-  }
-}

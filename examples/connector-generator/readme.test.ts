@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { LOCAL } from 'untildone'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { commandsOf } from '../readme-commands.js'
 import { harbor, ledger, opal } from './sites/sites.js'
 import { type Bench, bench, serveAll } from './support.js'
 
@@ -23,31 +24,6 @@ afterAll(async () => {
   await jobs?.stop()
   await sites?.close()
 })
-
-interface Command {
-  method: string
-  url: string
-  body: string | undefined
-  /** What the README shows behind it. */
-  answer: unknown
-}
-
-function commands(): Command[] {
-  const blocks = [...README.matchAll(/```sh\n([\s\S]*?)```(?:\n```json\n([\s\S]*?)```)?/g)]
-  return blocks.flatMap(([, shell, json]) => {
-    const lines = shell!.replaceAll('\\\n', ' ').trim().split('\n')
-    return lines.map((line, index) => {
-      const [, method, url] = /^curl -X (\w+) "([^"]+)"/.exec(line) ?? []
-      if (!method || !url) throw new Error(`Cannot read: ${line}`)
-      return {
-        method,
-        url,
-        body: / -d '([^']*)'/.exec(line)?.[1],
-        answer: json && index === lines.length - 1 ? JSON.parse(json) : undefined,
-      }
-    })
-  })
-}
 
 /** Our own ports in place of those of serve.mjs. */
 function here(text: string): string {
@@ -71,7 +47,7 @@ const timeless = (value: unknown) =>
   )
 
 test('each command works and answers as shown', { timeout: 60_000 }, async () => {
-  const all = commands()
+  const all = commandsOf(README)
   expect(all.length).toBeGreaterThan(10)
   const statuses: string[] = []
   for (const { method, url, body, answer } of all) {

@@ -1,11 +1,11 @@
 // The demo as people run it: the program alone, without a terminal, and what it prints. The states must come in order, the
 // crash must be the one that was made, and the words must be those of the scan.
-import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expectInOrder, runDemo } from '../demo-run.js'
 import { letters } from './scans/texts.mjs'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -20,32 +20,8 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 /** Runs it with all that it writes below a folder with a space in its name. */
 async function demo(file: string) {
   const temp = join(dir, 'temp folder')
-  const started = spawn(process.execPath, [here('demo.mjs'), file], {
-    cwd: dir,
-    env: { ...process.env, TMPDIR: temp, INIT_CWD: dir },
-    detached: true,
-  })
-  let printed = ''
-  let spoke = Date.now()
-  let silentMs = 0
-  for (const stream of [started.stdout, started.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      silentMs = Math.max(silentMs, Date.now() - spoke)
-      spoke = Date.now()
-      printed += text
-    })
-  }
-  try {
-    const code = await new Promise((resolve) => started.on('close', resolve))
-    return { code, printed, silentMs, left: readdirSync(temp) }
-  } finally {
-    // Whatever went wrong, nothing of it may go on running.
-    try {
-      process.kill(-started.pid!, 'SIGKILL')
-    } catch {
-      // It has ended, as it should.
-    }
-  }
+  const ended = await runDemo(here('demo.mjs'), { cwd: dir, env: { TMPDIR: temp, INIT_CWD: dir }, args: [file] })
+  return { ...ended, left: readdirSync(temp) }
 }
 
 test('a scan becomes text, with a crash, a fallback and a warning on the way', { timeout: 90_000 }, async () => {
@@ -105,13 +81,3 @@ test('a file that is not there is exit code 2, and nothing is started', async ()
     printed: 'There is no file nowhere.pdf. Give the path of a PDF: npm run demo -- path/to/file.pdf\n',
   })
 })
-
-/** Each pattern is looked for behind the one before it. */
-function expectInOrder(text: string, patterns: RegExp[]) {
-  let from = 0
-  for (const pattern of patterns) {
-    const match = pattern.exec(text.slice(from))
-    expect(match, `${pattern} in:\n${text.slice(from)}`).not.toBeNull()
-    from += match!.index + match![0].length
-  }
-}

@@ -1,10 +1,10 @@
 /** The scale demo as people run it, in its short form: the program alone, and what it prints. */
-import { spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { expectInOrder, runDemo } from '../../examples/demo-run.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
 
 const server = inject('postgres')
@@ -21,9 +21,9 @@ if (server)
     afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
     it('kills PostgreSQL and an API under load, and loses and doubles nothing', { timeout: 150_000 }, async () => {
-      const { code, printed, silence } = await run(['--short'])
+      const { code, printed, silentMs } = await run(['--short'])
       expect(code, printed).toBe(0)
-      const happened = [
+      expectInOrder(printed, [
         /PostgreSQL +of its own/,
         /workers +3 processes, pids \d+, \d+, \d+\n/,
         /16 customers come/,
@@ -32,18 +32,12 @@ if (server)
         /the first end after it, /,
         /API 1 is killed \(SIGKILL\), with \d+ analyses in flight\n/,
         /no more orders/,
-        /\n +accepted +([1-9]\d*)\n +completed +\1, each with the result of its own order\n +lost +0\n +doubled +0\n/,
-      ]
-      let from = 0
-      for (const pattern of happened) {
-        const match = pattern.exec(printed.slice(from))
-        expect(match, `${pattern} in:\n${printed.slice(from)}`).not.toBeNull()
-        from += match!.index + match![0].length - 1
-      }
+        /^ +accepted +([1-9]\d*)\n +completed +\1, each with the result of its own order\n +lost +0\n +doubled +0\n/m,
+      ])
       for (const told of [/all \d+ that were in flight when PostgreSQL was killed have ended/, /API 1 answers again/])
         expect(printed).toMatch(told)
       // A machine that is busy with other tests makes it later than it is elsewhere.
-      expect(silence).toBeLessThan(10_000)
+      expect(silentMs).toBeLessThan(10_000)
       expect(readdirSync(join(dir, 'temp'))).toEqual([])
     })
 
@@ -58,31 +52,9 @@ if (server)
       expect([code, printed]).toEqual([2, expect.stringMatching(/^--fast is not known\. There is --short/)])
     })
 
-    async function run(args: string[], until?: RegExp) {
+    function run(args: string[], stopAt?: RegExp) {
       const program = fileURLToPath(new URL('../../examples/analysis-gateway/demo-scale.mjs', import.meta.url))
-      const env = { ...process.env, TMPDIR: join(dir, 'temp') }
-      const child = spawn(process.execPath, [program, ...args], { cwd: dir, env, detached: true })
-      let printed = ''
-      let last = Date.now()
-      let silence = 0
-      let told = false
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding('utf8').on('data', (text) => {
-          printed += text
-          silence = Math.max(silence, Date.now() - last)
-          last = Date.now()
-          if (until?.test(printed) && !told) told = child.kill('SIGTERM')
-        })
-      try {
-        const code = await new Promise((resolve) => child.on('close', resolve))
-        return { code, printed, silence }
-      } finally {
-        try {
-          process.kill(-child.pid!, 'SIGKILL')
-        } catch {
-          // It has ended, as it should.
-        }
-      }
+      return runDemo(program, { cwd: dir, env: { TMPDIR: join(dir, 'temp') }, args, stopAt })
     }
   })
 

@@ -2,6 +2,7 @@
  * The points of a process that shares a PostgreSQL with others. They hang on a driver class of one's own, a wrapper around
  * the opened store, one around the engine, and the handlers. Armed at any time; the process is killed there, or stopped.
  */
+import { asking } from '../lib/plans.mjs'
 import { over, report } from '../victim/seams.mjs'
 import { KINDS } from './windows.mjs'
 
@@ -72,25 +73,16 @@ export class Seams {
 }
 
 /** The same plan; notes which kinds of work its statements do. */
-function* watched(plan, seen, seams) {
-  let step = plan.next()
-  while (!step.done) {
+function watched(plan, seen, seams) {
+  return asking(plan, function* (step) {
+    const answer = yield step
     // Several are asked at once where each would be a way over the line.
-    const asked = [step.value].flat()
-    let answer
-    try {
-      answer = yield step.value
-    } catch (error) {
-      step = plan.throw(error)
-      continue
-    }
-    for (const { sql, params } of asked) {
+    for (const { sql, params } of [step].flat()) {
       const kind = params.length > 0 && KINDS.find(([, pattern]) => pattern.test(sql))?.[0]
       if (!kind) continue
       seen.add(kind)
       seams.passing(`${kind}:begun`)
     }
-    step = plan.next(answer)
-  }
-  return step.value
+    return answer
+  })
 }

@@ -1,6 +1,7 @@
 /**
  * Bugs on purpose in the telling, planted around the library and never in it, to show that the checker finds them.
  */
+import { asking } from '../lib/plans.mjs'
 import { over } from '../victim/seams.mjs'
 
 export const BUGS = [
@@ -63,24 +64,12 @@ const MAKE = {
 }
 
 /** The plan without what it writes into the outbox, which is kept for later. */
-function* without(plan, late) {
-  let step = plan.next()
-  while (!step.done) {
-    if (/^insert into outbox /.test(step.value.sql)) {
-      late.push(step.value)
-      step = plan.next(step.value.params.map(() => 1))
-      continue
-    }
-    let answer
-    try {
-      answer = yield step.value
-    } catch (error) {
-      step = plan.throw(error)
-      continue
-    }
-    step = plan.next(answer)
-  }
-  return step.value
+function without(plan, late) {
+  return asking(plan, function* (statement) {
+    if (!/^insert into outbox /.test(statement.sql)) return yield statement
+    late.push(statement)
+    return statement.params.map(() => 1)
+  })
 }
 
 function* again(statements) {

@@ -3,6 +3,7 @@
  * one's own, a wrapper around the opened store, one around the engine, and the handlers, which are ours.
  */
 import { writeSync } from 'node:fs'
+import { asking } from '../lib/plans.mjs'
 import { KINDS, WINDOWS } from '../lib/windows.mjs'
 
 /** One JSON line to the harness. Written at once, so that it outlives this process. */
@@ -106,24 +107,15 @@ export function over(target, members) {
 }
 
 /** The same plan; notes which kinds of work its statements do. */
-function* watched(plan, kinds, seams) {
-  let step = plan.next()
-  while (!step.done) {
-    const { sql, params } = step.value
-    let answer
-    try {
-      answer = yield step.value
-    } catch (error) {
-      step = plan.throw(error)
-      continue
-    }
-    const kind = params.length > 0 && KINDS.find(([, pattern]) => pattern.test(sql))?.[0]
+function watched(plan, kinds, seams) {
+  return asking(plan, function* (statement) {
+    const answer = yield statement
+    const kind = statement.params.length > 0 && KINDS.find(([, pattern]) => pattern.test(statement.sql))?.[0]
     if (kind) {
       kinds.add(kind)
       seams.passing(`${kind}:begun`)
     }
     if (seams.starting) seams.passing('start:begun')
-    step = plan.next(answer)
-  }
-  return step.value
+    return answer
+  })
 }
