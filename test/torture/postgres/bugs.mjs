@@ -150,7 +150,11 @@ export const BUGS = {
     faults: ['line silent (F82)', 'silent before COMMIT is answered'],
   },
   'word of a job is given once and never again': {
-    edits: [['worker/relay.js', 'REPEAT_AFTER_MS = 5000', 'REPEAT_AFTER_MS = 3600000']],
+    // And nobody looks for what lies about without a word.
+    edits: [
+      ['worker/relay.js', 'REPEAT_AFTER_MS = 5000', 'REPEAT_AFTER_MS = 3600000'],
+      ['worker/claim-loop.js', 'OVERDUE_MS = 8000', 'OVERDUE_MS = 3600000'],
+    ],
     faults: ['Redis emptied (F44)', 'Redis killed, empty afterwards (F45)'],
     transport: 'bullmq',
   },
