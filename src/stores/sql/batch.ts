@@ -2,7 +2,9 @@
  * Group commit: what one transaction carries, and in which order. Knows neither who waits nor what the plans do.
  */
 import type { AttemptRecord, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
+import { writeAudits } from './audit.js'
 import { claimPlan } from './claim.js'
+import { writeFailures, writeUses } from './failures.js'
 import { PAUSED, PAUSES, type PauseBook } from './lanes.js'
 import { movePlan } from './move.js'
 import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
@@ -69,6 +71,17 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(tx)] })
   for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
-  if (tx.happened.length > 0) yield* writeOutbox(tx)
+  yield* writeLast(tx)
   return done
+}
+
+/**
+ * What was collected. Names are taken in one order, so that no two transactions wait for each other: what is paused, then
+ * unique names, then limits, each where it is asked for; here at the end chains of audit trails, then failures.
+ */
+function* writeLast(tx: Tx): Plan<void> {
+  yield* writeUses(tx)
+  yield* writeAudits(tx)
+  yield* writeFailures(tx)
+  if (tx.happened.length > 0) yield* writeOutbox(tx)
 }

@@ -4,7 +4,7 @@
  */
 import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
-import { auditPlan, chainOf } from './audit.js'
+import { audited } from './audit.js'
 import { endedOf } from './changes.js'
 import { PAUSES } from './lanes.js'
 import { announce } from './outbox.js'
@@ -73,7 +73,7 @@ export function* resolvePlan(
   if (!(yield* noted(row.jobId, tenant, tx.changes))) return false
   yield* put(INSERT_RESOLUTION, [resolutionValues(row)])
   announceResolution(row, tenant, tx)
-  yield* auditPlan(audit, tx)
+  audited(audit, tx)
   if (operationId !== undefined) yield* operationDone(tenant, operationId, tx.now)
   return true
 }
@@ -145,8 +145,6 @@ export function* operationDone(tenant: string, id: string, now: number): Plan<vo
 }
 
 export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {
-  // The chain first: a transaction that claims may have written to it before.
-  yield* hold([chainOf(audit.tenant)], tx.dialect)
   yield* hold([PAUSES], tx.dialect)
   const [changed] = on
     ? yield* run(
@@ -155,7 +153,7 @@ export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx
       )
     : yield* run('delete from pauses where tenant = ?1 and kind = ?2 and name = ?3', [[row.tenant, row.kind, row.name]])
   if (changed !== 1) return false
-  yield* auditPlan(audit, tx)
+  audited(audit, tx)
   return true
 }
 

@@ -1,7 +1,7 @@
 /** Workers and the child processes they left: plain rows. Who is dead is decided by the lease that was written. */
 import type { AuditDraft } from '../../core/history.js'
 import type { ProcessRow, Store, WorkerLoad, WorkerRow } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { operationFirst } from './ledger.js'
 import { all, one, type Plan, put, type Row, run } from './plan.js'
 import type { Tx } from './tx.js'
@@ -28,7 +28,7 @@ function* beatPlan(worker: WorkerRow): Plan<WorkerRow['state']> {
 function* drainPlan(id: string, audit: AuditDraft, tx: Tx): Plan<WorkerRow | null> {
   const asked = (yield* run(`update workers set state = 'draining' where id = ?1 and state = 'up'`, [[id]]))[0] === 1
   const row = yield* one('select * from workers where id = ?1', id)
-  if (asked) yield* auditPlan(audit, tx)
+  if (asked) audited(audit, tx)
   return row ? workerOf(row) : null
 }
 
