@@ -183,7 +183,7 @@ export interface WaitOptions {
 }
 
 /** What one reading of a job says to all who stream it. */
-export interface Happened {
+export interface JobReading {
   /** As it is now; without its result. */
   job: WireJob
   /** In order; `operators`: only callers with jobs:operate are told. */
@@ -276,7 +276,7 @@ export interface Engine extends OperatorUses {
    * Events of one job with after < version <= upTo, at most 200, and the job. Asks for no rights, so that many readers
    * share one reading: whoever passes it on asks `maySee` for each of them. Null when there is no such job any more.
    */
-  happened(tenant: string, id: string, after: number, upTo: number): Promise<Happened | null>
+  happened(tenant: string, id: string, after: number, upTo: number): Promise<JobReading | null>
   /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
   onChange(listener: (changes: readonly Change[]) => void): () => void
   /** Somebody waits for changes of this job, which other processes may make; returns the function that ends it. */

@@ -8,7 +8,7 @@ import { parseJson } from '../core/json.js'
 import { statusAfter } from '../core/lifecycle.js'
 import type { WireAttempt, WireEvent, WireGroup, WireHistoryEntry, WireJob, WireLog, WireStep } from '../core/wire.js'
 import type { JobFilter, StoredHistory, StoredJob } from '../stores/store.js'
-import type { Caller, Happened, Include, ListQuery, Page, WaitOptions } from './api.js'
+import type { Caller, Include, JobReading, ListQuery, Page, WaitOptions } from './api.js'
 import type { Approvals } from './approvals.js'
 import { eventOf } from './event.js'
 import type { EngineParts } from './parts.js'
@@ -294,12 +294,12 @@ export class Queries {
     return { items, nextCursor: more ? `${id}:${last!.seq}` : null, reset }
   }
 
-  async happened(tenant: string, id: string, after: number, upTo: number): Promise<Happened | null> {
+  async happened(tenant: string, id: string, after: number, upTo: number): Promise<JobReading | null> {
     await this.parts.pauses.refresh()
     // Of a list, because what streams show needs no input, which may be large.
     const [stored] = await this.parts.store.list({ tenant, ids: [id], order: 'createdAt', limit: 1 })
     if (!stored) return null
-    const events: Happened['events'] = []
+    const events: JobReading['events'] = []
     if (upTo > after) {
       const { entries, before } = await this.parts.store.history(id, after, Math.min(PAGE_MAX, upTo - after))
       let previous = before

@@ -2,20 +2,9 @@
  * One attempt of one job: its abort signal, its memo, its fenced writes, and the ways in which it can end other than by
  * its handler (cancelled, drained, timed out, lease lost). Never writes without its epoch.
  */
-
-import type { RetryPolicy } from '../core/backoff.js'
-import {
-  type Classified,
-  classify,
-  type ErrorRule,
-  type Found,
-  type Line,
-  matchText,
-  Review,
-} from '../core/classify.js'
+import { Review } from '../core/classify.js'
 import type { Clock, Timer } from '../core/clock.js'
 import { isUntildoneError, UntildoneError } from '../core/errors.js'
-import { fingerprintOf } from '../core/fingerprint.js'
 import { partsOf, SEQ_PER_ATTEMPT, TIES } from '../core/job.js'
 import { effectKeyOf, sharesOperation, type Undone } from '../core/operation.js'
 import type { TaughtRule } from '../core/taught.js'
@@ -30,7 +19,7 @@ import {
   type Store,
   type WaitRow,
 } from '../stores/store.js'
-import { failureOf } from './failures.js'
+import { AttemptErrors, type StageBudget } from './attempt-errors.js'
 import type { Isolated } from './isolate/host.js'
 import { Notes } from './notes.js'
 import { Parking } from './parking.js'
@@ -58,14 +47,11 @@ export class Attempt {
   readonly notes: Notes
   readonly steps: Steps
   readonly parking: Parking
+  readonly errors: AttemptErrors
   /** Set while it undoes what a job did: then nothing new begins. */
   readonly undos: Undos | null
   /** The stage it is in. */
-  stage: { key: string; retry: RetryPolicy | null } | null = null
-  /** The last stage that failed, and with what. */
-  failedStage: { error: unknown; key: string; retry: RetryPolicy | null } | null = null
-  /** The stage in which it was told to stop. */
-  private stoppedStage: Attempt['stage'] = null
+  stage: StageBudget | null = null
   /** Recorded steps of former attempts; null while there can be none. */
   memo: Map<string, StepRow> | null = null
   /** Waits of former attempts that are not over. */
@@ -86,17 +72,12 @@ export class Attempt {
   private hasLeft = false
   /** The handler has ended by itself; what it left under way comes to its end, and nothing of it begins any more. */
   private closed = false
-  /** It has returned: the error of a step that ends now reaches nobody. */
-  private returned = false
-  private failed: { step: string; message: string }[] | null = null
   /** Made when somebody asks: most short handlers never do. */
   private controller: AbortController | null = null
   private reason: UntildoneError | null = null
   private readonly timers: Timer[] = []
   private limits: Set<Timer> | null = null
   private killers: Set<() => void> | null = null
-  /** What a failing step knew of its error. Per attempt: programs share error objects between jobs. */
-  private failures: WeakMap<object, { step: string; classified: Classified; retry: RetryPolicy | null }> | null = null
 
   constructor(
     readonly claimed: Claimed,
@@ -106,13 +87,14 @@ export class Attempt {
     readonly sha256: (text: string) => string,
     /** Told when the end of the attempt is in the next commit. */
     readonly onSettling: () => void,
-    /** What people have taught about its type; asked at each error, because they teach while it runs. */
-    private readonly taught: () => readonly TaughtRule[],
+    /** What people have taught about its type. */
+    taught: () => readonly TaughtRule[],
   ) {
     this.number = claimed.live.attempt
     this.notes = new Notes(clock, this.number, (record) => this.write(record))
     this.steps = new Steps(this)
     this.parking = new Parking(this)
+    this.errors = new AttemptErrors(this, taught)
     this.undos = claimed.live.state === 'compensating' ? new Undos() : null
   }
 
@@ -159,7 +141,7 @@ export class Attempt {
     if (this.stopped === 'lease-lost') return
     if (this.stopped === null || why === 'lease-lost' || why === 'force-cancel') this.stopped = why
     if (this.reason === null) {
-      this.stoppedStage = this.stage
+      this.errors.stoppedIn(this.stage)
       this.reason = Object.assign(reason, why === 'force-cancel' || why === 'lease-lost' ? { force: true } : {})
       this.controller?.abort(this.reason)
     } else if (why === 'force-cancel' || why === 'lease-lost') {
@@ -186,11 +168,7 @@ export class Attempt {
    */
   close(returned: boolean): Promise<void> | undefined {
     this.closed = true
-    this.returned = returned
-    // Caught, or never waited for: no attempt says what it was.
-    if (returned)
-      for (const { step, message } of this.failed ?? [])
-        this.notes.log('warn', `"${step}" failed, and the handler went on: ${message}`, { step })
+    if (returned) this.errors.handlerReturned()
     const { parking } = this
     if (parking.idle) return undefined
     if (returned)
@@ -302,53 +280,6 @@ export class Attempt {
 
   private write(record: Omit<AttemptRecord, 'jobId' | 'epoch'>): Promise<boolean> {
     return this.store.record({ jobId: this.id, epoch: this.epoch, ...record })
-  }
-
-  /** Verdict of an error by the rules of step and type; the step in which it first surfaced has decided it for good. */
-  classify(error: unknown, step?: readonly ErrorRule[], key = '', retry: RetryPolicy | null = null): Classified {
-    const object = typeof error === 'object' && error !== null ? error : null
-    const known = object && this.failures?.get(object)
-    if (known) return known.classified
-    const { type } = this.claimed.record
-    const classified = classify(error, {
-      ...{ step, type: this.type.handler.settings.errors, taught: this.taught() },
-      fingerprint: (facts) => fingerprintOf(type, facts, this.sha256),
-    })
-    if (object) (this.failures ??= new WeakMap()).set(object, { step: key, classified, retry })
-    return classified
-  }
-
-  /** What rules say of a line that a child printed which ended well. */
-  noteOf(line: Line, step?: readonly ErrorRule[]): Found | null {
-    return matchText(line, { step, type: this.type.handler.settings.errors, taught: this.taught() })
-  }
-
-  /** An error that ends the attempt, or that a step went on from: counted if the code says nothing of it. */
-  met(classified: Classified): void {
-    const failure = failureOf(classified, this.claimed.record, this.number, this.clock.now(), this.sha256)
-    if (failure) this.notes.met(failure)
-  }
-
-  /** The budget for an error: its step's own, the stage's, or the type's; `scope` names what has one of its own. */
-  budgetOf(error: unknown): { retry: RetryPolicy; scope: string | null } {
-    const failed = typeof error === 'object' && error !== null ? this.failures?.get(error) : undefined
-    if (failed?.retry) return { retry: failed.retry, scope: failed.step }
-    const failedIn = this.failedStage?.error === error ? this.failedStage : null
-    const stage = error === this.reason ? this.stoppedStage : failedIn
-    if (stage?.retry) return { retry: stage.retry, scope: stage.key }
-    return { retry: this.type.handler.settings.retry, scope: null }
-  }
-
-  /** The error of a step is the handler's business; one that nobody waited for must show all the same. */
-  stepFailed(step: string, message: string): void {
-    if (!this.returned) (this.failed ??= []).push({ step, message })
-    else if (this.stopped === null)
-      this.notes.warn('step-failed-unseen', `The handler had returned when it failed: ${message}`, step)
-  }
-
-  /** The step in which this error surfaced, or null. */
-  stepOf(error: unknown): string | null {
-    return (typeof error === 'object' && error !== null && this.failures?.get(error)?.step) || null
   }
 
   /** The queue whose worker this is. */

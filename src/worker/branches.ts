@@ -43,14 +43,14 @@ export async function first<T>(
           )
           return { value: { engine, value }, info: { engine, rejected } }
         } catch (error) {
-          const classified = attempt.classify(error, options.errors, key)
+          const classified = attempt.errors.classify(error, options.errors, key)
           const { verdict, code, message, rule } = classified
           if (verdict !== 'permanent') throw error
           const rejection = { engine, code, message, rule }
           rejected.push(rejection)
           attempt.notes.log('warn', `Engine "${engine}" rejected the input: ${message}`, { code, rule })
           if (engine === names.at(-1)) throw error
-          attempt.met(classified)
+          attempt.errors.met(classified)
           const row = rowOf(attempt, 'first', key, attempt.clock.now(), rejection)
           await attempt.parking.during(() => attempt.record({ steps: [row] }))
         }
@@ -135,7 +135,7 @@ export async function stage<T>(
     attempt.memo?.set(key, row)
     return recordedValue<T>(row)
   } catch (error) {
-    attempt.failedStage = { error, ...attempt.stage }
+    attempt.errors.stageFailed(attempt.stage, error)
     throw error
   } finally {
     timer?.cancel()
@@ -181,12 +181,12 @@ export async function map<In, Out>(
         try {
           return { ok: (await fn(items[i]!, itemContext(context, i))) ?? null }
         } catch (error) {
-          const classified = attempt.classify(error, undefined, `${path}/${names[i]}`)
+          const classified = attempt.errors.classify(error, undefined, `${path}/${names[i]}`)
           const { verdict, code, message } = classified
           const harmless = verdict === 'harmless'
           // Counted here and not when it is recorded: others fail meanwhile.
           if (!harmless && (verdict !== 'permanent' || failed++ >= allowed)) throw error
-          attempt.met(classified)
+          attempt.errors.met(classified)
           return harmless ? { left: { code, message, rule: taughtIn(classified) } } : { failed: { code, message } }
         }
       }),

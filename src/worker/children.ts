@@ -95,7 +95,7 @@ export async function runChild<T>(
       const stderr = outcome.stderr.toString('utf8')
       for (const line of stderr.split('\n')) {
         const said = scrub(line.trim())
-        const found = said ? attempt.noteOf({ text: said, ...factsOf(options) }, options.errors) : null
+        const found = said ? attempt.errors.noteOf({ text: said, ...factsOf(options) }, options.errors) : null
         if (found?.verdict === 'harmless')
           attempt.notes.warn(found.as ?? 'engine-note', said, key, found.by === 'taught' ? found.rule : null)
       }

@@ -113,12 +113,12 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
   const error = end.kind === 'threw' ? end.error : (attempt.failure ?? attempt.stopReason)
   if (stopped === 'timeout' || stopped === 'deadline')
     return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
-  const classified = attempt.classify(error)
+  const classified = attempt.errors.classify(error)
   if (classified.verdict === 'harmless' && stopped === null) {
     const accepted = await acceptResult(attempt, classified.result ?? null)
     if (accepted.ok) {
-      attempt.met(classified)
-      attempt.notes.warn(classified.code, classified.message, attempt.stepOf(error), taughtIn(classified))
+      attempt.errors.met(classified)
+      attempt.notes.warn(classified.code, classified.message, attempt.errors.stepOf(error), taughtIn(classified))
       return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
     }
     return commit(
@@ -200,10 +200,10 @@ async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted>
 }
 
 function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknown, known?: Classified): Event {
-  const classified = known ?? attempt.classify(error)
+  const classified = known ?? attempt.errors.classify(error)
   const deadline = attempt.stopped === 'deadline'
   // One that was told to stop fails because of that.
-  if (attempt.stopped === null || attempt.stopped === 'timeout') attempt.met(classified)
+  if (attempt.stopped === null || attempt.stopped === 'timeout') attempt.errors.met(classified)
   const verdict = deadline ? 'permanent' : classified.verdict === 'harmless' ? 'transient' : classified.verdict
   const info: ErrorInfo = {
     code: deadline ? 'deadline-passed' : classified.code,
@@ -211,13 +211,13 @@ function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknow
     origin: deadline ? 'engine' : classified.origin,
     message: classified.message,
     messages: linesOf(classified.message),
-    step: attempt.stepOf(error),
+    step: attempt.errors.stepOf(error),
     rule: deadline ? 'built-in deadline' : classified.rule,
     details: safeDetails(classified.details),
     attempts: attempt.number,
     occurredAt: attempt.clock.now(),
   }
-  const { retry, scope } = attempt.budgetOf(error)
+  const { retry, scope } = attempt.errors.budgetOf(error)
   return {
     type: 'errored',
     actor,

@@ -196,13 +196,13 @@ export class Steps {
   /** The value to record for a harmless error; everything else is thrown on, remembered with its verdict. */
   private failed<T>(error: unknown, key: string, options: StepOptions<T>): T {
     const { attempt } = this
-    const classified = this.attempt.classify(error, options.errors, key, options.retry)
+    const classified = this.attempt.errors.classify(error, options.errors, key, options.retry)
     if (classified.verdict === 'harmless' && 'onHarmless' in options) {
-      attempt.met(classified)
+      attempt.errors.met(classified)
       attempt.notes.warn(classified.code, classified.message, key, taughtIn(classified))
       return options.onHarmless as T
     }
-    attempt.stepFailed(key, classified.message)
+    attempt.errors.stepFailed(key, classified.message)
     throw error
   }
 }

@@ -80,7 +80,7 @@ export class Undos {
         // One that does not end is left at the time limit, like a step.
         await Promise.race([undoing, stopped])
       } catch (error) {
-        attempt.classify(error, undefined, row.key)
+        attempt.errors.classify(error, undefined, row.key)
         throw error
       }
       await attempt.recordUndone(row.key)

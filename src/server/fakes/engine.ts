@@ -17,12 +17,13 @@ import type { ActionRequest, Caller, Engine, Include, KeyRequest, SubmitBody, Wa
 import { Cursors } from '../../engine/cursor.js'
 import type { Change } from '../../stores/store.js'
 import { noApprovals } from './approvals.js'
+import { Catalogue } from './catalogue.js'
 import { FakeClock } from './clock.js'
 import { type ByteSource, FakeFiles, type FileMeta } from './files.js'
 import { Keyring } from './keyring.js'
 import { listed } from './listing.js'
 import { UnfakedOperator } from './operator.js'
-import { blankJob, blankStory, blankTypeStory, jobType, queue } from './samples.js'
+import { blankJob, blankStory, changeOf, eventOf } from './samples.js'
 import { FakeWebhooks } from './webhooks.js'
 import { FakeWorkers } from './workers.js'
 
@@ -296,53 +297,25 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     return () => void this.#listeners.delete(listener)
   }
 
+  readonly #catalogue = new Catalogue(this.calls, () => this.completion)
   /** `type/greet`, `queue/default`. */
-  readonly paused = new Set<string>()
+  readonly paused = this.#catalogue.paused
+  types = async () => this.#catalogue.types()
+  type = async (_caller: Caller, name: string) => this.#catalogue.type(name)
+  typeStory = async (_caller: Caller, name: string, from?: string) => this.#catalogue.typeStory(name, from ?? null)
+  pauseType = async (_caller: Caller, name: string, { reason }: ActionRequest) =>
+    this.#catalogue.pauseType(name, true, reason)
+  resumeType = async (_caller: Caller, name: string, { reason }: ActionRequest) =>
+    this.#catalogue.pauseType(name, false, reason)
+  queues = async () => this.#catalogue.queues()
+  pauseQueue = async (_caller: Caller, name: string, { reason }: ActionRequest) =>
+    this.#catalogue.pauseQueue(name, true, reason)
+  resumeQueue = async (_caller: Caller, name: string, { reason }: ActionRequest) =>
+    this.#catalogue.pauseQueue(name, false, reason)
+
   readonly #workers = new FakeWorkers(this.calls)
-
-  async types(): Promise<WireJobType[]> {
-    return [{ ...jobType(this.completion), paused: this.paused.has('type/greet') }]
-  }
-
-  async type(_caller: Caller, name: string): Promise<WireJobType> {
-    if (name !== 'greet') throw new UntildoneError('not-found')
-    return (await this.types())[0]!
-  }
-
-  async #pause(kind: string, name: string, on: boolean, reason: string | null | undefined): Promise<void> {
-    if (name !== (kind === 'type' ? 'greet' : 'default')) throw new UntildoneError('not-found')
-    this.calls.push(`${on ? 'pause' : 'resume'} ${kind}/${name}${reason ? `: ${reason}` : ''}`)
-    if (on) this.paused.add(`${kind}/${name}`)
-    else this.paused.delete(`${kind}/${name}`)
-  }
-
-  async pauseType(caller: Caller, name: string, { reason }: ActionRequest) {
-    await this.#pause('type', name, true, reason)
-    return this.type(caller, name)
-  }
-  async resumeType(caller: Caller, name: string, { reason }: ActionRequest) {
-    await this.#pause('type', name, false, reason)
-    return this.type(caller, name)
-  }
-  async queues() {
-    return [queue(this.paused.has('queue/default'))]
-  }
-  async pauseQueue(_caller: Caller, name: string, { reason }: ActionRequest) {
-    await this.#pause('queue', name, true, reason)
-    return queue(true)
-  }
-  async resumeQueue(_caller: Caller, name: string, { reason }: ActionRequest) {
-    await this.#pause('queue', name, false, reason)
-    return queue(false)
-  }
-
   workers = async (_caller: Caller, all: boolean) => this.#workers.list(all)
   drainWorker = async (_caller: Caller, id: string, { reason }: ActionRequest) => this.#workers.drain(id, reason)
-
-  async typeStory(caller: Caller, name: string, from?: string) {
-    await this.type(caller, name)
-    return blankTypeStory(name, from ?? null)
-  }
 
   addFile(_caller: Caller, source: ByteSource, meta: FileMeta) {
     return this.#files.add(source, meta, this.#at())
@@ -398,7 +371,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       ...(done && { result, resultInfo: { ...before.resultInfo, state: 'inline' as const } }),
     }
     if (done) kept.result = result
-    if (moved || retried) kept.events.push(this.#event(kept.job, before.status))
+    if (moved || retried) kept.events.push(eventOf(kept.job, before.status, at))
     this.#tell(kept.job, moved || retried)
     return kept.job
   }
@@ -413,7 +386,8 @@ export class FakeEngine extends UnfakedOperator implements Engine {
   }
 
   #store(caller: Caller, body: SubmitBody): WireJob {
-    const job = blankJob(`019a7c31-5b0e-7c44-9d0a-${String(++this.#number).padStart(12, '0')}`, this.#at(), {
+    const at = this.#at()
+    const job = blankJob(`019a7c31-5b0e-7c44-9d0a-${String(++this.#number).padStart(12, '0')}`, at, {
       type: body.type,
       tenant: caller.tenant,
       tags: body.tags ?? [],
@@ -422,7 +396,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
       createdBy: caller.actor,
       traceparent: body.traceparent ?? null,
     })
-    this.jobs.set(job.id, { job, input: body.input, events: [this.#event(job, null)], result: null })
+    this.jobs.set(job.id, { job, input: body.input, events: [eventOf(job, null, at)], result: null })
     this.#tell(job, true)
     return job
   }
@@ -435,41 +409,8 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     })
   }
 
-  #event(job: WireJob, previousStatus: Status | null): WireEvent {
-    const { id, type, status, done, version, groupId, operationKey } = job
-    const at = this.#at()
-    const data = { jobId: id, jobType: type, status, done, version, groupId, operationKey, previousStatus }
-    return {
-      specversion: '1.0',
-      id: `${id}:${version}`,
-      source: '/v1',
-      type: status === previousStatus ? 'job.retrying' : `job.${status}`,
-      subject: `job/${id}`,
-      time: at,
-      timestamp: at,
-      datacontenttype: 'application/json',
-      data,
-    }
-  }
-
   #tell(job: WireJob, moved: boolean): void {
-    const { id, tenant, type, groupId, status, done, version, revision } = job
-    const change: Change = {
-      jobId: id,
-      tenant,
-      type,
-      groupId,
-      lane: `default/${type}/${tenant}`,
-      status,
-      done,
-      version,
-      revision,
-      moved,
-      queuedAt: null,
-      cancelling: null,
-      pausing: false,
-      wakeAt: null,
-    }
+    const change = changeOf(job, moved)
     for (const listener of [...this.#listeners]) listener([change])
   }
 

@@ -1,5 +1,15 @@
-/** A whole job and a whole job type for tests, in the shape of the wire. Never in the package. */
-import type { Voice, WireJob, WireJobType, WireQueue, WireStory, WireTypeStory } from '../../core/index.js'
+/** A whole job, what is told of it, and a whole job type for tests, in the shape of the wire. Never in the package. */
+import type {
+  Status,
+  Voice,
+  WireEvent,
+  WireJob,
+  WireJobType,
+  WireQueue,
+  WireStory,
+  WireTypeStory,
+} from '../../core/index.js'
+import type { Change } from '../../stores/store.js'
 
 export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJob {
   return {
@@ -52,6 +62,43 @@ export function blankJob(id: string, at: string, more: Partial<WireJob>): WireJo
       history: `/v1/jobs/${id}/history`,
     },
     ...more,
+  }
+}
+
+export function eventOf(job: WireJob, previousStatus: Status | null, at: string): WireEvent {
+  const { id, type, status, done, version, groupId, operationKey } = job
+  const data = { jobId: id, jobType: type, status, done, version, groupId, operationKey, previousStatus }
+  return {
+    specversion: '1.0',
+    id: `${id}:${version}`,
+    source: '/v1',
+    type: status === previousStatus ? 'job.retrying' : `job.${status}`,
+    subject: `job/${id}`,
+    time: at,
+    timestamp: at,
+    datacontenttype: 'application/json',
+    data,
+  }
+}
+
+/** What listeners are told of it. */
+export function changeOf(job: WireJob, moved: boolean): Change {
+  const { id, tenant, type, groupId, status, done, version, revision } = job
+  return {
+    jobId: id,
+    tenant,
+    type,
+    groupId,
+    lane: `default/${type}/${tenant}`,
+    status,
+    done,
+    version,
+    revision,
+    moved,
+    queuedAt: null,
+    cancelling: null,
+    pausing: false,
+    wakeAt: null,
   }
 }
 

@@ -3,7 +3,7 @@
  * may have them is decided elsewhere, for each of them.
  */
 import type { Status, WireEvent, WireJob, WireProgress } from '../../core/index.js'
-import type { Happened } from '../../engine/api.js'
+import type { JobReading } from '../../engine/api.js'
 
 /** What rights and filters look at. */
 export type About = Pick<WireJob, 'id' | 'tenant' | 'type' | 'groupId' | 'tags' | 'createdBy'>
@@ -55,7 +55,7 @@ export function frameOf(event: string, json: string, id: string | null): string 
  * @param id cursor of a reader who has all of it
  * @param before gives the cursor of a reader who has nothing of it: whoever is cut in the middle gets it again
  */
-export function newsOf({ job, events }: Happened, base: string, id: string, before: () => string): News {
+export function newsOf({ job, events }: JobReading, base: string, id: string, before: () => string): News {
   const last = events.length - 1
   return {
     about: aboutOf(job),

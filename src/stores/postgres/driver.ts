@@ -5,54 +5,20 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import type { Clock, Timer } from '../../core/clock.js'
+import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import type { Dialect, Driver, Plan, Statement } from '../sql/plan.js'
 import type { SqlTransaction } from '../store.js'
-import {
-  assertSafe,
-  configOf,
-  driverModule,
-  explain,
-  isLost,
-  isRace,
-  isStale,
-  localSettings,
-  type PostgresOptions,
-} from './connections.js'
+import { ServerClock } from './clock.js'
+import { assertSafe, explain, isLost, isRace, isStale, localSettings, type PostgresOptions } from './connections.js'
 import { dialectOf } from './dialect.js'
 import { runWithin } from './foreign.js'
 import { healthOf } from './health.js'
+import { type Pools, poolsOf, WRITERS } from './pools.js'
 import { arrayText, distinct, type Form, type Translator, valuesOf } from './translate.js'
-
-/** Writers are few: what waits meanwhile shares the next commit. */
-export interface Pools {
-  writers: Pool
-  readers: Pool
-  end(): Promise<void>
-}
-
-export function poolsOf(url: string, options: PostgresOptions): Pools {
-  const { Pool } = driverModule()
-  const config = configOf(url, options)
-  const writers = new Pool({ ...config, max: WRITERS })
-  const readers = new Pool({ ...config, max: options.connections ?? 6 })
-  for (const pool of [writers, readers]) {
-    // A connection that breaks while nobody uses it is replaced by the pool; one in use fails what it is used for.
-    pool.on('error', () => {})
-    pool.on('connect', (client) => client.on('error', () => {}))
-  }
-  const end = async () => {
-    await Promise.all([writers.end(), readers.end()])
-  }
-  return { writers, readers, end }
-}
 
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
-const WRITERS = 2
-/** How often the clock is compared with that of the database. */
-const CLOCK_MS = 30_000
 
 const SYSTEM = 'select system_identifier::text as system from pg_control_system()'
 
@@ -79,27 +45,24 @@ export class PostgresDriver implements Driver {
   /** Whoever is not in it has not been looked at. */
   private readonly lines = new WeakMap<PoolClient, Line>()
   private readonly marks: string
-  /** How far the database is ahead of this machine, in milliseconds, and how sure that is. */
-  private offset = 0
-  private doubt = Number.POSITIVE_INFINITY
-  private clockTimer: Timer | null = null
+  private readonly clock: ServerClock
   private closed = false
 
   constructor(
     url: string,
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly translator: Translator,
     private readonly options: PostgresOptions = {},
     private readonly pools: Pools = poolsOf(url, options),
   ) {
+    this.clock = new ServerClock(clock, pools.readers)
     this.dialect = dialectOf(translator.schema)
     this.marks = `${translator.schema}.meta`
     this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
   }
 
-  /** The time of the database, which all processes share: ours, corrected by how far it is off. */
   now(): number {
-    return Math.round(this.clock.now() + this.offset)
+    return this.clock.now()
   }
 
   defer(fn: () => void): void {
@@ -341,38 +304,12 @@ export class PostgresDriver implements Driver {
     try {
       const [{ rows }] = await Promise.all([client.query(SYSTEM), assertSafe(client, this.options)])
       this.lines.set(client, { system: rows[0].system, mark: null, count: 0 })
-      await this.setClock(client)
+      await this.clock.measure(client)
       return client
     } catch (error) {
       client.release(true)
       throw error
     }
-  }
-
-  /** Each new connection asks for the time; the quickest answer is the best one, and none is good for ever. */
-  private async setClock(client: PoolClient): Promise<void> {
-    if (!this.clock.machine) return
-    const began = this.clock.monotonic()
-    const { rows } = await client.query('select extract(epoch from clock_timestamp()) * 1000 as now')
-    const took = this.clock.monotonic() - began
-    if (took > this.doubt) return
-    const ahead = rows[0].now - (this.clock.now() - took / 2)
-    // A clock that may be right is right: processes of one machine must not differ by what an answer took.
-    this.offset = Math.abs(ahead) <= took / 2 + 1 ? 0 : ahead
-    this.doubt = took
-    this.clockTimer?.cancel()
-    this.clockTimer = this.clock.after(CLOCK_MS, () => {
-      this.doubt = Number.POSITIVE_INFINITY
-      if (!this.closed)
-        void this.pools.readers.connect().then(
-          (other) =>
-            this.setClock(other).then(
-              () => other.release(),
-              () => other.release(true),
-            ),
-          () => {},
-        )
-    })
   }
 
   explain(error: unknown): Error {
@@ -381,7 +318,7 @@ export class PostgresDriver implements Driver {
 
   async check(): Promise<Record<string, string | number>> {
     const health = await this.read(() => healthOf(this.translator.schema))
-    return { ...health, clockOffsetMs: Math.round(this.offset) }
+    return { ...health, clockOffsetMs: this.clock.offsetMs }
   }
 
   async tidy(): Promise<void> {
@@ -390,7 +327,7 @@ export class PostgresDriver implements Driver {
 
   async close(): Promise<void> {
     this.closed = true
-    this.clockTimer?.cancel()
+    this.clock.close()
     await this.pools.end()
   }
 }

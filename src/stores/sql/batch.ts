@@ -1,13 +1,13 @@
 /**
- * Group commit: what one transaction carries, and in which order. Knows neither who waits nor what the plans do.
+ * What one transaction of group commit carries, and in which order. Knows neither who waits nor what the plans do.
  */
 import type { AttemptRecord, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
 import { writeAudits } from './audit.js'
 import { claimPlan } from './claim.js'
 import { writeFailures, writeUses } from './failures.js'
-import { PAUSED, PAUSES, type PauseBook } from './lanes.js'
 import { movePlan } from './move.js'
 import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
+import { PAUSED, PAUSES, type PauseBook } from './pauses.js'
 import { type Plan, share, together } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'

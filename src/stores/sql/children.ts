@@ -4,8 +4,8 @@
  */
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, NewJob, Submitted, WaitRow, WaitValue } from '../store.js'
+import { keepStill } from './live.js'
 import { each, type Plan, put, run } from './plan.js'
-import { keepStill } from './rows.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
 import { endOfChild, recordValue, unread } from './waits.js'

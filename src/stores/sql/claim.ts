@@ -6,9 +6,9 @@ import { type Decision, transition } from '../../core/lifecycle.js'
 import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
-import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
+import type { PauseBook } from './pauses.js'
 import { all, type Dialect, each, type Plan, put, type Row, together, unpack, type Value } from './plan.js'
 import {
   CLEAR_HELD,

@@ -13,9 +13,9 @@ import type { ApprovalChange, ApprovalChanged, ApprovalWrite } from '../store.js
 import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
 import { audited } from './audit.js'
 import { touchOf } from './changes.js'
+import { holdLive, keepStill } from './live.js'
 import { announceApproval } from './outbox.js'
 import { one, type Plan, put } from './plan.js'
-import { holdLive, keepStill } from './rows.js'
 import type { Tx } from './tx.js'
 import { recordValue, toWait, wakePlan } from './waits.js'
 

@@ -6,8 +6,8 @@
 import { partsOf } from '../../core/job.js'
 import { sharesOf } from '../../core/window.js'
 import type { Announcement, Dispatched, DispatchRequest, Store } from '../store.js'
-import type { PauseBook } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
+import type { PauseBook } from './pauses.js'
 import { all, type Dialect, type Driver, each, hold, type Plan, put, type Value } from './plan.js'
 import type { Lent } from './workers.js'
 

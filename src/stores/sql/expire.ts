@@ -1,6 +1,7 @@
 /**
- * Removing what has had its time: finished jobs in chunks, leaving tombstones; tombstones with their keys; unreferenced
- * files. An unfinished job, and one that a kept replay or an unfinished parent refers to, never goes.
+ * Removing what has had its time: finished jobs in chunks, leaving tombstones; tombstones with their keys. Files that only
+ * they referred to are swept later (files.ts). An unfinished job, and one that a kept replay or an unfinished parent refers
+ * to, never goes.
  */
 import { all, type Dialect, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
@@ -92,21 +93,4 @@ function* doomedPlan(
     `select l.job_id as id from outcomes l join jobs j on j.id = l.job_id where ${dialect.inList('l.job_id', 1)} and ${NOT_NEEDED} order by l.${column}`,
     JSON.stringify(doomed.map(({ id }) => id)),
   )
-}
-
-export function* sweepFilesPlan(now: number, limit: number, dialect: Dialect): Plan<string[]> {
-  const rows = yield* all<{ id: string }>(
-    'select id from files where expires_at <= ?1 order by expires_at limit ?2',
-    now,
-    limit,
-  )
-  if (rows.length === 0) return []
-  // A job may have taken one of them since.
-  const gone = yield* all<{ id: string }>(
-    `delete from files where ${dialect.inList('id', 1)} and expires_at <= ?2 returning id`,
-    JSON.stringify(rows.map(({ id }) => id)),
-    now,
-  )
-  const swept = new Set(gone.map(({ id }) => id))
-  return rows.map(({ id }) => id).filter((id) => swept.has(id))
 }

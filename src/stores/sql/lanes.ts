@@ -2,10 +2,11 @@
  * What stands in the lanes: where there is something to claim, from when on, and how much waits. Seeks and capped counts
  * only, so that the answers cost the same however many jobs wait.
  */
-import { LEVELS, partsOf } from '../../core/job.js'
+import { LEVELS } from '../../core/job.js'
 import type { LaneLoad } from '../store.js'
 import { BEHIND, CLAIMABLE } from './migrations/0001-initial.js'
-import { all, each, type Plan, type Row } from './plan.js'
+import type { PauseBook } from './pauses.js'
+import { all, each, type Plan } from './plan.js'
 
 const EARLIEST = LEVELS.map(
   (level) =>
@@ -18,48 +19,6 @@ const lanesWhere = (condition: string, columns: readonly string[]) => `with recu
     union all select (select lane from live where ${condition} and lane > found.lane order by lane limit 1) from found where found.lane is not null
   ) select ${['lane', ...columns].join(', ')} from found where lane is not null`
 const LANES = lanesWhere(CLAIMABLE, EARLIEST)
-
-/** The name that a claim shares and that a change of what is paused holds. */
-export const PAUSES = 'pauses'
-
-/** Which lanes are paused. Asked within the transaction of a claim, and remembered where nobody else can change it. */
-export class PauseBook {
-  private known: ReadonlySet<string> | null = null
-
-  /** @param sole whether every change passes through this process */
-  constructor(readonly sole: boolean) {}
-
-  /** What was asked already within this transaction. */
-  private asked: ReadonlySet<string> | null = null
-
-  fill(rows: readonly Row[]): void {
-    this.asked = namesIn(rows)
-  }
-
-  /** Something changed, or a transaction that may have changed something was rolled back. */
-  forget(): void {
-    this.known = null
-  }
-
-  *paused(): Plan<(lane: string) => boolean> {
-    const names = this.known ?? this.asked ?? namesIn(yield* all(PAUSED))
-    this.asked = null
-    if (this.sole) this.known = names
-    if (names.size === 0) return none
-    return (lane) => {
-      const { tenant, type, queue } = partsOf(lane)
-      return (
-        names.has(nameOf({ tenant, kind: 'type', name: type })) ||
-        names.has(nameOf({ tenant, kind: 'queue', name: queue }))
-      )
-    }
-  }
-}
-
-export const PAUSED = 'select tenant, kind, name from pauses'
-const namesIn = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
-const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
-const none = () => false
 
 /** Lanes with something to claim, now or later. */
 export function* lanesPlan(book: PauseBook): Plan<{ lane: string; runAt: number }[]> {

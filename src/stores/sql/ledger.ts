@@ -1,14 +1,13 @@
 /**
- * Small tables beside the jobs: effects, decisions, duties, resolutions, links, pauses, callbacks used. Look-ups and plain
+ * Small tables beside the jobs: effects, decisions, duties, resolutions, links, callbacks used. Look-ups and plain
  * writes; decides nothing.
  */
 import type { AuditDraft } from '../../core/history.js'
-import type { Change, DecisionRow, DutyRow, EffectRow, PauseRow, ResolutionRow } from '../store.js'
+import type { Change, DecisionRow, DutyRow, EffectRow, ResolutionRow } from '../store.js'
 import { audited } from './audit.js'
 import { endedOf } from './changes.js'
-import { PAUSES } from './lanes.js'
 import { announce } from './outbox.js'
-import { all, hold, one, type Plan, put, type Row, run, type Value } from './plan.js'
+import { all, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
@@ -142,29 +141,4 @@ export function* operationFirst(tenant: string, id: string, now: number): Plan<b
 
 export function* operationDone(tenant: string, id: string, now: number): Plan<void> {
   yield* put('insert into operations (tenant, op_id, at) values (?1, ?2, ?3)', [[tenant, id, now]])
-}
-
-export function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {
-  yield* hold([PAUSES], tx.dialect)
-  const [changed] = on
-    ? yield* run(
-        'insert into pauses (tenant, kind, name, actor, reason, at) values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing',
-        [[row.tenant, row.kind, row.name, actorText(row.by), row.reason, row.at]],
-      )
-    : yield* run('delete from pauses where tenant = ?1 and kind = ?2 and name = ?3', [[row.tenant, row.kind, row.name]])
-  if (changed !== 1) return false
-  audited(audit, tx)
-  return true
-}
-
-export function* pausesPlan(): Plan<PauseRow[]> {
-  const rows = yield* all('select * from pauses order by at')
-  return rows.map((row) => ({
-    tenant: row.tenant,
-    kind: row.kind,
-    name: row.name,
-    by: actorOf(row.actor),
-    reason: row.reason,
-    at: row.at,
-  }))
 }

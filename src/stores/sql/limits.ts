@@ -9,8 +9,8 @@ import type { JobLimits, JobRecord, LiveJob } from '../../core/job.js'
 import { type Decision, phaseOf } from '../../core/lifecycle.js'
 import type { HeldBy, NewJob } from '../store.js'
 import { touchOf } from './changes.js'
+import { holdLive } from './live.js'
 import { all, each, hold, one, type Plan, put, type Value } from './plan.js'
-import { holdLive } from './rows.js'
 import type { Tx } from './tx.js'
 
 /**

@@ -10,6 +10,7 @@ import { audited } from './audit.js'
 import { changeOf, endOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
 import { LIMITS, leaveLimits } from './limits.js'
+import { readLive } from './live.js'
 import { announceMove } from './outbox.js'
 import { hold, one, type Plan, put, run, type Value } from './plan.js'
 import { writeRecords } from './record.js'
@@ -22,7 +23,6 @@ import {
   INSERT_OUTCOME,
   liveValues,
   outcomeValues,
-  readLive,
   UPDATE_LIVE,
 } from './rows.js'
 import { INLINE_BYTES, pinFiles } from './submit.js'

@@ -5,7 +5,6 @@ import { type LiveJob, STATUSES, type Status } from '../../core/job.js'
 import { isFinal } from '../../core/lifecycle.js'
 import type {
   Change,
-  FileRow,
   GroupSummary,
   JobFilter,
   LogRow,
@@ -23,7 +22,6 @@ import { all, type Dialect, one, type Plan, type Tuple, unpack, type Value } fro
 import {
   actorPrefix,
   attemptOf,
-  fileOf,
   historyOf,
   JOB_COLUMNS,
   JOB_WIDTH,
@@ -356,15 +354,4 @@ export function* countsPlan(): Plan<Record<'unfinished' | 'running' | 'finished'
     running: Number(counts.running),
     finished: Number(counts.finished),
   }
-}
-
-export function* filePlan(id: string): Plan<FileRow | null> {
-  const row = yield* one('select * from files where id = ?1', id)
-  return row ? fileOf(row) : null
-}
-
-/** Those of these files that there is a row of. */
-export function* knownFilesPlan(ids: readonly string[], dialect: Dialect): Plan<Set<string>> {
-  const rows = yield* all<{ id: string }>(`select id from files where ${dialect.inList('id', 1)}`, JSON.stringify(ids))
-  return new Set(rows.map(({ id }) => id))
 }

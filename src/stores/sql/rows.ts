@@ -4,7 +4,7 @@
 import type { Actor, Attempt, ErrorInfo, JobRecord, LiveJob, Outcome } from '../../core/job.js'
 import type { HistoryEntry } from '../../core/lifecycle.js'
 import type { ApiKeyRow, FileRow, StoredHistory, StoredOutcome } from '../store.js'
-import { type Dialect, each, type Plan, type Row, type Tuple, unpack, type Value } from './plan.js'
+import type { Row, Tuple, Value } from './plan.js'
 
 /** `kind:id:name`. Ids come from outside (`oidc:42`), so a colon in one is escaped. */
 export function actorText(actor: Actor): string {
@@ -191,28 +191,6 @@ export function liveOf(t: Tuple, at = 0): LiveJob {
     why: parsed(t[at + 24]),
     changedAt: t[at + 25],
   }
-}
-
-export function* readLive(ids: readonly string[], dialect: Dialect): Plan<(LiveJob | undefined)[]> {
-  const rows = yield* each<{ t: unknown }>(
-    `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.id = ?1`,
-    ids.map((id) => [id]),
-  )
-  return rows.map((row) => row && liveOf(unpack(row.t)))
-}
-
-/** As they are, and as they stay until the commit: for what is written without a guard, or hangs on a job that does not move. */
-export function* holdLive(ids: readonly string[], dialect: Dialect): Plan<(LiveJob | undefined)[]> {
-  const rows = yield* each<{ t: unknown }>(
-    `select ${dialect.tuple(LIVE_COLUMNS)} as t from live l where l.id = ?1${dialect.held}`,
-    ids.map((id) => [id]),
-  )
-  return rows.map((row) => row && liveOf(unpack(row.t)))
-}
-
-/** Holds these jobs where others could write them meanwhile; whoever is one of theirs has waited for. */
-export function* keepStill(ids: readonly string[], dialect: Dialect): Plan<void> {
-  if (dialect.held !== '') yield* holdLive(ids, dialect)
 }
 
 export const INSERT_OUTCOME = insert(

@@ -1,9 +1,8 @@
 /**
- * The one implementation of the Store contract, over a driver. Group commit lives here: operations that arrive in one
- * turn of the loop share a transaction and each is answered only after its commit. It moves rows and never decides.
+ * The one implementation of the Store contract, over a driver: which plan answers which call, and who is told of what was
+ * committed. It moves rows and never decides.
  */
 import type { Entropy } from '../../core/clock.js'
-import { UntildoneError } from '../../core/errors.js'
 import type { AuditDraft } from '../../core/history.js'
 import type {
   ApprovalChange,
@@ -34,40 +33,39 @@ import type {
 } from '../store.js'
 import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan } from './audit.js'
-import { Batch, carryOut, type Waiting } from './batch.js'
+import { Commits } from './commits.js'
 import { decidePlan } from './decide.js'
 import { dispatchOf } from './dispatch.js'
-import { expirePlan, sweepFilesPlan } from './expire.js'
+import { expirePlan } from './expire.js'
 import { failuresOf } from './failures.js'
+import { filesOf } from './files.js'
 import { healPlan } from './heal.js'
 import { keysOf } from './keys.js'
-import { duePlan, lanesPlan, loadPlan, PauseBook } from './lanes.js'
+import { duePlan, lanesPlan, loadPlan } from './lanes.js'
 import { markLatePlan } from './late.js'
-import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, pausePlan, pausesPlan, resolvePlan } from './ledger.js'
+import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, resolvePlan } from './ledger.js'
 import { movePlan } from './move.js'
 import { WebhookBook } from './outbox.js'
-import { type Driver, type Plan, put, run } from './plan.js'
+import { PauseBook, pausesOf } from './pauses.js'
+import { type Driver, type Plan, run } from './plan.js'
 import {
   attemptsPlan,
   countsPlan,
   durationsPlan,
   endedPlan,
-  filePlan,
   findPlan,
   groupPlan,
   historyPlan,
-  knownFilesPlan,
   listPlan,
   livesPlan,
   logsPlan,
   lookPlan,
   stepsPlan,
 } from './read.js'
-import { fileValues, INSERT_FILE } from './rows.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { type Bell, Shared } from './shared.js'
-import { INLINE_BYTES, keyedPlan, pinFiles } from './submit.js'
+import { INLINE_BYTES, keyedPlan } from './submit.js'
 import type { Tx } from './tx.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 import { webhooksOf } from './webhooks.js'
@@ -86,9 +84,7 @@ const FILE_GRACE_MS = 86_400_000
 const noop = () => {}
 
 export class SqlStore implements Store {
-  private batch = new Batch()
-  /** Commits under way. */
-  private readonly flying = new Set<Promise<void>>()
+  private readonly commits: Commits
   private readonly listeners = new Set<(changes: readonly Change[]) => void>()
   private readonly outboxListeners = new Set<() => void>()
   private readonly book: PauseBook
@@ -98,7 +94,6 @@ export class SqlStore implements Store {
   private shared: Shared | null = null
   /** The secret of this database. */
   private known: string | null = null
-  private closed = false
   private closing: Promise<void> | null = null
 
   constructor(
@@ -109,6 +104,13 @@ export class SqlStore implements Store {
   ) {
     this.book = new PauseBook(info.sole)
     this.webhookBook = new WebhookBook(info.sole)
+    this.commits = new Commits(
+      driver,
+      () => this.newTx(),
+      this.book,
+      this.webhookBook,
+      (tx) => this.told(tx.changes, tx.happened.length > 0),
+    )
     const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
@@ -116,6 +118,9 @@ export class SqlStore implements Store {
     }
     this.workers = workersOf(lent)
     this.dispatch = dispatchOf(driver, this.book, info.sole ? lent.write : null)
+    this.files = filesOf({ ...lent, dialect: driver.dialect })
+    // What was resumed is claimed at once, wherever its workers are.
+    this.pauses = pausesOf(lent, this.book, () => this.shared?.stir())
     this.keys = keysOf(lent)
     this.failures = failuresOf(lent)
     this.rules = rulesOf(lent)
@@ -157,7 +162,7 @@ export class SqlStore implements Store {
   private readonly look = (ids: readonly string[]) => this.read(() => lookPlan(ids, this.driver.dialect))
 
   submit(jobs: readonly NewJob[]): Promise<Submitted[]> {
-    return this.enqueue('submits', jobs)
+    return this.commits.enqueue('submits', jobs)
   }
   async submitWithin(within: SqlTransaction, jobs: readonly NewJob[]): Promise<SubmittedWithin> {
     const secret = await this.secret()
@@ -172,72 +177,20 @@ export class SqlStore implements Store {
     return this.read(() => keyedPlan(tenant, operation, key))
   }
   claim(request: ClaimRequest): Promise<Claimed[]> {
-    return this.enqueue('claims', request)
+    return this.commits.enqueue('claims', request)
   }
   move(move: Move): Promise<Moved> {
-    return this.enqueue('moves', move)
+    return this.commits.enqueue('moves', move)
   }
   record(record: AttemptRecord): Promise<boolean> {
-    return this.enqueue('records', record)
-  }
-
-  private enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(
-    kind: K,
-    input: Batch[K][number]['input'],
-  ): Promise<any> {
-    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
-    return new Promise((resolve, reject) => {
-      ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
-      if (this.flying.size < this.driver.flights && this.batch.size === 1) this.driver.defer(() => this.flush())
-    })
+    return this.commits.enqueue('records', record)
   }
 
   private write<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
-    return this.enqueue('others', plan)
+    return this.commits.write(plan)
   }
   private read<T>(plan: () => Plan<T>): Promise<T> {
-    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
-    return this.driver.transact(plan, false)
-  }
-
-  private flush(): void {
-    const batch = this.batch
-    if (batch.size === 0 || this.flying.size >= this.driver.flights) return
-    this.batch = new Batch()
-    const flight: Promise<void> = this.commit(batch).finally(() => {
-      this.flying.delete(flight)
-      if (this.batch.size > 0) this.driver.defer(() => this.flush())
-    })
-    this.flying.add(flight)
-  }
-
-  private async commit(batch: Batch): Promise<void> {
-    try {
-      await this.commitTogether(batch)
-    } catch (error) {
-      this.book.forget()
-      this.webhookBook.forget()
-      if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
-      const explained = this.driver.explain(error)
-      // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
-      if (explained instanceof UntildoneError && explained.code !== 'internal') {
-        for (const waiting of batch.waiting) waiting.reject(explained)
-        return
-      }
-      // One operation is wrong: find it by carrying out each alone, so that it does not take the others with it.
-      for (const single of batch.single()) await this.commit(single)
-    }
-  }
-
-  private async commitTogether(batch: Batch): Promise<void> {
-    let tx = this.newTx()
-    const answers = await this.driver.transact(() => {
-      // A transaction that met another one is run again from its beginning.
-      tx = this.newTx()
-      return carryOut(batch, tx, this.book, this.webhookBook)
-    }, true)
-    for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
-    this.told(tx.changes, tx.happened.length > 0)
+    return this.commits.read(plan)
   }
 
   private newTx(): Tx {
@@ -324,18 +277,7 @@ export class SqlStore implements Store {
   resolve(row: ResolutionRow, tenant: string, audit: AuditDraft, operationId?: string): Promise<boolean> {
     return this.write((tx) => resolvePlan(row, tenant, audit, operationId, tx))
   }
-  readonly pauses: Store['pauses'] = {
-    set: (row, on, audit) =>
-      this.write((tx) => {
-        this.book.forget()
-        return pausePlan(row, on, audit, tx)
-      }).then((changed) => {
-        // What was resumed is claimed at once, wherever its workers are.
-        if (changed) this.shared?.stir()
-        return changed
-      }),
-    list: () => this.read(pausesPlan),
-  }
+  readonly pauses: Store['pauses']
 
   orphans(limit: number, worker?: string) {
     const now = this.now()
@@ -400,16 +342,7 @@ export class SqlStore implements Store {
 
   readonly workers: Store['workers']
 
-  readonly files: Store['files'] = {
-    add: (row, jobId) =>
-      this.write(function* () {
-        yield* put(INSERT_FILE, [fileValues(row)])
-        if (jobId !== undefined) yield* pinFiles([[row.id, jobId]])
-      }),
-    get: (id) => this.read(() => filePlan(id)),
-    sweep: (now, limit) => this.write(({ dialect }) => sweepFilesPlan(now, limit, dialect)),
-    known: (ids) => this.read(() => knownFilesPlan(ids, this.driver.dialect)),
-  }
+  readonly files: Store['files']
 
   readonly keys: Store['keys']
 
@@ -452,12 +385,7 @@ export class SqlStore implements Store {
   }
 
   private async finish(): Promise<void> {
-    // What was accepted for the next commit is still carried out.
-    while (this.flying.size > 0 || this.batch.size > 0) {
-      this.flush()
-      await Promise.race(this.flying)
-    }
-    this.closed = true
+    await this.commits.close()
     await this.shared?.close()
     await this.driver.close()
   }

@@ -4,8 +4,9 @@
  */
 import type { JobRecord } from '../../core/job.js'
 import type { NewJob, Submitted } from '../store.js'
+import { keepStill } from './live.js'
 import { each, hold, type Plan, put } from './plan.js'
-import { actorText, keepStill } from './rows.js'
+import { actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
 interface Taken {

@@ -21,8 +21,9 @@ import type {
 } from '../store.js'
 import { audited } from './audit.js'
 import { touchOf } from './changes.js'
+import { holdLive, keepStill, readLive } from './live.js'
 import { all, each, one, type Plan, put, type Row } from './plan.js'
-import { actorOf, actorText, holdLive, keepStill, readLive } from './rows.js'
+import { actorOf, actorText } from './rows.js'
 import { insertSteps } from './steps.js'
 import type { Tx } from './tx.js'
 

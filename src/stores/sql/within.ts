@@ -5,8 +5,8 @@
 import { UntildoneError } from '../../core/errors.js'
 import type { Change, NewJob, SqlTransaction, Submitted, SubmittedWithin } from '../store.js'
 import { Batch, carryOut } from './batch.js'
-import type { PauseBook } from './lanes.js'
 import type { WebhookBook } from './outbox.js'
+import type { PauseBook } from './pauses.js'
 import { type Driver, one, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
 

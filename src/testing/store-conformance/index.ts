@@ -27,6 +27,7 @@ import { listTests } from './lists.js'
 import { moveTests } from './move.js'
 import { pauseTests } from './pauses.js'
 import { raceTests } from './races.js'
+import { rateTests } from './rates.js'
 import { recordTests } from './record.js'
 import { scheduleTests } from './schedules.js'
 import { signalTests } from './signals.js'
@@ -54,7 +55,10 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   unique: uniqueTests,
   claim: claimTests,
   dispatch: dispatchTests,
-  limits: limitTests,
+  limits: (suite) => {
+    limitTests(suite)
+    rateTests(suite)
+  },
   'limits at random': limitPropertyTests,
   pauses: pauseTests,
   move: moveTests,

@@ -60,7 +60,7 @@ export const BUGS = {
     faults: ['PostgreSQL killed (F28)'],
   },
   'no handler for connections that break while idle': {
-    edits: [[driver, `pool.on('error', () => { });`, ';']],
+    edits: [['stores/postgres/pools.js', `pool.on('error', () => { });`, ';']],
     faults: ['backends ended (F25)', 'line cut'],
   },
   'steps recorded without a fence': {

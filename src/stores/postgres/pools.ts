@@ -1,0 +1,29 @@
+/** The connections of one store: a few that write, and more that read. A broken one is replaced. */
+import type { Pool } from 'pg'
+import { configOf, driverModule, type PostgresOptions } from './connections.js'
+
+/** How many transactions write at a time: while one waits for the disk, another is made ready. */
+export const WRITERS = 2
+
+/** Writers are few: what waits meanwhile shares the next commit. */
+export interface Pools {
+  writers: Pool
+  readers: Pool
+  end(): Promise<void>
+}
+
+export function poolsOf(url: string, options: PostgresOptions): Pools {
+  const { Pool } = driverModule()
+  const config = configOf(url, options)
+  const writers = new Pool({ ...config, max: WRITERS })
+  const readers = new Pool({ ...config, max: options.connections ?? 6 })
+  for (const pool of [writers, readers]) {
+    // A connection that breaks while nobody uses it is replaced by the pool; one in use fails what it is used for.
+    pool.on('error', () => {})
+    pool.on('connect', (client) => client.on('error', () => {}))
+  }
+  const end = async () => {
+    await Promise.all([writers.end(), readers.end()])
+  }
+  return { writers, readers, end }
+}

@@ -1,0 +1,95 @@
+/**
+ * Group commit: operations that arrive in one turn of the loop share a transaction, and each is answered only after its
+ * commit. While a commit is under way the next batch collects. Knows no operation: what a batch does is in batch.ts.
+ */
+import { UntildoneError } from '../../core/errors.js'
+import { Batch, carryOut, type Waiting } from './batch.js'
+import type { WebhookBook } from './outbox.js'
+import type { PauseBook } from './pauses.js'
+import type { Driver, Plan } from './plan.js'
+import type { Tx } from './tx.js'
+
+export class Commits {
+  private batch = new Batch()
+  /** Commits under way. */
+  private readonly flying = new Set<Promise<void>>()
+  private closed = false
+
+  /** @param told is called with what each transaction leaves, once it is committed and answered */
+  constructor(
+    private readonly driver: Driver,
+    private readonly newTx: () => Tx,
+    private readonly book: PauseBook,
+    private readonly webhookBook: WebhookBook,
+    private readonly told: (tx: Tx) => void,
+  ) {}
+
+  enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(
+    kind: K,
+    input: Batch[K][number]['input'],
+  ): Promise<any> {
+    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
+    return new Promise((resolve, reject) => {
+      ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
+      if (this.flying.size < this.driver.flights && this.batch.size === 1) this.driver.defer(() => this.flush())
+    })
+  }
+
+  write<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
+    return this.enqueue('others', plan)
+  }
+  /** Waits for no commit. */
+  read<T>(plan: () => Plan<T>): Promise<T> {
+    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
+    return this.driver.transact(plan, false)
+  }
+
+  private flush(): void {
+    const batch = this.batch
+    if (batch.size === 0 || this.flying.size >= this.driver.flights) return
+    this.batch = new Batch()
+    const flight: Promise<void> = this.commit(batch).finally(() => {
+      this.flying.delete(flight)
+      if (this.batch.size > 0) this.driver.defer(() => this.flush())
+    })
+    this.flying.add(flight)
+  }
+
+  private async commit(batch: Batch): Promise<void> {
+    try {
+      await this.commitTogether(batch)
+    } catch (error) {
+      this.book.forget()
+      this.webhookBook.forget()
+      if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
+      const explained = this.driver.explain(error)
+      // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
+      if (explained instanceof UntildoneError && explained.code !== 'internal') {
+        for (const waiting of batch.waiting) waiting.reject(explained)
+        return
+      }
+      // One operation is wrong: find it by carrying out each alone, so that it does not take the others with it.
+      for (const single of batch.single()) await this.commit(single)
+    }
+  }
+
+  private async commitTogether(batch: Batch): Promise<void> {
+    let tx = this.newTx()
+    const answers = await this.driver.transact(() => {
+      // A transaction that met another one is run again from its beginning.
+      tx = this.newTx()
+      return carryOut(batch, tx, this.book, this.webhookBook)
+    }, true)
+    for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
+    this.told(tx)
+  }
+
+  /** What was accepted for the next commit is still carried out; what comes after that is refused. */
+  async close(): Promise<void> {
+    while (this.flying.size > 0 || this.batch.size > 0) {
+      this.flush()
+      await Promise.race(this.flying)
+    }
+    this.closed = true
+  }
+}
