@@ -76,10 +76,11 @@ function* pausesPlan(): Plan<PauseRow[]> {
 }
 
 /** @param stir wakes those who claim, wherever they are */
-export function pausesOf({ read, write }: Lent, book: PauseBook, stir: () => void): Store['pauses'] {
+export function pausesOf({ read, alone }: Lent, book: PauseBook, stir: () => void): Store['pauses'] {
   return {
     set: (row, on, audit) =>
-      write((tx) => {
+      // Beside a claim it would share the name and then hold it, as another may do at the same time.
+      alone((tx) => {
         book.forget()
         return pausePlan(row, on, audit, tx)
       }).then((changed) => {

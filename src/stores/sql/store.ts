@@ -114,6 +114,7 @@ export class SqlStore implements Store {
     const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
+      alone: (plan) => this.commits.alone(plan),
       now: () => this.now(),
     }
     this.workers = workersOf(lent)

@@ -10,6 +10,8 @@ import type { Tx } from './tx.js'
 export interface Lent {
   read<T>(plan: () => Plan<T>): Promise<T>
   write<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
+  /** In a commit of its own. */
+  alone<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
   now(): number
 }
 
@@ -66,9 +68,10 @@ function* straysPlan(now: number): Plan<ProcessRow[]> {
   return rows.map((row) => ({ jobId: row.job_id, pgid: row.pgid, startTime: row.start_time, bootId: row.boot_id }))
 }
 
-export function workersOf({ read, write, now }: Lent): Store['workers'] {
+export function workersOf({ read, write, alone, now }: Lent): Store['workers'] {
   return {
-    beat: (worker) => write(() => beatPlan(worker)),
+    // What others wait for must not cost a worker its lease.
+    beat: (worker) => alone(() => beatPlan(worker)),
     drain: (id, audit) => write((tx) => drainPlan(id, audit, tx)),
     list: () => read(workersPlan),
     load: () => read(loadPlan),
