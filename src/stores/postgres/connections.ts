@@ -139,8 +139,10 @@ const code = (error: unknown): string => String((error as { code?: unknown } | n
 export function isLost(error: unknown): boolean {
   const text = error instanceof Error ? error.message : ''
   return (
-    /^(08|57P0)/.test(code(error)) ||
-    /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|25P03)/.test(code(error)) ||
+    /^(08|57P0|TAKEN)/.test(code(error)) ||
+    /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|EPROTO|ERR_SSL_|ERR_STREAM_|25P03|25P04)/.test(
+      code(error),
+    ) ||
     /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|timeout exceeded when trying to connect|not queryable|Client was closed|Connection ended/i.test(
       text,
     )
@@ -149,6 +151,22 @@ export function isLost(error: unknown): boolean {
 
 /** Only says that something before it failed. Nothing of the transaction is stored, and whatever it was shows itself again or is gone. */
 const OVER = '25P02'
+
+/** PostgreSQL itself has said it, so that the transaction is over and nothing of it is stored. */
+export const isAnswer = (error: unknown): boolean =>
+  typeof (error as { severity?: unknown } | null)?.severity === 'string'
+
+/** Of two errors of one transaction the one that says why. */
+export const causeOf = (first: unknown, second: unknown): unknown =>
+  first === null || (code(first) === OVER && second !== null) ? second : first
+
+/** A lock did not come in time. */
+export const isSlow = (error: unknown): boolean => code(error) === '55P03'
+
+const TAKEN = 'TAKEN'
+/** A connection did not come in time, and all there may be are in use. */
+export const takenOf = (cause: unknown): Error =>
+  Object.assign(new Error('All connections of this process are in use.', { cause }), { code: TAKEN })
 
 /** Somebody else was quicker, or in the way: done again, it succeeds. */
 export function isRace(error: unknown): boolean {
@@ -205,6 +223,14 @@ export function explain(error: unknown): Error {
       'slow',
       'Look at `untildone doctor`: old transactions, dead rows and locks are listed there.',
     )
+  if (state === TAKEN)
+    return unavailable(
+      text,
+      'busy',
+      'Raise `connections` of the store, or look for what keeps them so long: slow lists, or a slow database.',
+    )
+  if (/Cannot use a pool after calling end/.test(text))
+    return new UntildoneError('store-unavailable', 'The store is closed.', { cause: error })
   if (isLost(error))
     return unavailable(
       `PostgreSQL cannot be reached (${text}).`,
