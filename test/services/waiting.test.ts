@@ -158,6 +158,26 @@ if (url)
       expect(await refusal(bench.store.find('x'))).toEqual(['store-unavailable', undefined])
     })
 
+    it('stand before it and refuse settings of the start, or the address has its own: what no statement may exceed holds', async () => {
+      const started = new Set<string>()
+      void proxy.when('server', 'options\0', (line) => {
+        started.add('options')
+        line.cut()
+      })
+      const settings = async (address: string) => {
+        const { bench, schema } = await opened({ statementTimeoutMs: 400 }, PostgresDriver, address)
+        const other = await keeper(`lock table ${schema}.jobs`)
+        const began = performance.now()
+        expect(await refusal(bench.store.find('x'))).toEqual(['store-unavailable', 'slow'])
+        expect(await refusal(bench.store.submit([bench.job()]))).toEqual(['store-unavailable', 'slow'])
+        expect(performance.now() - began).toBeLessThan(2500)
+        await other.end()
+      }
+      await settings(proxy.through(url))
+      expect([...started]).toEqual([])
+      await settings(`${url}?options=-c%20statement_timeout%3D0%20-c%20lock_timeout%3D0`)
+    })
+
     it('are silent when the bell is taken down: it is, without them', async () => {
       let works: (value: unknown) => void = () => {}
       const heard = new Promise((resolve) => {

@@ -9,7 +9,7 @@ import { UntildoneError } from '../../core/errors.js'
 export interface PostgresOptions {
   /** Schema that the tables are in; made when it is missing. Several systems can share a database. @default 'untildone' */
   schema?: string
-  /** Connections for reading. Besides these there are two for writing and one that listens. @default 6 */
+  /** Connections for reading. Besides these there are up to four for writing and one that listens. @default 6 */
   connections?: number
   /** No statement takes longer than this, in milliseconds. @default 30_000 */
   statementTimeoutMs?: number
@@ -59,7 +59,7 @@ const PARSERS: Record<number, (text: string) => unknown> = {
 const asIs = (text: string) => text
 
 export function configOf(url: string, options: PostgresOptions): ClientConfig & Record<string, unknown> {
-  const { statementTimeoutMs = 30_000, pooler = 'none' } = options
+  const { statementTimeoutMs = 30_000 } = options
   return {
     connectionString: url,
     application_name: APPLICATION,
@@ -70,15 +70,10 @@ export function configOf(url: string, options: PostgresOptions): ClientConfig & 
     query_timeout: statementTimeoutMs + Math.min(5000, statementTimeoutMs),
     types: { getTypeParser: (oid: number) => PARSERS[oid] ?? asIs } as never,
     pipeline: true,
-    ...(pooler === 'none' ? { options: settings(options).join(' ') } : {}),
   }
 }
 
 /** What every session, or behind a pooler every transaction, is set to. */
-function settings(options: PostgresOptions): string[] {
-  return Object.entries(limits(options)).map(([name, value]) => `-c ${name}=${value}`)
-}
-
 function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOptions): Record<string, string | number> {
   return {
     statement_timeout: statementTimeoutMs,
@@ -89,6 +84,17 @@ function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOpti
     ...(synchronousCommit ? { synchronous_commit: synchronousCommit } : {}),
   }
 }
+
+/**
+ * Before the first statement of a connection. No options of its start: poolers that lend for a session refuse those, and
+ * `?options=` in the address would take their place.
+ */
+export const sessionSettings = (options: PostgresOptions): string =>
+  options.pooler === 'transaction'
+    ? ''
+    : Object.entries(limits(options))
+        .map(([name, value]) => `set ${name} = '${value}'; `)
+        .join('')
 
 export const localSettings = (options: PostgresOptions): string =>
   Object.entries(limits(options))
@@ -128,7 +134,7 @@ export async function assertSafe(client: Client | PoolClient, options: PostgresO
   if (found.recovery === 'yes' || found.readonly === 'on')
     throw new UntildoneError('store-unavailable', 'This PostgreSQL server is a read-only replica.', {
       params: { reason: 'read-only' },
-      fix: 'Give the address of the primary; with several hosts add `target_session_attrs=read-write`.',
+      fix: 'Give the address of the primary, or a name that leads to it.',
       retryAfterMs: 2000,
     })
 }

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream'
 import type { Client } from 'pg'
 import type { Bell } from '../sql/shared.js'
-import { configOf, driverModule, type PostgresOptions } from './connections.js'
+import { configOf, driverModule, type PostgresOptions, sessionSettings } from './connections.js'
 
 /** Texts told within this time go together. */
 const GATHER_MS = 5
@@ -87,7 +87,7 @@ export class Doorbell implements Bell {
     })
     try {
       await client.connect()
-      await client.query(`listen "${this.channel}"`)
+      await client.query(`${sessionSettings(this.options)}listen "${this.channel}"`)
       if (this.closed) return void leave(client)
       this.client = client
       this.failures = 0

@@ -21,6 +21,7 @@ import {
   isStale,
   localSettings,
   type PostgresOptions,
+  sessionSettings,
   takenOf,
 } from './connections.js'
 import { dialectOf } from './dialect.js'
@@ -325,8 +326,12 @@ export class PostgresDriver implements Driver {
     })
     if (this.lines.has(client)) return client
     try {
-      const [{ rows }] = await Promise.all([client.query(SYSTEM), assertSafe(client, this.options)])
-      this.lines.set(client, { system: rows[0].system, mark: null, count: 0 })
+      const [results] = await Promise.all([
+        client.query(sessionSettings(this.options) + SYSTEM),
+        assertSafe(client, this.options),
+      ])
+      const { system } = [results].flat().at(-1)!.rows[0]
+      this.lines.set(client, { system, mark: null, count: 0 })
       await this.clock.measure(client)
       return client
     } catch (error) {
