@@ -178,6 +178,50 @@ if (url)
       await settings(`${url}?options=-c%20statement_timeout%3D0%20-c%20lock_timeout%3D0`)
     })
 
+    it('remove a finished job while something is noted about it: it is not said to be noted', async () => {
+      const { bench, schema } = await opened()
+      const claimed = await bench.started()
+      await bench.succeed(claimed)
+      const { id: jobId } = claimed.live
+      const row = {
+        jobId,
+        kind: 'acceptedAsIs',
+        reason: 'fine',
+        evidence: null,
+        by: CALLER,
+        at: 1,
+        otherId: null,
+      } as const
+      const other = await keeper(`delete from ${schema}.outcomes where job_id = '${jobId}'`)
+      const noting = bench.store.resolve(row, 'default', audit())
+      await expect
+        .poll(
+          async () =>
+            (
+              await query(
+                `select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and query like '%${schema}.outcomes%'`,
+              )
+            ).rows[0].n,
+        )
+        .toBe(1)
+      await other.query('commit')
+      await other.end()
+      expect(await noting).toBe(false)
+    })
+
+    it('have open transactions that this role may not see: the oldest is unknown, and not none', async () => {
+      const role = ownSchema()
+      await query(`create role ${role} login; grant create on database postgres to ${role}`)
+      const address = new URL(url)
+      address.username = role
+      const { bench } = await opened({}, PostgresDriver, address.href)
+      const other = await keeper('select 1')
+      expect(await bench.store.check()).toMatchObject({ oldestTransactionSeconds: 'unknown' })
+      const { bench: seeing } = await opened()
+      expect(await seeing.store.check()).toMatchObject({ oldestTransactionSeconds: expect.any(Number) })
+      await other.end()
+    })
+
     it('are silent when the bell is taken down: it is, without them', async () => {
       let works: (value: unknown) => void = () => {}
       const heard = new Promise((resolve) => {

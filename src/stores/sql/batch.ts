@@ -7,7 +7,7 @@ import { claimPlan } from './claim.js'
 import { writeFailures, writeUses } from './failures.js'
 import { movePlan } from './move.js'
 import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
-import { PAUSED, PAUSES, type PauseBook } from './pauses.js'
+import { PAUSED, PAUSES, type PauseBook, pausedOf } from './pauses.js'
 import { type Plan, share, together } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
@@ -64,7 +64,7 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
     yield* share(PAUSES, tx.dialect)
     const [heard, paused] = yield* together([[HEARD], [PAUSED]])
     tx.heard = heardOf(heard!)
-    pauses.fill(paused!)
+    tx.paused = pausedOf(paused!)
   } else tx.heard = yield* webhooks.heard()
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })

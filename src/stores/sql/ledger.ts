@@ -86,14 +86,17 @@ const resolutionValues = (row: ResolutionRow): Value[] => {
 
 /** Something about a finished job can be read that could not before. @returns false when there is no such finished job */
 export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<boolean> {
-  const job = yield* one(
-    'select j.type, j.group_id, o.status, o.version, o.revision from outcomes o join jobs j on j.id = o.job_id where o.job_id = ?1 and j.tenant = ?2',
-    jobId,
-    tenant,
+  // First: it may be expiring just now, and others may note something too.
+  const [there] = yield* run(
+    'update outcomes set revision = revision + 1 where job_id = ?1 and exists (select 1 from jobs j where j.id = ?1 and j.tenant = ?2)',
+    [[jobId, tenant]],
   )
-  if (!job) return false
-  yield* put('update outcomes set revision = revision + 1 where job_id = ?1', [[jobId]])
-  changes.push(endedOf({ ...job, id: jobId, tenant }, job.revision + 1))
+  if (there !== 1) return false
+  const job = yield* one(
+    'select j.type, j.group_id, o.status, o.version, o.revision from outcomes o join jobs j on j.id = o.job_id where o.job_id = ?1',
+    jobId,
+  )
+  changes.push(endedOf({ ...job!, id: jobId, tenant }, job!.revision))
   return true
 }
 

@@ -18,21 +18,14 @@ export class PauseBook {
   /** @param sole whether every change passes through this process */
   constructor(readonly sole: boolean) {}
 
-  /** What was asked already within this transaction. */
-  private asked: ReadonlySet<string> | null = null
-
-  fill(rows: readonly Row[]): void {
-    this.asked = namesIn(rows)
-  }
-
   /** Something changed, or a transaction that may have changed something was rolled back. */
   forget(): void {
     this.known = null
   }
 
-  *paused(): Plan<(lane: string) => boolean> {
-    const names = this.known ?? this.asked ?? namesIn(yield* all(PAUSED))
-    this.asked = null
+  /** @param asked what was asked already within this transaction */
+  *paused(asked: ReadonlySet<string> | null = null): Plan<(lane: string) => boolean> {
+    const names = this.known ?? asked ?? pausedOf(yield* all(PAUSED))
     if (this.sole) this.known = names
     if (names.size === 0) return none
     return (lane) => {
@@ -46,7 +39,7 @@ export class PauseBook {
 }
 
 export const PAUSED = 'select tenant, kind, name from pauses'
-const namesIn = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
+export const pausedOf = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
 const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
 const none = () => false
 

@@ -197,7 +197,16 @@ export class SqlStore implements Store {
   private newTx(): Tx {
     const { driver, entropy } = this
     const about = { sha256: entropy.sha256, dialect: driver.dialect, move: movePlan }
-    return { ...about, now: driver.now(), changes: [], happened: [], audits: [], failures: [], heard: new Set() }
+    return {
+      ...about,
+      now: driver.now(),
+      changes: [],
+      happened: [],
+      audits: [],
+      failures: [],
+      paused: null,
+      heard: new Set(),
+    }
   }
 
   private told(changes: readonly Change[], happened: boolean): void {

@@ -21,6 +21,8 @@ export interface Tx {
   /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */
   readonly audits: Audited[]
   readonly failures: Met[]
+  /** What is paused, where it was asked for all claims together. */
+  paused: ReadonlySet<string> | null
   /** Tenants with a webhook. */
   heard: ReadonlySet<string>
   /** The one guarded write (move.ts). It is lent, because the jobs that hang on a moved job are moved in turn. */
