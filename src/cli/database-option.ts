@@ -13,12 +13,19 @@ export const SCHEMA: CommandOption = {
   flags: '--schema <name>',
   text: 'schema of the tables in PostgreSQL (default: untildone)',
 }
+export const POOLER: CommandOption = {
+  flags: '--pooler <kind>',
+  text: 'transaction: what stands before PostgreSQL lends connections for one transaction (default: UNTILDONE_POOLER, else none)',
+}
 export const DATA: CommandOption = {
   flags: '--data <path>',
   text: `data folder with its untildone.db, or a .db file (default: ${DATA_DIR})`,
 }
 
-export type Target = { kind: 'postgres'; url: string; schema: string } | { kind: 'sqlite'; file: string }
+export type Pooler = 'none' | 'transaction'
+export type Target =
+  | { kind: 'postgres'; url: string; schema: string; pooler: Pooler }
+  | { kind: 'sqlite'; file: string }
 
 /** @throws CliError `usage` when the address is none of PostgreSQL */
 export function postgresAddress(context: Context, options: Record<string, any>): string | undefined {
@@ -30,6 +37,16 @@ export function postgresAddress(context: Context, options: Record<string, any>):
   return url
 }
 
+/** @throws CliError `usage` when it is none that there is */
+export function poolerOf(context: Context, options: Record<string, any>): Pooler {
+  const pooler: string = options.pooler ?? (context.io.env.UNTILDONE_POOLER || 'none')
+  if (pooler !== 'none' && pooler !== 'transaction')
+    throw new CliError('usage', `There is no pooler "${pooler}".`, {
+      fix: '--pooler transaction where a pooler lends connections for one transaction; else none, also where it lends them for a session.',
+    })
+  return pooler
+}
+
 export function targetOf(context: Context, options: Record<string, any>): Target {
   // What was named on the line counts more than the environment.
   const url =
@@ -37,7 +54,7 @@ export function targetOf(context: Context, options: Record<string, any>): Target
   const schema: string = options.schema ?? 'untildone'
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
     throw new CliError('usage', `"${schema}" is no name of a schema.`, { fix: 'Use small letters, digits and _.' })
-  if (url !== undefined) return { kind: 'postgres', url, schema }
+  if (url !== undefined) return { kind: 'postgres', url, schema, pooler: poolerOf(context, options) }
   const data = resolve(context.io.cwd, options.data ?? DATA_DIR)
   return { kind: 'sqlite', file: data.endsWith('.db') ? data : join(data, 'untildone.db') }
 }

@@ -95,6 +95,10 @@ describe('db status', () => {
   it('an address that is none of PostgreSQL is refused; a data folder on the line counts more than the environment', async () => {
     expect((await ud('db status --database mysql://x')).exit).toBe(2)
     expect((await ud('db status --schema Not-One --database postgres://x')).err).toContain('no name of a schema')
+    const pooler = await ud('db status --database postgres://127.0.0.1:1/none --pooler session')
+    expect([pooler.exit, pooler.err]).toEqual([2, expect.stringContaining('no pooler "session"')])
+    const named = await ud('db status --database postgres://127.0.0.1:1/none', { UNTILDONE_POOLER: 'transaction' })
+    expect(named.err).toContain('PostgreSQL cannot be reached')
     await stopped(1)
     const env = { UNTILDONE_DATABASE: 'postgres://127.0.0.1:1/none' }
     expect((await ud('db status --data data', env)).exit).toBe(0)

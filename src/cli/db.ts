@@ -103,7 +103,7 @@ export async function migrateNow(context: Context, options: Options): Promise<vo
   const target = targetOf(context, options)
   const pending = await (target.kind === 'sqlite'
     ? sqlitePending(target.file)
-    : postgresPending(target.url, target.schema))
+    : postgresPending(target.url, target.schema, target.pooler))
   const json = context.options.json || context.options.ndjson
   if (options.dryRun) {
     if (json) return context.printJson({ dryRun: true, pending })
@@ -194,11 +194,13 @@ export async function prune(context: Context, options: Options): Promise<Exit | 
 async function statusOf(target: Target, now: number, finishedBy?: number): Promise<DatabaseStatus> {
   return target.kind === 'sqlite'
     ? sqliteStatus(target.file, now, finishedBy)
-    : postgresStatus(target.url, target.schema, finishedBy)
+    : postgresStatus(target.url, target.schema, finishedBy, target.pooler)
 }
 
 function factoryOf(target: Target): StoreFactory {
-  return target.kind === 'sqlite' ? sqlite(target.file) : postgres(target.url, { schema: target.schema })
+  return target.kind === 'sqlite'
+    ? sqlite(target.file)
+    : postgres(target.url, { schema: target.schema, pooler: target.pooler })
 }
 
 /** `serve` keeps them in `files` of its data folder; a program of one's own beside the database, unless it says otherwise. */

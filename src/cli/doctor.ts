@@ -14,7 +14,7 @@ import {
   sqliteCheck,
 } from './checks.js'
 import type { Context } from './context.js'
-import { postgresAddress } from './database-option.js'
+import { poolerOf, postgresAddress } from './database-option.js'
 import { EXIT, type Exit } from './failure.js'
 import { postgresChecks } from './postgres-checks.js'
 import { redisCheck } from './redis-check.js'
@@ -27,6 +27,7 @@ export interface DoctorOptions {
   data?: string
   database?: string
   schema?: string
+  pooler?: string
   redis?: string
 }
 
@@ -40,7 +41,9 @@ export async function report(context: Context, options: DoctorOptions): Promise<
     ...(await dataCheck(dataDir)),
     ...ownerChecks(dataDir),
     ...(await protectionChecks()),
-    ...(database === undefined ? [] : await postgresChecks(database, options.schema ?? 'untildone')),
+    ...(database === undefined
+      ? []
+      : await postgresChecks(database, options.schema ?? 'untildone', poolerOf(context, options))),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
     ...(options.redis ? await redisCheck(options.redis) : []),
     ...(await serverChecks(context)),

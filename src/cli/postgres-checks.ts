@@ -2,6 +2,7 @@
 import { type PostgresFacts, postgresFacts, whoOf } from '../stores/postgres/admin.js'
 import { systemClock } from '../system/index.js'
 import { bad, type Check, note, ok } from './checks.js'
+import type { Pooler } from './database-option.js'
 import { bytes, count, oneUnit } from './text.js'
 
 const OLDEST = 140_000
@@ -13,9 +14,9 @@ const SLOW_COMMIT_MS = 50
 /** Below this a share says nothing. */
 const FEW_ROWS = 10_000
 
-export async function postgresChecks(url: string, schema: string): Promise<Check[]> {
+export async function postgresChecks(url: string, schema: string, pooler: Pooler): Promise<Check[]> {
   try {
-    return judge(await postgresFacts(url, schema, systemClock), systemClock.now())
+    return judge(await postgresFacts(url, schema, systemClock, pooler), systemClock.now())
   } catch (error) {
     const { message, fix = 'Check that it runs, and its address.' } = error as { message: string; fix?: string }
     return [bad('database', message, fix)]
@@ -41,7 +42,7 @@ function versionOf({ version, versionText, readOnly }: PostgresFacts): Check {
     return bad(
       'PostgreSQL',
       `${versionText}, a server that only reads`,
-      'Give the address of the primary; with several hosts add target_session_attrs=read-write.',
+      'Give the address of the primary, or a name that leads to it.',
     )
   return ok('PostgreSQL', versionText)
 }
@@ -162,7 +163,7 @@ function connections({ connections: { used, ours, most }, settings }: PostgresFa
   const free = most - Number(settings.superuser_reserved_connections ?? 0) - used
   const text = `${used} of ${most}, ${ours} by Untildone`
   const fix =
-    'Each process takes up to 9. Raise max_connections, lower `connections` of the store, or put a pooler before it.'
-  if (free < 9) return bad('connections', `${text}: ${count(Math.max(0, free), 'is', 'are')} left`, fix)
+    'Each process takes up to 11. Raise max_connections, lower `connections` of the store, or put a pooler before it (--pooler).'
+  if (free < 11) return bad('connections', `${text}: ${count(Math.max(0, free), 'is', 'are')} left`, fix)
   return free < most / 5 ? note('connections', text, fix) : ok('connections', text)
 }

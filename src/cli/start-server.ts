@@ -27,6 +27,8 @@ export interface ServerRequest {
   dataDir: string
   /** Address of a PostgreSQL database; absent: SQLite in the data folder. */
   databaseUrl?: string
+  /** What stands before it. @default 'none' */
+  pooler?: 'none' | 'transaction'
   /** Address of a Redis that tells workers of jobs. @default none: they look for themselves */
   redisUrl?: string
   /** What this process does. @default all of it */
@@ -90,12 +92,12 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   const facades = facadesFile === null ? [] : await loadFacades(facadesFile, cwd)
   const dataDir = resolve(cwd, request.dataDir)
   mkdirSync(dataDir, { recursive: true })
-  const { databaseUrl, roles = ROLES } = request
+  const { databaseUrl, pooler = 'none', roles = ROLES } = request
   const databasePath = databaseUrl === undefined ? join(dataDir, request.database) : null
   // A folder of this machine, where nobody else writes to the database.
   const filesDir = request.filesDir ?? (databasePath === null ? undefined : join(dataDir, 'files'))
   const app = await createUntildone({
-    store: databasePath === null ? postgres(databaseUrl!) : sqlite(databasePath),
+    store: databasePath === null ? postgres(databaseUrl!, { pooler }) : sqlite(databasePath),
     handlers: jobs.handlers,
     worker: roles.includes('worker') ? { slots: request.slots } : false,
     maintenance: roles.includes('maintenance'),

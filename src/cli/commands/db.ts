@@ -1,8 +1,8 @@
 /** `untildone db`: the database itself: its state, its schema, copies of it, and what has had its time. */
 import { type CommandSpec, duration } from '../command.js'
-import { DATA, DATABASE, SCHEMA } from '../database-option.js'
+import { DATA, DATABASE, POOLER, SCHEMA } from '../database-option.js'
 
-const WHERE = [DATABASE, SCHEMA, DATA]
+const WHERE = [DATABASE, SCHEMA, POOLER, DATA]
 // ../db.js is loaded on demand: the other commands need neither store nor engine.
 
 export const dbStatus: CommandSpec = {

@@ -1,7 +1,7 @@
 /** `untildone doctor`: what is well and what is not, here and on the server; each line that is not says what to do. */
 import { DATA_DIR } from '../address.js'
 import type { CommandSpec } from '../command.js'
-import { SCHEMA } from '../database-option.js'
+import { POOLER, SCHEMA } from '../database-option.js'
 
 export const doctor: CommandSpec = {
   usage: 'doctor',
@@ -12,6 +12,7 @@ export const doctor: CommandSpec = {
     { flags: '--data <dir>', text: `folder for the database and files (default: ${DATA_DIR})` },
     { flags: '--database <url>', text: 'PostgreSQL to look at, too (default: UNTILDONE_DATABASE, else none)' },
     SCHEMA,
+    POOLER,
     { flags: '--redis <url>', text: 'look at this Redis server too: redis://user:password@host:6379' },
   ],
   examples: [

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
-import { postgresAddress } from '../database-option.js'
+import { POOLER, poolerOf, postgresAddress } from '../database-option.js'
 import { CliError, EXIT } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
 import { ROLES, type Role } from '../roles.js'
@@ -43,6 +43,7 @@ a second one stops at once, and the jobs go on at the next start.`,
       flags: '--database <url>',
       text: 'postgres://user:password@host/name, shared with other processes (default: UNTILDONE_DATABASE, else SQLite in the data folder)',
     },
+    POOLER,
     {
       flags: '--redis <url>',
       text: 'redis://host:6379, told of jobs by BullMQ; every process needs the same (default: UNTILDONE_REDIS, else none)',
@@ -112,7 +113,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       facadesFile: options.facades ?? null,
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
-      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+      ...(databaseUrl === undefined ? {} : { databaseUrl, pooler: poolerOf(context, options) }),
       ...redisOf(options, context),
       roles: rolesOf(options.roles),
       database: 'untildone.db',

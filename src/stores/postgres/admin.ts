@@ -8,7 +8,7 @@ import type { Counts, DatabaseStatus } from '../sql/admin.js'
 import { countsPlan, pendingOf } from '../sql/admin.js'
 import { EMPTY, MIGRATIONS, type SchemaState, schemaState, TABLES } from '../sql/migrate.js'
 import type { Plan, Statement } from '../sql/plan.js'
-import { APPLICATION, configOf, driverModule, explain } from './connections.js'
+import { APPLICATION, configOf, driverModule, explain, type PostgresOptions, sessionSettings } from './connections.js'
 import { dialectOf } from './dialect.js'
 import { assertSchemaName, locationOf } from './open.js'
 import { Translator, valueText } from './translate.js'
@@ -49,8 +49,13 @@ interface OpenTransaction {
 }
 
 /** @throws UntildoneError `store-unavailable` when it cannot be reached */
-export function postgresFacts(url: string, schema: string, clock: Clock): Promise<PostgresFacts> {
-  return connected(url, schema, async (client) => {
+export function postgresFacts(
+  url: string,
+  schema: string,
+  clock: Clock,
+  pooler?: PostgresOptions['pooler'],
+): Promise<PostgresFacts> {
+  return connected(url, schema, pooler, async (client) => {
     const settings = await settingsOf(client)
     const times: { took: number; offset: number }[] = []
     for (let i = 0; i < SAMPLES; i++) {
@@ -97,8 +102,13 @@ export function postgresFacts(url: string, schema: string, clock: Clock): Promis
 }
 
 /** @throws UntildoneError `store-unavailable` when it cannot be reached */
-export function postgresStatus(url: string, schema = DEFAULT_SCHEMA, finishedBy?: number): Promise<DatabaseStatus> {
-  return connected(url, schema, async (client) => {
+export function postgresStatus(
+  url: string,
+  schema = DEFAULT_SCHEMA,
+  finishedBy?: number,
+  pooler?: PostgresOptions['pooler'],
+): Promise<DatabaseStatus> {
+  return connected(url, schema, pooler, async (client) => {
     const state = await stateOf(client, schema)
     const tables = state.version === 0 ? [] : await tablesIn(client, schema)
     const oldest = await oldestOf(client)
@@ -133,8 +143,9 @@ export function postgresStatus(url: string, schema = DEFAULT_SCHEMA, finishedBy?
 export function postgresPending(
   url: string,
   schema = DEFAULT_SCHEMA,
+  pooler?: PostgresOptions['pooler'],
 ): Promise<{ version: number; statements: string[] }[]> {
-  return connected(url, schema, async (client) => {
+  return connected(url, schema, pooler, async (client) => {
     const state = await stateOf(client, schema)
     const { qualified } = translatorOf(schema)
     const first = state.version === 0 ? [`create schema if not exists ${schema}`] : []
@@ -150,13 +161,20 @@ export function whoOf({ pid, user, application, state }: OpenTransaction): strin
   return `process ${pid} (${application || 'a program without a name'} of user ${user}${state ? `, ${state}` : ''})`
 }
 
-async function connected<T>(url: string, schema: string, look: (client: Client) => Promise<T>): Promise<T> {
+async function connected<T>(
+  url: string,
+  schema: string,
+  pooler: PostgresOptions['pooler'] = 'none',
+  look: (client: Client) => Promise<T>,
+): Promise<T> {
   assertSchemaName(schema)
   const { Client } = driverModule()
-  const client = new Client(configOf(url, { pooler: 'none' }))
+  const client = new Client(configOf(url, { pooler }))
   client.on('error', () => {})
   try {
     await client.connect()
+    const settings = sessionSettings({ pooler })
+    if (settings) await client.query(settings)
     return await look(client)
   } catch (error) {
     throw explain(error)

@@ -36,9 +36,15 @@ export class ServerClock {
     const took = this.clock.monotonic() - began
     if (took > this.doubt) return
     const ahead = rows[0].now - (this.clock.now() - took / 2)
-    // A clock that may be right is right: processes of one machine must not differ by what an answer took.
-    this.offset = Math.abs(ahead) <= took / 2 + 1 ? 0 : ahead
+    const doubt = took / 2 + 1
+    // What is believed stays as long as it may be right, and a clock that may be right is right: processes of one machine
+    // must not differ by what an answer took.
+    if (Math.abs(ahead - this.offset) > doubt) this.offset = Math.abs(ahead) <= doubt ? 0 : ahead
     this.doubt = took
+    this.later()
+  }
+
+  private later(): void {
     this.timer?.cancel()
     this.timer = this.clock.after(CLOCK_MS, () => this.again())
   }
@@ -46,6 +52,8 @@ export class ServerClock {
   private again(): void {
     this.doubt = Number.POSITIVE_INFINITY
     if (this.closed) return
+    // Also where nobody answers this time.
+    this.later()
     void this.readers.connect().then(
       (client) =>
         this.measure(client).then(

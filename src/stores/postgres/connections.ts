@@ -9,7 +9,7 @@ import { UntildoneError } from '../../core/errors.js'
 export interface PostgresOptions {
   /** Schema that the tables are in; made when it is missing. Several systems can share a database. @default 'untildone' */
   schema?: string
-  /** Connections for reading. Besides these there are two for writing and one that listens. @default 6 */
+  /** Connections for reading. Besides these there are up to four for writing and one that listens. @default 6 */
   connections?: number
   /** No statement takes longer than this, in milliseconds. @default 30_000 */
   statementTimeoutMs?: number
@@ -59,7 +59,7 @@ const PARSERS: Record<number, (text: string) => unknown> = {
 const asIs = (text: string) => text
 
 export function configOf(url: string, options: PostgresOptions): ClientConfig & Record<string, unknown> {
-  const { statementTimeoutMs = 30_000, pooler = 'none' } = options
+  const { statementTimeoutMs = 30_000 } = options
   return {
     connectionString: url,
     application_name: APPLICATION,
@@ -70,15 +70,10 @@ export function configOf(url: string, options: PostgresOptions): ClientConfig & 
     query_timeout: statementTimeoutMs + Math.min(5000, statementTimeoutMs),
     types: { getTypeParser: (oid: number) => PARSERS[oid] ?? asIs } as never,
     pipeline: true,
-    ...(pooler === 'none' ? { options: settings(options).join(' ') } : {}),
   }
 }
 
 /** What every session, or behind a pooler every transaction, is set to. */
-function settings(options: PostgresOptions): string[] {
-  return Object.entries(limits(options)).map(([name, value]) => `-c ${name}=${value}`)
-}
-
 function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOptions): Record<string, string | number> {
   return {
     statement_timeout: statementTimeoutMs,
@@ -89,6 +84,17 @@ function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOpti
     ...(synchronousCommit ? { synchronous_commit: synchronousCommit } : {}),
   }
 }
+
+/**
+ * Before the first statement of a connection. No options of its start: poolers that lend for a session refuse those, and
+ * `?options=` in the address would take their place.
+ */
+export const sessionSettings = (options: PostgresOptions): string =>
+  options.pooler === 'transaction'
+    ? ''
+    : Object.entries(limits(options))
+        .map(([name, value]) => `set ${name} = '${value}'; `)
+        .join('')
 
 export const localSettings = (options: PostgresOptions): string =>
   Object.entries(limits(options))
@@ -128,7 +134,7 @@ export async function assertSafe(client: Client | PoolClient, options: PostgresO
   if (found.recovery === 'yes' || found.readonly === 'on')
     throw new UntildoneError('store-unavailable', 'This PostgreSQL server is a read-only replica.', {
       params: { reason: 'read-only' },
-      fix: 'Give the address of the primary; with several hosts add `target_session_attrs=read-write`.',
+      fix: 'Give the address of the primary, or a name that leads to it.',
       retryAfterMs: 2000,
     })
 }
@@ -139,8 +145,10 @@ const code = (error: unknown): string => String((error as { code?: unknown } | n
 export function isLost(error: unknown): boolean {
   const text = error instanceof Error ? error.message : ''
   return (
-    /^(08|57P0)/.test(code(error)) ||
-    /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|25P03)/.test(code(error)) ||
+    /^(08|57P0|TAKEN)/.test(code(error)) ||
+    /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EAI_|ENOTFOUND|ENOENT|EPROTO|ERR_SSL_|ERR_STREAM_|25P03|25P04)/.test(
+      code(error),
+    ) ||
     /Connection terminated|Client has encountered a connection error|Query read timeout|timeout expired|timeout exceeded when trying to connect|not queryable|Client was closed|Connection ended/i.test(
       text,
     )
@@ -149,6 +157,22 @@ export function isLost(error: unknown): boolean {
 
 /** Only says that something before it failed. Nothing of the transaction is stored, and whatever it was shows itself again or is gone. */
 const OVER = '25P02'
+
+/** PostgreSQL itself has said it, so that the transaction is over and nothing of it is stored. */
+export const isAnswer = (error: unknown): boolean =>
+  typeof (error as { severity?: unknown } | null)?.severity === 'string'
+
+/** Of two errors of one transaction the one that says why. */
+export const causeOf = (first: unknown, second: unknown): unknown =>
+  first === null || (code(first) === OVER && second !== null) ? second : first
+
+/** A lock did not come in time. */
+export const isSlow = (error: unknown): boolean => code(error) === '55P03'
+
+const TAKEN = 'TAKEN'
+/** A connection did not come in time, and all there may be are in use. */
+export const takenOf = (cause: unknown): Error =>
+  Object.assign(new Error('All connections of this process are in use.', { cause }), { code: TAKEN })
 
 /** Somebody else was quicker, or in the way: done again, it succeeds. */
 export function isRace(error: unknown): boolean {
@@ -205,6 +229,14 @@ export function explain(error: unknown): Error {
       'slow',
       'Look at `untildone doctor`: old transactions, dead rows and locks are listed there.',
     )
+  if (state === TAKEN)
+    return unavailable(
+      text,
+      'busy',
+      'Raise `connections` of the store, or look for what keeps them so long: slow lists, or a slow database.',
+    )
+  if (/Cannot use a pool after calling end/.test(text))
+    return new UntildoneError('store-unavailable', 'The store is closed.', { cause: error })
   if (isLost(error))
     return unavailable(
       `PostgreSQL cannot be reached (${text}).`,

@@ -3,14 +3,17 @@
  * because commits of those that notify stand in one line. Comes back by itself. Behind a pooler that lends connections for
  * one transaction there is none; where nobody said that there is one, it finds out that nothing arrives, and says so.
  */
+import type { Duplex } from 'node:stream'
 import type { Client } from 'pg'
 import type { Bell } from '../sql/shared.js'
-import { configOf, driverModule, type PostgresOptions } from './connections.js'
+import { configOf, driverModule, type PostgresOptions, sessionSettings } from './connections.js'
 
 /** Texts told within this time go together. */
 const GATHER_MS = 5
 /** What we told ourselves must come back within this time, or nothing comes. */
 const ECHO_MS = 3000
+/** Who does not hear a goodbye within this time does not hear. */
+const LEAVE_MS = 1000
 const AGAIN_MS = [100, 500, 2000]
 
 export class Doorbell implements Bell {
@@ -84,15 +87,15 @@ export class Doorbell implements Bell {
     })
     try {
       await client.connect()
-      await client.query(`listen "${this.channel}"`)
-      if (this.closed) return void client.end().catch(() => {})
+      await client.query(`${sessionSettings(this.options)}listen "${this.channel}"`)
+      if (this.closed) return void leave(client)
       this.client = client
       this.failures = 0
       this.expectEcho(client)
       // Whatever was told before we listened was missed.
       this.heard(null)
     } catch {
-      client.end().catch(() => {})
+      void leave(client)
       this.again()
     }
   }
@@ -108,7 +111,7 @@ export class Doorbell implements Bell {
   private lost(client: Client): void {
     if (this.client !== client) return
     this.client = null
-    client.end().catch(() => {})
+    void leave(client)
     if (this.closed) return
     this.again()
   }
@@ -123,6 +126,14 @@ export class Doorbell implements Bell {
     for (const timer of this.timers) clearTimeout(timer)
     const { client } = this
     this.client = null
-    await client?.end().catch(() => {})
+    if (client) await leave(client)
   }
+}
+
+/** Takes leave of the server; where the line is silent it is left without an answer. */
+async function leave(client: Client): Promise<void> {
+  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection
+  const silent = setTimeout(() => stream.destroy(), LEAVE_MS)
+  await client.end().catch(() => {})
+  clearTimeout(silent)
 }

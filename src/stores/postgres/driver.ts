@@ -7,14 +7,27 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
-import type { Dialect, Driver, Plan, Statement } from '../sql/plan.js'
+import { type Dialect, type Driver, type Plan, put, type Statement } from '../sql/plan.js'
 import type { SqlTransaction } from '../store.js'
 import { ServerClock } from './clock.js'
-import { assertSafe, explain, isLost, isRace, isStale, localSettings, type PostgresOptions } from './connections.js'
+import {
+  assertSafe,
+  causeOf,
+  explain,
+  isAnswer,
+  isLost,
+  isRace,
+  isSlow,
+  isStale,
+  localSettings,
+  type PostgresOptions,
+  sessionSettings,
+  takenOf,
+} from './connections.js'
 import { dialectOf } from './dialect.js'
 import { runWithin } from './foreign.js'
 import { healthOf } from './health.js'
-import { type Pools, poolsOf, WRITERS } from './pools.js'
+import { allTaken, type Pools, poolsOf, WRITERS } from './pools.js'
 import { arrayText, distinct, type Form, type Translator, valuesOf } from './translate.js'
 
 /** A transaction that loses so many races in a row is wrong by itself. */
@@ -77,7 +90,8 @@ export class PostgresDriver implements Driver {
         return await this.write(plan)
       } catch (error) {
         if (error instanceof UntildoneError) throw error
-        if (isRace(error) && ++races < RACES) continue
+        // Who has waited in vain for as long as one may wait is told so.
+        if (isRace(error) && !isSlow(error) && ++races < RACES) continue
         // Nothing of it is stored: else the commit would have been looked up.
         if (!isLost(error) || !(await patience())) throw error
       }
@@ -88,11 +102,12 @@ export class PostgresDriver implements Driver {
     return runWithin(within, plan, this.translator)
   }
 
-  /** Waits a little longer each time. @returns false when it has been long enough */
+  /** Waits a little longer each time, for so long from when it is first asked. @returns false when it has been long enough */
   private patience(): () => Promise<boolean> {
-    const until = Date.now() + (this.options.patienceMs ?? 10_000)
+    let until = 0
     let pause = 20
     return async () => {
+      until ||= Date.now() + (this.options.patienceMs ?? 10_000)
       if (this.closed || Date.now() + pause > until) return false
       await delay(pause)
       pause = Math.min(2 * pause, 1000)
@@ -122,17 +137,19 @@ export class PostgresDriver implements Driver {
       client.release()
       return answer
     } catch (error) {
-      const cause = sent.failure && !isLost(error) ? sent.failure : error
-      if (!isLost(cause)) {
-        const back = await client.query('rollback').catch((failed: Error) => failed)
-        client.release(back instanceof Error || isStale(cause))
+      const cause = isLost(error) ? error : causeOf(sent.failure, error)
+      const back = isLost(cause) ? cause : await client.query('rollback').catch((failed: Error) => failed)
+      // Whatever it was: a connection that cannot roll back says nothing of what has become of its transaction.
+      if (!(back instanceof Error)) {
+        // Without a beginning each statement may have been a transaction of its own.
+        client.release(isStale(cause) || xid === null)
         throw cause
       }
       client.release(true)
       if (committing && (await this.committed(client, xid!, cause))) return answer as T
       // It may hold rows for as long as its server takes to notice that nobody is there.
       if (!committing && xid !== null) await this.end(client, xid)
-      throw cause
+      throw isAnswer(cause) ? cause : back
     }
   }
 
@@ -229,7 +246,7 @@ export class PostgresDriver implements Driver {
   private sendTogether(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
     const types = form.types!
     const values = types.map((_, column) => arrayText(params, column))
-    const answer = client.query({ name: this.kept(`${form.name}_n`), text: form.many!(types), values })
+    const answer = client.query({ name: this.kept(form.name && `${form.name}_n`), text: form.many!(types), values })
     return answer.then(({ rows }) => {
       if (want === 'each') {
         const found = new Array(params.length)
@@ -248,13 +265,13 @@ export class PostgresDriver implements Driver {
     return client.query({ name: this.kept(form.name), text: form.single, values: valuesOf(form, list) })
   }
 
-  private kept(name: string): string | undefined {
-    return this.options.pooler === 'transaction' ? undefined : name
+  private kept(name: string | null): string | undefined {
+    return this.options.pooler === 'transaction' ? undefined : (name ?? undefined)
   }
 
   /** What PostgreSQL takes the parameters for. Asked once per statement. */
   private async typesOf(form: Form, client: PoolClient): Promise<string[]> {
-    const name = `${form.name}_probe`
+    const name = `${form.name ?? 'untildone'}_probe`
     const types =
       'select array_to_json(parameter_types::text[])::text as types from pg_prepared_statements where name ='
     const [, asked] = await Promise.all([
@@ -267,10 +284,12 @@ export class PostgresDriver implements Driver {
 
   private async read<T>(plan: () => Plan<T>): Promise<T> {
     const patience = this.patience()
-    for (;;) {
+    for (let races = 0; ; ) {
       try {
         return await this.readOnce(plan)
       } catch (error) {
+        // What it has prepared is of before a migration.
+        if (isRace(error) && !isSlow(error) && ++races < RACES) continue
         // A connection that was idle while the server was restarted: the next one works.
         if (!isLost(error) || !(await patience())) throw explain(error)
       }
@@ -279,15 +298,18 @@ export class PostgresDriver implements Driver {
 
   private async readOnce<T>(plan: () => Plan<T>): Promise<T> {
     const client = await this.lease(this.pools.readers)
+    let begun = false
     // Nothing depends on the end of a read but its connection.
     const end = (how: 'commit' | 'rollback') =>
       client.query(how).then(
-        () => client.release(),
+        () => client.release(!begun),
         () => client.release(true),
       )
     try {
-      const begun = client.query(`begin isolation level repeatable read read only${this.settings}`)
-      const [answer] = await Promise.all([this.drive(plan(), client, new Sent()), begun])
+      const beginning = client.query(`begin isolation level repeatable read read only${this.settings}`).then(() => {
+        begun = true
+      })
+      const [answer] = await Promise.all([this.drive(plan(), client, new Sent()), beginning])
       void end('commit')
       return answer
     } catch (error) {
@@ -299,11 +321,17 @@ export class PostgresDriver implements Driver {
 
   /** A connection that is known to keep what it commits. */
   private async lease(pool: Pool): Promise<PoolClient> {
-    const client = await pool.connect()
+    const client = await pool.connect().catch((error) => {
+      throw allTaken(pool) ? takenOf(error) : error
+    })
     if (this.lines.has(client)) return client
     try {
-      const [{ rows }] = await Promise.all([client.query(SYSTEM), assertSafe(client, this.options)])
-      this.lines.set(client, { system: rows[0].system, mark: null, count: 0 })
+      const [results] = await Promise.all([
+        client.query(sessionSettings(this.options) + SYSTEM),
+        assertSafe(client, this.options),
+      ])
+      const { system } = [results].flat().at(-1)!.rows[0]
+      this.lines.set(client, { system, mark: null, count: 0 })
       await this.clock.measure(client)
       return client
     } catch (error) {
@@ -322,7 +350,10 @@ export class PostgresDriver implements Driver {
   }
 
   async tidy(): Promise<void> {
-    // Autovacuum does it; the tables say how soon (dialect.ts).
+    // Of rows autovacuum does it; the tables say how soon (dialect.ts).
+    await this.transact(() => sweepPlan(this.now()), true).catch((error) => {
+      throw explain(error)
+    })
   }
 
   async close(): Promise<void> {
@@ -332,6 +363,13 @@ export class PostgresDriver implements Driver {
   }
 }
 
+/** Marks of connections that have written nothing for a week: they are no more. */
+function* sweepPlan(now: number): Plan<void> {
+  yield* put(`delete from meta where key like 'line/%' and split_part(value, ' ', 2)::bigint < ?1`, [
+    [now - 7 * 86_400_000],
+  ])
+}
+
 /** Statements that nobody waits for, and the first that failed. */
 class Sent {
   failure: unknown = null
@@ -339,7 +377,7 @@ class Sent {
 
   add(answer: Promise<unknown>): void {
     this.last = answer.catch((error) => {
-      this.failure ??= error
+      this.failure = this.failure === null ? error : causeOf(this.failure, error)
     })
   }
 

@@ -14,8 +14,9 @@ export function* healthOf(schema: string): Plan<Record<string, string | number>>
     schema,
   ))!
   const oldest = (yield* one(
-    `select coalesce(max(extract(epoch from (clock_timestamp() - xact_start)))::bigint, 0) as seconds from pg_stat_activity
-     where backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid() and datname = current_database()`,
+    `select coalesce(max(extract(epoch from (clock_timestamp() - xact_start)))::bigint, 0) as seconds,
+       count(*) filter (where query = '<insufficient privilege>') as hidden
+     from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database() and (backend_type is null or backend_type = 'client backend')`,
   ))!
   return {
     driver: 'pg',
@@ -29,6 +30,7 @@ export function* healthOf(schema: string): Plan<Record<string, string | number>>
     bytes: tables.bytes,
     deadRows: tables.dead,
     deadRowsOfUnfinished: tables.dead_live,
-    oldestTransactionSeconds: oldest.seconds,
+    // Where this role does not see all of them, the oldest may be one of the others.
+    oldestTransactionSeconds: oldest.hidden > 0 ? 'unknown' : oldest.seconds,
   }
 }

@@ -4,18 +4,21 @@
  */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
+import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import { EMPTY, MIGRATIONS, type Migration, migrate, type SchemaState, schemaState, tablesOf } from '../sql/migrate.js'
-import { one, type Plan, put, run } from '../sql/plan.js'
+import { one, type Plan, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
-import { configOf, driverModule, explain, localSettings, type PostgresOptions } from './connections.js'
+import { configOf, driverModule, explain, type PostgresOptions } from './connections.js'
 import { Doorbell } from './doorbell.js'
-import type { PostgresDriver } from './driver.js'
+import { PostgresDriver } from './driver.js'
 import { Translator } from './translate.js'
 
-/** Making the tables may wait for another process that is at it. */
+/** Making the tables may wait so long for another process that is at it. */
 const MIGRATION_MS = 120_000
+/** A migration takes what it takes: it goes through as many rows as there are. */
+const STATEMENT_MS = 86_400_000
 
 export function postgresWith(
   DriverClass: typeof PostgresDriver,
@@ -29,7 +32,7 @@ export function postgresWith(
     async open({ clock, entropy, onError = () => {} }) {
       const driver = new DriverClass(url, clock, new Translator(schema, tablesOf(migrations)), options)
       try {
-        await prepare(driver, url, schema, options, migrations)
+        await prepare(driver, url, clock, options, migrations)
         const store = new SqlStore(
           {
             kind: 'postgres',
@@ -66,24 +69,31 @@ export function assertSchemaName(schema: string): void {
 async function prepare(
   driver: PostgresDriver,
   url: string,
-  schema: string,
+  clock: Clock,
   options: PostgresOptions,
   migrations: readonly Migration[],
 ): Promise<void> {
-  const found = await driver.transact(() => statePlan(schema), false)
-  if (found?.version === migrations.length) return await driver.transact(() => sweepPlan(driver.now()), true)
+  const { schema = 'untildone' } = options
+  const state = () => statePlan(schema)
+  const found = await driver.transact(state, false)
+  if (found?.version === migrations.length) return await driver.tidy()
   const { Client } = driverModule()
   const session = new Client(configOf(url, { ...options, statementTimeoutMs: MIGRATION_MS }))
   session.on('error', () => {})
+  const patient = { ...options, statementTimeoutMs: STATEMENT_MS }
+  const maker = new PostgresDriver(url, clock, new Translator(schema, tablesOf(migrations)), patient)
   try {
     await session.connect()
-    await session.query(`begin${localSettings({ ...options, statementTimeoutMs: MIGRATION_MS })}`)
+    // It has nothing to do while the tables are made, and must not be ended for that.
+    await session.query(
+      `begin; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; set local lock_timeout = ${MIGRATION_MS}`,
+    )
     await session.query(`select pg_advisory_xact_lock(hashtextextended('untildone/${schema}', 0))`)
-    const current = await driver.transact(() => statePlan(schema), false)
-    if (current === null) await driver.transact(() => schemaPlan(schema), true)
-    await migrate(driver, current ?? EMPTY, migrations)
+    const current = await driver.transact(state, false)
+    if (current === null) await maker.transact(() => schemaPlan(schema), true)
+    await migrate(maker, current ?? EMPTY, migrations, state)
   } finally {
-    await session.end().catch(() => {})
+    await Promise.all([session.end(), maker.close()]).catch(() => {})
   }
 }
 
@@ -107,17 +117,14 @@ function saying(onError: (error: unknown) => void): (works: boolean) => void {
   }
 }
 
-/** Marks of connections (driver.ts) that have written nothing for a week: they are no more. */
-function* sweepPlan(now: number): Plan<void> {
-  yield* put(`delete from meta where key like 'line/%' and split_part(value, ' ', 2)::bigint < ?1`, [
-    [now - 7 * 86_400_000],
-  ])
-}
-
 /** Null: there are no tables. */
 function* statePlan(schema: string): Plan<SchemaState | null> {
-  const found = yield* one<{ meta: string | null }>(`select to_regclass('${schema}.meta')::text as meta`)
-  return found!.meta === null ? null : yield* schemaState()
+  // As it is now: `to_regclass` remembers within a transaction that there was none.
+  const found = yield* one(
+    'select 1 as found from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ?1 and c.relname = ?2',
+    ...[schema, 'meta'],
+  )
+  return found ? yield* schemaState() : null
 }
 
 function* schemaPlan(schema: string): Plan<void> {

@@ -137,3 +137,14 @@ describe('texts', () => {
     expect([...of('select 1 from steps where job_id = ?1').json]).toEqual([])
   })
 })
+
+it('as many texts as anybody asks for: those that were first keep their names, the rest have none', () => {
+  const translator = new Translator('s', TABLES)
+  const first = translator.of('select 0 from live where id = ?1')
+  const names = Array.from({ length: 1000 }, (_, i) => translator.of(`select ${i + 1} from live where id = ?1`).name)
+  expect(translator.of('select 0 from live where id = ?1')).toBe(first)
+  expect(names.slice(0, 100)).not.toContain(null)
+  expect(new Set([first.name, ...names]).size).toBe(401)
+  expect(names.at(-1)).toBeNull()
+  expect(translator.of('select 1000 from live where id = ?1').single).toBe('select 1000 from s.live where id = $1')
+})

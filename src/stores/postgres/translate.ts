@@ -6,7 +6,8 @@ import type { Value } from '../sql/plan.js'
 
 /** One statement of a plan. Parameter types are those PostgreSQL finds for the form with a single list. */
 export interface Form {
-  name: string
+  /** Under which connections keep it prepared; null: they do not. */
+  name: string | null
   /** For one parameter list. */
   single: string
   /** For several; null where only one list at a time can be right. */
@@ -25,7 +26,6 @@ const KEPT = 400
 export class Translator {
   private readonly forms = new Map<string, Form>()
   private readonly tables: RegExp
-  private count = 0
 
   /**
    * @param schema quoted identifier of the schema the tables are in
@@ -41,8 +41,9 @@ export class Translator {
   of(sql: string): Form {
     const known = this.forms.get(sql)
     if (known) return known
-    const form = this.make(sql)
-    if (this.forms.size > KEPT) this.forms.clear()
+    // Callers choose how many texts there are, and no connection forgets what it has prepared.
+    if (this.forms.size >= KEPT) return this.make(sql, null)
+    const form = this.make(sql, `untildone_${this.forms.size + 1}`)
     this.forms.set(sql, form)
     return form
   }
@@ -52,11 +53,11 @@ export class Translator {
     return sql.replace(this.tables, (_, word: string, table: string) => `${word} ${this.schema}.${table}`)
   }
 
-  private make(sql: string): Form {
+  private make(sql: string, name: string | null): Form {
     const text = this.qualified(sql)
     const kind = /^\s*(insert|update|delete)\b/.exec(sql)?.[1] as Form['kind'] | undefined
     const form: Form = {
-      name: `untildone_${++this.count}`,
+      name,
       single: text.replace(/\?(\d+)/g, '$$$1'),
       many: null,
       kind: kind ?? 'select',

@@ -1,48 +1,54 @@
-/** The audit chain of a tenant: each entry carries the hash of the one before it. */
-import { type AuditEntry, chain } from '../../core/history.js'
+/** The audit chain of a tenant: each entry carries the hash of the one before it. Entries are collected and written last. */
+import { type AuditDraft, type AuditEntry, chain } from '../../core/history.js'
 import { plainText } from '../../core/json.js'
 import type { AuditFilter } from '../store.js'
-import { all, hold, one, type Plan, put, type Value } from './plan.js'
+import { all, each, hold, type Plan, put, type Value } from './plan.js'
 import { actorOf, actorPrefix, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 
 /** The name behind which one transaction at a time adds to a chain. */
-export const chainOf = (tenant: string): string => `audit/${tenant}`
+const chainOf = (tenant: string): string => `audit/${tenant}`
 
-/** The next entry of the tenant's audit chain. */
-export function* auditPlan(
-  draft: Parameters<typeof chain>[0],
-  { now, sha256, dialect }: Pick<Tx, 'now' | 'sha256' | 'dialect'>,
-  job: { jobId: string; seq: number } | null = null,
-): Plan<void> {
-  yield* hold([chainOf(draft.tenant)], dialect)
-  const last = yield* one<{ seq: number; hash: string }>(
+/** An entry for the chain of its tenant, and the job that it is about. */
+export interface Audited {
+  draft: AuditDraft
+  job: { jobId: string; seq: number } | null
+}
+
+/** The next entry of the tenant's audit chain; `writeAudits` writes it with the commit. */
+export function audited(draft: AuditDraft, { audits }: Pick<Tx, 'audits'>, job: Audited['job'] = null): void {
+  audits.push({ draft, job })
+}
+
+/** At the end of the transaction: whoever holds a chain waits for nothing that is held by others who wait for the chain. */
+export function* writeAudits({ audits, now, sha256, dialect }: Tx): Plan<void> {
+  if (audits.length === 0) return
+  const tenants = [...new Set(audits.map(({ draft }) => draft.tenant))]
+  yield* hold(tenants.map(chainOf), dialect)
+  const ends = yield* each<Pick<AuditEntry, 'seq' | 'hash'>>(
     'select seq, hash from audit where tenant = ?1 order by seq desc limit 1',
-    draft.tenant,
+    tenants.map((tenant) => [tenant]),
   )
-  // What is hashed must be what will be read again.
-  const actor = actorOf(plainText(actorText(draft.actor)))
-  const reason = draft.reason === null ? null : plainText(draft.reason)
-  const entry = chain({ ...draft, actor, reason }, last ?? null, now, sha256)
+  const last = new Map(tenants.map((tenant, i) => [tenant, ends[i] ?? null]))
+  const rows = audits.map(({ draft, job }) => {
+    // What is hashed must be what will be read again.
+    const actor = actorOf(plainText(actorText(draft.actor)))
+    const reason = draft.reason === null ? null : plainText(draft.reason)
+    const entry = chain({ ...draft, actor, reason }, last.get(draft.tenant)!, now, sha256)
+    last.set(draft.tenant, entry)
+    return valuesOf(entry, job)
+  })
   yield* put(
     'insert into audit (tenant, seq, at, actor, action, target, reason, details, prev_hash, hash, job_id, job_seq) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)',
-    [
-      [
-        entry.tenant,
-        entry.seq,
-        entry.at,
-        actorText(entry.actor),
-        entry.action,
-        entry.target,
-        entry.reason,
-        entry.details === null ? null : JSON.stringify(entry.details),
-        entry.prevHash,
-        entry.hash,
-        job?.jobId ?? null,
-        job?.seq ?? null,
-      ],
-    ],
+    rows,
   )
+}
+
+function valuesOf(entry: AuditEntry, job: Audited['job']): Value[] {
+  const { tenant, seq, at, actor, action, target, reason, details, prevHash, hash } = entry
+  const about = [tenant, seq, at, actorText(actor), action, target, reason]
+  const said = details === null ? null : JSON.stringify(details)
+  return [...about, said, prevHash, hash, job?.jobId ?? null, job?.seq ?? null]
 }
 
 const KINDS = ['apiKey', 'user', 'worker', 'system'] as const

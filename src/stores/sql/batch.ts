@@ -2,10 +2,12 @@
  * What one transaction of group commit carries, and in which order. Knows neither who waits nor what the plans do.
  */
 import type { AttemptRecord, Claimed, ClaimRequest, Move, Moved, NewJob, Submitted } from '../store.js'
+import { writeAudits } from './audit.js'
 import { claimPlan } from './claim.js'
+import { writeFailures, writeUses } from './failures.js'
 import { movePlan } from './move.js'
 import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
-import { PAUSED, PAUSES, type PauseBook } from './pauses.js'
+import { PAUSED, PAUSES, type PauseBook, pausedOf } from './pauses.js'
 import { type Plan, share, together } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
@@ -62,13 +64,24 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
     yield* share(PAUSES, tx.dialect)
     const [heard, paused] = yield* together([[HEARD], [PAUSED]])
     tx.heard = heardOf(heard!)
-    pauses.fill(paused!)
+    tx.paused = pausedOf(paused!)
   } else tx.heard = yield* webhooks.heard()
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(tx)] })
   for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
-  if (tx.happened.length > 0) yield* writeOutbox(tx)
+  yield* writeLast(tx)
   return done
+}
+
+/**
+ * What was collected. Names are taken in one order, so that no two transactions wait for each other: what is paused, then
+ * unique names, then limits, each where it is asked for; here at the end chains of audit trails, then failures.
+ */
+function* writeLast(tx: Tx): Plan<void> {
+  yield* writeUses(tx)
+  yield* writeAudits(tx)
+  yield* writeFailures(tx)
+  if (tx.happened.length > 0) yield* writeOutbox(tx)
 }

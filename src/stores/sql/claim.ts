@@ -65,7 +65,7 @@ interface Ready extends Found {
 export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Plan<Claimed[]> {
   const { now, changes, dialect } = tx
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
-  const paused = yield* pauses.paused()
+  const paused = yield* pauses.paused(tx.paused)
   let free = request.limit()
   const taken: Ready[] = []
   const lanes = yield* stillWaiting(

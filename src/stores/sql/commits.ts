@@ -13,6 +13,8 @@ export class Commits {
   private batch = new Batch()
   /** Commits under way. */
   private readonly flying = new Set<Promise<void>>()
+  /** Those of `alone`. */
+  private readonly single = new Set<Promise<void>>()
   private closed = false
 
   /** @param told is called with what each transaction leaves, once it is committed and answered */
@@ -38,6 +40,19 @@ export class Commits {
   write<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
     return this.enqueue('others', plan)
   }
+  /** In a commit of its own, which waits for none of the others: what must not be late because of what they wait for. */
+  alone<T>(plan: (tx: Tx) => Plan<T>): Promise<T> {
+    // Where one commit at a time is carried out there is nothing to overtake.
+    if (this.driver.flights === 1) return this.write(plan)
+    if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
+    return new Promise((resolve, reject) => {
+      const batch = new Batch()
+      batch.others.push({ input: plan, resolve: resolve as (answer: unknown) => void, reject })
+      const flight: Promise<void> = this.commit(batch).finally(() => this.single.delete(flight))
+      this.single.add(flight)
+    })
+  }
+
   /** Waits for no commit. */
   read<T>(plan: () => Plan<T>): Promise<T> {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
@@ -63,12 +78,13 @@ export class Commits {
       this.webhookBook.forget()
       if (batch.size === 1) return batch.waiting[0]!.reject(this.driver.explain(error))
       const explained = this.driver.explain(error)
-      // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored.
-      if (explained instanceof UntildoneError && explained.code !== 'internal') {
+      // The store itself refuses (disk full, gone): nothing of the batch can work, and nothing of it is stored. Not where a
+      // lock did not come in time: few operations need it.
+      if (explained instanceof UntildoneError && explained.code !== 'internal' && reasonOf(explained) !== 'slow') {
         for (const waiting of batch.waiting) waiting.reject(explained)
         return
       }
-      // One operation is wrong: find it by carrying out each alone, so that it does not take the others with it.
+      // One operation is wrong, or waits: find it by carrying out each alone, so that it does not take the others with it.
       for (const single of batch.single()) await this.commit(single)
     }
   }
@@ -91,5 +107,8 @@ export class Commits {
       await Promise.race(this.flying)
     }
     this.closed = true
+    await Promise.all(this.single)
   }
 }
+
+const reasonOf = ({ params }: UntildoneError): unknown => (params as { reason?: unknown } | undefined)?.reason

@@ -11,7 +11,7 @@ import { type Event, transition } from '../../core/lifecycle.js'
 import type { EventType } from '../../core/webhook.js'
 import type { ApprovalChange, ApprovalChanged, ApprovalWrite } from '../store.js'
 import { approvalPlan, forgetStep, writeApproval } from './approvals.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { touchOf } from './changes.js'
 import { holdLive, keepStill } from './live.js'
 import { announceApproval } from './outbox.js'
@@ -30,7 +30,7 @@ export function* decidePlan(change: ApprovalChange, tx: Tx): Plan<ApprovalChange
     const seq = write.row.state === 'pending' ? yield* waitOn(write.row, tx) : yield* close(write, change.expiresAt, tx)
     const told = toldOf(before, write.row)
     if (told) announceApproval(write.row, told, tx)
-    yield* auditPlan(write.audit, tx, seq === null ? null : { jobId: write.row.jobId, seq })
+    audited(write.audit, tx, seq === null ? null : { jobId: write.row.jobId, seq })
     return { outcome: 'changed', row: write.row }
   }
 }

@@ -74,7 +74,7 @@ export function* expirePlan(
 }
 
 const NOT_NEEDED = `not exists (select 1 from jobs r where r.replay_of = l.job_id)
-  and not exists (select 1 from links k where k.job_id = l.job_id and k.kind = 'compensated-by')
+  and not exists (select 1 from links k join jobs c on c.id = k.other_id where k.job_id = l.job_id and k.kind = 'compensated-by')
   and (j.parent_id is null or not exists (select 1 from live p where p.id = j.parent_id))`
 
 /** Jobs that may go. Where others write too, they are held first and asked again: a replay may have been stored meanwhile. */

@@ -10,22 +10,37 @@ import type { Lent } from './workers.js'
 /** Kept per tenant and type; what was not seen for the longest is forgotten for what is new. */
 const KEPT = 1000
 
-interface Met {
+/** An error that an attempt of a job met. */
+export interface Met {
   jobId: string
   failure: FailureSeen
 }
 
 const nameOf = ({ failure: { tenant, fingerprint } }: Met): string => `failure/${tenant}/${fingerprint}`
 
-export function* countFailures(met: readonly Met[], { dialect }: Tx): Plan<void> {
+/** At the end of the transaction: in their crowds they would keep those waiting who hold what others need. */
+export function* writeFailures({ failures: met, dialect }: Tx): Plan<void> {
   if (met.length === 0) return
   // Whether an input is a new one is asked before it is counted. In one order: failures come in crowds, from everywhere.
   yield* hold([...new Set(met.map(nameOf))], dialect)
   for (const { jobId, failure } of met) yield* countFailure(jobId, failure)
 }
 
+/** Before the names: who changes a rule holds its row and then writes its entry in the audit trail. */
+export function* writeUses({ failures }: Tx): Plan<void> {
+  const used = failures.flatMap(({ failure: { tenant, taught, at } }) =>
+    taught === null ? [] : [{ tenant, taught, at }],
+  )
+  // In one order everywhere, so that two never wait for each other.
+  used.sort((a, b) => (a.tenant === b.tenant ? a.taught - b.taught : a.tenant < b.tenant ? -1 : 1))
+  yield* put(
+    'update rules set used = used + 1, last_used_at = ?3 where tenant = ?1 and id = ?2',
+    used.map(({ tenant, taught, at }) => [tenant, taught, at]),
+  )
+}
+
 function* countFailure(jobId: string, failure: FailureSeen): Plan<void> {
-  const { tenant, type, fingerprint, input, attempt, at, facts, taught } = failure
+  const { tenant, type, fingerprint, input, attempt, at, facts } = failure
   const seen = yield* one<{ known: number; input: number }>(
     `select exists (select 1 from failures where tenant = ?1 and fingerprint = ?2) as known,
        exists (select 1 from failure_jobs where tenant = ?1 and fingerprint = ?2 and input = ?3) as input`,
@@ -44,10 +59,6 @@ function* countFailure(jobId: string, failure: FailureSeen): Plan<void> {
        last_at = excluded.last_at, job_id = excluded.job_id, attempt = excluded.attempt, facts = excluded.facts`,
     [[tenant, fingerprint, type, at, jobId, attempt, JSON.stringify(facts), newJob!, newInput]],
   )
-  if (taught !== null)
-    yield* put('update rules set used = used + 1, last_used_at = ?3 where tenant = ?1 and id = ?2', [
-      [tenant, taught, at],
-    ])
 }
 
 function* makeRoom(tenant: string, type: string): Plan<void> {

@@ -1,6 +1,6 @@
 /** API keys: plain rows, and an audit entry for each change of one. */
 import type { Store } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { all, one, put, run } from './plan.js'
 import { apiKeyOf, apiKeyValues } from './rows.js'
 import type { Lent } from './workers.js'
@@ -14,7 +14,7 @@ export function keysOf({ read, write }: Pick<Lent, 'read' | 'write'>): Store['ke
            on conflict (id) do update set expires_at = excluded.expires_at, revoked_at = excluded.revoked_at`,
           [apiKeyValues(row)],
         )
-        yield* auditPlan(audit, tx)
+        audited(audit, tx)
       }),
     get: (id) =>
       read(function* () {

@@ -4,7 +4,7 @@
  */
 import type { AuditDraft } from '../../core/history.js'
 import type { Change, DecisionRow, DutyRow, EffectRow, ResolutionRow } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { endedOf } from './changes.js'
 import { announce } from './outbox.js'
 import { all, one, type Plan, put, type Row, run, type Value } from './plan.js'
@@ -72,7 +72,7 @@ export function* resolvePlan(
   if (!(yield* noted(row.jobId, tenant, tx.changes))) return false
   yield* put(INSERT_RESOLUTION, [resolutionValues(row)])
   announceResolution(row, tenant, tx)
-  yield* auditPlan(audit, tx)
+  audited(audit, tx)
   if (operationId !== undefined) yield* operationDone(tenant, operationId, tx.now)
   return true
 }
@@ -86,14 +86,17 @@ const resolutionValues = (row: ResolutionRow): Value[] => {
 
 /** Something about a finished job can be read that could not before. @returns false when there is no such finished job */
 export function* noted(jobId: string, tenant: string, changes: Change[]): Plan<boolean> {
-  const job = yield* one(
-    'select j.type, j.group_id, o.status, o.version, o.revision from outcomes o join jobs j on j.id = o.job_id where o.job_id = ?1 and j.tenant = ?2',
-    jobId,
-    tenant,
+  // First: it may be expiring just now, and others may note something too.
+  const [there] = yield* run(
+    'update outcomes set revision = revision + 1 where job_id = ?1 and exists (select 1 from jobs j where j.id = ?1 and j.tenant = ?2)',
+    [[jobId, tenant]],
   )
-  if (!job) return false
-  yield* put('update outcomes set revision = revision + 1 where job_id = ?1', [[jobId]])
-  changes.push(endedOf({ ...job, id: jobId, tenant }, job.revision + 1))
+  if (there !== 1) return false
+  const job = yield* one(
+    'select j.type, j.group_id, o.status, o.version, o.revision from outcomes o join jobs j on j.id = o.job_id where o.job_id = ?1',
+    jobId,
+  )
+  changes.push(endedOf({ ...job!, id: jobId, tenant }, job!.revision))
   return true
 }
 

@@ -5,7 +5,7 @@
  */
 import { UntildoneError } from '../../core/errors.js'
 import { initial } from './migrations/0001-initial.js'
-import { all, type Dialect, type Driver, type Plan, put, run } from './plan.js'
+import { all, type Dialect, type Driver, hold, type Plan, put, run } from './plan.js'
 
 export interface Migration {
   /** Statements, each ended by `;` at the end of a line, in words that both databases know. */
@@ -33,12 +33,14 @@ export const TABLES: readonly string[] = tablesOf(MIGRATIONS)
 
 /**
  * @param found what the database says of itself
+ * @param state asks it again, where others may bring it up to date at the same time
  * @throws UntildoneError `store-schema-old` when a newer program has changed it in a way that this one does not know
  */
 export async function migrate(
   driver: Driver,
   found: SchemaState,
   migrations: readonly Migration[] = MIGRATIONS,
+  state?: () => Plan<SchemaState | null>,
 ): Promise<void> {
   const known = migrations.length
   if (found.worksFrom > known)
@@ -47,10 +49,18 @@ export async function migrate(
       `The database is at schema ${found.version}; this program knows schema ${known}.`,
     )
   for (let version = found.version + 1; version <= known; version++)
-    await driver.transact(() => apply(version, migrations, driver.dialect), true)
+    await driver.transact(() => apply(version, migrations, driver.dialect, state), true)
 }
 
-function* apply(version: number, migrations: readonly Migration[], dialect: Dialect): Plan<void> {
+function* apply(
+  version: number,
+  migrations: readonly Migration[],
+  dialect: Dialect,
+  state?: () => Plan<SchemaState | null>,
+): Plan<void> {
+  // Whatever became of the lock that kept others out: none is applied twice.
+  yield* hold(['schema'], dialect)
+  if (state && ((yield* state())?.version ?? 0) >= version) return
   for (const statement of statementsOf(version, dialect, migrations)) yield* run(statement, [[]])
   const says = `insert into meta (key, value) values (?1, ?2) on conflict (key) do update set value = excluded.value`
   yield* put(says, [['schema', String(version)]])

@@ -6,7 +6,7 @@ import { type LiveJob, partsOf, TIES } from '../../core/job.js'
 import { utf8Length } from '../../core/json.js'
 import type { Decision } from '../../core/lifecycle.js'
 import type { AttemptRecord, Move, Moved } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { changeOf, endOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
 import { LIMITS, leaveLimits } from './limits.js'
@@ -157,7 +157,7 @@ function* writeDecisions(done: readonly { move: Move; decision: Decision }[], tx
   )
   yield* pinFiles(done.flatMap(({ move }) => (move.files ?? []).map((file) => [file, move.jobId] as const)))
   for (const { move, decision } of done) {
-    if (move.audit) yield* auditPlan(move.audit, tx, { jobId: move.jobId, seq: decision.history.seq })
+    if (move.audit) audited(move.audit, tx, { jobId: move.jobId, seq: decision.history.seq })
     if (move.operationId !== undefined) yield* operationDone(move.tenant ?? '', move.operationId, tx.now)
   }
 }

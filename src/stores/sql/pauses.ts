@@ -2,7 +2,7 @@
 import type { AuditDraft } from '../../core/history.js'
 import { partsOf } from '../../core/job.js'
 import type { PauseRow, Store } from '../store.js'
-import { auditPlan, chainOf } from './audit.js'
+import { audited } from './audit.js'
 import { all, hold, type Plan, type Row, run } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import type { Tx } from './tx.js'
@@ -18,21 +18,14 @@ export class PauseBook {
   /** @param sole whether every change passes through this process */
   constructor(readonly sole: boolean) {}
 
-  /** What was asked already within this transaction. */
-  private asked: ReadonlySet<string> | null = null
-
-  fill(rows: readonly Row[]): void {
-    this.asked = namesIn(rows)
-  }
-
   /** Something changed, or a transaction that may have changed something was rolled back. */
   forget(): void {
     this.known = null
   }
 
-  *paused(): Plan<(lane: string) => boolean> {
-    const names = this.known ?? this.asked ?? namesIn(yield* all(PAUSED))
-    this.asked = null
+  /** @param asked what was asked already within this transaction */
+  *paused(asked: ReadonlySet<string> | null = null): Plan<(lane: string) => boolean> {
+    const names = this.known ?? asked ?? pausedOf(yield* all(PAUSED))
     if (this.sole) this.known = names
     if (names.size === 0) return none
     return (lane) => {
@@ -46,13 +39,11 @@ export class PauseBook {
 }
 
 export const PAUSED = 'select tenant, kind, name from pauses'
-const namesIn = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
+export const pausedOf = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
 const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
 const none = () => false
 
 function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {
-  // The chain first: a transaction that claims may have written to it before.
-  yield* hold([chainOf(audit.tenant)], tx.dialect)
   yield* hold([PAUSES], tx.dialect)
   const [changed] = on
     ? yield* run(
@@ -61,7 +52,7 @@ function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan
       )
     : yield* run('delete from pauses where tenant = ?1 and kind = ?2 and name = ?3', [[row.tenant, row.kind, row.name]])
   if (changed !== 1) return false
-  yield* auditPlan(audit, tx)
+  audited(audit, tx)
   return true
 }
 
@@ -78,10 +69,11 @@ function* pausesPlan(): Plan<PauseRow[]> {
 }
 
 /** @param stir wakes those who claim, wherever they are */
-export function pausesOf({ read, write }: Lent, book: PauseBook, stir: () => void): Store['pauses'] {
+export function pausesOf({ read, alone }: Lent, book: PauseBook, stir: () => void): Store['pauses'] {
   return {
     set: (row, on, audit) =>
-      write((tx) => {
+      // Beside a claim it would share the name and then hold it, as another may do at the same time.
+      alone((tx) => {
         book.forget()
         return pausePlan(row, on, audit, tx)
       }).then((changed) => {

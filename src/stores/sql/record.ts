@@ -5,20 +5,23 @@
 import { TIES } from '../../core/job.js'
 import type { AttemptRecord, ProgressRow } from '../store.js'
 import { addApprovals } from './approvals.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { touchOf } from './changes.js'
 import { addWaits } from './children.js'
-import { countFailures } from './failures.js'
 import { readLive } from './live.js'
 import { announceApproval } from './outbox.js'
-import { type Dialect, each, type Plan, put, run, type Value } from './plan.js'
+import { each, type Plan, put, run, type Value } from './plan.js'
 import { insertSteps, markUndo } from './steps.js'
 import type { Tx } from './tx.js'
 
-const fence = ({ shared }: Dialect) =>
-  `select 1 as held from live l where l.id = ?1 and l.epoch = ?2 and l.worker is not null${shared}`
+const fence = (lock: string) =>
+  `select 1 as held from live l where l.id = ?1 and l.epoch = ?2 and l.worker is not null${lock}`
 const VISIBLE =
   'update live set revision = revision + 1, changed_at = ?3 where id = ?1 and epoch = ?2 and worker is not null'
+
+/** Whether more than the fence touches the row of the job. */
+const writesRow = ({ waits, mayUndo, steps }: AttemptRecord): boolean =>
+  (waits?.length ?? 0) > 0 || mayUndo === true || (steps?.some(({ undo }) => undo === 'due') ?? false)
 
 /** What attempts write while they run. @returns per record whether its epoch still holds the job. */
 export function* recordPlan(records: readonly AttemptRecord[], tx: Tx): Plan<boolean[]> {
@@ -28,7 +31,8 @@ export function* recordPlan(records: readonly AttemptRecord[], tx: Tx): Plan<boo
     records.filter((_, i) => visible[i]).map((record) => [record.jobId, record.epoch, tx.now]),
   )
   const quiet = yield* each(
-    fence(tx.dialect),
+    // Two that share a row and then write it would wait for each other.
+    fence(records.some(writesRow) ? tx.dialect.held : tx.dialect.shared),
     records.filter((_, i) => !visible[i]).map((record) => [record.jobId, record.epoch]),
   )
   let r = 0
@@ -84,10 +88,7 @@ export function* writeRecords(records: readonly AttemptRecord[], tx: Tx): Plan<v
     if (record.waits || record.effects || record.decisions || record.callbacks || record.approvals || record.undone)
       yield* writeMore(record, tx)
   }
-  yield* countFailures(
-    records.flatMap(({ jobId, failures = [] }) => failures.map((failure) => ({ jobId, failure }))),
-    tx,
-  )
+  for (const { jobId, failures = [] } of records) for (const failure of failures) tx.failures.push({ jobId, failure })
 }
 
 /** What few attempts have. */
@@ -126,7 +127,7 @@ function* writeMore(record: AttemptRecord, tx: Tx): Plan<void> {
     yield* addApprovals(record.approvals)
     for (const row of record.approvals) if (row.state === 'pending') announceApproval(row, 'approval.requested', tx)
   }
-  for (const entry of record.audit ?? []) yield* auditPlan(entry, tx)
+  for (const entry of record.audit ?? []) audited(entry, tx)
   if (record.waits?.length) {
     yield* addWaits(record, tx)
     const ties = TIES.waits | (record.children?.length ? TIES.children : 0)

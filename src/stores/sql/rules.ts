@@ -4,7 +4,7 @@ import type { AuditDraft } from '../../core/history.js'
 import { canonicalJson } from '../../core/json.js'
 import type { TaughtRule } from '../../core/taught.js'
 import type { NewRule, RuleStore } from '../failures.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { all, one, type Plan, run } from './plan.js'
 import type { Tx } from './tx.js'
 import type { Lent } from './workers.js'
@@ -29,7 +29,7 @@ function* teachPlan(rule: NewRule, audit: (id: number) => AuditDraft, tx: Tx): P
     // Somebody else has taken the number (a database with several writers).
     if (written !== 1) continue
     yield* replaceSame(id, rule, tx)
-    yield* auditPlan(audit(id), tx)
+    audited(audit(id), tx)
     return { ...kept, tenant, id, used: 0, lastUsedAt: null }
   }
 }
@@ -63,7 +63,7 @@ function* forgetPlan(
   if (rule === null || rule.forgotten) return rule
   const next = { ...rule, forgotten: { at: tx.now, by, reason } }
   const [written] = yield* write(next)
-  if (written === 1) yield* auditPlan(audit, tx)
+  if (written === 1) audited(audit, tx)
   return next
 }
 

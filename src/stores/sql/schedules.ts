@@ -4,7 +4,7 @@
  */
 import type { Schedule } from '../../core/schedule.js'
 import type { Fired, Firing, NewJob, ScheduleChange, ScheduleChanged, Store, Submitted } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { all, type Dialect, each, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import { fileThere, pinFiles, submitPlan } from './submit.js'
@@ -113,7 +113,7 @@ function* changePlan({ tenant, id, decide }: ScheduleChange, tx: Tx, fileGraceMs
     // Somebody else was quicker (a database with several writers): read and decide anew.
     if (written !== 1) continue
     if (files || next === null) yield* holdFiles(holder(tenant, id), files ?? [], now + fileGraceMs, tx.dialect)
-    if (audit) yield* auditPlan(audit, tx)
+    if (audit) audited(audit, tx)
     return { outcome: 'written', schedule: kept }
   }
 }
@@ -217,7 +217,7 @@ function* runPlan(
   yield* put('update schedules set previous_at = ?3, last_job_id = ?4 where tenant = ?1 and id = ?2', [
     [tenant, id, at, job.record.id],
   ])
-  yield* auditPlan(audit, tx)
+  audited(audit, tx)
   return submitted
 }
 

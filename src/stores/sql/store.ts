@@ -114,6 +114,7 @@ export class SqlStore implements Store {
     const lent: Lent = {
       read: (plan) => this.read(plan),
       write: (plan) => this.write(plan),
+      alone: (plan) => this.commits.alone(plan),
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
@@ -196,7 +197,16 @@ export class SqlStore implements Store {
   private newTx(): Tx {
     const { driver, entropy } = this
     const about = { sha256: entropy.sha256, dialect: driver.dialect, move: movePlan }
-    return { ...about, now: driver.now(), changes: [], happened: [], heard: new Set() }
+    return {
+      ...about,
+      now: driver.now(),
+      changes: [],
+      happened: [],
+      audits: [],
+      failures: [],
+      paused: null,
+      heard: new Set(),
+    }
   }
 
   private told(changes: readonly Change[], happened: boolean): void {

@@ -3,7 +3,7 @@
  */
 import { utf8Length } from '../../core/json.js'
 import type { NewJob, Submitted } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { changeOf } from './changes.js'
 import { giveWayPlan } from './give-way.js'
 import { noted } from './ledger.js'
@@ -78,7 +78,7 @@ export function* submitPlan(calls: readonly SubmitCall[], tx: Tx): Plan<Submitte
     announceSubmit(job, tx)
     tx.changes.push(changeOf(job.live, job.record.groupId))
     if (job.record.replayOf !== null || job.compensates !== undefined) yield* linkOrigin(job, tx)
-    if (job.audit) yield* auditPlan(job.audit, tx, { jobId: job.record.id, seq: 1 })
+    if (job.audit) audited(job.audit, tx, { jobId: job.record.id, seq: 1 })
   }
   if (uniques.replaced.length > 0) yield* giveWayPlan(uniques.replaced, tx)
   return answers
@@ -157,6 +157,8 @@ export const fileThere = ({ heldRow }: Dialect): string =>
 /** Files that do not exist, belong to another tenant or have expired, as `tenant/id`. */
 function* missingFiles(calls: readonly SubmitCall[], { now, dialect }: Tx): Plan<Set<string>> {
   const wanted = calls.flatMap((jobs) => jobs.flatMap((job) => job.files.map((id) => [job.record.tenant, id] as const)))
+  // In one order everywhere, so that two that take the same files never wait for each other.
+  wanted.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0))
   const rows = yield* each(
     fileThere(dialect),
     wanted.map(([tenant, id]) => [tenant, id, now]),

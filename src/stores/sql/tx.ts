@@ -5,6 +5,8 @@
 import type { LimitNumbers } from '../../core/limits.js'
 import type { Happened } from '../../core/webhook.js'
 import type { Change, Move, Moved } from '../store.js'
+import type { Audited } from './audit.js'
+import type { Met } from './failures.js'
 import type { Dialect, Plan } from './plan.js'
 
 export interface Tx {
@@ -16,6 +18,11 @@ export interface Tx {
   readonly changes: Change[]
   /** What webhooks hear of; goes to the outbox with the commit. */
   readonly happened: Happened[]
+  /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */
+  readonly audits: Audited[]
+  readonly failures: Met[]
+  /** What is paused, where it was asked for all claims together. */
+  paused: ReadonlySet<string> | null
   /** Tenants with a webhook. */
   heard: ReadonlySet<string>
   /** The one guarded write (move.ts). It is lent, because the jobs that hang on a moved job are moved in turn. */

@@ -19,7 +19,7 @@ import type {
   WaitRow,
   WaitValue,
 } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { touchOf } from './changes.js'
 import { holdLive, keepStill, readLive } from './live.js'
 import { all, each, one, type Plan, put, type Row } from './plan.js'
@@ -111,7 +111,7 @@ export function* settlePlan(settle: Settle, tx: Tx): Plan<SettleAnswer> {
   const wait = toWait(row)
   yield* recordValue(wait, settle.value, tx.now)
   const seq = yield* wakePlan(wait, settle.actor, settle.by, tx)
-  if (settle.audit) yield* auditPlan(settle.audit, tx, seq === null ? null : { jobId: settle.jobId, seq })
+  if (settle.audit) audited(settle.audit, tx, seq === null ? null : { jobId: settle.jobId, seq })
   return 'settled'
 }
 

@@ -1,7 +1,7 @@
 /** Webhooks as rows, and the outbox that is emptied into deliveries. */
 import { disabling, type Happened, type Webhook } from '../../core/webhook.js'
 import type { Store, Telling, WebhookChange } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { announce, type WebhookBook } from './outbox.js'
 import { all, hold, one, type Plan, run } from './plan.js'
 import { submitPlan } from './submit.js'
@@ -36,7 +36,7 @@ function* changePlan({ tenant, id, decide, audit }: WebhookChange, tx: Tx): Plan
     const [written] = yield* write(tenant, id, row?.revision ?? null, next)
     // Somebody else was quicker (a database with several writers): read and decide anew.
     if (written !== 1) continue
-    if (audit) yield* auditPlan(audit, tx)
+    if (audit) audited(audit, tx)
     const said = next && disabling(before, next)
     if (said) announce({ id: `${id}:disabled:${tx.now}`, tenant, type: 'webhook.disabled', jobId: null }, tx, said)
     return next

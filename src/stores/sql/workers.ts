@@ -1,7 +1,7 @@
 /** Workers and the child processes they left: plain rows. Who is dead is decided by the lease that was written. */
 import type { AuditDraft } from '../../core/history.js'
 import type { ProcessRow, Store, WorkerLoad, WorkerRow } from '../store.js'
-import { auditPlan } from './audit.js'
+import { audited } from './audit.js'
 import { operationFirst } from './ledger.js'
 import { all, one, type Plan, put, type Row, run } from './plan.js'
 import type { Tx } from './tx.js'
@@ -10,6 +10,8 @@ import type { Tx } from './tx.js'
 export interface Lent {
   read<T>(plan: () => Plan<T>): Promise<T>
   write<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
+  /** In a commit of its own. */
+  alone<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
   now(): number
 }
 
@@ -28,7 +30,7 @@ function* beatPlan(worker: WorkerRow): Plan<WorkerRow['state']> {
 function* drainPlan(id: string, audit: AuditDraft, tx: Tx): Plan<WorkerRow | null> {
   const asked = (yield* run(`update workers set state = 'draining' where id = ?1 and state = 'up'`, [[id]]))[0] === 1
   const row = yield* one('select * from workers where id = ?1', id)
-  if (asked) yield* auditPlan(audit, tx)
+  if (asked) audited(audit, tx)
   return row ? workerOf(row) : null
 }
 
@@ -72,9 +74,10 @@ function* straysPlan(now: number): Plan<ProcessRow[]> {
   }))
 }
 
-export function workersOf({ read, write, now }: Lent): Store['workers'] {
+export function workersOf({ read, write, alone, now }: Lent): Store['workers'] {
   return {
-    beat: (worker) => write(() => beatPlan(worker)),
+    // What others wait for must not cost a worker its lease.
+    beat: (worker) => alone(() => beatPlan(worker)),
     drain: (id, audit) => write((tx) => drainPlan(id, audit, tx)),
     list: () => read(workersPlan),
     load: () => read(loadPlan),

@@ -1,5 +1,6 @@
 /** Expire: what has had its time goes and leaves a tombstone; what somebody still needs stays. */
 import { expect } from 'vitest'
+import { TIES } from '../../core/job.js'
 import type { Bench } from './bench.js'
 import { DAY, errored } from './bench.js'
 import type { Suite } from './index.js'
@@ -98,6 +99,23 @@ export function expireTests({ test }: Suite): void {
     await bench.clock.advance(5000)
     expect(await bench.store.expire(10)).toBe(1)
     expect(await bench.store.find(second)).toHaveProperty('expiredAt')
+    expect(await bench.store.expire(10)).toBe(1)
+    expect(await bench.store.find(first)).toHaveProperty('expiredAt')
+  })
+
+  test('what was undone stays with the job that undid it, and goes after it', async (bench) => {
+    const first = await finished(bench)
+    const undoing = bench.job()
+    undoing.record.options = { compensates: first }
+    undoing.live.ties |= TIES.origin
+    await bench.store.submit([{ ...undoing, compensates: first }])
+    await bench.succeed(await bench.claimOne(), {}, { expiresAt: (at) => at + 2000 })
+    await bench.clock.advance(1500)
+    expect(await bench.store.expire(10)).toBe(0)
+    expect((await bench.stored(first)).compensatedBy).toBe(undoing.record.id)
+    await bench.clock.advance(500)
+    expect(await bench.store.expire(10)).toBe(1)
+    expect(await bench.store.find(undoing.record.id)).toHaveProperty('expiredAt')
     expect(await bench.store.expire(10)).toBe(1)
     expect(await bench.store.find(first)).toHaveProperty('expiredAt')
   })

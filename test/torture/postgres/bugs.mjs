@@ -117,7 +117,7 @@ export const BUGS = {
   },
   'audit entries in no line': {
     edits: [
-      ['stores/sql/audit.js', 'yield* hold([chainOf(draft.tenant)], dialect);', ''],
+      ['stores/sql/audit.js', 'yield* hold(tenants.map(chainOf), dialect);', ''],
       ['stores/sql/audit.js', '?10, ?11, ?12)', '?10, ?11, ?12) on conflict do nothing'],
     ],
     faults: far('api'),
