@@ -11,8 +11,17 @@ import { WINDOWS } from './windows.mjs'
 const PATIENCE_MS = 2500
 /** The same for a kill, which then happens wherever the process is. */
 const AIM_MS = 1200
+/** How long it waits for a process that is up. */
+const UP_MS = 10_000
 
-const anyOf = (cast, role, n) => cast.of(role)[n % cast.of(role).length]
+/** The nth of those that are up and not aimed at; waits for one. */
+async function running(slots, n) {
+  for (const until = Date.now() + UP_MS; ; await sleep(20)) {
+    const up = slots.filter((slot) => slot.ready && !slot.stopped && !slot.aimedAt)
+    if (up.length > 0) return up[n % up.length]
+    if (Date.now() > until) return null
+  }
+}
 const anySlot = (cast, n) => cast.slots[n % cast.slots.length]
 
 function drawWindow(r, how) {
@@ -23,9 +32,8 @@ function drawWindow(r, how) {
 
 /** Arms a window in one process; what it does there happens in its own good time. A stop whose moment does not come is left out. */
 async function aim(cast, { role, window, n, countdown, awayMs }, how) {
-  const up = cast.of(role).filter((slot) => slot.ready && !slot.stopped && !slot.aimedAt)
-  if (up.length === 0) return 'not up'
-  const slot = up[n % up.length]
+  const slot = await running(cast.of(role), n)
+  if (slot === null) return 'not up'
   const { life } = slot
   slot.awayMs = awayMs
   slot.aimedAt = true
@@ -69,15 +77,19 @@ export const FAULTS = {
     counts: 'kills of processes',
     weight: 8,
     draw: (r) => ({ n: r.int(0, 59), awayMs: r.int(0, 2000) }),
-    run: (cast, { n, awayMs }) => cast.kill(anySlot(cast, n), awayMs),
+    async run(cast, { n, awayMs }) {
+      const slot = await running(cast.slots, n)
+      if (slot === null) return 'not up'
+      cast.kill(slot, awayMs)
+    },
   },
   'worker stopped for two leases': {
     lane: 'processes',
     weight: 6,
     draw: (r) => ({ n: r.int(0, 11), forMs: 2 * LEASE_MS + r.int(0, 2000) }),
-    run(cast, { n, forMs }) {
-      const slot = anyOf(cast, 'worker', n)
-      if (!slot.ready || slot.stopped) return 'not up'
+    async run(cast, { n, forMs }) {
+      const slot = await running(cast.of('worker'), n)
+      if (slot === null) return 'not up'
       const { life } = slot
       cast.stop(slot)
       later(cast, forMs, () => cast.go(slot, life))
@@ -87,9 +99,9 @@ export const FAULTS = {
     lane: 'processes',
     weight: 3,
     draw: (r) => ({ n: r.int(0, 11), forMs: r.int(200, 3000) }),
-    run(cast, { n, forMs }) {
-      const slot = anyOf(cast, 'api', n)
-      if (!slot.ready || slot.stopped) return 'not up'
+    async run(cast, { n, forMs }) {
+      const slot = await running(cast.of('api'), n)
+      if (slot === null) return 'not up'
       const { life } = slot
       cast.stop(slot)
       later(cast, forMs, () => cast.go(slot, life))
