@@ -3,6 +3,7 @@
  * a look at all lanes every second is what makes it correct. Owns no job.
  */
 import type { Clock, Timer } from '../core/clock.js'
+import { isUntildoneError } from '../core/errors.js'
 import { partsOf } from '../core/job.js'
 import { levelsOf } from '../core/limits.js'
 import type { Registry } from '../engine/registry.js'
@@ -52,6 +53,8 @@ export interface ClaimLoopOptions {
   carried?: (lane: string) => boolean
   /** Told when there is more or less room than before. */
   onRoom?: () => void
+  /** Told when the store does not answer claims, before the deliveries that it was asked for are answered. */
+  onStoreAway?: () => void
 }
 
 export class ClaimLoop {
@@ -260,6 +263,7 @@ export class ClaimLoop {
         this.answer(lanes, claimed, left)
       })
       .catch((error) => {
+        if (isUntildoneError(error) && error.code === 'store-unavailable') this.options.onStoreAway?.()
         const later = this.options.clock.now() + LOOK_EVERY_MS
         for (const { lane, ids } of lanes) {
           if (ids) this.offers.settle(lane, new Set(ids), 'returned')

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { UntildoneError } from '../core/errors.js'
 import { defineJob, type HandlerOptions, type JobHandler } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
 import type { WorkerRow } from '../stores/store.js'
@@ -228,6 +229,70 @@ describe('an end', () => {
     await rig.close()
     expect(transport.closed).toBe(true)
   })
+})
+
+describe('a worker that takes nothing', () => {
+  it('because it has drained fetches no messages any more', async () => {
+    const { transport, rig, submit } = await dispatching()
+    const [worker] = await rig.engine.workers(LOCAL, false)
+    await rig.engine.drainWorker(LOCAL, worker!.id, {})
+    expect(transport.hearing('default')).toBe(1)
+    await rig.advance('6s')
+    await transport.publish('default', [{ jobId: 'unknown', dispatchNo: 1, lane: 'default/t/default' }])
+    await submit([1])
+    await rig.advance('3s')
+    expect({ hearing: transport.hearing('default'), answers: transport.answers }).toEqual({ hearing: 0, answers: [] })
+  })
+
+  it('because its lease is lost hears again under its new one', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching()
+    // While something runs, time passes for heartbeats too.
+    runs.held = true
+    await submit([0])
+    await soon()
+    const { beat } = rig.store.workers
+    rig.store.workers.beat = () => Promise.reject(new Error('the store does not answer'))
+    await rig.advance('26s')
+    expect(transport.hearing('default')).toBe(0)
+    rig.store.workers.beat = beat
+    await rig.advance('3s')
+    expect(transport.hearing('default')).toBe(1)
+    await submit([1])
+    await soon()
+    expect({ started: runs.started, answers: transport.answers }).toEqual({
+      ...{ started: [0, 1], answers: ['claimed', 'claimed'] },
+    })
+    runs.release()
+    rig.errors.splice(0)
+  })
+
+  it.each<[string, readonly ('claim' | 'lanes' | 'dispatch')[]]>([
+    ['claims', ['claim', 'lanes', 'dispatch']],
+    ['looks', ['lanes', 'dispatch']],
+  ])(
+    'because the store does not answer %s leaves the messages to others, and says what it had taken',
+    async (_, calls) => {
+      const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 2 } })
+      transport.holds = true
+      await submit(range(8))
+      await soon()
+      expect(transport.sent).toHaveLength(8)
+      const truth = calls.map((call) => [call, rig.store[call]] as const)
+      for (const call of calls)
+        rig.store[call] = () => Promise.reject(new UntildoneError('store-unavailable', 'The line is cut.')) as never
+      if (calls[0] === 'lanes') await rig.advance('2s')
+      transport.holds = false
+      transport.deliver()
+      await rig.advance('3s')
+      expect(transport.hearing('default')).toBe(0)
+      expect(transport.answers.length).toBeLessThanOrEqual(4)
+      for (const [call, fn] of truth) rig.store[call] = fn as never
+      // The look comes within 1.25 s; what nobody had said would come back after 5 s.
+      await rig.advance('2s')
+      expect([...runs.started].sort()).toEqual(range(8))
+      rig.errors.splice(0)
+    },
+  )
 })
 
 describe('whom it reaches', () => {

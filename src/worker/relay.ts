@@ -29,6 +29,8 @@ export interface RelayOptions {
   reaches: (lane: string) => boolean
   /** Told of what a look at all lanes found. */
   onLook: (lanes: readonly { lane: string; runAt: number }[]) => Promise<void> | void
+  /** Told when a look has failed. */
+  onLost: () => void
   onError: (error: unknown) => void
 }
 
@@ -96,7 +98,7 @@ export class Relay {
   }
 
   private async lookOnce(): Promise<void> {
-    const { clock, store, random, onLook, onError } = this.options
+    const { clock, store, random, onLook, onLost, onError } = this.options
     if (this.stopped) return
     this.looker?.cancel()
     const began = clock.monotonic()
@@ -105,6 +107,7 @@ export class Relay {
       await onLook(lanes)
       for (const { lane, runAt } of lanes) this.hint(lane, runAt)
     } catch (error) {
+      onLost()
       if (!this.stopped) onError(error)
     }
     // Processes that were started together do not look together.
@@ -165,9 +168,15 @@ export class Relay {
     const { published, returned } = this
     this.published = []
     this.returned = []
-    const { fresh, again, full } = await store.dispatch({
+    const dispatched = store.dispatch({
       lanes: [...lanes.slice(turn), ...lanes.slice(0, turn)],
       ...{ levels: levelsOf(this.passes), window, carried, published, returned, repeatAfterMs: REPEAT_AFTER_MS },
+    })
+    const { fresh, again, full } = await dispatched.catch((error) => {
+      // Nobody else knows of them.
+      this.published.push(...published)
+      this.returned.push(...returned)
+      throw error
     })
     this.full = new Set(full)
     await this.publish([...fresh, ...again])

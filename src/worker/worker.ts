@@ -142,7 +142,11 @@ export class Worker implements Taker {
       },
       onError: options.onError,
       ...(options.dispatch
-        ? { carried: (lane) => options.dispatch!.carries(lane), onRoom: () => options.dispatch!.resize() }
+        ? {
+            carried: (lane) => options.dispatch!.carries(lane),
+            onRoom: () => options.dispatch!.resize(),
+            onStoreAway: () => options.dispatch!.deafen(),
+          }
         : {}),
     })
     this.loop.start()
@@ -264,6 +268,7 @@ export class Worker implements Taker {
 
   /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */
   private async fenced(): Promise<void> {
+    this.options.dispatch?.detach(this)
     this.loop?.stop()
     for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
     this.options.onError(
