@@ -277,6 +277,7 @@ async function putTogether(options: UntildoneOptions, parts: Parts): Promise<Unt
     callback: (jobId, key) => engine.parts.callbackOf(jobId, key),
   }
   const work = async ({ slots = 16, queues: serve, drainMs = 20_000 }: WorkerSettings) => {
+    if (stopping) return
     const { queues = {}, onDrain = () => {} } = options
     const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues, onError, onDrain, dispatch }
     const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
@@ -352,12 +353,10 @@ async function putTogether(options: UntildoneOptions, parts: Parts): Promise<Unt
     },
     stop() {
       stopping ??= (async () => {
-        await maintenance.stop()
-        await telling.stop()
-        await schedules.stop()
-        const drained = Promise.all(workers.map((worker) => worker.drain()))
-        await dispatch?.stop()
-        await drained
+        // First of all, and beside what may wait for a store that does not answer: the time to drain is counted from now.
+        const drained = workers.map((worker) => worker.drain())
+        const others = [maintenance.stop(), telling.stop(), schedules.stop(), dispatch?.stop()]
+        await Promise.all([...drained, ...others])
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
       })().finally(letGo)

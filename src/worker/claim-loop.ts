@@ -69,6 +69,7 @@ export class ClaimLoop {
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
   private readonly overdue = new Set<string>()
   private claiming = false
+  private lastClaim: Promise<void> = Promise.resolve()
   private stopped = true
   private claims = 0
   private timer: Timer | null = null
@@ -90,6 +91,11 @@ export class ClaimLoop {
     this.timer?.cancel()
     this.looker?.cancel()
     this.offers.returnAll()
+  }
+
+  /** Resolves when no claim is under way, and what it brought has been handed over. Of a stopped loop. */
+  settled(): Promise<void> {
+    return this.lastClaim
   }
 
   get free(): number {
@@ -246,7 +252,7 @@ export class ClaimLoop {
       for (const { lane, ids } of lanes) if (!ids) this.lanes.delete(lane)
       return lanes
     }
-    store
+    this.lastClaim = store
       .claim({
         worker,
         get lanes() {
