@@ -295,10 +295,19 @@ export class Worker implements Taker {
     if (this.draining) return
     const { id } = this
     this.cease()
-    this.options.onDrain({ id, state: 'draining', running: this.running })
+    this.tell({ id, state: 'draining', running: this.running })
     await this.emptied()
     await this.leave()
-    this.options.onDrain({ id: this.id, state: 'gone', running: 0 })
+    this.tell({ id: this.id, state: 'gone', running: 0 })
+  }
+
+  /** What a listener of the user throws must not keep the worker from leaving. */
+  private tell(drain: WorkerDrain): void {
+    try {
+      this.options.onDrain(drain)
+    } catch (error) {
+      this.options.onError(error)
+    }
   }
 
   /** Stops claiming; running jobs stop at their next step or end. Nothing of it counts as an attempt. */
