@@ -18,6 +18,7 @@ import { postgresAddress } from './database-option.js'
 import { EXIT, type Exit } from './failure.js'
 import { postgresChecks } from './postgres-checks.js'
 import { redisCheck } from './redis-check.js'
+import { redisAddress } from './redis-option.js'
 import { clean, count, padTo, type Style } from './text.js'
 import { packageVersion } from './version.js'
 import { webhookCheck } from './webhook-check.js'
@@ -34,6 +35,7 @@ export interface DoctorOptions {
 export async function report(context: Context, options: DoctorOptions): Promise<Exit> {
   const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
   const database = postgresAddress(context, options)
+  const redis = redisAddress(context, options)
   const checks = [
     nodeCheck(process.versions.node),
     sqliteCheck(),
@@ -42,7 +44,7 @@ export async function report(context: Context, options: DoctorOptions): Promise<
     ...(await protectionChecks()),
     ...(database === undefined ? [] : await postgresChecks(database, options.schema ?? 'untildone')),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
-    ...(options.redis ? await redisCheck(options.redis) : []),
+    ...(redis === undefined ? [] : await redisCheck(redis)),
     ...(await serverChecks(context)),
   ]
   const wrong = checks.filter((check) => check.state === 'bad').length

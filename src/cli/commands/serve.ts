@@ -6,6 +6,7 @@ import type { Context } from '../context.js'
 import { postgresAddress } from '../database-option.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
+import { redisAddress } from '../redis-option.js'
 import { ROLES, type Role } from '../roles.js'
 import type { RunningServer } from '../start-server.js'
 import { Strays } from '../strays.js'
@@ -50,7 +51,7 @@ a second one stops at once, and the jobs go on at the next start.`,
     },
     {
       flags: '--roles <list>',
-      text: 'what this process does: api, worker, maintenance (default: all three)',
+      text: 'what this process does: api, worker, maintenance; fewer than all only with --database (default: all three)',
       parse: list,
     },
     {
@@ -118,6 +119,13 @@ type Say = (json: Record<string, unknown>, text: string) => void
 async function start(context: Context, options: Record<string, any>, say: Say): Promise<RunningServer> {
   const port: number = options.port ?? DEFAULT_PORT
   const databaseUrl = postgresAddress(context, options)
+  const redisUrl = redisAddress(context, options)
+  // A file has one owner: what this process left out, no other one could do.
+  const roles = rolesOf(options.roles)
+  if (databaseUrl === undefined && !ROLES.every((role) => roles.includes(role)))
+    throw new CliError('usage', 'With SQLite one process does everything.', {
+      fix: 'Leave --roles out, or name a shared database: --database postgres://…',
+    })
   // Loaded on demand: the other commands need neither store nor server.
   const { startServer } = await import('../start-server.js')
   try {
@@ -128,8 +136,8 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
       ...(databaseUrl === undefined ? {} : { databaseUrl }),
-      ...redisOf(options, context),
-      roles: rolesOf(options.roles),
+      ...(redisUrl === undefined ? {} : { redisUrl }),
+      roles,
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',
       port,
@@ -161,16 +169,6 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       exit: EXIT.conflict,
     })
   }
-}
-
-function redisOf(options: Record<string, any>, context: Context): { redisUrl?: string } {
-  const url: string | undefined = options.redis ?? (context.io.env.UNTILDONE_REDIS || undefined)
-  if (url === undefined) return {}
-  if (!/^rediss?:\/\//.test(url))
-    throw new CliError('usage', 'The address of Redis must begin with redis:// or rediss://.', {
-      fix: 'Like this: --redis redis://:password@host:6379. Without it, workers look for jobs themselves.',
-    })
-  return { redisUrl: url }
 }
 
 function rolesOf(given: string[] | undefined): readonly Role[] {
