@@ -125,7 +125,10 @@ export class ClaimLoop {
 
   /** A job is, or is about to be, ready in this lane at `at`. */
   hint(lane: string, at: number): void {
-    if (!this.options.carried?.(lane)) this.mind(lane, at)
+    if (this.stopped || this.options.carried?.(lane)) return
+    if (this.mind(lane, at)) this.claimSoon()
+    // The timer is set for something sooner already, or must be set anew.
+    else if (!(at >= this.armedFor)) this.arm()
   }
 
   /** What a look at all lanes has found. */
@@ -133,23 +136,25 @@ export class ClaimLoop {
     const { carried, clock } = this.options
     const since = clock.now() - OVERDUE_MS
     for (const [lane, at] of this.heard) if (at <= since) this.heard.delete(lane)
+    // All of them first: whoever arms or claims walks over the lanes, and once for each would be their square.
+    if (this.stopped) return
+    let ready = false
     for (const { lane, runAt } of lanes) {
-      if (!carried?.(lane)) this.mind(lane, runAt)
-      else if (runAt <= since && !this.heard.has(lane)) {
-        this.overdue.add(lane)
-        this.mind(lane, runAt)
-      }
+      const overdue = carried?.(lane) && runAt <= since && !this.heard.has(lane)
+      if (overdue) this.overdue.add(lane)
+      if (overdue || !carried?.(lane)) ready = this.mind(lane, runAt) || ready
     }
+    this.arm()
+    if (ready) this.claimSoon()
   }
 
-  private mind(lane: string, at: number): void {
-    if (this.stopped) return
+  /** @returns whether it is worth looking now */
+  private mind(lane: string, at: number): boolean {
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
-    if (at > this.options.clock.now()) {
-      this.timed.add(lane)
-      this.arm()
-    } else this.claimSoon()
+    if (at <= this.options.clock.now()) return true
+    this.timed.add(lane)
+    return false
   }
 
   /**

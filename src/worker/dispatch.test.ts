@@ -7,7 +7,9 @@ import type { WorkerRow } from '../stores/store.js'
 import { FakeTransport } from '../testing/fixtures/fake-transport.js'
 import { rigs } from '../testing/fixtures/rigs.js'
 import type { TestRigOptions } from '../testing/index.js'
+import { ClaimLoop } from './claim-loop.js'
 import { reachOf } from './reach.js'
+import { Relay } from './relay.js'
 
 const open = rigs()
 const SINCE = { since: Date.UTC(2026, 10, 22, 9), why: 'The line is cut.' }
@@ -87,6 +89,18 @@ describe('a job that is announced', () => {
     await submit(range(5))
     await rig.advance('11s')
     expect(runs.started).toEqual(range(5))
+  })
+
+  it('for later is announced at its time, also when another one was announced meanwhile', async () => {
+    const runs = new Runs()
+    const { rig, submit } = await dispatching({ runs, types: [runs.handler('t'), runs.handler('u')] })
+    await rig.advance('1010ms')
+    await submit([1], 't', { runAt: new Date(rig.clock.now() + 300) })
+    await submit([2], 'u')
+    await rig.advance('299ms')
+    expect(runs.started).toEqual([2])
+    await rig.advance('20ms')
+    expect(runs.started).toEqual([2, 1])
   })
 
   it('for later is announced when its time has come', async () => {
@@ -342,5 +356,44 @@ describe('whom it reaches', () => {
     ['what the engine brings along', [worker('a', ['untildone.bulk'])], 'untildone/untildone.bulk/x', false],
   ])('%s', (_, workers, lane, expected) => {
     expect(reaches(workers, lane)).toBe(expected)
+  })
+})
+
+describe('a look at thousands of lanes', () => {
+  const NUMBER = 3000
+  // Each sooner than the one before it: whoever set the timer for each would set it as often.
+  const lanes = range(NUMBER).map((i) => ({ lane: `q${i}/t/x`, runAt: 10_000_000 - i }))
+  const counting = () => {
+    const counted = { timers: 0 }
+    const after = () => {
+      counted.timers++
+      return { cancel: () => {} }
+    }
+    return { counted, clock: { now: () => 0, monotonic: () => 0, after, keepAlive: after } }
+  }
+  const store = { lanes: async () => lanes } as never
+  const nothing = () => {}
+
+  it('sets the timer of a worker once', async () => {
+    const { counted, clock } = counting()
+    const loop = new ClaimLoop({
+      ...{ store, clock, registry: null as never, worker: 'w', slots: 1, serves: () => true, queueLimit: () => 1 },
+      ...{ onClaimed: nothing, onError: nothing },
+    })
+    loop.start()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(counted.timers).toBeLessThan(5)
+    loop.stop()
+  })
+
+  it('and of a relay', async () => {
+    const { counted, clock } = counting()
+    const relay = new Relay({
+      ...{ store, clock, transport: null as never, random: () => 0.5, window: 8, reaches: () => true },
+      ...{ onLook: nothing, onLost: nothing, onError: nothing },
+    })
+    await relay.start()
+    expect(counted.timers).toBeLessThan(5)
+    await relay.stop()
   })
 })

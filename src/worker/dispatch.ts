@@ -2,6 +2,7 @@
  * What a transport means to the workers of one process: which lanes it carries, to whom a delivery goes, how much is
  * fetched. Made once per process; the claim loop decides what a delivery may claim, and the store has the last word.
  */
+import type { Timer } from '../core/clock.js'
 import { UntildoneError } from '../core/errors.js'
 import { partsOf } from '../core/job.js'
 import { windowOf } from '../core/window.js'
@@ -54,6 +55,7 @@ export class Dispatch {
   private readonly counts: Record<Delivered, number> = { claimed: 0, dropped: 0, returned: 0 }
   private reaches: (lane: string) => boolean = () => false
   private unsubscribe: (() => void) | null = null
+  private duty: Timer | null = null
   private closing = false
   /** Set while it is away, so that its way back is told. */
   private told = false
@@ -80,6 +82,7 @@ export class Dispatch {
     this.unsubscribe = this.options.parts.store.onChange((changes) => this.changed(changes))
     if (this.options.transport.away) this.turned()
     await this.relay.start()
+    this.keepLead()
   }
 
   /** Whether jobs of this lane are delivered now; what is not, workers look for. */
@@ -173,13 +176,30 @@ export class Dispatch {
   }
 
   private async looked(lanes: readonly { lane: string; runAt: number }[]): Promise<void> {
-    const { workers, info } = this.options.parts.store
-    this.relay.leads = info.sole || (await workers.lead(DUTY, this.name, LEAD_MS))
+    await this.lead()
     this.reaches = await this.reach()
     this.deaf = false
     this.hearAll()
     for (const { lane } of lanes) if (this.reaches(lane)) this.hear(partsOf(lane).queue)
     for (const taker of this.takers) taker.saw(lanes)
+  }
+
+  /** Of itself it ends, so that one that stood still does not go on beside the next. */
+  private async lead(): Promise<void> {
+    const { clock, store } = this.options.parts
+    const asked = clock.monotonic()
+    const leads = store.info.sole || (await store.workers.lead(DUTY, this.name, LEAD_MS))
+    const ms = store.info.sole ? Number.POSITIVE_INFINITY : LEAD_MS
+    this.relay.leadsUntil = leads ? asked + ms : Number.NEGATIVE_INFINITY
+  }
+
+  /** A look at very many lanes may come later than the duty ends. */
+  private keepLead(): void {
+    const { clock, store } = this.options.parts
+    if (this.closing || store.info.sole) return
+    // What the store has against it, the next look says.
+    const renew = () => this.lead().catch(() => {})
+    this.duty = clock.after(LEAD_MS / 2, () => void renew().finally(() => this.keepLead()))
   }
 
   /** While it closes, its own workers hear of nothing any more. */
@@ -224,6 +244,7 @@ export class Dispatch {
   async stop(): Promise<void> {
     this.closing = true
     this.unsubscribe?.()
+    this.duty?.cancel()
     for (const queue of this.subscriptions.keys()) this.unhear(queue)
     await Promise.all(this.ending)
     this.reaches = await this.reach().catch(() => () => false)
