@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createUntildone, defineJob, defineSchedule, sqlite } from './index.js'
+import type { StoreFactory } from './stores/store.js'
 import { systemClock } from './system/index.js'
 
 let filesDir: string
@@ -58,4 +59,37 @@ it('lets the process end when it cannot start', async () => {
   expect(alive).toBe(0)
   await app.stop()
   expect(alive).toBe(0)
+})
+
+describe('what cannot be put together leaves no store open', () => {
+  const closes: string[] = []
+  const store: StoreFactory = {
+    async open(env) {
+      const opened = await sqlite(':memory:').open(env)
+      closes.push('opened')
+      const close = opened.close.bind(opened)
+      opened.close = () => {
+        closes.push('closed')
+        return close()
+      }
+      return opened
+    },
+  }
+  beforeEach(() => void closes.splice(0))
+
+  it('when what was asked for is wrong, it is not even opened', async () => {
+    const webhooks = { allow: ['10.0.0.0/99'] }
+    await expect(createUntildone({ store, handlers: [handler], filesDir, webhooks })).rejects.toMatchObject({
+      code: 'bad-definition',
+    })
+    expect(closes).toEqual([])
+  })
+
+  it.each([
+    ['the rules of approvals', { approvals: { tiers: { odd: {} } } as never }],
+    ['the transport', { transport: { open: () => Promise.reject(new Error('unfit')) } }],
+  ])('when it is %s', async (_, wrong) => {
+    await expect(createUntildone({ store, handlers: [handler], filesDir, ...wrong })).rejects.toThrow()
+    expect(closes).toEqual(['opened', 'closed'])
+  })
 })

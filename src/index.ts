@@ -20,11 +20,12 @@ import { type Engine, LOCAL, type SubmitBody } from './engine/api.js'
 import type { ApprovalSettings } from './engine/approval-rules.js'
 import { WEBHOOK_QUEUE } from './engine/deliveries.js'
 import { createEngine, type EngineInside } from './engine/engine.js'
+import type { WebhookTools } from './engine/notices.js'
 import { Registry } from './engine/registry.js'
 import type { ScheduleBody } from './engine/schedule-api.js'
 import { diskFiles } from './stores/files.js'
 import { sqlite } from './stores/sqlite/index.js'
-import type { SqlTransaction, StoreFactory } from './stores/store.js'
+import type { SqlTransaction, Store, StoreFactory } from './stores/store.js'
 import { systemClock, systemEntropy } from './system/index.js'
 import type { TransportFactory } from './transports/transport.js'
 import { Telling, type WebhookOptions, webhookTools } from './webhooks/index.js'
@@ -198,8 +199,29 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
   const entropy = options.entropy ?? systemEntropy
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const registry = new Registry(options.handlers)
+  const webhooks = webhookTools(options.webhooks ?? {})
   if (options.worker !== false) await checkIsolated(options.handlers)
   const store = await (options.store ?? sqlite('.untildone/untildone.db')).open({ clock: machine, entropy, onError })
+  try {
+    return await putTogether(options, { store, registry, webhooks, machine, entropy, onError })
+  } catch (error) {
+    // An open store keeps the process from ending, and a file from whoever tries again.
+    await store.close()
+    throw error
+  }
+}
+
+interface Parts {
+  store: Store
+  registry: Registry
+  webhooks: WebhookTools
+  machine: Clock
+  entropy: Entropy
+  onError: (error: unknown) => void
+}
+
+async function putTogether(options: UntildoneOptions, parts: Parts): Promise<Untildone> {
+  const { store, registry, webhooks, machine, entropy, onError } = parts
   // Where several machines work together, all go by the time of the database.
   const clock: Clock = store.info.sole
     ? machine
@@ -226,7 +248,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     publicUrl: options.publicUrl ?? 'http://localhost:4884',
     queues: options.queues ?? {},
     ...(options.approvals ? { approvals: options.approvals } : {}),
-    webhooks: webhookTools(options.webhooks ?? {}),
+    webhooks,
   })
   const telling = new Telling(
     {
@@ -255,6 +277,7 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     callback: (jobId, key) => engine.parts.callbackOf(jobId, key),
   }
   const work = async ({ slots = 16, queues: serve, drainMs = 20_000 }: WorkerSettings) => {
+    if (stopping) return
     const { queues = {}, onDrain = () => {} } = options
     const shared: WorkerOptions = { slots, serve: serve ?? null, drainMs, queues, onError, onDrain, dispatch }
     const worker = new Worker(engine.parts, engine.files, clock, entropy, waiting, shared)
@@ -266,13 +289,8 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     const namespace = entropy.sha256(`${await store.secret()}\ntransport`).slice(0, 12)
     const slots = settings.reduce((sum, each) => sum + (each.slots ?? 16), 0)
     const queues = [...Object.keys(options.queues ?? {}), ...settings.flatMap((each) => each.queues ?? [])]
-    try {
-      const transport = await factory.open({ clock, namespace, onError })
-      return new Dispatch({ parts: engine.parts, transport, slots, queues, onError })
-    } catch (error) {
-      await store.close()
-      throw error
-    }
+    const transport = await factory.open({ clock, namespace, onError })
+    return new Dispatch({ parts: engine.parts, transport, slots, queues, onError })
   }
   let recovered = { jobs: 0, children: 0, files: 0, workDirs: 0 }
   let stopping: Promise<void> | null = null
@@ -335,12 +353,10 @@ export async function createUntildone(options: UntildoneOptions): Promise<Untild
     },
     stop() {
       stopping ??= (async () => {
-        await maintenance.stop()
-        await telling.stop()
-        await schedules.stop()
-        const drained = Promise.all(workers.map((worker) => worker.drain()))
-        await dispatch?.stop()
-        await drained
+        // First of all, and beside what may wait for a store that does not answer: the time to drain is counted from now.
+        const drained = workers.map((worker) => worker.drain())
+        const others = [maintenance.stop(), telling.stop(), schedules.stop(), dispatch?.stop()]
+        await Promise.all([...drained, ...others])
         await store.close()
         if (given === null) rmSync(filesDir, { recursive: true, force: true })
       })().finally(letGo)

@@ -18,6 +18,7 @@ import { poolerOf, postgresAddress } from './database-option.js'
 import { EXIT, type Exit } from './failure.js'
 import { postgresChecks } from './postgres-checks.js'
 import { redisCheck } from './redis-check.js'
+import { redisAddress } from './redis-option.js'
 import { clean, count, padTo, type Style } from './text.js'
 import { packageVersion } from './version.js'
 import { webhookCheck } from './webhook-check.js'
@@ -35,6 +36,7 @@ export interface DoctorOptions {
 export async function report(context: Context, options: DoctorOptions): Promise<Exit> {
   const dataDir = resolve(context.io.cwd, options.data ?? DATA_DIR)
   const database = postgresAddress(context, options)
+  const redis = redisAddress(context, options)
   const checks = [
     nodeCheck(process.versions.node),
     sqliteCheck(),
@@ -45,7 +47,7 @@ export async function report(context: Context, options: DoctorOptions): Promise<
       ? []
       : await postgresChecks(database, options.schema ?? 'untildone', poolerOf(context, options))),
     await jobsCheck(options.jobs ?? 'jobs', context.io.cwd),
-    ...(options.redis ? await redisCheck(options.redis) : []),
+    ...(redis === undefined ? [] : await redisCheck(redis)),
     ...(await serverChecks(context)),
   ]
   const wrong = checks.filter((check) => check.state === 'bad').length

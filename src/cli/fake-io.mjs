@@ -6,6 +6,7 @@
 /** @param {{ columns?: number | null, terminal?: boolean, env?: Record<string, string | undefined>, cwd?: string, input?: string }} options */
 export function fakeIo({ columns = null, terminal = columns !== null, env = {}, cwd = '/nowhere', input = '' } = {}) {
   /** @type {Set<() => void>} */ const interrupts = new Set()
+  /** @type {Set<(error: unknown) => void>} */ const strays = new Set()
   /** @type {Set<(key: string) => void>} */ const keys = new Set()
   /** @type {Set<() => void>} */ const waiters = new Set()
   const io = {
@@ -31,6 +32,10 @@ export function fakeIo({ columns = null, terminal = columns !== null, env = {}, 
       interrupts.add(listener)
       return () => interrupts.delete(listener)
     },
+    onStray: (/** @type {(error: unknown) => void} */ listener) => {
+      strays.add(listener)
+      return () => strays.delete(listener)
+    },
     env,
     cwd,
     outIsTerminal: terminal,
@@ -45,7 +50,7 @@ export function fakeIo({ columns = null, terminal = columns !== null, env = {}, 
     interrupt: () => {
       for (const listener of [...interrupts]) listener()
     },
-    listeners: () => interrupts.size + keys.size,
+    listeners: () => interrupts.size + strays.size + keys.size,
     /** Resolves with the match as soon as what was written (both streams) matches. @param {RegExp} pattern */
     saw: (pattern) =>
       new Promise((resolve) => {

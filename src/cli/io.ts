@@ -15,6 +15,8 @@ export interface Io {
   onKey(listener: (key: string) => void): () => void
   /** Ctrl-C, TERM and a closed terminal; gives the function that ends it. Without a listener the process ends at once. */
   onInterrupt(listener: () => void): () => void
+  /** Errors that nobody caught; gives the function that ends it. Without a listener Node ends the process with a stack. */
+  onStray(listener: (error: unknown) => void): () => void
   readonly env: Record<string, string | undefined>
   readonly cwd: string
   readonly outIsTerminal: boolean
@@ -70,6 +72,13 @@ export function processIo(): Io {
       for (const signal of signals) process.on(signal, listener)
       return () => {
         for (const signal of signals) process.off(signal, listener)
+      }
+    },
+    onStray(listener) {
+      const events = ['unhandledRejection', 'uncaughtException'] as const
+      for (const event of events) process.on(event, listener)
+      return () => {
+        for (const event of events) process.off(event, listener)
       }
     },
   }

@@ -536,3 +536,35 @@ describe('workers', () => {
     expect([exit, err]).toEqual([5, expect.stringContaining('untildone workers list')])
   })
 })
+
+describe('serve', () => {
+  it.each(['api', 'worker,maintenance'])(
+    'on SQLite refuses --roles %s: nobody else could do the rest',
+    async (roles) => {
+      const { exit, err } = await ud(`serve --roles ${roles} --json`)
+      expect(exit).toBe(2)
+      expect(JSON.parse(err).error).toMatchObject({
+        ...{ what: 'With SQLite one process does everything.', fix: expect.stringContaining('--database postgres://') },
+      })
+    },
+  )
+})
+
+describe('doctor', () => {
+  const redis = async (url: string, line = 'doctor --json') => {
+    const { exit, out, err } = await ud(line, { env: { UNTILDONE_REDIS: url } })
+    return { exit, err, check: out && JSON.parse(out).checks.find(({ what }: { what: string }) => what === 'Redis') }
+  }
+
+  it('looks at the Redis that the environment names, as serve would use it', async () => {
+    expect((await redis('redis://127.0.0.1:1')).check).toMatchObject({ state: 'bad' })
+    expect((await redis('')).check).toBeUndefined()
+  })
+
+  it('refuses an address that is none, like serve', async () => {
+    for (const line of ['doctor --json', 'serve --json'])
+      expect(await redis('http://127.0.0.1:1', line)).toMatchObject({
+        ...{ exit: 2, err: expect.stringContaining('must begin with redis://') },
+      })
+  })
+})

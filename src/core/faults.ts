@@ -85,6 +85,12 @@ export const FAULTS = {
     title: 'A step name is not usable.',
     fix: 'Use 1 to 100 characters without "/" and "#".',
   },
+  'stray-error': {
+    status: 500,
+    retryable: no,
+    title: 'An error of a handler was caught by nobody.',
+    fix: 'Await or catch every promise of the handler, or give it a process of its own (`isolate`). The server has stopped, to be started again.',
+  },
   'handler-error': {
     status: 500,
     retryable: no,

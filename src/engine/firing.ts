@@ -65,10 +65,14 @@ export class Firings {
   ) {}
 
   /**
-   * Fires what has come, until nothing is left.
+   * Fires what has come, until nothing is left or it is `stopped`: an outage that is caught up takes a while.
    * @returns the next instant up to `horizonMs` ahead, if there is one
    */
-  async pass(horizonMs: number, onError: (error: unknown) => void): Promise<number | null> {
+  async pass(
+    horizonMs: number,
+    onError: (error: unknown) => void,
+    stopped: () => boolean = () => false,
+  ): Promise<number | null> {
     const { store } = this.parts
     // What could not be handled is tried again with the next pass.
     const failed = new Set<string>()
@@ -88,6 +92,7 @@ export class Firings {
             }),
           ),
       )
+      if (stopped()) return null
       if (!moved.includes(true)) return rows.find((row) => row.nextAt !== null && row.nextAt > now)?.nextAt ?? null
     }
   }

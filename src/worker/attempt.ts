@@ -28,7 +28,7 @@ import { Steps } from './steps.js'
 import { Undos } from './undo.js'
 
 /** Why an attempt was told to stop. */
-export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'drain' | 'lease-lost' | 'left-behind'
+export type Stop = 'cancel' | 'force-cancel' | 'deadline' | 'timeout' | 'stray' | 'drain' | 'lease-lost' | 'left-behind'
 
 /** Grace after the signal: children get TERM, and KILL after 5 s; then the attempt ends without its handler. */
 export const LEAVE_AFTER_MS = 8_000

@@ -3,6 +3,7 @@
  * a look at all lanes every second is what makes it correct. Owns no job.
  */
 import type { Clock, Timer } from '../core/clock.js'
+import { isUntildoneError } from '../core/errors.js'
 import { partsOf } from '../core/job.js'
 import { levelsOf } from '../core/limits.js'
 import type { Registry } from '../engine/registry.js'
@@ -52,6 +53,8 @@ export interface ClaimLoopOptions {
   carried?: (lane: string) => boolean
   /** Told when there is more or less room than before. */
   onRoom?: () => void
+  /** Told when the store does not answer claims, before the deliveries that it was asked for are answered. */
+  onStoreAway?: () => void
 }
 
 export class ClaimLoop {
@@ -66,6 +69,7 @@ export class ClaimLoop {
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
   private readonly overdue = new Set<string>()
   private claiming = false
+  private lastClaim: Promise<void> = Promise.resolve()
   private stopped = true
   private claims = 0
   private timer: Timer | null = null
@@ -87,6 +91,11 @@ export class ClaimLoop {
     this.timer?.cancel()
     this.looker?.cancel()
     this.offers.returnAll()
+  }
+
+  /** Resolves when no claim is under way, and what it brought has been handed over. Of a stopped loop. */
+  settled(): Promise<void> {
+    return this.lastClaim
   }
 
   get free(): number {
@@ -116,7 +125,10 @@ export class ClaimLoop {
 
   /** A job is, or is about to be, ready in this lane at `at`. */
   hint(lane: string, at: number): void {
-    if (!this.options.carried?.(lane)) this.mind(lane, at)
+    if (this.stopped || this.options.carried?.(lane)) return
+    if (this.mind(lane, at)) this.claimSoon()
+    // The timer is set for something sooner already, or must be set anew.
+    else if (!(at >= this.armedFor)) this.arm()
   }
 
   /** What a look at all lanes has found. */
@@ -124,23 +136,25 @@ export class ClaimLoop {
     const { carried, clock } = this.options
     const since = clock.now() - OVERDUE_MS
     for (const [lane, at] of this.heard) if (at <= since) this.heard.delete(lane)
+    // All of them first: whoever arms or claims walks over the lanes, and once for each would be their square.
+    if (this.stopped) return
+    let ready = false
     for (const { lane, runAt } of lanes) {
-      if (!carried?.(lane)) this.mind(lane, runAt)
-      else if (runAt <= since && !this.heard.has(lane)) {
-        this.overdue.add(lane)
-        this.mind(lane, runAt)
-      }
+      const overdue = carried?.(lane) && runAt <= since && !this.heard.has(lane)
+      if (overdue) this.overdue.add(lane)
+      if (overdue || !carried?.(lane)) ready = this.mind(lane, runAt) || ready
     }
+    this.arm()
+    if (ready) this.claimSoon()
   }
 
-  private mind(lane: string, at: number): void {
-    if (this.stopped) return
+  /** @returns whether it is worth looking now */
+  private mind(lane: string, at: number): boolean {
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
-    if (at > this.options.clock.now()) {
-      this.timed.add(lane)
-      this.arm()
-    } else this.claimSoon()
+    if (at <= this.options.clock.now()) return true
+    this.timed.add(lane)
+    return false
   }
 
   /**
@@ -243,7 +257,7 @@ export class ClaimLoop {
       for (const { lane, ids } of lanes) if (!ids) this.lanes.delete(lane)
       return lanes
     }
-    store
+    this.lastClaim = store
       .claim({
         worker,
         get lanes() {
@@ -260,6 +274,7 @@ export class ClaimLoop {
         this.answer(lanes, claimed, left)
       })
       .catch((error) => {
+        if (isUntildoneError(error) && error.code === 'store-unavailable') this.options.onStoreAway?.()
         const later = this.options.clock.now() + LOOK_EVERY_MS
         for (const { lane, ids } of lanes) {
           if (ids) this.offers.settle(lane, new Set(ids), 'returned')

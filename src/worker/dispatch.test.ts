@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { UntildoneError } from '../core/errors.js'
 import { defineJob, type HandlerOptions, type JobHandler } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
 import type { WorkerRow } from '../stores/store.js'
 import { FakeTransport } from '../testing/fixtures/fake-transport.js'
 import { rigs } from '../testing/fixtures/rigs.js'
 import type { TestRigOptions } from '../testing/index.js'
+import { ClaimLoop } from './claim-loop.js'
 import { reachOf } from './reach.js'
+import { Relay } from './relay.js'
 
 const open = rigs()
 const SINCE = { since: Date.UTC(2026, 10, 22, 9), why: 'The line is cut.' }
@@ -86,6 +89,18 @@ describe('a job that is announced', () => {
     await submit(range(5))
     await rig.advance('11s')
     expect(runs.started).toEqual(range(5))
+  })
+
+  it('for later is announced at its time, also when another one was announced meanwhile', async () => {
+    const runs = new Runs()
+    const { rig, submit } = await dispatching({ runs, types: [runs.handler('t'), runs.handler('u')] })
+    await rig.advance('1010ms')
+    await submit([1], 't', { runAt: new Date(rig.clock.now() + 300) })
+    await submit([2], 'u')
+    await rig.advance('299ms')
+    expect(runs.started).toEqual([2])
+    await rig.advance('20ms')
+    expect(runs.started).toEqual([2, 1])
   })
 
   it('for later is announced when its time has come', async () => {
@@ -230,6 +245,70 @@ describe('an end', () => {
   })
 })
 
+describe('a worker that takes nothing', () => {
+  it('because it has drained fetches no messages any more', async () => {
+    const { transport, rig, submit } = await dispatching()
+    const [worker] = await rig.engine.workers(LOCAL, false)
+    await rig.engine.drainWorker(LOCAL, worker!.id, {})
+    expect(transport.hearing('default')).toBe(1)
+    await rig.advance('6s')
+    await transport.publish('default', [{ jobId: 'unknown', dispatchNo: 1, lane: 'default/t/default' }])
+    await submit([1])
+    await rig.advance('3s')
+    expect({ hearing: transport.hearing('default'), answers: transport.answers }).toEqual({ hearing: 0, answers: [] })
+  })
+
+  it('because its lease is lost hears again under its new one', async () => {
+    const { transport, rig, runs, submit, soon } = await dispatching()
+    // While something runs, time passes for heartbeats too.
+    runs.held = true
+    await submit([0])
+    await soon()
+    const { beat } = rig.store.workers
+    rig.store.workers.beat = () => Promise.reject(new Error('the store does not answer'))
+    await rig.advance('26s')
+    expect(transport.hearing('default')).toBe(0)
+    rig.store.workers.beat = beat
+    await rig.advance('3s')
+    expect(transport.hearing('default')).toBe(1)
+    await submit([1])
+    await soon()
+    expect({ started: runs.started, answers: transport.answers }).toEqual({
+      ...{ started: [0, 1], answers: ['claimed', 'claimed'] },
+    })
+    runs.release()
+    rig.errors.splice(0)
+  })
+
+  it.each<[string, readonly ('claim' | 'lanes' | 'dispatch')[]]>([
+    ['claims', ['claim', 'lanes', 'dispatch']],
+    ['looks', ['lanes', 'dispatch']],
+  ])(
+    'because the store does not answer %s leaves the messages to others, and says what it had taken',
+    async (_, calls) => {
+      const { transport, rig, runs, submit, soon } = await dispatching({ worker: { slots: 2 } })
+      transport.holds = true
+      await submit(range(8))
+      await soon()
+      expect(transport.sent).toHaveLength(8)
+      const truth = calls.map((call) => [call, rig.store[call]] as const)
+      for (const call of calls)
+        rig.store[call] = () => Promise.reject(new UntildoneError('store-unavailable', 'The line is cut.')) as never
+      if (calls[0] === 'lanes') await rig.advance('2s')
+      transport.holds = false
+      transport.deliver()
+      await rig.advance('3s')
+      expect(transport.hearing('default')).toBe(0)
+      expect(transport.answers.length).toBeLessThanOrEqual(4)
+      for (const [call, fn] of truth) rig.store[call] = fn as never
+      // The look comes within 1.25 s; what nobody had said would come back after 5 s.
+      await rig.advance('2s')
+      expect([...runs.started].sort()).toEqual(range(8))
+      rig.errors.splice(0)
+    },
+  )
+})
+
 describe('whom it reaches', () => {
   const NOW = 1000
   const worker = (
@@ -277,5 +356,44 @@ describe('whom it reaches', () => {
     ['what the engine brings along', [worker('a', ['untildone.bulk'])], 'untildone/untildone.bulk/x', false],
   ])('%s', (_, workers, lane, expected) => {
     expect(reaches(workers, lane)).toBe(expected)
+  })
+})
+
+describe('a look at thousands of lanes', () => {
+  const NUMBER = 3000
+  // Each sooner than the one before it: whoever set the timer for each would set it as often.
+  const lanes = range(NUMBER).map((i) => ({ lane: `q${i}/t/x`, runAt: 10_000_000 - i }))
+  const counting = () => {
+    const counted = { timers: 0 }
+    const after = () => {
+      counted.timers++
+      return { cancel: () => {} }
+    }
+    return { counted, clock: { now: () => 0, monotonic: () => 0, after, keepAlive: after } }
+  }
+  const store = { lanes: async () => lanes } as never
+  const nothing = () => {}
+
+  it('sets the timer of a worker once', async () => {
+    const { counted, clock } = counting()
+    const loop = new ClaimLoop({
+      ...{ store, clock, registry: null as never, worker: 'w', slots: 1, serves: () => true, queueLimit: () => 1 },
+      ...{ onClaimed: nothing, onError: nothing },
+    })
+    loop.start()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(counted.timers).toBeLessThan(5)
+    loop.stop()
+  })
+
+  it('and of a relay', async () => {
+    const { counted, clock } = counting()
+    const relay = new Relay({
+      ...{ store, clock, transport: null as never, random: () => 0.5, window: 8, reaches: () => true },
+      ...{ onLook: nothing, onLost: nothing, onError: nothing },
+    })
+    await relay.start()
+    expect(counted.timers).toBeLessThan(5)
+    await relay.stop()
   })
 })

@@ -2,12 +2,14 @@
  * What a transport means to the workers of one process: which lanes it carries, to whom a delivery goes, how much is
  * fetched. Made once per process; the claim loop decides what a delivery may claim, and the store has the last word.
  */
+import type { Timer } from '../core/clock.js'
 import { UntildoneError } from '../core/errors.js'
 import { partsOf } from '../core/job.js'
 import { windowOf } from '../core/window.js'
 import type { EngineParts } from '../engine/parts.js'
 import type { Change } from '../stores/store.js'
 import type { Delivered, Message, Subscription, Transport } from '../transports/transport.js'
+import { HOLD_MS } from './offers.js'
 import { isCarried, reachOf } from './reach.js'
 import { Relay } from './relay.js'
 
@@ -43,12 +45,17 @@ export class Dispatch {
   /** Those that are leaving included. */
   private readonly all: Taker[] = []
   private readonly subscriptions = new Map<string, Subscription>()
+  /** Subscriptions that are ending. */
+  private readonly ending = new Set<Promise<void>>()
+  /** The store does not answer: what would be delivered now could only be given back, for which the store is needed too. */
+  private deaf = false
   private readonly relay: Relay
   private readonly window: number
   private readonly name: string
   private readonly counts: Record<Delivered, number> = { claimed: 0, dropped: 0, returned: 0 }
   private reaches: (lane: string) => boolean = () => false
   private unsubscribe: (() => void) | null = null
+  private duty: Timer | null = null
   private closing = false
   /** Set while it is away, so that its way back is told. */
   private told = false
@@ -64,6 +71,7 @@ export class Dispatch {
       random: () => entropy.random(),
       reaches: (lane) => this.reaches(lane),
       onLook: (lanes) => this.looked(lanes),
+      onLost: () => this.deafen(),
     })
     transport.onTurn(() => this.turned())
     parts.transport = { checks: () => this.checks(), numbers: () => this.numbers() }
@@ -74,6 +82,7 @@ export class Dispatch {
     this.unsubscribe = this.options.parts.store.onChange((changes) => this.changed(changes))
     if (this.options.transport.away) this.turned()
     await this.relay.start()
+    this.keepLead()
   }
 
   /** Whether jobs of this lane are delivered now; what is not, workers look for. */
@@ -85,15 +94,21 @@ export class Dispatch {
     if (this.closing) return
     this.takers.add(taker)
     if (!this.all.includes(taker)) this.all.push(taker)
-    const { parts, queues } = this.options
-    for (const queue of [...queues, ...parts.registry.all().map(({ handler }) => handler.settings.queue)])
-      this.hear(queue)
+    this.hearAll()
     this.resize()
   }
 
+  /** Its messages are for others: who fetches what nobody here takes keeps it from them. */
   detach(taker: Taker): void {
     this.takers.delete(taker)
+    for (const queue of this.subscriptions.keys()) if (!this.serves(queue)) this.unhear(queue)
     this.resize()
+  }
+
+  /** The store has failed a worker: nothing is fetched any more until it has answered a look. */
+  deafen(): void {
+    this.deaf = true
+    for (const queue of this.subscriptions.keys()) this.unhear(queue)
   }
 
   /** The room of the workers has changed. */
@@ -107,9 +122,29 @@ export class Dispatch {
     return room
   }
 
+  private serves(queue: string): boolean {
+    return [...this.takers].some((taker) => taker.serves(queue))
+  }
+
+  private hearAll(): void {
+    const { parts, queues } = this.options
+    for (const queue of [...queues, ...parts.registry.all().map(({ handler }) => handler.settings.queue)])
+      this.hear(queue)
+  }
+
+  private unhear(queue: string): void {
+    const subscription = this.subscriptions.get(queue)
+    this.subscriptions.delete(queue)
+    if (!subscription) return
+    const ending = subscription
+      .close()
+      .catch(this.options.onError)
+      .finally(() => this.ending.delete(ending))
+    this.ending.add(ending)
+  }
+
   private hear(queue: string): void {
-    if (this.closing || this.subscriptions.has(queue)) return
-    if (![...this.takers].some((taker) => taker.serves(queue))) return
+    if (this.closing || this.deaf || this.subscriptions.has(queue) || !this.serves(queue)) return
     const take = (message: Message) => this.take(queue, message)
     this.subscriptions.set(queue, this.options.transport.subscribe(queue, this.room(queue), take))
   }
@@ -118,12 +153,17 @@ export class Dispatch {
   private async take(queue: string, message: Message): Promise<Delivered> {
     const takers = [...this.takers].filter((taker) => taker.serves(queue))
     const best = takers.sort((a, b) => b.room(queue) - a.room(queue))[0]
-    const delivered = (await best?.offer(message)) ?? 'returned'
+    // At once, it would come back at once, and go round as fast as the line allows.
+    const delivered = best ? await best.offer(message) : await this.refuse()
     this.counts[delivered]++
     if (delivered === 'returned') this.relay.giveBack(message)
     // There is room in the window, and most likely more where this came from.
     else this.relay.hint(message.lane, 0)
     return delivered
+  }
+
+  private refuse(): Promise<Delivered> {
+    return new Promise((resolve) => this.options.parts.clock.after(HOLD_MS, () => resolve('returned')))
   }
 
   private changed(changes: readonly Change[]): void {
@@ -136,11 +176,30 @@ export class Dispatch {
   }
 
   private async looked(lanes: readonly { lane: string; runAt: number }[]): Promise<void> {
-    const { workers, info } = this.options.parts.store
-    this.relay.leads = info.sole || (await workers.lead(DUTY, this.name, LEAD_MS))
+    await this.lead()
     this.reaches = await this.reach()
+    this.deaf = false
+    this.hearAll()
     for (const { lane } of lanes) if (this.reaches(lane)) this.hear(partsOf(lane).queue)
     for (const taker of this.takers) taker.saw(lanes)
+  }
+
+  /** Of itself it ends, so that one that stood still does not go on beside the next. */
+  private async lead(): Promise<void> {
+    const { clock, store } = this.options.parts
+    const asked = clock.monotonic()
+    const leads = store.info.sole || (await store.workers.lead(DUTY, this.name, LEAD_MS))
+    const ms = store.info.sole ? Number.POSITIVE_INFINITY : LEAD_MS
+    this.relay.leadsUntil = leads ? asked + ms : Number.NEGATIVE_INFINITY
+  }
+
+  /** A look at very many lanes may come later than the duty ends. */
+  private keepLead(): void {
+    const { clock, store } = this.options.parts
+    if (this.closing || store.info.sole) return
+    // What the store has against it, the next look says.
+    const renew = () => this.lead().catch(() => {})
+    this.duty = clock.after(LEAD_MS / 2, () => void renew().finally(() => this.keepLead()))
   }
 
   /** While it closes, its own workers hear of nothing any more. */
@@ -185,8 +244,9 @@ export class Dispatch {
   async stop(): Promise<void> {
     this.closing = true
     this.unsubscribe?.()
-    await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()))
-    this.subscriptions.clear()
+    this.duty?.cancel()
+    for (const queue of this.subscriptions.keys()) this.unhear(queue)
+    await Promise.all(this.ending)
     this.reaches = await this.reach().catch(() => () => false)
     const { workers, info } = this.options.parts.store
     if (this.relay.leads && !info.sole) await workers.lead(DUTY, this.name, 0).catch(() => false)

@@ -78,6 +78,18 @@ describe('a worker that somebody asked to drain', () => {
     expect((await rig.get(job)).statusText).toContain('no worker')
   })
 
+  it('is gone also when whoever is told throws', async () => {
+    const rig = await open([of(() => null)], {
+      onDrain: ({ state }) => {
+        throw new Error(`told of ${state}`)
+      },
+    })
+    await rig.engine.drainWorker(operator, (await only(rig)).id, {})
+    await rig.advance('5s')
+    expect(await only(rig)).toMatchObject({ state: 'gone' })
+    expect(rig.errors.splice(0).map(String)).toEqual(['Error: told of draining', 'Error: told of gone'])
+  })
+
   it('does not come back when it loses its lease meanwhile', async () => {
     const step = gate()
     const rig = await open([of(async (job) => void (await job.step('long', () => step.passed)))])

@@ -12,6 +12,7 @@ import type { JobContext } from '../define/context.js'
 import type { AttemptRecord, Moved } from '../stores/store.js'
 import { type Attempt, LEAVE_AFTER_MS, type Stop, storeRetryMs } from './attempt.js'
 import { taughtIn } from './failures.js'
+import { scopes } from './scope.js'
 import { inputOf } from './upgrade.js'
 
 export interface Environment {
@@ -70,7 +71,10 @@ async function endOfHandler(attempt: Attempt, env: Environment): Promise<End> {
   try {
     await attempt.loadMemo()
     const job = env.contextOf(attempt, await inputOf(attempt, env.sha256))
-    const returned = env.isolate ? env.isolate(attempt, job) : attempt.type.handler.run(job)
+    // What nobody catches of it, later too, is known by this to be its own.
+    const returned = scopes.run({ attempt, path: '', inside: null }, () =>
+      env.isolate ? env.isolate(attempt, job) : attempt.type.handler.run(job),
+    )
     // Not only our own Promise: query builders and other realms have theirs.
     if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
       return { kind: 'returned', value: returned, stopped: attempt.stopped }
@@ -140,7 +144,8 @@ function withoutResult({ taught, rule }: Classified): string {
 
 /** The handler has shown its undos, or stopped before it could: what is due is undone, latest first. */
 async function undo(attempt: Attempt, env: Environment, actor: Actor, end: End): Promise<Moved | null> {
-  if (attempt.stopped === 'timeout') return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
+  if (attempt.stopped === 'timeout' || attempt.stopped === 'stray')
+    return commit(attempt, env, errored(attempt, env, actor, attempt.stopReason))
   try {
     const done = await attempt.undos!.run(attempt)
     const accepted = {

@@ -6,12 +6,16 @@
 import type { Clock, Timer } from '../core/clock.js'
 import { LEASE_MS } from '../core/lease.js'
 import type { Store, WorkerRow } from '../stores/store.js'
+import { within } from './within.js'
 
 export { LEASE_MS }
 export const HEARTBEAT_MS = 5_000
 export const SELF_FENCE_MS = 20_000
 /** A loop that stood still for so long is worth a warning: some handler blocks it. */
 const STALL_MS = 10_000
+
+/** A store that does not answer must not keep a process from ending: then the lease runs out by itself. */
+const END_MS = 3_000
 
 export interface LeaseOptions {
   store: Store
@@ -52,8 +56,9 @@ export class Lease {
   /** Gives the lease up: whatever this worker still holds may be taken at once. */
   async end(): Promise<void> {
     this.stop()
-    const { store, row } = this.options
-    await store.workers.beat({ ...row(), state: 'gone', leaseUntil: store.now() }).catch(() => undefined)
+    const { store, clock, row } = this.options
+    const said = store.workers.beat({ ...row(), state: 'gone', leaseUntil: store.now() })
+    await within(clock, END_MS, said).catch(() => undefined)
   }
 
   private arm(): void {

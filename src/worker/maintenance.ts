@@ -15,6 +15,7 @@ import type { WorkerRow } from '../stores/store.js'
 import { hostChecks, hostNumbers } from './host.js'
 import type { ScheduleClock } from './schedules.js'
 import { Waker } from './waker.js'
+import { within } from './within.js'
 
 const TICK_MS = 1000
 /** One process at a time does what need not be done by all; when it dies, another follows after so long. */
@@ -27,6 +28,8 @@ const SWEEP_MS = 60_000
 const CHUNK = 500
 /** Removing a job touches a dozen tables; so many hold up a claim for about 2 ms, at the same cost per job as more. */
 const EXPIRE_CHUNK = 100
+/** How long it may take to say at the end that another one may lead. */
+const STOP_MS = 3000
 const SYSTEM: Actor = { kind: 'system', id: 'engine' }
 const DEFAULT_MAX_LOST = 3
 
@@ -119,8 +122,9 @@ export class Maintenance {
     this.waker.stop()
     for (const timer of this.timers.values()) timer.cancel()
     // Another process need not wait until it has run out.
-    const { parts, name } = this.options
-    if (leading && !parts.store.info.sole) await parts.store.workers.lead('maintenance', name, 0).catch(() => false)
+    const { parts, clock, name } = this.options
+    if (leading && !parts.store.info.sole)
+      await within(clock, STOP_MS, parts.store.workers.lead('maintenance', name, 0)).catch(() => false)
   }
 
   private every(name: string, ms: number, duty: () => Promise<unknown>): void {

@@ -32,6 +32,8 @@ export interface RelayOptions {
   reaches: (lane: string) => boolean
   /** Told of what a look at all lanes found. */
   onLook: (lanes: readonly { lane: string; runAt: number }[]) => Promise<void> | void
+  /** Told when a look has failed. */
+  onLost: () => void
   onError: (error: unknown) => void
 }
 
@@ -45,19 +47,25 @@ export class Relay {
   private passing: Promise<void> | null = null
   private looking: Promise<void> | null = null
   private lookAgain = false
-  private again = false
   private passes = 0
   private lastPass = Number.NEGATIVE_INFINITY
   private passTook = 0
   private stopped = true
   private timer: Timer | null = null
+  /** The lane that is ready first, for which the timer is set. */
+  private armedFor = Number.POSITIVE_INFINITY
   private looker: Timer | null = null
   /** Messages that were handed to the transport. */
   announced = 0
-  /** Of the relays of a system one leads at a time: ten that ask for the same jobs would mostly wait for each other. */
-  leads = false
+  /** Until when it leads, by the monotonic clock. */
+  leadsUntil = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: RelayOptions) {}
+
+  /** Of the relays of a system one leads at a time: ten that ask for the same jobs would mostly wait for each other. */
+  get leads(): boolean {
+    return this.options.clock.monotonic() < this.leadsUntil
+  }
 
   /** Resolves after the first look. */
   async start(): Promise<void> {
@@ -67,10 +75,15 @@ export class Relay {
 
   /** A job is ready in this lane at `at`. */
   hint(lane: string, at: number): void {
+    this.mind(lane, at)
+    // Who arms walks over all lanes; most hints change nothing, because a pass comes sooner already.
+    if (this.timer === null || at < this.armedFor) this.arm()
+  }
+
+  private mind(lane: string, at: number): void {
     if (this.stopped) return
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
-    this.arm()
   }
 
   /** Something of this lane was claimed or has ended: there may be room for what had none. */
@@ -100,15 +113,18 @@ export class Relay {
   }
 
   private async lookOnce(): Promise<void> {
-    const { clock, store, random, onLook, onError } = this.options
+    const { clock, store, random, onLook, onLost, onError } = this.options
     if (this.stopped) return
     this.looker?.cancel()
     const began = clock.monotonic()
     try {
       const lanes = await store.lanes()
       await onLook(lanes)
-      for (const { lane, runAt } of lanes) this.hint(lane, runAt)
+      // Armed once: to arm walks over all lanes.
+      for (const { lane, runAt } of lanes) this.mind(lane, runAt)
+      this.arm()
     } catch (error) {
+      onLost()
       if (!this.stopped) onError(error)
     }
     // Processes that were started together do not look together.
@@ -119,20 +135,20 @@ export class Relay {
   /** Sets the timer for the next lane that becomes ready, not before the next pass is due. */
   private arm(): void {
     if (this.stopped) return
-    if (this.passing) {
-      this.again = true
-      return
-    }
+    // Its end arms.
+    if (this.passing) return
     const { clock } = this.options
     const now = clock.now()
     let next = Number.POSITIVE_INFINITY
     for (const at of this.lanes.values()) next = Math.min(next, at)
     this.timer?.cancel()
     this.timer = null
+    this.armedFor = next
     if (!Number.isFinite(next)) return
     const between = Math.max(this.leads ? PASS_EVERY_MS : HELP_EVERY_MS, PASS_SHARE * this.passTook)
     const soonest = this.lastPass + between - clock.monotonic()
     this.timer = clock.after(Math.max(0, soonest, next - now), () => {
+      this.timer = null
       this.passing = this.pass()
         .catch((error) => {
           // The store is away: the next look asks again.
@@ -142,14 +158,14 @@ export class Relay {
         .finally(() => {
           this.passTook = clock.monotonic() - this.lastPass
           this.passing = null
-          if (this.again) this.arm()
+          // Also for lanes that become ready later than those of this pass.
+          this.arm()
         })
     })
   }
 
   private async pass(): Promise<void> {
     const { clock, store, transport, reaches, window } = this.options
-    this.again = false
     this.lastPass = clock.monotonic()
     const now = clock.now()
     const ready = [...this.lanes].filter(([, at]) => at <= now).map(([lane]) => lane)
@@ -171,9 +187,15 @@ export class Relay {
     const { published, returned } = this
     this.published = []
     this.returned = []
-    const { fresh, again, full } = await store.dispatch({
+    const dispatched = store.dispatch({
       lanes: [...lanes.slice(turn), ...lanes.slice(0, turn)],
       ...{ levels: levelsOf(this.passes), window, carried, published, returned, repeatAfterMs: REPEAT_AFTER_MS },
+    })
+    const { fresh, again, full } = await dispatched.catch((error) => {
+      // Nobody else knows of them.
+      this.published.push(...published)
+      this.returned.push(...returned)
+      throw error
     })
     this.full = new Set(full)
     await this.publish(fresh, again)

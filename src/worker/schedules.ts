@@ -48,7 +48,7 @@ export class ScheduleClock {
   private async pass(): Promise<void> {
     const { firings, onError, clock, now } = this.options
     try {
-      const nextAt = await firings.pass(HORIZON_MS, onError)
+      const nextAt = await firings.pass(HORIZON_MS, onError, () => this.stopped)
       this.timer?.cancel()
       if (nextAt === null || this.stopped) return
       this.timer = clock.after(Math.max(1, nextAt - now()), () => void this.look())

@@ -142,7 +142,11 @@ export class Worker implements Taker {
       },
       onError: options.onError,
       ...(options.dispatch
-        ? { carried: (lane) => options.dispatch!.carries(lane), onRoom: () => options.dispatch!.resize() }
+        ? {
+            carried: (lane) => options.dispatch!.carries(lane),
+            onRoom: () => options.dispatch!.resize(),
+            onStoreAway: () => options.dispatch!.deafen(),
+          }
         : {}),
     })
     this.loop.start()
@@ -264,6 +268,7 @@ export class Worker implements Taker {
 
   /** The lease is gone: abort everything, write nothing more for it, and go on as a new worker. */
   private async fenced(): Promise<void> {
+    this.options.dispatch?.detach(this)
     this.loop?.stop()
     for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
     this.options.onError(
@@ -290,34 +295,51 @@ export class Worker implements Taker {
     if (this.draining) return
     const { id } = this
     this.cease()
-    this.options.onDrain({ id, state: 'draining', running: this.running })
-    await this.whenIdle()
+    this.tell({ id, state: 'draining', running: this.running })
+    await this.emptied()
     await this.leave()
-    this.options.onDrain({ id: this.id, state: 'gone', running: 0 })
+    this.tell({ id: this.id, state: 'gone', running: 0 })
+  }
+
+  /** What a listener of the user throws must not keep the worker from leaving. */
+  private tell(drain: WorkerDrain): void {
+    try {
+      this.options.onDrain(drain)
+    } catch (error) {
+      this.options.onError(error)
+    }
   }
 
   /** Stops claiming; running jobs stop at their next step or end. Nothing of it counts as an attempt. */
   async drain(): Promise<void> {
     this.cease()
-    if (this.attempts.length > 0) {
-      const { drainMs, onError } = this.options
-      const late = this.clock.after(drainMs, () => {
-        for (const attempt of this.attempts)
-          attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
-      })
+    const { drainMs, onError } = this.options
+    const late = this.clock.after(drainMs, () => {
+      for (const attempt of this.attempts)
+        attempt.stop('drain', new UntildoneError('draining', 'The worker is shutting down.'), LEAVE_AFTER_MS)
+    })
+    await new Promise<void>((resolve) => {
       // A store that takes nothing (a full disk) must not keep the process from ending: the lease ends, the jobs go on.
       const giveUp = this.clock.after(drainMs + LEAVE_AFTER_MS + GIVE_UP_MS, () => {
-        onError(
-          new UntildoneError('store-unavailable', `${this.attempts.length} attempts could not be ended in the store.`),
-        )
+        const left = this.attempts.length
+        if (left > 0)
+          onError(new UntildoneError('store-unavailable', `${left} attempts could not be ended in the store.`))
         for (const attempt of this.attempts) attempt.stop('lease-lost', new UntildoneError('lease-lost'), 0)
-        this.nowIdle()
+        resolve()
       })
-      await this.whenIdle()
-      late.cancel()
-      giveUp.cancel()
-    }
+      void this.emptied().then(() => {
+        giveUp.cancel()
+        resolve()
+      })
+    })
+    late.cancel()
     await this.leave()
+  }
+
+  /** Nothing runs, and no claim is under way: what one still brings runs as draining, and is given back uncounted. */
+  private async emptied(): Promise<void> {
+    await this.loop?.settled()
+    await this.whenIdle()
   }
 
   private cease(): void {

@@ -13,7 +13,10 @@ export const doctor: CommandSpec = {
     { flags: '--database <url>', text: 'PostgreSQL to look at, too (default: UNTILDONE_DATABASE, else none)' },
     SCHEMA,
     POOLER,
-    { flags: '--redis <url>', text: 'look at this Redis server too: redis://user:password@host:6379' },
+    {
+      flags: '--redis <url>',
+      text: 'Redis to look at, too: redis://user:password@host:6379 (default: UNTILDONE_REDIS, else none)',
+    },
   ],
   examples: [
     ['untildone doctor --json', 'for a report of trouble'],

@@ -4,10 +4,12 @@ import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
 import { POOLER, poolerOf, postgresAddress } from '../database-option.js'
-import { CliError, EXIT } from '../failure.js'
+import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
+import { redisAddress } from '../redis-option.js'
 import { ROLES, type Role } from '../roles.js'
 import type { RunningServer } from '../start-server.js'
+import { Strays } from '../strays.js'
 import { clean, count } from '../text.js'
 
 export const serve: CommandSpec = {
@@ -50,7 +52,7 @@ a second one stops at once, and the jobs go on at the next start.`,
     },
     {
       flags: '--roles <list>',
-      text: 'what this process does: api, worker, maintenance (default: all three)',
+      text: 'what this process does: api, worker, maintenance; fewer than all only with --database (default: all three)',
       parse: list,
     },
     {
@@ -72,31 +74,45 @@ a second one stops at once, and the jobs go on at the next start.`,
       if (context.options.json || context.options.ndjson) context.io.out(`${JSON.stringify(json)}\n`)
       else context.say(text)
     }
-    const server = await start(context, { ...options, dataDir }, say)
-    const { url, jobs } = server
-    const types = jobs.handlers.map((handler) => handler.definition.name)
-    if (url !== null)
-      writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
-    const { recovered } = server.app
-    const { facades, notes } = server
-    const also = facades.length === 0 ? '' : `  ${count(facades.length, 'facade')}: ${facades.join(', ')}`
-    say(
-      { event: 'ready', url, api: url && `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
-      `ready  ${url ? `${url}/v1` : 'no requests are answered here'}  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
-    )
-    if (recovered.children + recovered.workDirs > 0)
-      say(
-        { event: 'swept', children: recovered.children, workDirs: recovered.workDirs },
-        `swept  ${count(recovered.children, 'process', 'processes')} and ${count(recovered.workDirs, 'work directory', 'work directories')} that a former server left`,
-      )
-    for (const message of notes) say({ event: 'note', message }, `note  ${clean(message)}`)
+    const strays = new Strays(say)
+    const offStray = context.io.onStray((error) => strays.met(error))
     try {
-      await untilStopped(context, server, say)
+      return await serving(context, await start(context, { ...options, dataDir }, say), { dataDir, say, strays })
     } finally {
-      removeNote(dataDir, process.pid)
+      offStray()
     }
-    say({ event: 'stopped' }, 'stopped')
   },
+}
+
+async function serving(
+  context: Context,
+  server: RunningServer,
+  { dataDir, say, strays }: { dataDir: string; say: Say; strays: Strays },
+): Promise<Exit> {
+  const { url, jobs } = server
+  const types = jobs.handlers.map((handler) => handler.definition.name)
+  if (url !== null)
+    writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
+  const { recovered } = server.app
+  const { facades, notes } = server
+  const also = facades.length === 0 ? '' : `  ${count(facades.length, 'facade')}: ${facades.join(', ')}`
+  say(
+    { event: 'ready', url, api: url && `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
+    `ready  ${url ? `${url}/v1` : 'no requests are answered here'}  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
+  )
+  if (recovered.children + recovered.workDirs > 0)
+    say(
+      { event: 'swept', children: recovered.children, workDirs: recovered.workDirs },
+      `swept  ${count(recovered.children, 'process', 'processes')} and ${count(recovered.workDirs, 'work directory', 'work directories')} that a former server left`,
+    )
+  for (const message of notes) say({ event: 'note', message }, `note  ${clean(message)}`)
+  try {
+    await untilStopped(context, server, say, strays)
+  } finally {
+    removeNote(dataDir, process.pid)
+  }
+  say({ event: 'stopped' }, 'stopped')
+  return strays.any ? EXIT.unexpected : EXIT.ok
 }
 
 type Say = (json: Record<string, unknown>, text: string) => void
@@ -104,6 +120,13 @@ type Say = (json: Record<string, unknown>, text: string) => void
 async function start(context: Context, options: Record<string, any>, say: Say): Promise<RunningServer> {
   const port: number = options.port ?? DEFAULT_PORT
   const databaseUrl = postgresAddress(context, options)
+  const redisUrl = redisAddress(context, options)
+  // A file has one owner: what this process left out, no other one could do.
+  const roles = rolesOf(options.roles)
+  if (databaseUrl === undefined && !ROLES.every((role) => roles.includes(role)))
+    throw new CliError('usage', 'With SQLite one process does everything.', {
+      fix: 'Leave --roles out, or name a shared database: --database postgres://…',
+    })
   // Loaded on demand: the other commands need neither store nor server.
   const { startServer } = await import('../start-server.js')
   try {
@@ -114,8 +137,8 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
       ...(databaseUrl === undefined ? {} : { databaseUrl, pooler: poolerOf(context, options) }),
-      ...redisOf(options, context),
-      roles: rolesOf(options.roles),
+      ...(redisUrl === undefined ? {} : { redisUrl }),
+      roles,
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',
       port,
@@ -149,16 +172,6 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
   }
 }
 
-function redisOf(options: Record<string, any>, context: Context): { redisUrl?: string } {
-  const url: string | undefined = options.redis ?? (context.io.env.UNTILDONE_REDIS || undefined)
-  if (url === undefined) return {}
-  if (!/^rediss?:\/\//.test(url))
-    throw new CliError('usage', 'The address of Redis must begin with redis:// or rediss://.', {
-      fix: 'Like this: --redis redis://:password@host:6379. Without it, workers look for jobs themselves.',
-    })
-  return { redisUrl: url }
-}
-
 function rolesOf(given: string[] | undefined): readonly Role[] {
   if (given === undefined) return ROLES
   const wrong = given.filter((role) => !ROLES.includes(role as Role))
@@ -169,15 +182,21 @@ function rolesOf(given: string[] | undefined): readonly Role[] {
   return given as Role[]
 }
 
-/** Resolves when the server has stopped: gently after the first signal, at once after the second. */
-function untilStopped(context: Context, server: RunningServer, say: Say): Promise<void> {
+/** Resolves when the server has stopped: gently after the first signal or stray error, at once after a second signal. */
+function untilStopped(context: Context, server: RunningServer, say: Say, strays: Strays): Promise<void> {
   return new Promise((resolve, reject) => {
     let asked = false
-    const stop = () => {
-      if (asked) {
+    let signalled = false
+    const interrupted = () => {
+      if (signalled) {
         server.app.abort()
-        process.exit(EXIT.ok)
+        process.exit(strays.any ? EXIT.unexpected : EXIT.ok)
       }
+      signalled = true
+      stop()
+    }
+    const stop = () => {
+      if (asked) return
       asked = true
       const { running } = server.app
       say(
@@ -189,7 +208,8 @@ function untilStopped(context: Context, server: RunningServer, say: Say): Promis
         resolve()
       }, reject)
     }
-    const off = context.io.onInterrupt(stop)
+    const off = context.io.onInterrupt(interrupted)
+    strays.onFirst(stop)
     if (context.interrupted.aborted) stop()
   })
 }

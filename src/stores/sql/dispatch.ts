@@ -107,7 +107,8 @@ function* dispatchPlan(request: DispatchRequest, now: number, dialect: Dialect, 
       }
       open = open.filter((_, i) => given[i]!.length === shares[i])
     }
-    full.push(...open)
+    // Not all at once: there may be more lanes than a call takes arguments.
+    for (const lane of open) full.push(lane)
   }
   yield* put(INSERT, added)
   return { fresh, again: late.map((row) => ({ jobId: row.job_id, lane: row.lane, dispatchNo: row.no })), full }

@@ -159,6 +159,9 @@ export class BullmqTransport implements Transport {
         concurrency: Math.max(1, capacity),
         ...{ lockDuration: LOCK_MS, stalledInterval: STALLED_MS, maxStalledCount: STALLED_MAX },
         ...{ removeOnComplete: { count: 0 }, removeOnFail: { count: 0 }, runRetryDelay: 1000 },
+        // A delivery is answered long before its lock is over; and what renews locks goes on for ever, and keeps the
+        // process from ending, when the server is gone at the close.
+        skipLockRenewal: true,
       },
     )
     // The store knows what became of its jobs; a lost lock, or a message that is gone, is no news.

@@ -1,0 +1,13 @@
+/** Which Redis a command means. */
+import type { Context } from './context.js'
+import { CliError } from './failure.js'
+
+/** @throws CliError `usage` when the address is none of Redis */
+export function redisAddress(context: Context, options: Record<string, any>): string | undefined {
+  const url: string | undefined = options.redis ?? (context.io.env.UNTILDONE_REDIS || undefined)
+  if (url !== undefined && !/^rediss?:\/\//.test(url))
+    throw new CliError('usage', 'The address of Redis must begin with redis:// or rediss://.', {
+      fix: 'Like this: --redis redis://:password@host:6379. Without it, workers look for jobs themselves.',
+    })
+  return url
+}
