@@ -159,8 +159,6 @@ export interface DispatchRequest {
   window: number
   /** What of each queue the transport itself says that it carries; it counts if it is more than what is known here. */
   carried: ReadonlyMap<string, number>
-  /** Announcements of earlier answers that are in the transport by now. */
-  published: readonly Announcement[]
   /** Announcements that count no more: the transport refused them, or gave them back. */
   returned: readonly Announcement[]
   /** What is announced and not claimed for so long is answered again, in milliseconds. */

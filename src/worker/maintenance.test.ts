@@ -68,6 +68,31 @@ describe('maintenance', () => {
     }
   })
 
+  it('a wait whose end cannot be stored is told of, and keeps no other wait and no deadline from its turn', async () => {
+    const [short, long] = [work, defineJob('long', { input: z.object({}) })].map((definition, i) =>
+      definition.handler(async (job) => {
+        await job.sleep('nap', i === 0 ? '5m' : '1h')
+        return 'ok' as never
+      }),
+    ) as unknown as JobHandler[]
+    const rig = await open([short!, long!])
+    const [stuck, other] = [await rig.submit(work, {}), await rig.submit(work, {})]
+    const late = await rig.submit('long', {}, { deadlineAt: new Date(rig.clock.now() + 420_000) })
+    await rig.settle()
+    await rig.advance('1m')
+    const { settle } = rig.store
+    rig.store.settle = (about) =>
+      about.jobId === stuck.id ? Promise.reject(new Error('it cannot be stored')) : settle.call(rig.store, about)
+    await rig.advance('9m')
+    expect((await rig.get(other)).status).toBe('completed')
+    expect((await rig.get(late)).status).toBe('failed')
+    expect((await rig.get(stuck)).done).toBe(false)
+    expect(rig.errors.map(String)).toContain('Error: it cannot be stored')
+    rig.store.settle = settle
+    rig.errors.length = 0
+    expect((await rig.untilDone(stuck)).status).toBe('completed')
+  })
+
   it('its own trouble is reported, and it goes on', async () => {
     const rig = await open(work.handler(() => 'ok' as never) as unknown as JobHandler)
     const { overdue } = rig.store

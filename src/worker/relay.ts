@@ -42,7 +42,6 @@ export class Relay {
   private readonly lanes = new Map<string, number>()
   /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
   private full = new Set<string>()
-  private published: Announcement[] = []
   private returned: Announcement[] = []
   private passing: Promise<void> | null = null
   private looking: Promise<void> | null = null
@@ -184,16 +183,14 @@ export class Relay {
     } catch {
       return // It has just gone away, and says so itself.
     }
-    const { published, returned } = this
-    this.published = []
+    const { returned } = this
     this.returned = []
     const dispatched = store.dispatch({
       lanes: [...lanes.slice(turn), ...lanes.slice(0, turn)],
-      ...{ levels: levelsOf(this.passes), window, carried, published, returned, repeatAfterMs: REPEAT_AFTER_MS },
+      ...{ levels: levelsOf(this.passes), window, carried, returned, repeatAfterMs: REPEAT_AFTER_MS },
     })
     const { fresh, again, full } = await dispatched.catch((error) => {
       // Nobody else knows of them.
-      this.published.push(...published)
       this.returned.push(...returned)
       throw error
     })
@@ -208,8 +205,6 @@ export class Relay {
       try {
         await transport.publish(queue, messages, together)
         this.announced += messages.length
-        // Written with the next pass: until then they count as reserved, which is as good.
-        this.published.push(...messages)
       } catch {
         this.returned.push(...messages)
       }
@@ -229,17 +224,16 @@ export class Relay {
     await this.looking
     this.looker?.cancel()
     await this.passing
-    const { returned, published } = this
+    const { returned } = this
     this.returned = []
-    this.published = []
     this.lanes.clear()
-    if (wasRunning && returned.length + published.length > 0) {
+    if (wasRunning && returned.length > 0) {
       const { store, transport, reaches, window } = this.options
       // Where somebody else hears of these lanes, at once; else whoever asks next.
       const lanes = transport.away ? [] : [...new Set(returned.map(({ lane }) => lane))].filter(reaches)
       try {
         const { fresh } = await store.dispatch({
-          ...{ lanes, levels: levelsOf(0), window, carried: new Map(), published, returned },
+          ...{ lanes, levels: levelsOf(0), window, carried: new Map(), returned },
           repeatAfterMs: REPEAT_AFTER_MS,
         })
         await this.publish(fresh)

@@ -85,30 +85,34 @@ export class Waker {
 
   private async work(): Promise<void> {
     const { store } = this.parts
-    for (let n = CHUNK; n === CHUNK && !this.stopped; ) {
-      const due = await store.dueWaits(CHUNK)
-      await Promise.all(due.map((wait) => this.timeOut(wait)))
-      n = due.length
-    }
-    for (let n = CHUNK; n === CHUNK && !this.stopped; ) {
-      const wakes = await store.dueWakes(CHUNK)
-      await Promise.all(
-        wakes.map(({ id }) =>
-          store.move({
-            jobId: id,
-            decide: (live, now) =>
-              live.wakeAt !== null && live.wakeAt <= now
-                ? transition(live, { type: 'woken', actor: SYSTEM, by: 'time' }, now)
-                : { ok: false, reason: 'illegal-transition' },
-          }),
-        ),
-      )
-      n = wakes.length
-    }
-    for (let n = CHUNK; n === CHUNK && !this.stopped; ) {
-      const duties = await store.duties(CHUNK)
-      await Promise.all(duties.map((duty) => this.discharge(duty)))
-      n = duties.length
+    await this.all(
+      () => store.dueWaits(CHUNK),
+      (wait) => this.timeOut(wait),
+    )
+    await this.all(
+      () => store.dueWakes(CHUNK),
+      ({ id }) =>
+        store.move({
+          jobId: id,
+          decide: (live, now) =>
+            live.wakeAt !== null && live.wakeAt <= now
+              ? transition(live, { type: 'woken', actor: SYSTEM, by: 'time' }, now)
+              : { ok: false, reason: 'illegal-transition' },
+        }),
+    )
+    await this.all(
+      () => store.duties(CHUNK),
+      (duty) => this.discharge(duty),
+    )
+  }
+
+  /** One that fails is told of, and keeps no other from its turn; where all of a chunk fail, the next tick tries again. */
+  private async all<T>(due: () => Promise<T[]>, act: (one: T) => Promise<unknown>): Promise<void> {
+    for (let more = true; more && !this.stopped; ) {
+      const found = await due()
+      let done = 0
+      await Promise.all(found.map((one) => act(one).then(() => done++, this.onError)))
+      more = found.length === CHUNK && done > 0
     }
   }
 

@@ -22,9 +22,9 @@ const WAITS = `select l.id, case when l.lane = ?2 and l.epoch = ?3 and ${CLAIMAB
 const READY = `select l.id, l.epoch from live l where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3
   and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') order by l.run_at, l.id limit ?4`
 
+/** `published` says nothing any more: old programs insist on it. */
 const INSERT = `insert into announced (job_id, lane, epoch, no, at, published) values (?1, ?2, ?3, ?4, ?4, 0)`
-const REPEAT = 'update announced set at = ?3, published = 0 where job_id = ?1 and no = ?2'
-const PUBLISHED = 'update announced set published = 1 where job_id = ?1 and no = ?2'
+const REPEAT = 'update announced set at = ?3 where job_id = ?1 and no = ?2'
 const REMOVE = 'delete from announced where job_id = ?1 and no = ?2'
 
 interface Ready {
@@ -57,7 +57,6 @@ export function dispatchOf(driver: Driver, pauses: PauseBook, together: Lent['wr
 function* dispatchPlan(request: DispatchRequest, now: number, dialect: Dialect, pauses: PauseBook): Plan<Dispatched> {
   yield* hold([DISPATCH], dialect)
   yield* put(REMOVE, request.returned.map(keyOf))
-  yield* put(PUBLISHED, request.published.map(keyOf))
   const paused = yield* pauses.paused()
   const rows = yield* all<Row>(KNOWN)
   const lives = yield* each<{ waits: number }>(

@@ -59,7 +59,7 @@ const NOTES = [
 
 const CLAIM = { worker: 'w-1', limit: () => 5, levels: LEVELS }
 const DISPATCH = {
-  ...{ levels: LEVELS, window: 8, carried: new Map<string, number>(), published: [], returned: [] },
+  ...{ levels: LEVELS, window: 8, carried: new Map<string, number>(), returned: [] },
   repeatAfterMs: 5000,
 }
 
