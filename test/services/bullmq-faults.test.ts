@@ -9,6 +9,7 @@ import { sqlite } from '../../src/stores/sqlite/index.js'
 import { bullmq } from '../../src/transports/bullmq/index.js'
 import { Hosts, Jobs, until } from './hosts.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
+import { startProxy } from './proxy.mjs'
 import { REDIS_NEEDS, type RedisServer, redisProgram, startRedis } from './redis.mjs'
 
 const postgresUrl = inject('postgres')
@@ -100,6 +101,30 @@ describe('Redis that is away', () => {
     expect((await hosts.numbers(worker)).transportClaimed).toBeGreaterThan(before)
     expect(sorted(jobs.ran)).toEqual([...range(55), ...range(20, 100)])
     expect(away()).toHaveLength(2)
+  }, 60_000)
+
+  it('its lines fall silent, as behind a firewall that forgets: they are opened again within seconds', async () => {
+    const proxy = await startProxy({ host: '127.0.0.1', port: redis.port })
+    const url = { value: proxy.through(redis.url) }
+    hosts = new Hosts(postgresUrl!, Object.create(redis, { url }))
+    try {
+      const { submit, worker } = await apart()
+      await submit(range(5))
+      await allRan(5)
+      proxy.silence()
+      await until(async () => (await state(worker)) !== 'ok', 'it to notice')
+      await submit(range(5, 5))
+      await allRan(10)
+      await until(async () => (await state(worker)) === 'ok', 'it to be back')
+      const before = (await hosts.numbers(worker)).transportClaimed
+      for (let n = 10; (await hosts.numbers(worker)).transportClaimed === before; n++) {
+        await submit([n])
+        await allRan(n + 1)
+      }
+    } finally {
+      await hosts.stop()
+      await proxy.close()
+    }
   }, 60_000)
 
   it('frozen: noticed within seconds, nothing waits for it, not even the end', async () => {

@@ -11,6 +11,8 @@ const PROBE_EVERY_MS = 1000
 /** A server that takes longer is as good as away: jobs start sooner by asking the store. */
 const PATIENCE_MS = 1500
 const CONNECT_MS = 3000
+/** So many probes in a row without an answer: the line is dead, whatever the kernel still hopes for. */
+const SILENT_PROBES = 2
 const OLDEST = [6, 2] as const
 
 export interface ServerFacts {
@@ -29,6 +31,8 @@ export class RedisServer {
   private readonly listeners: (() => void)[] = []
   private timer: Timer | null = null
   private probing: Promise<void> | null = null
+  /** Probes in a row that were not answered. */
+  private silent = 0
   private closed = false
 
   constructor(
@@ -117,8 +121,9 @@ export class RedisServer {
     try {
       if (this.sender.status !== 'ready') throw new Error('no connection')
       const began = this.clock.monotonic()
-      await this.sender.set(this.probeKey, '1', 'PX', 60_000)
+      await Promise.all([this.sender.set(this.probeKey, '1', 'PX', 60_000), this.hears()])
       const latencyMs = this.clock.monotonic() - began
+      this.silent = 0
       // It may be another server by now, or the same one with other settings.
       if (this.away || this.facts === null) this.facts = await this.inspect()
       this.latencyMs = latencyMs
@@ -133,7 +138,24 @@ export class RedisServer {
           ? message
           : `Redis at ${this.location} does not take what is sent (${message}).`,
       )
+      if (/timed out/i.test(message) && ++this.silent >= SILENT_PROBES) this.anew()
     }
+  }
+
+  /** Whether the line of the workers lives, too: one of two can die by itself. */
+  private async hears(): Promise<void> {
+    if (this.receiver.status !== 'ready') return
+    let timer: Timer | null = null
+    const late = new Promise<never>((_, reject) => {
+      timer = this.clock.after(PATIENCE_MS, () => reject(new Error('what is received timed out')))
+    })
+    await Promise.race([this.receiver.ping(), late]).finally(() => timer?.cancel())
+  }
+
+  /** Both lines are opened again. */
+  private anew(): void {
+    this.silent = 0
+    for (const line of [this.sender, this.receiver]) if (line.status === 'ready') line.disconnect(true)
   }
 
   private arm(): void {
