@@ -197,12 +197,12 @@ export function workerTests({ test }: Suite): void {
     await bench.store.workers.addProcess({ ...row, worker: 'w-1' })
     await bench.store.workers.addProcess({ ...row, worker: 'w-1' })
     await bench.store.workers.addProcess({ ...row, pgid: 200, worker: 'gone' })
-    expect(await bench.store.workers.strays()).toEqual([{ ...row, pgid: 200 }])
+    expect(await bench.store.workers.strays()).toEqual([{ ...row, pgid: 200, worker: 'gone' }])
     await bench.clock.advance(1000)
     expect(await bench.store.workers.strays()).toHaveLength(2)
     await bench.store.workers.removeProcess('j', 100)
     await bench.store.workers.removeProcess('j', 300)
-    expect(await bench.store.workers.strays()).toEqual([{ ...row, pgid: 200 }])
+    expect(await bench.store.workers.strays()).toEqual([{ ...row, pgid: 200, worker: 'gone' }])
   })
 
   test('durations: completed jobs only, newest first, from when they were to start', async (bench) => {
