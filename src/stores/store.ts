@@ -282,7 +282,7 @@ export interface Store {
     lead(name: string, holder: string, ms: number): Promise<boolean>
     /** True for whoever asks first for this name, in all processes and within a day; false for everybody after. */
     first(name: string): Promise<boolean>
-    addProcess(row: ProcessRow & { worker: string }): Promise<void>
+    addProcess(row: ProcessRow): Promise<void>
     removeProcess(jobId: string, pgid: number): Promise<void>
     /** Process groups recorded by workers that are gone. */
     strays(): Promise<ProcessRow[]>
