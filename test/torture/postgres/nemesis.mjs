@@ -51,14 +51,14 @@ async function aim(cast, { role, window, n, countdown, awayMs }, how) {
 }
 
 /** By lane: how many go on at the same time. */
-const LANES = { processes: 2, lines: 1, services: 1 }
+const LANES = { processes: 3, lines: 1, services: 1 }
 
 /** `counts`: what the demand on a long run counts it as. */
 export const FAULTS = {
   'killed in a window': {
     lane: 'processes',
     counts: 'kills of processes',
-    weight: 34,
+    weight: 40,
     draw: (r) => drawWindow(r, 'kill'),
     run: (cast, params) => aim(cast, params, 'kill'),
   },
@@ -75,7 +75,7 @@ export const FAULTS = {
   'killed at any moment': {
     lane: 'processes',
     counts: 'kills of processes',
-    weight: 8,
+    weight: 20,
     draw: (r) => ({ n: r.int(0, 59), awayMs: r.int(0, 2000) }),
     async run(cast, { n, awayMs }) {
       const slot = await running(cast.slots, n)

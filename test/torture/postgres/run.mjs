@@ -31,7 +31,7 @@ export async function tortured({ dist, core, seed, short, minutes, transport = n
     core,
     seed,
     minutes: short ? 0 : minutes,
-    perRound: short ? 10 : 120,
+    perRound: short ? 10 : 150,
     transport,
   })
   const { counts } = run.verdict
