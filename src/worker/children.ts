@@ -7,6 +7,7 @@ import { clip } from '../core/json.js'
 import type { ChildLimits, ProcessOptions } from '../define/context.js'
 import { type ProcessOutcome, type ProcessSpec, runProcess, scrubberOf, secretsOf } from '../process/index.js'
 import type { Attempt } from './attempt.js'
+import { writeGroup } from './groups.js'
 
 /** Room seldom comes back within the first pause of a backoff. */
 const DISK_RETRY_MS = 30_000
@@ -38,7 +39,7 @@ export async function runChild<T>(
     'process',
     name,
     async (context, key) => {
-      const spawned: { pgid: number | null } = { pgid: null }
+      const spawned: { pgid: number | null; group?: ReturnType<typeof writeGroup> } = { pgid: null }
       const { scrub } = scrubberOf([...(options.secrets ?? []), ...secretsOf(options.env ?? {})])
       let beat: () => void = () => undefined
       const lines = new Lines((line) => {
@@ -72,9 +73,9 @@ export async function runChild<T>(
           beat = control.beat
           attempt.notes.log('info', `Started ${nameOf(options)} (pid ${pid})`, { step: key, pid })
           if (startTime !== null && bootId !== null)
-            void attempt.store.workers
-              .addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker })
-              .catch(() => undefined)
+            spawned.group = writeGroup(attempt.store.workers, attempt.clock, {
+              ...{ jobId: attempt.id, pgid, startTime, bootId, worker },
+            })
         },
       }
       // The group is ours for as long as runProcess has not answered.
@@ -84,8 +85,7 @@ export async function runChild<T>(
       processes.add(running)
       const outcome = await running.finally(() => processes.delete(running))
       lines.end()
-      if (spawned.pgid !== null)
-        void attempt.store.workers.removeProcess(attempt.id, spawned.pgid).catch(() => undefined)
+      spawned.group?.ended()
       const info = { ...engineOf(options), ...infoOf(outcome) }
       if (!outcome.ok) {
         const error = errorOf(nameOf(options), outcome, info)

@@ -12,6 +12,7 @@ import type { IsolateSettings, JobHandler } from '../../define/define-job.js'
 import { type ProcessOutcome, type ProcessSpec, runProcess } from '../../process/index.js'
 import type { Attempt } from '../attempt.js'
 import { errorOf, infoOf, killGroup, limitsOf, ProcessError } from '../children.js'
+import { writeGroup } from '../groups.js'
 import { Isolated, type Launch, type Start } from './host.js'
 import { type Frame, Link } from './link.js'
 
@@ -66,7 +67,7 @@ const launchOf =
     const killed = new AbortController()
     let pgid: number | null = null
     let beat: () => void = () => undefined
-    const { workers } = attempt.store
+    let group: ReturnType<typeof writeGroup> | undefined
     const limits = limitsOf(settings.limits)
     const loading = limits.stallMs === undefined ? null : setInterval(() => beat(), limits.stallMs / BEATS)
     const loaded = () => clearInterval(loading ?? undefined)
@@ -83,7 +84,9 @@ const launchOf =
         const { startTime, bootId } = spawned
         attempt.notes.log('info', `Started a process for the handler (pid ${spawned.pid})`, { pid: spawned.pid })
         if (startTime !== null && bootId !== null)
-          void workers.addProcess({ jobId: attempt.id, pgid, startTime, bootId, worker }).catch(() => undefined)
+          group = writeGroup(attempt.store.workers, attempt.clock, {
+            ...{ jobId: attempt.id, pgid, startTime, bootId, worker },
+          })
       },
     }
     const kill = () => {
@@ -94,7 +97,7 @@ const launchOf =
     const ended = runProcess(spec).then((outcome) => {
       forced()
       loaded()
-      if (pgid !== null) void workers.removeProcess(attempt.id, pgid).catch(() => undefined)
+      group?.ended()
       const error = endOf(outcome)
       const stopped = outcome.kind === 'aborted'
       if (error && !stopped) attempt.notes.log('warn', error.message, infoOf(outcome))
