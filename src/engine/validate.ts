@@ -15,10 +15,16 @@ export type Validator = (value: unknown) => Validated | Promise<Validated>
 
 const ERRORS_MAX = 50
 
+/** By document: the built-in ones are the same for every engine. */
+const compiled = new WeakMap<object, Validator>()
+
 /** A validator for one schema, compiled once. */
 export function validatorOf(schema: AnySchema | null): Validator {
   if (schema === null) return (value) => ({ ok: true, value })
-  return 'jsonSchema' in schema ? jsonSchemaValidator(schema.jsonSchema) : standardValidator(schema)
+  if (!('jsonSchema' in schema)) return standardValidator(schema)
+  const validator = compiled.get(schema.jsonSchema) ?? jsonSchemaValidator(schema.jsonSchema)
+  compiled.set(schema.jsonSchema, validator)
+  return validator
 }
 
 function standardValidator(schema: Extract<AnySchema, { '~standard': unknown }>): Validator {
