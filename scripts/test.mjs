@@ -84,7 +84,7 @@ async function runSuite(suite, after) {
     ? [
         'node_modules/vitest/vitest.mjs',
         'run',
-        `--project=${suite.name}`,
+        `--project=${suite.name}*`,
         '--reporter=default',
         '--reporter=./scripts/lib/reporter.mjs',
       ]

@@ -91,6 +91,8 @@ describe('who is told', () => {
     const eu = await rig.submit(other.definition as never, {}, { tags: ['eu'], group: 'g1' })
     const us = await rig.submit(other.definition as never, {}, { tags: ['us'], group: 'g1' })
     for (const job of [failed, eu, us]) await rig.untilDone(job)
+    // Signing takes real time, which moves no clock of the test.
+    await rig.advanceUntil(() => receivers.got.length >= 3, 'the deliveries')
     await rig.advance('1m')
     expect(receivers.at(URL_A).map(({ body }) => [body.type, body.data.jobId])).toEqual([
       ['job.accepted', failed.id],
@@ -232,7 +234,7 @@ describe('a receiver that does not answer', () => {
       if (day === 3) expect(await hooks().get(LOCAL, made.id)).toMatchObject({ enabled: true })
     }
     await rig.untilDone(await rig.submit(greet, { name: 'Ada' }))
-    await rig.advance('1m')
+    await rig.advanceUntil(async () => !(await hooks().get(LOCAL, made.id)).enabled, 'its end')
     const disabled = await hooks().get(LOCAL, made.id)
     expect(disabled).toMatchObject({ enabled: false, disabled: { why: 'failing' } })
     expect(disabled.disabled!.message).toContain('500')
