@@ -2,7 +2,7 @@
  * The torture: proof that nothing acknowledged is lost, nothing is done twice and nothing untrue is told, by real SIGKILLs,
  * simulated loss of power, and bugs planted on purpose. Exits with 1 when anything was violated.
  *   node test/torture/run.mjs [--short] [--kills N] [--waits N] [--seed S] [--only kills,planted,telling,waits,power,upload,postgres,postgres-planted] [--keep]
- *   node test/torture/run.mjs --store postgres [--short | --minutes N] [--seed S] [--transport bullmq]: the parts over PostgreSQL alone
+ *   node test/torture/run.mjs --store postgres [--short | --minutes N] [--seed S] [--transport bullmq] [--bug NAME …]: the parts over PostgreSQL alone
  */
 import { parseArgs } from 'node:util'
 import { POSTGRES_NEEDS, postgresPrograms } from '../services/postgres.mjs'
@@ -32,6 +32,7 @@ const { values: options } = parseArgs({
     transport: { type: 'string' },
     only: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    bug: { type: 'string', multiple: true },
   },
 })
 const { short } = options
@@ -346,7 +347,7 @@ async function postgres() {
 async function postgresPlanted() {
   say('Bugs planted on purpose in several processes over one PostgreSQL')
   if (withoutPostgres()) return
-  const { found, missed, planted: all, control } = await plantedOverPostgres({ dist, core, seed })
+  const { found, missed, planted: all, control } = await plantedOverPostgres({ dist, core, seed, names: options.bug })
   result(
     control === null,
     control ? `nothing was planted, and it found: ${control.text}` : 'nothing is found where nothing is planted',

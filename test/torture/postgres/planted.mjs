@@ -45,7 +45,7 @@ export async function plantedBugs({ dist, core, seed, names = Object.keys(BUGS) 
   }
 }
 
-async function hunt({ dist, core, seed, name, tries: mostTries = TRIES }) {
+async function hunt({ dist, core, seed, name, tries: mostTries }) {
   const {
     edits,
     faults = null,
@@ -53,6 +53,7 @@ async function hunt({ dist, core, seed, name, tries: mostTries = TRIES }) {
     most = 40,
     lastMs = 0,
     transport = null,
+    tries: triesOfBug = TRIES,
   } = BUGS[name] ?? { edits: [] }
   const r = chance(seed)
   const copy = variant(dist, 'planted', [...SHORT_LEASES, ...edits])
@@ -64,7 +65,7 @@ async function hunt({ dist, core, seed, name, tries: mostTries = TRIES }) {
     transport,
   })
   try {
-    for (let tries = 1; tries <= mostTries; tries++) {
+    for (let tries = 1; tries <= (mostTries ?? triesOfBug); tries++) {
       cast.client.resume()
       for (const fault of plan(r, PER_TRY, faults)) await inflict(cast, fault)
       await sleep(lastMs)
