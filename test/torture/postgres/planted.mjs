@@ -52,7 +52,6 @@ async function hunt({ dist, core, seed, name, tries: mostTries }) {
     only = ['complete', 'transient', 'slow'],
     most = 40,
     lastMs = 0,
-    transport = null,
     tries: triesOfBug = TRIES,
   } = BUGS[name] ?? { edits: [] }
   const r = chance(seed)
@@ -62,7 +61,6 @@ async function hunt({ dist, core, seed, name, tries: mostTries }) {
     most,
     only,
     workers: 2,
-    transport,
   })
   try {
     for (let tries = 1; tries <= (mostTries ?? triesOfBug); tries++) {
