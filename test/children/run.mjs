@@ -61,7 +61,7 @@ process.exit(failed > 0 ? 1 : 0)
 function planted() {
   const { status } = spawnSync(
     process.execPath,
-    ['node_modules/vitest/vitest.mjs', 'run', '--project=unit', 'src/process/planted.test.ts'],
+    ['node_modules/vitest/vitest.mjs', 'run', '--project=unit-alone', 'src/process/planted.test.ts'],
     { cwd: root, stdio: 'inherit', env: { ...process.env, UNTILDONE_ALL: '1' } },
   )
   result(status === 0, 'every row of the catalogue fails without its protection')
