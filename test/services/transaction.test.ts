@@ -134,32 +134,31 @@ if (url)
       expect(await users()).toEqual([1])
     })
 
-    it('two transactions with one key at once: the second waits for the first and gets its job', async () => {
+    /** Two transactions with one key: the second waits for the first, which then ends so. */
+    async function meet(end: 'commit' | 'rollback') {
       const [one, other] = [await connected(), await connected()]
       await one.query('begin')
       await other.query('begin')
       const first = await app.submit(welcome, { n: 1 }, { tx: one, key: 'user-1' })
       const second = app.submit(welcome, { n: 1 }, { tx: other, key: 'user-1' })
       await waitsFor(second, one)
-      await one.query('commit')
-      expect((await second).id).toBe(first.id)
+      await one.query(end)
+      return { first, second: await second, other }
+    }
+
+    it('two transactions with one key at once: the second waits for the first and gets its job', async () => {
+      const { first, second, other } = await meet('commit')
+      expect(second.id).toBe(first.id)
       await insert(other, 2)
       await other.query('commit')
       expect(await users()).toEqual([2])
     })
 
     it('two at once, and the first is rolled back: the second has a job of its own', async () => {
-      const [one, other] = [await connected(), await connected()]
-      await one.query('begin')
-      await other.query('begin')
-      const first = await app.submit(welcome, { n: 1 }, { tx: one, key: 'user-1' })
-      const second = app.submit(welcome, { n: 1 }, { tx: other, key: 'user-1' })
-      await waitsFor(second, one)
-      await one.query('rollback')
-      const handle = await second
+      const { first, second, other } = await meet('rollback')
       await other.query('commit')
-      expect(handle.id).not.toBe(first.id)
-      expect((await there(handle.id)).status).toBe('accepted')
+      expect(second.id).not.toBe(first.id)
+      expect((await there(second.id)).status).toBe('accepted')
     })
 
     it('a snapshot that cannot see who was quicker: said, to be run again', async () => {
