@@ -94,9 +94,18 @@ async function runSuite(suite, after) {
     env: { UNTILDONE_TEST_REPORT: file },
     after,
   })
-  const counts = (suite.vitest ? readReport(file) : readLastLine(output)) ?? { passed: 0, failed: 1, skipped: [] }
+  const none = {
+    passed: 0,
+    failed: 1,
+    skipped: [],
+    failures: [{ test: 'no result', error: 'it ended before it told one' }],
+  }
+  const counts = (suite.vitest ? readReport(file) : readLastLine(output)) ?? none
   // A program that ended badly has failed, whatever it counted.
-  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  if (code !== 0 && counts.failed === 0) {
+    counts.failed = 1
+    counts.failures = [{ test: 'its end', error: `ended with exit code ${code}` }]
+  }
   const missing = inCI
     ? counts.skipped.filter(({ reason }) => !reason || /^needs\b|\bnot installed\b/i.test(reason))
     : []
@@ -121,7 +130,8 @@ function readLastLine(output) {
   const named = [...output.matchAll(/^\s*skipped: (?:([^:\n]+): )?(.+)$/gim)]
   const skipped = named.map(([, test, reason]) => ({ test: test ?? 'a part', reason }))
   while (skipped.length < Number(found[3] ?? 0)) skipped.push({ test: '(not named)', reason: null })
-  return { passed: Number(found[1]), failed: Number(found[2]), skipped }
+  const failures = [...output.matchAll(/^ *FAIL(?:ED)? +(.+)$/gm)].map(([, test]) => ({ test, error: '' }))
+  return { passed: Number(found[1]), failed: Number(found[2]), skipped, failures }
 }
 
 function report(results) {
@@ -136,8 +146,20 @@ function report(results) {
   }
   explain('skipped', (result) => result.skipped)
   explain('cannot run on this machine, which is a failure where CI is set', (result) => result.missing)
+  // Last, where whoever reads only the end of a long log finds them.
+  tell(results.flatMap(({ name, failures }) => failures.map((failure) => ({ suite: name, ...failure }))))
   console.log(`\n${sum('passed')} passed, ${sum('failed')} failed, ${skips} skipped`)
   process.exitCode = sum('failed') > 0 ? 1 : 0
+}
+
+/** Each failure with the beginning of its error. */
+function tell(failures) {
+  if (failures.length > 0) console.log('\n  failed:')
+  for (const { suite, test, error } of failures.slice(0, 20)) {
+    console.log(`    ${suite}: ${test}`)
+    for (const line of error.split('\n').filter(Boolean).slice(0, 15)) console.log(`      ${line.slice(0, 300)}`)
+  }
+  if (failures.length > 20) console.log(`    and ${failures.length - 20} more, which stand above`)
 }
 
 /** One entry for each reason, with the names of a few of its tests. */

@@ -177,7 +177,8 @@ async function place(document, page, bitmap, box, format, quality) {
       image.data[p + 3] = 255
     }
     canvas.getContext('2d').putImageData(image, 0, 0)
-    page.drawImage(await document.embedJpg(await canvas.encode('jpeg', quality)), box)
+    // Not `canvas.encode`: until 1.0.6 its thread read pixels that might have been collected (Brooooooklyn/canvas#1312).
+    page.drawImage(await document.embedJpg(canvas.toBuffer('image/jpeg', quality)), box)
     return
   }
   const bits = format === 'bilevel' ? 1 : 8
