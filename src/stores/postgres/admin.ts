@@ -248,8 +248,7 @@ async function drive<T>(client: Client, plan: Plan<T>, schema: string): Promise<
     (await client.query(qualified(sql).replace(/\?(\d+)/g, '$$$1'), params[0]!.map(valueText))).rows
   let step = plan.next()
   while (!step.done) {
-    const asked = step.value
-    step = plan.next('sql' in asked ? await answer(asked) : await Promise.all(asked.map(answer)))
+    step = plan.next(await answer(step.value as Statement))
   }
   return step.value
 }

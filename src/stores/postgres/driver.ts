@@ -3,11 +3,13 @@
  * plan needs no answer. A transaction that met another one is run again; one whose commit was not answered is looked up
  * by a mark that it left, so that it is neither lost nor done twice. It knows no job.
  */
+
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Pool, PoolClient, QueryResult } from 'pg'
+import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
-import { type Dialect, type Driver, type Plan, put, type Statement } from '../sql/plan.js'
+import { Asked, type Dialect, type Driver, type Plan, put, type Statement } from '../sql/plan.js'
 import type { SqlTransaction } from '../store.js'
 import { ServerClock } from './clock.js'
 import {
@@ -32,6 +34,8 @@ import { arrayText, distinct, type Form, type Translator, valuesOf } from './tra
 
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
+
+const XID = 'pg_current_xact_id()::text as xid'
 
 const SYSTEM = 'select system_identifier::text as system from pg_control_system()'
 
@@ -122,11 +126,11 @@ export class PostgresDriver implements Driver {
     let answer: T | undefined
     let committing = false
     try {
-      const begun = client.query(
-        `begin${this.settings}; ${await this.counted(client)}select pg_current_xact_id()::text as xid`,
-      )
-      const numbered = begun.then((results) => {
-        xid = [results].flat().at(-1)!.rows[0].xid
+      const count = await this.counter(client)
+      onePacket(client)
+      const begun = client.query(`begin${this.settings}`)
+      const numbered = Promise.all([begun, client.query(count)]).then(([, { rows }]) => {
+        xid = rows[0].xid
       })
       ;[answer] = await Promise.all([this.drive(plan(), client, sent), numbered])
       committing = true
@@ -198,31 +202,43 @@ export class PostgresDriver implements Driver {
     } catch {}
   }
 
-  /** The statement by which a transaction counts itself. Its row is there before, so that whoever asks waits for it. */
-  private async counted(client: PoolClient): Promise<string> {
+  /**
+   * The statement by which a transaction counts itself, and learns its number. Its row is there before, so that whoever
+   * asks waits for it.
+   */
+  private async counter(client: PoolClient): Promise<QueryConfig> {
     const line = this.lines.get(client)!
     if (line.mark === null) {
       const { rows } = await client.query(`select to_regclass('${this.marks}')::text as marks`)
       // The tables are just being made.
-      if (rows[0].marks === null) return ''
+      if (rows[0].marks === null) return { text: `select ${XID}` }
       const made = await client.query(
         `insert into ${this.marks} (key, value) values ('line/' || gen_random_uuid(), '0 ${this.now()}') returning key`,
       )
       line.mark = made.rows[0].key
     }
-    return `update ${this.marks} set value = '${++line.count} ${this.now()}' where key = '${line.mark}'; `
+    const text = `update ${this.marks} set value = $1 where key = $2 returning ${XID}`
+    return { ...this.kept('untildone_count'), text, values: [`${++line.count} ${this.now()}`, line.mark] }
   }
 
   private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
+    onePacket(client)
     let step = plan.next()
     while (!step.done) {
       const asked = step.value
-      if (isSeveral(asked)) {
-        // Queries for rows, each with one parameter list.
-        step = plan.next(await Promise.all(asked.map((one) => this.send(this.translator.of(one.sql), one, client))))
+      if (asked instanceof Asked) {
+        const rows = await asked.rows
+        onePacket(client)
+        step = plan.next(rows)
         continue
       }
       const form = this.translator.of(asked.sql)
+      if (asked.want === 'later') {
+        const answer = this.single(form, asked.params[0]!, client).then(({ rows }) => rows)
+        sent.add(answer)
+        step = plan.next(new Asked(answer))
+        continue
+      }
       const together = isTogether(form, asked)
       // Before anything is sent: statements arrive in the order of the plan.
       if (together && form.types === null) form.types = await this.typesOf(form, client)
@@ -230,7 +246,11 @@ export class PostgresDriver implements Driver {
       if (asked.want === 'none') {
         sent.add(answer)
         step = plan.next([])
-      } else step = plan.next(await answer)
+      } else {
+        const found = await answer
+        onePacket(client)
+        step = plan.next(found)
+      }
     }
     return step.value
   }
@@ -246,7 +266,7 @@ export class PostgresDriver implements Driver {
   private sendTogether(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
     const types = form.types!
     const values = types.map((_, column) => arrayText(params, column))
-    const answer = client.query({ name: this.kept(form.name && `${form.name}_n`), text: form.many!(types), values })
+    const answer = client.query({ ...this.kept(form.name && `${form.name}_n`), text: form.many!(types), values })
     return answer.then(({ rows }) => {
       if (want === 'each') {
         const found = new Array(params.length)
@@ -261,12 +281,13 @@ export class PostgresDriver implements Driver {
   }
 
   private single(form: Form, list: Statement['params'][number], client: PoolClient): Promise<QueryResult> {
-    if (list.length === 0) return client.query(form.single)
-    return client.query({ name: this.kept(form.name), text: form.single, values: valuesOf(form, list) })
+    const named = this.kept(form.name)
+    if (list.length === 0 && !named) return client.query(form.single)
+    return client.query({ ...named, text: form.single, values: valuesOf(form, list) })
   }
 
-  private kept(name: string | null): string | undefined {
-    return this.options.pooler === 'transaction' ? undefined : (name ?? undefined)
+  private kept(name: string | null): { name?: string } | undefined {
+    return this.options.pooler === 'transaction' || name === null ? undefined : { name }
   }
 
   /** What PostgreSQL takes the parameters for. Asked once per statement. */
@@ -370,6 +391,14 @@ function* sweepPlan(now: number): Plan<void> {
   ])
 }
 
+/** Statements that go out in one turn of the loop go out together: each packet wakes the server, and costs both a call. */
+function onePacket(client: PoolClient): void {
+  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection
+  if (stream.writableCorked > 0) return
+  stream.cork()
+  process.nextTick(() => stream.uncork())
+}
+
 /** Statements that nobody waits for, and the first that failed. */
 class Sent {
   failure: unknown = null
@@ -386,8 +415,6 @@ class Sent {
     await this.last
   }
 }
-
-const isSeveral = (asked: Statement | readonly Statement[]): asked is readonly Statement[] => Array.isArray(asked)
 
 /** Whether one statement does it for all parameter lists. */
 function isTogether(form: Form, { params, want }: Statement): boolean {

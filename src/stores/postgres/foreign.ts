@@ -4,7 +4,7 @@
  * that transaction; a savepoint keeps it usable, whatever becomes of the plan.
  */
 import { UntildoneError } from '../../core/errors.js'
-import type { Plan, Row, Statement } from '../sql/plan.js'
+import { Asked, type Plan, type Row, type Statement } from '../sql/plan.js'
 import type { SqlTransaction } from '../store.js'
 import { explain, isLost, isRace } from './connections.js'
 import { type Translator, valuesOf } from './translate.js'
@@ -61,10 +61,12 @@ async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translato
 async function drive<T>(plan: Plan<T>, tx: SqlTransaction, translator: Translator): Promise<T> {
   let step = plan.next()
   while (!step.done) {
+    if (step.value instanceof Asked) {
+      step = plan.next(step.value.rows)
+      continue
+    }
     // One after the other: what the application speaks with may know nothing of two at a time.
-    const answers = []
-    for (const statement of [step.value].flat()) answers.push(await answerTo(statement as Statement, tx, translator))
-    step = plan.next(Array.isArray(step.value) ? answers : answers[0])
+    step = plan.next(await answerTo(step.value, tx, translator))
   }
   return step.value
 }
@@ -86,6 +88,7 @@ async function answerTo(
   }
   const text = asText(single, kind === 'select', want === 'changes')
   if (want === 'rows') return send(text, params[0]!)
+  if (want === 'later') return new Asked(await send(text, params[0]!))
   const answers: unknown[] = []
   for (const list of params) {
     const rows = await send(text, list)

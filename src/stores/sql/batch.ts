@@ -6,9 +6,9 @@ import { writeAudits } from './audit.js'
 import { claimPlan } from './claim.js'
 import { writeFailures, writeUses } from './failures.js'
 import { movePlan } from './move.js'
-import { HEARD, heardOf, type WebhookBook, writeOutbox } from './outbox.js'
-import { PAUSED, PAUSES, type PauseBook, pausedOf } from './pauses.js'
-import { type Plan, share, together } from './plan.js'
+import { type WebhookBook, writeOutbox } from './outbox.js'
+import type { PauseBook } from './pauses.js'
+import type { Plan } from './plan.js'
 import { recordPlan } from './record.js'
 import { submitPlan } from './submit.js'
 import type { Tx } from './tx.js'
@@ -58,20 +58,15 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
-  // Where others may change them, both are asked before each commit: then at once.
-  if (claims.length > 0 && !pauses.sole) {
-    // Once a pause is answered, no claim that is still under way takes anything.
-    yield* share(PAUSES, tx.dialect)
-    const [heard, paused] = yield* together([[HEARD], [PAUSED]])
-    tx.heard = heardOf(heard!)
-    tx.paused = pausedOf(paused!)
-  } else tx.heard = yield* webhooks.heard()
+  // Where others may change them, both are asked within each commit; only its end, and its claims, need the answers.
+  yield* webhooks.ask(tx)
+  if (claims.length > 0) yield* pauses.ask(tx)
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(tx)] })
   for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
-  yield* writeLast(tx)
+  yield* writeLast(tx, webhooks)
   return done
 }
 
@@ -79,9 +74,9 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
  * What was collected. Names are taken in one order, so that no two transactions wait for each other: what is paused, then
  * unique names, then limits, each where it is asked for; here at the end chains of audit trails, then failures.
  */
-function* writeLast(tx: Tx): Plan<void> {
+function* writeLast(tx: Tx, webhooks: WebhookBook): Plan<void> {
   yield* writeUses(tx)
   yield* writeAudits(tx)
   yield* writeFailures(tx)
-  if (tx.happened.length > 0) yield* writeOutbox(tx)
+  if (tx.events.length > 0) yield* writeOutbox(tx, webhooks)
 }

@@ -9,7 +9,19 @@ import { type Found, Gate, isBound } from './gate.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import { announceMove } from './outbox.js'
 import type { PauseBook } from './pauses.js'
-import { all, type Dialect, each, type Plan, put, type Row, together, unpack, type Value } from './plan.js'
+import {
+  type Asked,
+  all,
+  answerTo,
+  ask,
+  type Dialect,
+  each,
+  type Plan,
+  put,
+  type Row,
+  unpack,
+  type Value,
+} from './plan.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -29,26 +41,27 @@ const ready = (
   dialect: Dialect,
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
   where l.lane = ?1 and l.level = ?2 and ${READY} and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
-/** By id, and the rest is no condition: the index of ready jobs would have the whole lane looked at. */
-const WAITS = `select l.id, case when l.lane = ?2 and ${READY} then 1 else 0 end as waits from live l where l.id = ?1`
 
 /**
  * The same for all levels of many lanes, each up to its quota. Each level is looked at only as far as those before it left
  * room, and materialized, or a planner may hold more rows than it gives.
  */
 function* lookAt(
-  lanes: readonly Asked[],
+  lanes: readonly LaneQuota[],
   levels: readonly number[],
   free: number,
   { now, dialect }: Tx,
-): Plan<Row[][]> {
+): Plan<Map<LaneQuota, Asked>> {
   const parts = levels.map((level, i) => {
     const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
     const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replaceAll('?3', '?2')
     return `found${i} as materialized (${sql.replace('limit ?4', `limit ?3${room.join('')}`)})`
   })
   const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select t, input from found${i}`).join(' union all ')}`
-  return yield* together(lanes.map(({ lane, limit }) => [sql, lane, now, Math.min(limit, free)]))
+  const looks = new Map<LaneQuota, Asked>()
+  for (const quota of lanes)
+    looks.set(quota, yield* ask(sql, quota.lane, now, Math.min(quota.limit, quota.ids?.length ?? quota.limit, free)))
+  return looks
 }
 
 /** A claim that has put so many jobs aside leaves the rest to the next one, so that it does not hold up the store. */
@@ -65,29 +78,35 @@ interface Ready extends Found {
 export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Plan<Claimed[]> {
   const { now, changes, dialect } = tx
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
-  const paused = yield* pauses.paused(tx.paused)
   let free = request.limit()
   const taken: Ready[] = []
-  const lanes = yield* stillWaiting(
-    request.lanes.filter(({ lane }) => !paused(lane)),
-    now,
-  )
-  // Over a line every look costs a way there and back, so all are asked at once.
-  const looked = dialect.skipHeld === '' || free <= 0 ? null : yield* lookAt(lanes, request.levels, free, tx)
-  for (const [i, { lane, limit, waiting }] of lanes.entries()) {
-    let quota = Math.min(limit, free)
+  const quotas = request.lanes
+  // Over a line every look costs a way there and back, so all are asked at once, and together with what is paused.
+  const ahead = dialect.skipHeld !== '' && free > 0
+  const seemsPaused = pauses.lately()
+  const open = quotas.filter(({ lane }) => !seemsPaused(lane))
+  const looks = ahead ? yield* lookAt(open, request.levels, free, tx) : null
+  const waits = yield* askWaiting(quotas, tx)
+  const paused = yield* pauses.paused(tx.paused)
+  const waiting = waits && waitingOf(yield* answerTo(waits))
+  for (const quota of quotas) {
+    const { lane, ids } = quota
+    if (paused(lane)) continue
+    const delivered = ids?.filter((id) => waiting?.get(id) === lane)
+    let room = Math.min(quota.limit, delivered?.length ?? quota.limit, free)
     const from = taken.length
-    const found = looked && readyOf(looked[i]!, request.worker, now)
-    if (found && !found.some(isBound)) taken.push(...found.slice(0, quota))
+    const look = looks?.get(quota)
+    const found = look && readyOf(yield* answerTo(look), request.worker, now)
+    if (found && !found.some(isBound)) taken.push(...found.slice(0, room))
     else
       for (const level of request.levels) {
-        if (quota <= 0) break
-        const some = yield* take(request, lane, level, quota, gate, now, dialect)
-        quota -= some.length
+        if (room <= 0) break
+        const some = yield* take(request, lane, level, room, gate, now, dialect)
+        room -= some.length
         taken.push(...some)
       }
     free -= taken.length - from
-    if (waiting) tellLeft(request, waiting, taken.slice(from), gate)
+    if (delivered) tellLeft(request, delivered, taken.slice(from), gate)
   }
   if (taken.length === 0) return []
   const claimed = taken.map(({ decision, record }): Claimed => ({ live: decision.live!, record }))
@@ -145,25 +164,24 @@ function* take(
   }
 }
 
-interface Asked extends Pick<LaneQuota, 'lane' | 'limit'> {
-  /** Of delivered jobs, those that still wait here. */
-  waiting?: readonly string[]
+/**
+ * Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. That they are ready is no
+ * condition: the index of ready jobs would have whole lanes looked at.
+ */
+function* askWaiting(quotas: readonly LaneQuota[], { now, dialect }: Tx): Plan<Asked | null> {
+  const ids = quotas.flatMap((quota) => quota.ids ?? [])
+  if (ids.length === 0) return null
+  const waits = `case when ${READY.replaceAll('?3', '?2')} then l.lane end`
+  return yield* ask(
+    `select l.id, ${waits} as lane from live l where ${dialect.inList('l.id', 1)}`,
+    JSON.stringify([...new Set(ids)]),
+    now,
+  )
 }
 
-/** Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. */
-function* stillWaiting(lanes: readonly LaneQuota[], now: number): Plan<Asked[]> {
-  const delivered = lanes.flatMap(({ lane, ids = [] }) => [...new Set(ids)].map((id) => ({ lane, id })))
-  const rows = yield* each<{ waits: number }>(
-    WAITS,
-    delivered.map(({ lane, id }) => [id, lane, now]),
-  )
-  const there = delivered.filter((_, i) => rows[i]?.waits === 1)
-  return lanes.map(({ lane, limit, ids }) => {
-    if (ids === undefined) return { lane, limit }
-    const waiting = there.filter((one) => one.lane === lane && ids.includes(one.id)).map(({ id }) => id)
-    return { lane, limit: Math.min(limit, waiting.length), waiting }
-  })
-}
+/** In which lane each of them waits. */
+const waitingOf = (rows: readonly Row[]): ReadonlyMap<string, string | null> =>
+  new Map(rows.map(({ id, lane }) => [id, lane]))
 
 function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {
   const had = new Set(taken.map(({ live }) => live.id))

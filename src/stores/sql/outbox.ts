@@ -7,8 +7,14 @@ import { partsOf, TIES } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Happened } from '../../core/webhook.js'
 import type { NewJob } from '../store.js'
-import { all, type Plan, put, type Row } from './plan.js'
+import { all, answerTo, ask, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
+
+/** Something that happened, and whether its job was told to tell of it: else those hear it who hear all of the tenant. */
+export interface Event {
+  what: Happened
+  asked: boolean
+}
 
 /** Tenants with a webhook that is enabled. Asked within each commit, and remembered where nobody else can change it. */
 export class WebhookBook {
@@ -22,35 +28,38 @@ export class WebhookBook {
     this.known = null
   }
 
-  *heard(): Plan<ReadonlySet<string>> {
-    const heard = this.known ?? heardOf(yield* all(HEARD))
-    if (this.sole) this.known = heard
-    return heard
+  /** At the beginning of a transaction, so that the answer is there at its end. */
+  *ask(tx: Tx): Plan<void> {
+    if (this.sole) yield* this.heard(tx)
+    else tx.heard = yield* ask(HEARD)
+  }
+
+  *heard({ heard }: Tx): Plan<ReadonlySet<string>> {
+    if (heard === null && this.known) return this.known
+    const names = new Set((heard ? yield* answerTo(heard) : yield* all(HEARD)).map(({ tenant }) => tenant as string))
+    if (this.sole) this.known = names
+    return names
   }
 }
 
-export const HEARD = 'select distinct tenant from webhooks where enabled = 1'
-export const heardOf = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(({ tenant }) => tenant))
+const HEARD = 'select distinct tenant from webhooks where enabled = 1'
 
-const someoneHears = (tx: Tx, tenant: string, ties: number): boolean => (ties & TIES.told) !== 0 || tx.heard.has(tenant)
+const isAsked = (ties: number): boolean => (ties & TIES.told) !== 0
 
 /** A move that changed the public status. */
 export function announceMove({ from, live, outcome, history }: Decision, tx: Tx): void {
-  // The usual case: nobody has asked.
-  if (tx.heard.size === 0 && (from.ties & TIES.told) === 0) return
-  const { tenant } = partsOf(from.lane)
-  if (!someoneHears(tx, tenant, from.ties)) return
   const status = outcome?.status ?? statusOf(live!)
   if (status === statusOf(from)) return
+  const { tenant } = partsOf(from.lane)
   const { seq } = history
-  tx.happened.push({ ...{ id: `${from.id}:${seq}`, tenant, type: `job.${status}` }, jobId: from.id, at: tx.now, seq })
+  const what: Happened = { id: `${from.id}:${seq}`, tenant, type: `job.${status}`, jobId: from.id, at: tx.now, seq }
+  tx.events.push({ what, asked: isAsked(from.ties) })
 }
 
 export function announceSubmit({ record, live }: NewJob, tx: Tx): void {
-  if (tx.heard.size === 0 && (live.ties & TIES.told) === 0) return
   const { id, tenant } = record
-  if (!someoneHears(tx, tenant, live.ties)) return
-  tx.happened.push({ id: `${id}:1`, tenant, type: 'job.accepted', jobId: id, at: tx.now, seq: 1 })
+  const what: Happened = { id: `${id}:1`, tenant, type: 'job.accepted', jobId: id, at: tx.now, seq: 1 }
+  tx.events.push({ what, asked: isAsked(live.ties) })
 }
 
 /** An approval as it is now. */
@@ -65,14 +74,16 @@ export function announce(
   tx: Tx,
   details?: Happened['details'],
 ): void {
-  if (!tx.heard.has(what.tenant)) return
-  tx.happened.push({ ...what, at: tx.now, seq: null, ...(details ? { details } : {}) })
+  tx.events.push({ what: { ...what, at: tx.now, seq: null, ...(details ? { details } : {}) }, asked: false })
 }
 
 /** With the commit of what happened. */
-export function* writeOutbox({ happened }: Tx): Plan<void> {
+export function* writeOutbox(tx: Tx, webhooks: WebhookBook): Plan<void> {
+  const heard = yield* webhooks.heard(tx)
+  const told = tx.events.filter(({ what, asked }) => asked || heard.has(what.tenant))
+  tx.toOutbox = told.length > 0
   yield* put(
     'insert into outbox (at, id, body) values (?1, ?2, ?3) on conflict do nothing',
-    happened.map((one) => [one.at, one.id, JSON.stringify(one)]),
+    told.map(({ what }) => [what.at, what.id, JSON.stringify(what)]),
   )
 }

@@ -3,45 +3,65 @@ import type { AuditDraft } from '../../core/history.js'
 import { partsOf } from '../../core/job.js'
 import type { PauseRow, Store } from '../store.js'
 import { audited } from './audit.js'
-import { all, hold, type Plan, type Row, run } from './plan.js'
+import { type Asked, all, answerTo, ask, hold, type Plan, type Row, run, share } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import type { Tx } from './tx.js'
 import type { Lent } from './workers.js'
 
 /** The name that a claim shares and that a change of what is paused holds. */
-export const PAUSES = 'pauses'
+const PAUSES = 'pauses'
 
 /** Which lanes are paused. Asked within the transaction of a claim, and remembered where nobody else can change it. */
 export class PauseBook {
+  /** What is known; where others may change it, what the last transaction saw. */
   private known: ReadonlySet<string> | null = null
 
   /** @param sole whether every change passes through this process */
-  constructor(readonly sole: boolean) {}
+  constructor(private readonly sole: boolean) {}
 
   /** Something changed, or a transaction that may have changed something was rolled back. */
   forget(): void {
     this.known = null
   }
 
-  /** @param asked what was asked already within this transaction */
-  *paused(asked: ReadonlySet<string> | null = null): Plan<(lane: string) => boolean> {
-    const names = this.known ?? asked ?? pausedOf(yield* all(PAUSED))
-    if (this.sole) this.known = names
-    if (names.size === 0) return none
-    return (lane) => {
-      const { tenant, type, queue } = partsOf(lane)
-      return (
-        names.has(nameOf({ tenant, kind: 'type', name: type })) ||
-        names.has(nameOf({ tenant, kind: 'queue', name: queue }))
-      )
-    }
+  /**
+   * At the beginning of a transaction that claims. From there to its end nothing is paused: once a pause is answered, no
+   * claim that is still under way takes anything.
+   */
+  *ask(tx: Tx): Plan<void> {
+    if (this.sole) return
+    yield* share(PAUSES, tx.dialect)
+    tx.paused = yield* ask(PAUSED)
+  }
+
+  /** What was paused when somebody last asked: where it is worth looking, and no more than that. */
+  lately(): (lane: string) => boolean {
+    return isPaused(this.known ?? NONE)
+  }
+
+  /** @param asked what was asked within this transaction */
+  *paused(asked: Asked | null = null): Plan<(lane: string) => boolean> {
+    if (this.sole && this.known) return isPaused(this.known)
+    const names = new Set((asked ? yield* answerTo(asked) : yield* all(PAUSED)).map(nameOf))
+    this.known = names
+    return isPaused(names)
   }
 }
 
-export const PAUSED = 'select tenant, kind, name from pauses'
-export const pausedOf = (rows: readonly Row[]): ReadonlySet<string> => new Set(rows.map(nameOf))
+const NONE: ReadonlySet<string> = new Set()
+const PAUSED = 'select tenant, kind, name from pauses'
 const nameOf = ({ tenant, kind, name }: Row): string => `${kind}/${tenant}/${name}`
-const none = () => false
+
+function isPaused(names: ReadonlySet<string>): (lane: string) => boolean {
+  if (names.size === 0) return () => false
+  return (lane) => {
+    const { tenant, type, queue } = partsOf(lane)
+    return (
+      names.has(nameOf({ tenant, kind: 'type', name: type })) ||
+      names.has(nameOf({ tenant, kind: 'queue', name: queue }))
+    )
+  }
+}
 
 function* pausePlan(row: PauseRow, on: boolean, audit: AuditDraft, tx: Tx): Plan<boolean> {
   yield* hold([PAUSES], tx.dialect)

@@ -10,18 +10,22 @@ export type Value = string | number | null
 export type Row = Record<string, any>
 
 /**
- * `rows`: all rows of one statement. `each`: the first row (or undefined) per parameter list. `changes`: rows changed per
- * parameter list. `none`: nothing is asked, so that a database over a line need not be waited for; whether it failed is
- * known at the commit at the latest.
+ * `rows`: all rows of one statement. `later`: the same, but they are waited for only when they are needed (`Asked`).
+ * `each`: the first row (or undefined) per parameter list. `changes`: rows changed per parameter list. `none`: nothing is
+ * asked, so that a database over a line need not be waited for; whether it failed is known at the commit at the latest.
  */
 export interface Statement {
   sql: string
   params: readonly (readonly Value[])[]
-  want: 'rows' | 'each' | 'changes' | 'none'
+  want: 'rows' | 'later' | 'each' | 'changes' | 'none'
 }
 
-/** Several statements at once are answered together: none of them may need the answer of another. */
-export type Plan<T> = Generator<Statement | readonly Statement[], T, any>
+/** Rows that were asked for, and on which nothing depends yet: what does not need them is sent meanwhile. */
+export class Asked {
+  constructor(readonly rows: readonly Row[] | Promise<readonly Row[]>) {}
+}
+
+export type Plan<T> = Generator<Statement | Asked, T, any>
 
 export function* all<T = Row>(sql: string, ...params: Value[]): Plan<T[]> {
   return (yield { sql, params: [params], want: 'rows' }) as T[]
@@ -31,10 +35,14 @@ export function* one<T = Row>(sql: string, ...params: Value[]): Plan<T | undefin
   return ((yield { sql, params: [params], want: 'rows' }) as T[])[0]
 }
 
-/** The rows of several queries, asked together: over a line that is one way there and back. */
-export function* together(queries: readonly (readonly [sql: string, ...params: Value[]])[]): Plan<Row[][]> {
-  if (queries.length === 0) return []
-  return yield queries.map(([sql, ...params]): Statement => ({ sql, params: [params], want: 'rows' }))
+/** Asks for rows without waiting for them: over a line, several such questions are one way there and back. */
+export function* ask(sql: string, ...params: Value[]): Plan<Asked> {
+  return yield { sql, params: [params], want: 'later' }
+}
+
+/** Waits for what was asked. */
+export function* answerTo(asked: Asked): Plan<Row[]> {
+  return yield asked
 }
 
 /** One look-up per parameter list. */

@@ -5,7 +5,7 @@ import { factsFrom } from '../../core/error-facts.js'
 import { Bench, errored } from '../../testing/store-conformance/bench.js'
 import { SqliteDriver } from '../sqlite/driver.js'
 import { sqliteWith } from '../sqlite/open.js'
-import { all, type Plan, type Statement } from './plan.js'
+import { Asked, all, type Plan, type Statement } from './plan.js'
 
 /** Every statement that was carried out, in order. */
 function counting(seen: Statement[], made: SqliteDriver[] = []): typeof SqliteDriver {
@@ -22,7 +22,7 @@ function counting(seen: Statement[], made: SqliteDriver[] = []): typeof SqliteDr
 function* spied<T>(plan: Plan<T>, seen: Statement[]): Plan<T> {
   let step = plan.next()
   while (!step.done) {
-    seen.push(...[step.value].flat())
+    if (!(step.value instanceof Asked)) seen.push(step.value)
     step = plan.next(yield step.value)
   }
   return step.value

@@ -109,7 +109,7 @@ export class SqlStore implements Store {
       () => this.newTx(),
       this.book,
       this.webhookBook,
-      (tx) => this.told(tx.changes, tx.happened.length > 0),
+      (tx) => this.told(tx.changes, tx.toOutbox),
     )
     const lent: Lent = {
       read: (plan) => this.read(plan),
@@ -201,11 +201,12 @@ export class SqlStore implements Store {
       ...about,
       now: driver.now(),
       changes: [],
-      happened: [],
+      events: [],
+      toOutbox: false,
       audits: [],
       failures: [],
       paused: null,
-      heard: new Set(),
+      heard: null,
     }
   }
 

@@ -3,11 +3,11 @@
  * job without everybody above it knowing.
  */
 import type { LimitNumbers } from '../../core/limits.js'
-import type { Happened } from '../../core/webhook.js'
 import type { Change, Move, Moved } from '../store.js'
 import type { Audited } from './audit.js'
 import type { Met } from './failures.js'
-import type { Dialect, Plan } from './plan.js'
+import type { Event } from './outbox.js'
+import type { Asked, Dialect, Plan } from './plan.js'
 
 export interface Tx {
   /** The instant all its rows are judged by. */
@@ -16,15 +16,16 @@ export interface Tx {
   readonly dialect: Dialect
   /** What listeners are told after the commit. */
   readonly changes: Change[]
-  /** What webhooks hear of; goes to the outbox with the commit. */
-  readonly happened: Happened[]
+  /** What webhooks may hear of: what somebody does hear of goes to the outbox with the commit. */
+  readonly events: Event[]
+  /** Whether anything of it did. */
+  toOutbox: boolean
   /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */
   readonly audits: Audited[]
   readonly failures: Met[]
-  /** What is paused, where it was asked for all claims together. */
-  paused: ReadonlySet<string> | null
-  /** Tenants with a webhook. */
-  heard: ReadonlySet<string>
+  /** What is paused, and which tenants have a webhook, where it was asked for this transaction. */
+  paused: Asked | null
+  heard: Asked | null
   /** The one guarded write (move.ts). It is lent, because the jobs that hang on a moved job are moved in turn. */
   readonly move: (moves: readonly Move[], tx: Tx) => Plan<Moved[]>
   /** The numbers of limits as they are defined now; without them those count that a job was submitted under. */

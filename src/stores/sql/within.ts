@@ -59,7 +59,7 @@ export async function submitInside(within: SqlTransaction, driver: Driver, lent:
     async announce() {
       const found = ids.length > 0 ? await lent.look(ids) : []
       // As they are now: what was rolled back is not among them.
-      if (found.length > 0) lent.told(found, tx.happened.length > 0)
+      if (found.length > 0) lent.told(found, tx.toOutbox)
     },
   }
 }

@@ -115,8 +115,7 @@ function drive<T>(db: Database, plan: Plan<T>): T {
   const answer = ({ sql, params }: Statement) => db.prepare(sql).all(...params[0]!)
   let step = plan.next()
   while (!step.done) {
-    const asked = step.value
-    step = plan.next('sql' in asked ? answer(asked) : asked.map(answer))
+    step = plan.next(answer(step.value as Statement))
   }
   return step.value
 }

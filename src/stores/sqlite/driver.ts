@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs'
 import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
-import type { Driver, Plan, Statement as PlanStatement } from '../sql/plan.js'
+import { Asked, type Driver, type Plan, type Statement as PlanStatement, type Row } from '../sql/plan.js'
 import { type Database, databaseClass, type Statement } from './database.js'
 import { sqliteDialect } from './dialect.js'
 
@@ -141,7 +141,7 @@ export class SqliteDriver implements Driver {
       let answer: unknown
       try {
         const asked = step.value
-        answer = isSeveral(asked) ? asked.map((one) => this.execute(one)) : this.execute(asked)
+        answer = asked instanceof Asked ? asked.rows : this.execute(asked)
       } catch (error) {
         step = plan.throw(error)
         continue
@@ -154,6 +154,7 @@ export class SqliteDriver implements Driver {
   private execute({ sql, params, want }: PlanStatement): unknown {
     const statement = this.prepared(sql)
     if (want === 'rows') return statement.all(...params[0]!)
+    if (want === 'later') return new Asked(statement.all(...params[0]!) as Row[])
     const answers = new Array(params.length)
     if (want === 'each') for (let i = 0; i < params.length; i++) answers[i] = statement.get(...params[i]!)
     else for (let i = 0; i < params.length; i++) answers[i] = Number(statement.run(...params[i]!).changes)
@@ -227,9 +228,6 @@ export class SqliteDriver implements Driver {
     this.db.close()
   }
 }
-
-const isSeveral = (asked: PlanStatement | readonly PlanStatement[]): asked is readonly PlanStatement[] =>
-  Array.isArray(asked)
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
