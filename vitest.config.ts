@@ -11,7 +11,9 @@ const projects = {
   unit: { include: ['src/**/*.test.ts'], exclude: ALONE, isolate: false },
   cross: { include: ['test/**/*.test.ts'], exclude: ['test/architecture.test.ts', 'test/services/**'] },
   services: { include: ['test/services/**/*.test.ts'], globalSetup: ['./test/services/setup.ts'] },
-  examples: { include: ['examples/**/*.test.ts'] },
+  // Those change where temporary files go, and hold native libraries.
+  'examples-alone': { include: ['examples/document-conversion/**/*.test.ts'] },
+  examples: { include: ['examples/**/*.test.ts'], exclude: ['examples/document-conversion/**'], isolate: false },
   check: { include: ['test/architecture.test.ts'] },
 }
 
