@@ -43,6 +43,8 @@ export class Relay {
   /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
   private full = new Set<string>()
   private returned: Announcement[] = []
+  /** By queue. */
+  private readonly held = new Map<string, Held>()
   private passing: Promise<void> | null = null
   private looking: Promise<void> | null = null
   private lookAgain = false
@@ -146,7 +148,8 @@ export class Relay {
     if (!Number.isFinite(next)) return
     const between = Math.max(this.leads ? PASS_EVERY_MS : HELP_EVERY_MS, PASS_SHARE * this.passTook)
     const soonest = this.lastPass + between - clock.monotonic()
-    this.timer = clock.after(Math.max(0, soonest, next - now), () => {
+    const wait = Math.max(soonest, next - now)
+    this.timer = (wait > 0 ? (run: () => void) => clock.after(wait, run) : atOnce)(() => {
       this.timer = null
       this.passing = this.pass()
         .catch((error) => {
@@ -177,9 +180,7 @@ export class Relay {
     const queues = [...new Set(lanes.map((lane) => partsOf(lane).queue))]
     let carried: Map<string, number>
     try {
-      carried = new Map(
-        await Promise.all(queues.map(async (queue) => [queue, await transport.underWay(queue)] as const)),
-      )
+      carried = new Map(await Promise.all(queues.map(async (queue) => [queue, await this.heldOf(queue)] as const)))
     } catch {
       return // It has just gone away, and says so itself.
     }
@@ -198,11 +199,28 @@ export class Relay {
     await this.publish(fresh, again)
   }
 
+  /**
+   * How many messages of a queue the transport holds, or more. What it said last, and what it was given since, is enough
+   * while the window is mostly empty: then nobody waits for its answer.
+   */
+  private async heldOf(queue: string): Promise<number> {
+    const { transport, window } = this.options
+    const held = this.held.get(queue) ?? { given: 0, said: Number.POSITIVE_INFINITY, of: 0 }
+    this.held.set(queue, held)
+    const of = held.given
+    const asked = transport.underWay(queue).then((said) => Object.assign(held, { said, of }))
+    if (heldBy(held) > window / 2) await asked
+    else asked.catch(() => {})
+    return heldBy(held)
+  }
+
   /** @param again what was announced before: each by itself, so that the transport knows what it still has */
   private async publish(fresh: readonly Announcement[], again: readonly Announcement[] = []): Promise<void> {
     const { transport, window } = this.options
     const send = async (queue: string, messages: readonly Announcement[], together: number) => {
       try {
+        const held = this.held.get(queue)
+        if (held) held.given += messages.length
         await transport.publish(queue, messages, together)
         this.announced += messages.length
       } catch {
@@ -241,6 +259,29 @@ export class Relay {
         // They come back by themselves, some seconds later.
       }
     }
+  }
+}
+
+interface Held {
+  /** Messages that the transport was given. */
+  given: number
+  /** How many it said that it holds, of those that it had been given when it was asked. */
+  said: number
+  of: number
+}
+
+const heldBy = ({ given, said, of }: Held): number => said + given - of
+
+/** After what is being done now: a timer would come a millisecond later. */
+function atOnce(run: () => void): Timer {
+  let cancelled = false
+  queueMicrotask(() => {
+    if (!cancelled) run()
+  })
+  return {
+    cancel() {
+      cancelled = true
+    },
   }
 }
 

@@ -8,19 +8,21 @@ import { sharesOf } from '../../core/window.js'
 import type { Announcement, Dispatched, DispatchRequest, Store } from '../store.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import type { PauseBook } from './pauses.js'
-import { all, type Dialect, type Driver, each, hold, type Plan, put, type Value } from './plan.js'
+import { type Asked, answerTo, ask, type Dialect, type Driver, each, hold, type Plan, put, type Value } from './plan.js'
 import type { Lent } from './workers.js'
 
 /** Name behind which announcements are made: two relays at once would announce the same jobs. */
 const DISPATCH = 'dispatch'
 
-const KNOWN = 'select job_id, lane, epoch, no, at from announced order by no, job_id'
-/** By id, and the rest is no condition: the index of ready jobs would have the whole lane looked at. */
-const WAITS = `select l.id, case when l.lane = ?2 and l.epoch = ?3 and ${CLAIMABLE} then 1 else 0 end as waits from live l where l.id = ?1`
+/** Whether it still waits is asked by id, and is no condition: the index of ready jobs would have whole lanes looked at. */
+const KNOWN = `select a.job_id, a.lane, a.epoch, a.no, a.at, (select case when l.lane = a.lane and l.epoch = a.epoch and ${CLAIMABLE} then 1 else 0 end
+  from live l where l.id = a.job_id) as waits from announced a order by a.no, a.job_id`
 
 /** Announced ones are left out by whoever reads it: a planner that is asked to do so would look at the whole lane. */
-const READY = `select l.id, l.epoch from live l where l.lane = ?1 and ${CLAIMABLE} and l.level = ?2 and l.run_at <= ?3
-  and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating') order by l.run_at, l.id limit ?4`
+const ready = (
+  level: number,
+) => `select l.id, l.epoch from live l where l.lane = ?1 and ${CLAIMABLE} and l.level = ${level} and l.run_at <= ?2
+  and (l.deadline_at is null or l.deadline_at > ?2 or l.state = 'compensating') order by l.run_at, l.id`
 
 /** `published` says nothing any more: old programs insist on it. */
 const INSERT = `insert into announced (job_id, lane, epoch, no, at, published) values (?1, ?2, ?3, ?4, ?4, 0)`
@@ -38,6 +40,8 @@ interface Row {
   epoch: number
   no: number
   at: number
+  /** Null where its job is over. */
+  waits: number | null
 }
 
 /** @param together shares a commit with what others ask; null where that would keep them waiting */
@@ -57,16 +61,13 @@ export function dispatchOf(driver: Driver, pauses: PauseBook, together: Lent['wr
 function* dispatchPlan(request: DispatchRequest, now: number, dialect: Dialect, pauses: PauseBook): Plan<Dispatched> {
   yield* hold([DISPATCH], dialect)
   yield* put(REMOVE, request.returned.map(keyOf))
+  const asked = yield* ask(KNOWN)
   const paused = yield* pauses.paused()
-  const rows = yield* all<Row>(KNOWN)
-  const lives = yield* each<{ waits: number }>(
-    WAITS,
-    rows.map(({ job_id, lane, epoch }) => [job_id, lane, epoch]),
-  )
-  const counts = (row: Row, i: number) => lives[i]?.waits === 1 && !paused(row.lane)
+  const rows = (yield* answerTo(asked)) as Row[]
+  const counts = ({ waits, lane }: Row) => waits === 1 && !paused(lane)
   yield* put(
     REMOVE,
-    rows.filter((row, i) => !counts(row, i)).map((row) => [row.job_id, row.no]),
+    rows.filter((row) => !counts(row)).map((row) => [row.job_id, row.no]),
   )
   const known = rows.filter(counts)
   const late = known.filter(({ at }) => at <= now - request.repeatAfterMs || at > now + request.repeatAfterMs)
@@ -115,7 +116,7 @@ function* dispatchPlan(request: DispatchRequest, now: number, dialect: Dialect, 
 
 const keyOf = ({ jobId, dispatchNo }: Announcement): Value[] => [jobId, dispatchNo]
 
-interface Asked {
+interface Share {
   lane: string
   share: number
   /** What is announced there already. */
@@ -123,25 +124,28 @@ interface Asked {
 }
 
 /** Up to `share` ready jobs of each lane that nobody has announced. */
-function* take(asked: readonly Asked[], levels: readonly number[], now: number): Plan<Ready[][]> {
+function* take(asked: readonly Share[], levels: readonly number[], now: number): Plan<Ready[][]> {
   const given: Ready[][] = asked.map(() => [])
   // With more lanes than places each gets one: then one statement asks them all.
   const single = asked.flatMap(({ share, had }, i) => (share === 1 && had.size === 0 ? [i] : []))
+  // Each level is looked at only as far as those before it left room.
+  const parts = levels.map((level, i) => {
+    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
+    return `found${i} as materialized (${ready(level)} limit ?3${room.join('')})`
+  })
+  const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select id, epoch from found${i}`).join(' union all ')}`
   const firsts = yield* each<Ready>(
-    READY,
-    single.flatMap((i) => levels.map((level) => [asked[i]!.lane, level, now, 1])),
+    sql,
+    single.map((i) => [asked[i]!.lane, now, 1]),
   )
-  for (const [n, i] of single.entries()) {
-    const first = firsts.slice(n * levels.length, (n + 1) * levels.length).find((row) => row !== undefined)
-    if (first) given[i]!.push(first)
-  }
-  for (const [i, { lane, share, had }] of asked.entries()) {
-    if (share === 0 || (share === 1 && had.size === 0)) continue
-    for (const level of levels) {
-      if (given[i]!.length >= share) break
-      const rows = yield* all<Ready>(READY, lane, level, now, share + had.size)
-      given[i]!.push(...rows.filter(({ id }) => !had.has(id)).slice(0, share - given[i]!.length))
-    }
+  for (const [n, i] of single.entries()) if (firsts[n]) given[i]!.push(firsts[n])
+  const looks: [index: number, Asked][] = []
+  for (const [i, { lane, share, had }] of asked.entries())
+    if (share > 0 && !(share === 1 && had.size === 0)) looks.push([i, yield* ask(sql, lane, now, share + had.size)])
+  for (const [i, look] of looks) {
+    const { share, had } = asked[i]!
+    const rows = (yield* answerTo(look)) as Ready[]
+    given[i]!.push(...rows.filter(({ id }) => !had.has(id)).slice(0, share))
   }
   return given
 }

@@ -81,8 +81,10 @@ describe('the index made for it', () => {
       (bench) => bench.store.dispatch({ ...DISPATCH, lanes: ['q/t/d'] }),
       // Announcements are looked at one and all: there are no more of them than the windows hold.
       [
-        ...['SCAN announced', 'USE TEMP B-TREE FOR ORDER BY'],
+        ...['SCAN a', 'SEARCH l USING PRIMARY KEY (id=?)', 'USE TEMP B-TREE FOR ORDER BY'],
         'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)',
+        // What was found of each level.
+        ...['SCAN found0', 'SCAN found1', 'SCAN found2', 'SCAN found3'],
       ],
     ],
     [
