@@ -200,6 +200,17 @@ function checkSteps({ id, steps }, { starts, recorded, effects }, { sha256 }, fo
       found('S10', id, `attempt ${attempt} was given another value of step ${step} than the record holds`)
   }
   for (const [step, row] of steps) {
+    const start = startIn(row)
+    if (start === undefined) continue
+    const maker = starts.find(({ seq }) => seq === start)
+    if (maker?.step !== step || maker.attempt !== row.attempt)
+      found(
+        'S5',
+        id,
+        `step ${step} is recorded for attempt ${row.attempt}, but its value was made in ${maker ? `step ${maker.step} of attempt ${maker.attempt}` : 'no attempt of its job'}`,
+      )
+  }
+  for (const [step, row] of steps) {
     // What was waited for, and what somebody said of an effect, no attempt has done.
     if (NOT_DONE_HERE.has(row.kind) || /"(confirmed|answeredBy|answer)"/.test(row.info ?? '')) continue
     if (!perAttempt.has(`${step}\n${row.attempt}`))
@@ -208,6 +219,9 @@ function checkSteps({ id, steps }, { starts, recorded, effects }, { sha256 }, fo
   for (const [step, entries] of effects)
     if (entries.length > 1) found('S9', id, `step ${step} took effect ${entries.length} times, under different keys`)
 }
+
+/** Which start made the value, where the value says so. */
+const startIn = ({ result }) => JSON.parse(result ?? 'null')?.start
 
 /** S3, S5, S6, S14: it ended as its script demands, and what it says of itself is what the witness saw. */
 function checkEnd(job, { began, effects }, { ends, asked }, core, found) {
@@ -241,11 +255,11 @@ function checkEnd(job, { began, effects }, { ends, asked }, core, found) {
       found('S14', id, 'the cancel was told that it came too late, and it is cancelled')
   }
   if (outcome.status === 'completed')
-    checkResult({ outcome, input, attempts, began, effects, warnings, id }, core, found)
+    checkResult({ outcome, input, attempts, steps, began, effects, warnings, id }, core, found)
 }
 
-/** S5: the result was made by the very attempt that the outcome names, from effects that happened. */
-function checkResult({ outcome, input, attempts, began, effects, id }, { sha256 }, found) {
+/** S5, S10: the result was made by the very attempt that the outcome names, from effects that happened and values of the record. */
+function checkResult({ outcome, input, attempts, steps, began, effects, id }, { sha256 }, found) {
   const row = attempts.find(({ epoch }) => epoch === outcome.epoch)
   if (row?.outcome !== 'ok')
     found('S5', id, `it is completed by epoch ${outcome.epoch}, whose attempt is "${row?.outcome ?? 'missing'}"`)
@@ -262,6 +276,11 @@ function checkResult({ outcome, input, attempts, began, effects, id }, { sha256 
     const happened = effects.get(step)?.[0]?.receipt ?? null
     if (receipt !== happened)
       found('S5', id, `its result names receipt ${receipt} for step ${step}; the witness gave ${happened}`)
+  }
+  for (const [step, start] of Object.entries(result.starts ?? {})) {
+    const row = steps.get(step)
+    if (row && startIn(row) !== start)
+      found('S10', id, `its result was built of another value of step ${step} than the record holds`)
   }
 }
 

@@ -139,6 +139,12 @@ export const SCRIPTS = {
 
 /** For systems of several processes: what waits, what is called and what shares a limit. Weights count among these alone. */
 const OF_MANY = {
+  overtaken: {
+    weight: 4,
+    make: (r) => ({ steps: 2, waitMs: r.int(20, 100), lingerMs: r.int(50, 250), patienceMs: 8000 }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
   sleeper: {
     weight: 8,
     make: (r) => ({ steps: 2, napMs: r.int(50, 1500) }),

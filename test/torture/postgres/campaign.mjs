@@ -36,7 +36,7 @@ export async function campaign({
   try {
     do {
       const lanes = lanesOf(plan(r, perRound, faults, transport))
-      cast.client.resume()
+      await cast.resume()
       const go = async (lane) => {
         for (const fault of lane) {
           const hit = await inflict(cast, fault)

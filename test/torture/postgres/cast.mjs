@@ -44,10 +44,7 @@ export class Cast {
     if (transport === 'bullmq') this.redis = await startRedis()
     this.witness = program('witness.mjs', { env: { TORTURE_LEDGER: join(this.dir, 'ledger') } })
     this.witnessUrl = (await this.witness.said((message) => message.ready)).ready
-    const receiptOf = async (job, step) => {
-      const body = JSON.stringify({ what: 'find', job, step })
-      return (await (await fetch(`${this.witnessUrl}/tell`, { method: 'POST', body })).json()).receipt
-    }
+    const receiptOf = async (job, step) => (await this.#ask({ what: 'find', job, step })).receipt
     this.client = new Client(join(this.dir, 'journal'), { seed, most, only, receiptOf })
     const roles = [...new Array(apis).fill('api'), ...new Array(workers).fill('worker')]
     for (const [i, role] of roles.entries()) {
@@ -58,6 +55,17 @@ export class Cast {
     this.watch = new Watch(this.server.url)
     this.client.start()
     return this
+  }
+
+  async #ask(question) {
+    const body = JSON.stringify(question)
+    return (await fetch(`${this.witnessUrl}/tell`, { method: 'POST', body })).json()
+  }
+
+  /** Faults begin: the clients submit, and whoever stands still will be back some time. */
+  async resume() {
+    await this.#ask({ what: 'calm', calm: false })
+    this.client.resume()
   }
 
   of(role) {
@@ -149,6 +157,12 @@ export class Cast {
     }
     for (const until = Date.now() + 30_000; Date.now() < until && !this.slots.every(({ ready }) => ready); )
       await sleep(50)
+    await this.#ask({ what: 'calm', calm: true })
+  }
+
+  /** Resolves when all faults that last are over. */
+  async faultsOver() {
+    while (this.timers.size > 0) await sleep(50)
   }
 
   #forget() {

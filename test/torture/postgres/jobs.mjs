@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')
 
 /** For `handlersOf`: adds its scripts and gives its job types. */
-export function manyOf({ defineJob, z, step, plain, tell, run, options, anything }, scripts) {
+export function manyOf({ defineJob, z, step, plain, tell, run, sleep, options, anything }, scripts) {
   const offspring = defineJob('torture.child', { input: anything, output: anything })
 
   async function mother(job) {
@@ -35,8 +35,34 @@ export function manyOf({ defineJob, z, step, plain, tell, run, options, anything
     return { pay: value.receipt, ...(await plain(job)) }
   }
 
+  /**
+   * The second attempt waits inside its first step until the first one, which stood still for longer than its lease, is
+   * back and goes on beside it: whatever that one may still write, it writes under the eyes of its successor.
+   */
+  async function overtaken(job) {
+    let met = job.attempt !== 2
+    const meet = async () => {
+      if (met) return
+      met = true
+      const patience = Date.now() + job.input.patienceMs
+      while (!(await tell('returned', { job: job.id })).returned && Date.now() < patience) await sleep(50)
+      await sleep(300)
+    }
+    const receipts = {}
+    for (let i = 0; i < job.input.steps; i++) {
+      const { receipt } = await step(job, `s${i}`, { waitMs: job.input.waitMs, before: meet })
+      receipts[`s${i}`] = receipt
+    }
+    await meet()
+    // With nothing left to record, so that one who stands still here has only its end to write.
+    if (job.attempt === 1) await sleep(job.input.lingerMs)
+    await tell('ending', { job: job.id, attempt: job.attempt })
+    return receipts
+  }
+
   Object.assign(scripts, {
     offspring: plain,
+    overtaken,
     mother,
     motherCancelled: mother,
     narrow: plain,

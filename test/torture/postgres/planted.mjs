@@ -52,6 +52,9 @@ async function hunt({ dist, core, seed, name, tries: mostTries }) {
     only = ['complete', 'transient', 'slow'],
     most = 40,
     lastMs = 0,
+    perTry = PER_TRY,
+    lasting = false,
+    aside = [],
     tries: triesOfBug = TRIES,
   } = BUGS[name] ?? { edits: [] }
   const r = chance(seed)
@@ -64,16 +67,19 @@ async function hunt({ dist, core, seed, name, tries: mostTries }) {
   })
   try {
     for (let tries = 1; tries <= (mostTries ?? triesOfBug); tries++) {
-      cast.client.resume()
-      for (const fault of plan(r, PER_TRY, faults)) await inflict(cast, fault)
+      await cast.resume()
+      for (const fault of plan(r, perTry, faults)) await inflict(cast, fault)
+      if (lasting) await cast.faultsOver()
       await sleep(lastMs)
-      const { violations } = await cast.judge({ restMs: 25_000 })
+      const violations = (await cast.judge({ restMs: 25_000 })).violations.filter(
+        ({ invariant }) => !aside.includes(invariant),
+      )
       if (violations.length === 0) continue
       const by = [...new Set(violations.map(({ invariant }) => invariant))].sort()
       // What a process says when it ends of itself tells the least: it may be the bug, or a trap on the way to it.
       const first = violations.find(({ invariant }) => !BY_THE_WAY.has(invariant)) ?? violations[0]
       for (const { invariant, text } of violations) if (invariant === 'process') say(`  note, ${name}: ${text}`)
-      return { by: by.join(', '), faults: tries * PER_TRY, text: first.text.slice(0, 150) }
+      return { by: by.join(', '), faults: tries * perTry, text: first.text.slice(0, 150) }
     }
     return null
   } finally {

@@ -39,13 +39,18 @@ export function handlersOf(lib, witnessUrl, passing, more = null) {
   const tell = witnessAt(witnessUrl)
   /** Attempts of each job that have begun in this process; for the scripts that wait for one another. */
   const begun = new Map()
+  /** Per attempt: which start, by the number that the witness gave it, made the value of each step that it was given. */
+  const givenTo = new WeakMap()
 
-  /** One effect outside, in one step; `before` may fail instead of it. */
+  /**
+   * One effect outside, in one step; `before` may fail instead of it. Its receipt is the same in every attempt, so the value
+   * also names the start that made it: no two attempts make the same.
+   */
   async function step(job, name, { before = () => {}, options, pad = 0, waitMs = 0 } = {}) {
     const value = await job.step(
       name,
       async ({ key, attempt }) => {
-        await tell('start', { job: job.id, step: name, key, attempt })
+        const { seq: start } = await tell('start', { job: job.id, step: name, key, attempt })
         passing('step:announced')
         if (waitMs > 0) await sleep(waitMs)
         await before()
@@ -54,10 +59,11 @@ export function handlersOf(lib, witnessUrl, passing, more = null) {
         passing('step:effect-sent')
         const { receipt } = await effect
         passing('step:effect-done')
-        return { receipt, ...(pad > 0 ? { pad: 'x'.repeat(pad) } : {}) }
+        return { receipt, start, ...(pad > 0 ? { pad: 'x'.repeat(pad) } : {}) }
       },
       options,
     )
+    if (value.start !== undefined) givenTo.set(job, { ...givenTo.get(job), [name]: value.start })
     passing('step:returned')
     await tell('recorded', { job: job.id, step: name, attempt: job.attempt, hash: sha256(JSON.stringify(value)) })
     return value
@@ -171,7 +177,7 @@ export function handlersOf(lib, witnessUrl, passing, more = null) {
   }
 
   function resultOf(job, receipts) {
-    return { script: job.input.script, serial: job.input.serial, attempt: job.attempt, receipts }
+    return { script: job.input.script, serial: job.input.serial, attempt: job.attempt, receipts, starts: givenTo.get(job) ?? {} }
   }
 
   async function run(job) {
@@ -186,7 +192,7 @@ export function handlersOf(lib, witnessUrl, passing, more = null) {
   const backoff = { from: '10ms', to: '60ms' }
   const options = { retry: until({ within: '24h', backoff }), maxLost: 1_000_000 }
   return [
-    ...(more ? more({ ...lib, step, plain, tell, run, options, anything, failing }, scripts) : []),
+    ...(more ? more({ ...lib, step, plain, tell, run, sleep, options, anything, failing }, scripts) : []),
     defineJob('torture', { input: anything, output: anything }).handler(options, run),
     defineJob('torture.limited', { input: anything, output: anything }).handler(
       { ...options, retry: until({ attempts: 3, backoff }) },
