@@ -40,7 +40,7 @@ const neverFencesItself = [
 const overtakes = (...faults) => ({
   faults,
   only: ['overtaken'],
-  most: 24,
+  most: 60,
   perTry: 1,
   lasting: true,
   aside: ['S7'],
@@ -86,7 +86,7 @@ export const BUGS = {
       ['core/lifecycle.js', `'epoch' in fence ? fence.epoch !== job.epoch :`, `'epoch' in fence ? false :`],
       ...neverFencesItself,
     ],
-    ...overtakes(stop('worker', 'finishing'), stop('worker', 'inside a step')),
+    ...overtakes(stop('worker', 'finishing')),
   },
   'claimed without a guard': {
     edits: [
