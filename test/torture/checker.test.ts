@@ -10,8 +10,8 @@ const core = { TRANSITIONS, isFinal, firstBreak, sha256 }
 
 /** One job that was lost once, recorded its step in the second attempt and completed there. */
 function facts(): any {
-  const stepResult = JSON.stringify({ receipt: 5 })
-  const result = JSON.stringify({ script: 'complete', serial: 1, attempt: 2, receipts: { s0: 5 } })
+  const stepResult = JSON.stringify({ receipt: 5, start: 4 })
+  const result = JSON.stringify({ script: 'complete', serial: 1, attempt: 2, receipts: { s0: 5 }, starts: { s0: 4 } })
   const entry = (seq: number, event: string, state: string, epoch: number) => ({
     seq,
     event,
@@ -105,6 +105,9 @@ describe('checker', () => {
     ['an outcome of another version', 'S4', (f) => Object.assign(f.job.outcome, { version: 4 })],
     ['a result of another attempt', 'S5', (f) => setResult(f, { attempt: 1 })],
     ['a result with a receipt that the witness never gave', 'S5', (f) => setResult(f, { receipts: { s0: 9 } })],
+    ['a result built of another value than was recorded', 'S10', (f) => setResult(f, { starts: { s0: 2 } })],
+    ['a value that another attempt made', 'S5', (f) => Object.assign(f.job.steps.get('s0'), madeIn(2))],
+    ['a value that no attempt of the job made', 'S5', (f) => Object.assign(f.job.steps.get('s0'), madeIn(99))],
     ['a completed job whose attempt was lost', 'S5', (f) => Object.assign(f.job.attempts[1], { outcome: 'lost' })],
     ['a step that is missing', 'S5', (f) => f.job.steps.clear()],
     ['another outcome than the script demands', 'S6', (f) => Object.assign(f.job.outcome, { status: 'failed' })],
@@ -163,6 +166,9 @@ describe('checker', () => {
     expect(named(make)).toContain(invariant)
   })
 })
+
+/** The value of the step, if this start had made it. */
+const madeIn = (start: number) => ({ result: JSON.stringify({ receipt: 5, start }) })
 
 function setResult(f: any, change: object) {
   const { outcome } = f.job

@@ -139,6 +139,7 @@ export const SCRIPTS = {
 
 /** For systems of several processes: what waits, what is called and what shares a limit. Weights count among these alone. */
 const OF_MANY = {
+  /** Its second attempt waits for a first one that stood still. */
   overtaken: {
     weight: 4,
     make: (r) => ({ steps: 2, waitMs: r.int(20, 100), lingerMs: r.int(50, 250), patienceMs: 8000 }),

@@ -1,4 +1,4 @@
-/** What jobs of several processes do besides: wait, call others, share a limit, and act once. */
+/** What jobs of several processes do besides: wait, call others, share a limit, act once, and are overtaken. */
 import { createHash } from 'node:crypto'
 
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')

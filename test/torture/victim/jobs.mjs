@@ -177,7 +177,13 @@ export function handlersOf(lib, witnessUrl, passing, more = null) {
   }
 
   function resultOf(job, receipts) {
-    return { script: job.input.script, serial: job.input.serial, attempt: job.attempt, receipts, starts: givenTo.get(job) ?? {} }
+    return {
+      script: job.input.script,
+      serial: job.input.serial,
+      attempt: job.attempt,
+      receipts,
+      starts: givenTo.get(job) ?? {},
+    }
   }
 
   async function run(job) {
