@@ -10,7 +10,7 @@ import { BUGS } from './bugs.mjs'
 import { Cast } from './cast.mjs'
 import { inflict, plan } from './nemesis.mjs'
 
-const TRIES = 5
+const TRIES = 8
 const PER_TRY = 4
 const AT_ONCE = 3
 const NOTHING = 'nothing at all'
