@@ -76,10 +76,8 @@ export class Seams {
 function watched(plan, seen, seams) {
   return asking(plan, function* (step) {
     const answer = yield step
-    // Several are asked at once where each would be a way over the line.
-    for (const { sql, params } of [step].flat()) {
-      const kind = params.length > 0 && KINDS.find(([, pattern]) => pattern.test(sql))?.[0]
-      if (!kind) continue
+    const kind = step.params?.length > 0 && KINDS.find(([, pattern]) => pattern.test(step.sql))?.[0]
+    if (kind) {
       seen.add(kind)
       seams.passing(`${kind}:begun`)
     }

@@ -110,7 +110,7 @@ export function over(target, members) {
 function watched(plan, kinds, seams) {
   return asking(plan, function* (statement) {
     const answer = yield statement
-    const kind = statement.params.length > 0 && KINDS.find(([, pattern]) => pattern.test(statement.sql))?.[0]
+    const kind = statement.params?.length > 0 && KINDS.find(([, pattern]) => pattern.test(statement.sql))?.[0]
     if (kind) {
       kinds.add(kind)
       seams.passing(`${kind}:begun`)
