@@ -86,7 +86,7 @@ export const BUGS = {
       ['core/lifecycle.js', `'epoch' in fence ? fence.epoch !== job.epoch :`, `'epoch' in fence ? false :`],
       ...neverFencesItself,
     ],
-    ...overtakes(stop('worker', 'finishing')),
+    ...overtakes(stop('worker', 'about to end')),
   },
   'claimed without a guard': {
     edits: [

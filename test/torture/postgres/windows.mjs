@@ -34,6 +34,7 @@ export const WINDOWS = {
     'once: begun': around('effect'),
     'waits and children': around('wait'),
     'retry, wake, rescue': around('move'),
+    'about to end': ['finish:returning'],
     finishing: ['finish:returning', ...around('finish'), 'finish:store-answered'],
     upkeep: around('lead'),
   },
