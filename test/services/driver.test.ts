@@ -8,7 +8,11 @@ import { UntildoneError } from '../../src/core/errors.js'
 import { PostgresDriver } from '../../src/stores/postgres/driver.js'
 import type { PostgresOptions } from '../../src/stores/postgres/index.js'
 import { postgresWith } from '../../src/stores/postgres/open.js'
+import { Translator } from '../../src/stores/postgres/translate.js'
+import { TABLES } from '../../src/stores/sql/migrate.js'
+import { all, put } from '../../src/stores/sql/plan.js'
 import type { StoreFactory } from '../../src/stores/store.js'
+import { TestClock } from '../../src/testing/clock.js'
 import { Bench, cancel, step } from '../../src/testing/store-conformance/bench.js'
 import { freshPostgres, ownSchema } from './fresh.js'
 import { POSTGRES_NEEDS, type PostgresServer, startPostgres } from './postgres.mjs'
@@ -57,6 +61,35 @@ const as = (address: string, role: string, more: { password?: string; database?:
   return changed.href
 }
 const opened = (factory: StoreFactory) => Bench.open(factory)
+
+it.skipIf(!url)('what goes behind a commit is told when it is one, and not otherwise', async () => {
+  const schema = ownSchema()
+  const driver = new PostgresDriver(url!, new TestClock(), new Translator(schema, TABLES), { schema })
+  const listener = new pg.Client(url!)
+  await listener.connect()
+  const told: string[] = []
+  const done = new Promise<void>((resolve) =>
+    listener.on('notification', ({ payload }) => {
+      told.push(payload!)
+      if (payload === 'done') resolve()
+    }),
+  )
+  try {
+    await listener.query(`listen "${schema}"`)
+    // Nobody waits for this statement, so that its failure is known from the answer to the commit.
+    const failing = () => put('insert into jobs (id) values (?1)', [['1']])
+    await expect(driver.transact(failing, true, () => ['rolled back'])).rejects.toThrow('does not exist')
+    await driver.transact(
+      () => all('select 1 as one'),
+      true,
+      () => ['one', 'done'],
+    )
+    await done
+    expect(told).toEqual(['one', 'done'])
+  } finally {
+    await Promise.all([listener.end(), driver.close()])
+  }
+})
 
 if (url)
   describe('the line', () => {

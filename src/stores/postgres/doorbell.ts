@@ -1,6 +1,6 @@
 /**
- * LISTEN and NOTIFY as the bell between processes: a connection of its own, never inside a transaction that writes,
- * because commits of those that notify stand in one line. Comes back by itself. Behind a pooler that lends connections for
+ * LISTEN and NOTIFY as the bell between processes: over a connection of its own or right behind a commit (driver.ts),
+ * never inside a transaction that writes, because commits of those that notify stand in one line. Comes back by itself. Behind a pooler that lends connections for
  * one transaction there is none; where nobody said that there is one, it finds out that nothing arrives, and says so.
  */
 import type { Duplex } from 'node:stream'
@@ -14,6 +14,8 @@ const GATHER_MS = 5
 const ECHO_MS = 3000
 /** Who does not hear a goodbye within this time does not hear. */
 const LEAVE_MS = 1000
+/** With a channel and texts. */
+export const RING = 'select pg_notify($1, t) from unnest($2::text[]) as t'
 const AGAIN_MS = [100, 500, 2000]
 
 export class Doorbell implements Bell {
@@ -47,15 +49,16 @@ export class Doorbell implements Bell {
     const { client } = this
     if (client) {
       try {
-        await client.query({
-          text: 'select pg_notify($1, t) from unnest($2::text[]) as t',
-          values: [this.channel, texts as string[]],
-        })
+        await client.query({ name: 'untildone_ring', text: RING, values: [this.channel, texts as string[]] })
       } catch {
         this.lost(client)
       }
     }
-    await new Promise<void>((resolve) => this.later(resolve, GATHER_MS))
+    await this.rest()
+  }
+
+  rest(): Promise<void> {
+    return new Promise((resolve) => this.later(resolve, GATHER_MS))
   }
 
   later(fn: () => void, ms: number): void {

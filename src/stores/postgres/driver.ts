@@ -27,6 +27,7 @@ import {
   takenOf,
 } from './connections.js'
 import { dialectOf } from './dialect.js'
+import { RING } from './doorbell.js'
 import { runWithin } from './foreign.js'
 import { healthOf } from './health.js'
 import { allTaken, type Pools, poolsOf, WRITERS } from './pools.js'
@@ -86,12 +87,12 @@ export class PostgresDriver implements Driver {
     setImmediate(fn)
   }
 
-  async transact<T>(plan: () => Plan<T>, write: boolean): Promise<T> {
+  async transact<T>(plan: () => Plan<T>, write: boolean, behind?: () => readonly string[] | null): Promise<T> {
     if (!write) return this.read(plan)
     const patience = this.patience()
     for (let races = 0; ; ) {
       try {
-        return await this.write(plan)
+        return await this.write(plan, behind)
       } catch (error) {
         if (error instanceof UntildoneError) throw error
         // Who has waited in vain for as long as one may wait is told so.
@@ -119,7 +120,7 @@ export class PostgresDriver implements Driver {
     }
   }
 
-  private async write<T>(plan: () => Plan<T>): Promise<T> {
+  private async write<T>(plan: () => Plan<T>, behind?: () => readonly string[] | null): Promise<T> {
     const client = await this.lease(this.pools.writers)
     const sent = new Sent()
     let xid: string | null = null
@@ -127,14 +128,16 @@ export class PostgresDriver implements Driver {
     let committing = false
     try {
       const count = await this.counter(client)
-      onePacket(client)
+      // At once: it is at work while the rest is made ready.
       const begun = client.query(`begin${this.settings}`)
       const numbered = Promise.all([begun, client.query(count)]).then(([, { rows }]) => {
         xid = rows[0].xid
       })
       ;[answer] = await Promise.all([this.drive(plan(), client, sent), numbered])
       committing = true
-      const { command } = await this.commit(client)
+      const committed = this.commit(client)
+      this.tellBehind(client, xid!, behind?.() ?? null)
+      const { command } = await committed
       await sent.settled()
       // So it answers where a statement that nobody waited for had failed.
       if (command !== 'COMMIT') throw sent.failure ?? new Error('PostgreSQL rolled the transaction back.')
@@ -160,6 +163,14 @@ export class PostgresDriver implements Driver {
   /** The moment from which the work is on disk. A seam: the torture harness stops the process on either side of it. */
   protected commit(client: PoolClient): Promise<QueryResult> {
     return client.query('commit')
+  }
+
+  /** Follows a commit on its line, without waiting for its answer: only where it was one, others are told. */
+  private tellBehind(client: PoolClient, xid: string, texts: readonly string[] | null): void {
+    if (texts === null) return
+    const text = `${RING} where pg_xact_status($3::xid8) = 'committed'`
+    const values = [this.options.schema ?? 'untildone', texts as string[], xid]
+    client.query({ ...this.kept('untildone_behind'), text, values }).catch(() => {})
   }
 
   /**

@@ -24,6 +24,8 @@ export class Commits {
     private readonly book: PauseBook,
     private readonly webhookBook: WebhookBook,
     private readonly told: (tx: Tx) => void,
+    /** What other processes are told right behind a commit. */
+    private readonly behind: (tx: Tx) => readonly string[] | null,
   ) {}
 
   enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(
@@ -91,11 +93,15 @@ export class Commits {
 
   private async commitTogether(batch: Batch): Promise<void> {
     let tx = this.newTx()
-    const answers = await this.driver.transact(() => {
-      // A transaction that met another one is run again from its beginning.
-      tx = this.newTx()
-      return carryOut(batch, tx, this.book, this.webhookBook)
-    }, true)
+    const answers = await this.driver.transact(
+      () => {
+        // A transaction that met another one is run again from its beginning.
+        tx = this.newTx()
+        return carryOut(batch, tx, this.book, this.webhookBook)
+      },
+      true,
+      () => this.behind(tx),
+    )
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     this.told(tx)
   }

@@ -80,8 +80,11 @@ export function* share(name: string, { nameShared }: Dialect): Plan<void> {
 
 /** What the shared logic needs of a database. */
 export interface Driver {
-  /** Runs a plan in one transaction; resolves after its commit is on disk. `write: false` must not change rows. */
-  transact<T>(plan: () => Plan<T>, write: boolean): Promise<T>
+  /**
+   * Runs a plan in one transaction; resolves after its commit is on disk. `write: false` must not change rows.
+   * @param behind asked when all is written: texts that other processes are told as soon as it is committed
+   */
+  transact<T>(plan: () => Plan<T>, write: boolean, behind?: () => readonly string[] | null): Promise<T>
   /** Commits that may be under way at a time; what arrives meanwhile shares the next one. */
   readonly flights: number
   /** Runs a plan inside a transaction that others have begun and will end. Absent where that cannot be. */

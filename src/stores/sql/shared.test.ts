@@ -46,6 +46,9 @@ class TestBell implements Bell {
       if (!this.line.cut) for (const bell of this.line.bells) bell.heard(text)
     }
   }
+  rest(): Promise<void> {
+    return new Promise((resolve) => this.later(resolve, 5))
+  }
   later(fn: () => void, ms: number): void {
     this.timers.push({ at: this.line.now + ms, fn })
   }
@@ -115,6 +118,31 @@ it('says nothing while nobody else is there, and again when somebody is', async 
   a.shared.publish([change('1')], false)
   await settle()
   expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
+})
+
+it('goes right behind a commit where nobody was told a moment ago; what comes then is gathered', async () => {
+  const { line, a, b } = await two()
+  const texts = a.shared.behind([change('1')], true)
+  expect(texts).not.toBeNull()
+  for (const text of texts!) b.bell.heard(text)
+  expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
+  expect(b.tellOutbox).toHaveBeenCalledTimes(1)
+  // While they rest, the next commit is told with the round after it.
+  expect(a.shared.behind([change('2')], false)).toBeNull()
+  a.shared.publish([change('2')], false)
+  await settle()
+  expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
+  await line.advance(10)
+  expect(b.told.map(({ jobId }) => jobId)).toEqual(['1', '2'])
+  expect(b.tellOutbox).toHaveBeenCalledTimes(1)
+  expect(a.shared.behind([], false)).toBeNull()
+})
+
+it('goes behind no commit while nobody else is there', async () => {
+  const line = new Line()
+  const a = member(line, 'a')
+  await line.advance(20_000)
+  expect(a.shared.behind([change('1')], false)).toBeNull()
 })
 
 it('two moves of a job are one word, and say what came before both', async () => {

@@ -10,6 +10,8 @@ export interface Bell {
   readonly most: number
   /** Tells the others. Resolves when more may be told; never rejects. */
   ring(texts: readonly string[]): Promise<void>
+  /** Resolves when more may be told than was told right behind a commit. */
+  rest(): Promise<void>
   /** `heard` gets what others tell, and null whenever something may have been missed. */
   listen(heard: (text: string | null) => void): void
   /** Calls `fn` in about so many milliseconds, until the bell is closed. */
@@ -107,12 +109,29 @@ export class Shared {
   /** After a commit of this process. */
   publish(changes: readonly Change[], outbox: boolean): void {
     if (this.closed || this.alone) return
+    this.collect(changes, outbox)
+    if (!this.ringing) void this.round()
+  }
+
+  /**
+   * Texts that go right behind a commit of this process, should it be one: whoever waits for them hears of it without
+   * another way there and back. Null where others were told a moment ago, so that these are gathered, or where nobody is there.
+   */
+  behind(changes: readonly Change[], outbox: boolean): readonly string[] | null {
+    if (this.closed || this.ringing || this.alone || (changes.length === 0 && !outbox)) return null
+    this.ringing = true
+    this.collect(changes, outbox)
+    const texts = this.take()
+    void this.bell.rest().then(() => this.round())
+    return texts
+  }
+
+  private collect(changes: readonly Change[], outbox: boolean): void {
     this.outbox ||= outbox
     for (const change of changes) {
       const before = this.waiting.get(change.jobId)
       this.waiting.set(change.jobId, before ? merged(before, change) : change)
     }
-    if (!this.ringing) void this.round()
   }
 
   /** Something changed that no job tells of: the others look anew. */
@@ -125,14 +144,18 @@ export class Shared {
   private async round(): Promise<void> {
     this.ringing = true
     while ((this.waiting.size > 0 || this.outbox || this.stirred) && !this.closed) {
-      const changes = [...this.waiting.values()]
-      this.waiting = new Map()
-      const texts = this.texts(changes)
-      this.outbox = false
-      this.stirred = false
-      await this.bell.ring(texts)
+      await this.bell.ring(this.take())
     }
     this.ringing = false
+  }
+
+  private take(): string[] {
+    const changes = [...this.waiting.values()]
+    this.waiting = new Map()
+    const texts = this.texts(changes)
+    this.outbox = false
+    this.stirred = false
+    return texts
   }
 
   private texts(changes: readonly Change[]): string[] {

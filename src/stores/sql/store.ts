@@ -109,7 +109,12 @@ export class SqlStore implements Store {
       () => this.newTx(),
       this.book,
       this.webhookBook,
-      (tx) => this.told(tx.changes, tx.toOutbox),
+      (tx) => this.told(tx.changes, tx.toOutbox, tx.rung),
+      (tx) => {
+        const texts = this.shared?.behind(tx.changes, tx.toOutbox) ?? null
+        tx.rung = texts !== null
+        return texts
+      },
     )
     const lent: Lent = {
       read: (plan) => this.read(plan),
@@ -203,6 +208,7 @@ export class SqlStore implements Store {
       changes: [],
       events: [],
       toOutbox: false,
+      rung: false,
       audits: [],
       failures: [],
       paused: null,
@@ -210,10 +216,11 @@ export class SqlStore implements Store {
     }
   }
 
-  private told(changes: readonly Change[], happened: boolean): void {
+  private told(changes: readonly Change[], happened: boolean, rung = false): void {
+    // The others first: what is done here takes a while.
+    if (!rung) this.shared?.publish(changes, happened)
     if (changes.length > 0) this.tellChanges(changes)
     if (happened) this.tellOutbox()
-    this.shared?.publish(changes, happened)
   }
   private readonly tellChanges = (changes: readonly Change[]) => {
     for (const listener of this.listeners) this.tell(listener, changes)

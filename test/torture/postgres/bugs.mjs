@@ -49,13 +49,7 @@ const overtakes = (...faults) => ({
 
 export const BUGS = {
   'acknowledged before the commit': {
-    edits: [
-      [
-        driver,
-        'const { command } = await this.commit(client);',
-        `const command = 'COMMIT'; this.commit(client).catch(() => {});`,
-      ],
-    ],
+    edits: [[driver, 'const { command } = await committed;', `const command = 'COMMIT'; committed.catch(() => {});`]],
     faults: ['PostgreSQL killed (F28)', 'cut before COMMIT arrives (F27)', kill('api', 'submit, commit on its way', 3)],
   },
   'unknown commit taken for done': {
