@@ -9,7 +9,7 @@ import type { Announcement, Dispatched, DispatchRequest, Store } from '../store.
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import type { PauseBook } from './pauses.js'
 import { type Asked, answerTo, ask, type Dialect, type Driver, each, hold, type Plan, put, type Value } from './plan.js'
-import type { Lent } from './workers.js'
+import type { Lent } from './tx.js'
 
 /** Name behind which announcements are made: two relays at once would announce the same jobs. */
 const DISPATCH = 'dispatch'

@@ -4,8 +4,7 @@
  */
 import type { FailureFilter, FailureRow, FailureSeen, FailureStore } from '../failures.js'
 import { all, hold, one, type Plan, put, run, type Value } from './plan.js'
-import type { Tx } from './tx.js'
-import type { Lent } from './workers.js'
+import type { Lent, Tx } from './tx.js'
 
 /** Kept per tenant and type; what was not seen for the longest is forgotten for what is new. */
 const KEPT = 1000

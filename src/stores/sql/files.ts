@@ -3,7 +3,7 @@ import type { FileRow, Store } from '../store.js'
 import { all, type Dialect, one, type Plan, put } from './plan.js'
 import { fileOf, fileValues, INSERT_FILE } from './rows.js'
 import { pinFiles } from './submit.js'
-import type { Lent } from './workers.js'
+import type { Lent } from './tx.js'
 
 function* filePlan(id: string): Plan<FileRow | null> {
   const row = yield* one('select * from files where id = ?1', id)

@@ -3,7 +3,7 @@ import type { Store } from '../store.js'
 import { audited } from './audit.js'
 import { all, one, put, run } from './plan.js'
 import { apiKeyOf, apiKeyValues } from './rows.js'
-import type { Lent } from './workers.js'
+import type { Lent } from './tx.js'
 
 export function keysOf({ read, write }: Pick<Lent, 'read' | 'write'>): Store['keys'] {
   return {

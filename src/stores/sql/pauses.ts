@@ -5,8 +5,7 @@ import type { PauseRow, Store } from '../store.js'
 import { audited } from './audit.js'
 import { type Asked, all, answerTo, ask, hold, type Plan, type Row, run, share } from './plan.js'
 import { actorOf, actorText } from './rows.js'
-import type { Tx } from './tx.js'
-import type { Lent } from './workers.js'
+import type { Lent, Tx } from './tx.js'
 
 /** The name that a claim shares and that a change of what is paused holds. */
 const PAUSES = 'pauses'

@@ -6,8 +6,7 @@ import type { TaughtRule } from '../../core/taught.js'
 import type { NewRule, RuleStore } from '../failures.js'
 import { audited } from './audit.js'
 import { all, one, type Plan, run } from './plan.js'
-import type { Tx } from './tx.js'
-import type { Lent } from './workers.js'
+import type { Lent, Tx } from './tx.js'
 
 type Kept = Omit<TaughtRule, 'tenant' | 'id' | 'used' | 'lastUsedAt'>
 

@@ -8,8 +8,7 @@ import { audited } from './audit.js'
 import { all, type Dialect, each, one, type Plan, put, type Row, run, type Value } from './plan.js'
 import { actorOf, actorText } from './rows.js'
 import { fileThere, pinFiles, submitPlan } from './submit.js'
-import type { Tx } from './tx.js'
-import type { Lent } from './workers.js'
+import type { Lent, Tx } from './tx.js'
 
 const MOVING =
   'type, definition, input, declared, paused, next_at, decided_at, previous_at, last_job_id, last_problem, fired_count, missed_count, skipped_count, problem_count, updated_at, version, revision'

@@ -66,11 +66,11 @@ import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { type Bell, Shared } from './shared.js'
 import { INLINE_BYTES, keyedPlan } from './submit.js'
-import type { Tx } from './tx.js'
+import type { Lent, Tx } from './tx.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
 import { webhooksOf } from './webhooks.js'
 import { secretPlan, submitInside, withinPlan } from './within.js'
-import { type Lent, workersOf } from './workers.js'
+import { workersOf } from './workers.js'
 
 export interface SqlStoreOptions {
   /** How long a tombstone (and with it the idempotency key) is kept. @default 365 d */

@@ -33,3 +33,12 @@ export interface Tx {
   /** The numbers of limits as they are defined now; without them those count that a job was submitted under. */
   readonly numbers?: (type: string) => LimitNumbers | undefined
 }
+
+/** What the store lends to the groups of its methods. */
+export interface Lent {
+  read<T>(plan: () => Plan<T>): Promise<T>
+  write<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
+  /** In a commit of its own. */
+  alone<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
+  now(): number
+}

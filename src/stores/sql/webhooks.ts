@@ -5,8 +5,7 @@ import { audited } from './audit.js'
 import { announce, type WebhookBook } from './outbox.js'
 import { all, hold, one, type Plan, run } from './plan.js'
 import { submitPlan } from './submit.js'
-import type { Tx } from './tx.js'
-import type { Lent } from './workers.js'
+import type { Lent, Tx } from './tx.js'
 
 type Body = { body: string }
 const webhookOf = ({ body }: Body): Webhook => JSON.parse(body)

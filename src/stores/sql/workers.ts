@@ -4,16 +4,7 @@ import type { ProcessRow, Store, WorkerLoad, WorkerRow } from '../store.js'
 import { audited } from './audit.js'
 import { operationFirst } from './ledger.js'
 import { all, one, type Plan, put, type Row, run } from './plan.js'
-import type { Tx } from './tx.js'
-
-/** What the store lends to the groups of its methods. */
-export interface Lent {
-  read<T>(plan: () => Plan<T>): Promise<T>
-  write<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
-  /** In a commit of its own. */
-  alone<T>(plan: (tx: Tx) => Plan<T>): Promise<T>
-  now(): number
-}
+import type { Lent, Tx } from './tx.js'
 
 /** A worker that lost its lease goes on under a new id: what was asked of it under the old one still holds. */
 const STATE = `case when ?7 = 'up' and exists (select 1 from workers w where w.boot = ?2 and w.state = 'draining') then 'draining' else ?7 end`
