@@ -1,15 +1,15 @@
 // (k) Three processes on one PostgreSQL: from a submit in one to the start of its handler in another whose worker is idle
 // (once more with BullMQ as transport, where there is a Redis), and from the end there to whoever waits for it in a third.
-// Then ten thousand waits at once: all must be told.
+// Beside it the floor, two bare commits, and plain BullMQ. Then ten thousand waits at once: all must be told.
 
 import { z } from 'zod'
 import { redisProgram } from '../test/services/redis.mjs'
+import { bareStarts, bullMqStarts, micros, startsOf } from './lib/idle.mjs'
 import { createUntildone, defineJob, load } from './lib/product.mjs'
 import { member, withPostgres, withRedis } from './lib/services.mjs'
 import { noopHandler, sleep } from './lib/tools.mjs'
 
 const { postgres } = await load('stores/postgres/index.js')
-const micros = () => Number(process.hrtime.bigint() / 1000n)
 const handlers = ['started', 'later'].map((name) => defineJob(name, { input: z.object({}) }).handler(async () => null))
 
 export async function measure({ quick, runs, log }) {
@@ -34,7 +34,8 @@ export async function measure({ quick, runs, log }) {
     waiter.onMessage((message) => {
       if (message.kind === 'told') at.told.set(message.id, message.at)
     })
-    const starts = await startsOf(app, at.started, samples)
+    const starts = await startsOf(submitOf(app), at.started, samples)
+    const bare = await bareStarts(url, samples)
     for (let i = 0; i < samples; i++) {
       const { id } = await app.submit('later', {})
       await waiter.ask({ kind: 'wait', ids: [id] })
@@ -59,6 +60,7 @@ export async function measure({ quick, runs, log }) {
         name: 'submit to start, idle worker in another process, p50',
         unit: 'ms',
         values: [p(starts, 0.5)],
+        beside: ['two bare commits', [p(bare, 0.5)]],
         aim: { below: 3 },
       },
       { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(starts, 0.99)] },
@@ -69,10 +71,11 @@ export async function measure({ quick, runs, log }) {
               figure: 'k',
               name: 'submit to start with BullMQ as transport, p50',
               unit: 'ms',
-              values: [p(carried, 0.5)],
+              values: [p(carried.ours, 0.5)],
+              beside: ['BullMQ', [p(carried.plain, 0.5)]],
               aim: { below: 3 },
             },
-            { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(carried, 0.99)] },
+            { figure: 'k', name: 'the same, p99', unit: 'ms', values: [p(carried.ours, 0.99)] },
           ]),
       {
         figure: 'k',
@@ -86,20 +89,9 @@ export async function measure({ quick, runs, log }) {
   })
 }
 
-const p = (values, q) => [...values].sort((a, b) => a - b)[Math.floor(values.length * q)]
+const submitOf = (app) => () => app.submit('started', {}).then(({ id }) => id)
 
-/** Milliseconds from submit to start, one job after the other. */
-async function startsOf(app, started, samples) {
-  const took = []
-  for (let i = 0; i < samples; i++) {
-    const began = micros()
-    const { id } = await app.submit('started', {})
-    for (let n = 0; n < 400 && !started.has(id); n++) await sleep(1 + Math.random() * 3)
-    took.push((started.get(id) - began) / 1000)
-    await sleep(5)
-  }
-  return took
-}
+const p = (values, q) => [...values].sort((a, b) => a - b)[Math.floor(values.length * q)]
 
 function withBullMq(samples) {
   return withPostgres(({ url }) =>
@@ -117,10 +109,10 @@ function withBullMq(samples) {
       worker.onMessage((message) => {
         if (message.kind === 'started') started.set(message.id, message.at)
       })
-      const took = await startsOf(app, started, samples)
+      const ours = await startsOf(submitOf(app), started, samples)
       await worker.stop()
       await app.stop()
-      return took
+      return { ours, plain: await bullMqStarts(redis.url, samples) }
     }),
   )
 }
