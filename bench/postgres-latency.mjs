@@ -4,7 +4,7 @@
 
 import { z } from 'zod'
 import { redisProgram } from '../test/services/redis.mjs'
-import { bareStarts, bullMqStarts, micros, startsOf } from './lib/idle.mjs'
+import { bareStarts, bullMqStarts, startsOf } from './lib/idle.mjs'
 import { createUntildone, defineJob, load } from './lib/product.mjs'
 import { member, withPostgres, withRedis } from './lib/services.mjs'
 import { noopHandler, sleep } from './lib/tools.mjs'

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { sleep } from './tools.mjs'
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine. */
-export const micros = () => Number(process.hrtime.bigint() / 1000n)
+const micros = () => Number(process.hrtime.bigint() / 1000n)
 
 /** @returns milliseconds from submit to start; `submit` gives the id under which `started` tells when it was */
 export async function startsOf(submit, started, samples) {
