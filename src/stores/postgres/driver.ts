@@ -134,9 +134,10 @@ export class PostgresDriver implements Driver {
         xid = rows[0].xid
       })
       ;[answer] = await Promise.all([this.drive(plan(), client, sent), numbered])
+      const texts = behind?.() ?? null
       committing = true
       const committed = this.commit(client)
-      this.tellBehind(client, xid!, behind?.() ?? null)
+      this.tellBehind(client, xid!, texts)
       const { command } = await committed
       await sent.settled()
       // So it answers where a statement that nobody waited for had failed.

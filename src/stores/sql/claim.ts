@@ -6,7 +6,7 @@ import { type Decision, transition } from '../../core/lifecycle.js'
 import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
-import { CLAIMABLE } from './migrations/0001-initial.js'
+import { levelByLevel, readyAt } from './lanes.js'
 import { announceMove } from './outbox.js'
 import type { PauseBook } from './pauses.js'
 import {
@@ -36,28 +36,21 @@ import {
 } from './rows.js'
 import type { Tx } from './tx.js'
 
-const READY = `${CLAIMABLE} and l.run_at <= ?3 and (l.deadline_at is null or l.deadline_at > ?3 or l.state = 'compensating')`
+/** Ready jobs of one level of a lane, those first that are ready for longest. */
 const ready = (
   dialect: Dialect,
+  [level, at, limit]: readonly [level: number | string, at: string, limit: string],
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and l.level = ?2 and ${READY} and j.id = l.id order by l.run_at, l.id limit ?4${dialect.skipHeld}`
+  where l.lane = ?1 and l.level = ${level} and ${readyAt(at)} and j.id = l.id order by l.run_at, l.id limit ${limit}${dialect.skipHeld}`
 
-/**
- * The same for all levels of many lanes, each up to its quota. Each level is looked at only as far as those before it left
- * room, and materialized, or a planner may hold more rows than it gives.
- */
+/** The same for all levels of many lanes, each up to its quota. */
 function* lookAt(
   lanes: readonly LaneQuota[],
   levels: readonly number[],
   free: number,
   { now, dialect }: Tx,
 ): Plan<Map<LaneQuota, Asked>> {
-  const parts = levels.map((level, i) => {
-    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
-    const sql = ready(dialect).replace('l.level = ?2', `l.level = ${level}`).replaceAll('?3', '?2')
-    return `found${i} as materialized (${sql.replace('limit ?4', `limit ?3${room.join('')}`)})`
-  })
-  const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select t, input from found${i}`).join(' union all ')}`
+  const sql = levelByLevel(levels, 't, input', (level, limit) => ready(dialect, [level, '?2', limit]))
   const looks = new Map<LaneQuota, Asked>()
   for (const quota of lanes)
     looks.set(quota, yield* ask(sql, quota.lane, now, Math.min(quota.limit, quota.ids?.length ?? quota.limit, free)))
@@ -145,7 +138,7 @@ function* take(
   now: number,
   dialect: Dialect,
 ): Plan<readonly Ready[]> {
-  const sql = ready(dialect)
+  const sql = ready(dialect, ['?2', '?3', '?4'])
   let taken: readonly Ready[] = []
   for (;;) {
     const rows = yield* all(sql, lane, level, now, quota)
@@ -171,7 +164,7 @@ function* take(
 function* askWaiting(quotas: readonly LaneQuota[], { now, dialect }: Tx): Plan<Asked | null> {
   const ids = quotas.flatMap((quota) => quota.ids ?? [])
   if (ids.length === 0) return null
-  const waits = `case when ${READY.replaceAll('?3', '?2')} then l.lane end`
+  const waits = `case when ${readyAt('?2')} then l.lane end`
   return yield* ask(
     `select l.id, ${waits} as lane from live l where ${dialect.inList('l.id', 1)}`,
     JSON.stringify([...new Set(ids)]),

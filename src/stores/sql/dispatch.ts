@@ -6,6 +6,7 @@
 import { partsOf } from '../../core/job.js'
 import { sharesOf } from '../../core/window.js'
 import type { Announcement, Dispatched, DispatchRequest, Store } from '../store.js'
+import { levelByLevel, readyAt } from './lanes.js'
 import { CLAIMABLE } from './migrations/0001-initial.js'
 import type { PauseBook } from './pauses.js'
 import { type Asked, answerTo, ask, type Dialect, type Driver, each, hold, type Plan, put, type Value } from './plan.js'
@@ -19,10 +20,13 @@ const KNOWN = `select a.job_id, a.lane, a.epoch, a.no, a.at, (select case when l
   from live l where l.id = a.job_id) as waits from announced a order by a.no, a.job_id`
 
 /** Announced ones are left out by whoever reads it: a planner that is asked to do so would look at the whole lane. */
-const ready = (
-  level: number,
-) => `select l.id, l.epoch from live l where l.lane = ?1 and ${CLAIMABLE} and l.level = ${level} and l.run_at <= ?2
-  and (l.deadline_at is null or l.deadline_at > ?2 or l.state = 'compensating') order by l.run_at, l.id`
+const ready = (levels: readonly number[]) =>
+  levelByLevel(
+    levels,
+    'id, epoch',
+    (level, limit) =>
+      `select l.id, l.epoch from live l where l.lane = ?1 and l.level = ${level} and ${readyAt('?2')} order by l.run_at, l.id limit ${limit}`,
+  )
 
 /** `published` says nothing any more: old programs insist on it. */
 const INSERT = `insert into announced (job_id, lane, epoch, no, at, published) values (?1, ?2, ?3, ?4, ?4, 0)`
@@ -128,12 +132,7 @@ function* take(asked: readonly Share[], levels: readonly number[], now: number):
   const given: Ready[][] = asked.map(() => [])
   // With more lanes than places each gets one: then one statement asks them all.
   const single = asked.flatMap(({ share, had }, i) => (share === 1 && had.size === 0 ? [i] : []))
-  // Each level is looked at only as far as those before it left room.
-  const parts = levels.map((level, i) => {
-    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
-    return `found${i} as materialized (${ready(level)} limit ?3${room.join('')})`
-  })
-  const sql = `with ${parts.join(', ')} ${levels.map((_, i) => `select id, epoch from found${i}`).join(' union all ')}`
+  const sql = ready(levels)
   const firsts = yield* each<Ready>(
     sql,
     single.map((i) => [asked[i]!.lane, now, 1]),

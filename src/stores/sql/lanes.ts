@@ -1,12 +1,33 @@
 /**
- * What stands in the lanes: where there is something to claim, from when on, and how much waits. Seeks and capped counts
- * only, so that the answers cost the same however many jobs wait.
+ * What stands in the lanes: what is ready, where there is something to claim, from when on, and how much waits. Seeks and
+ * capped counts only, so that the answers cost the same however many jobs wait.
  */
 import { LEVELS } from '../../core/job.js'
 import type { LaneLoad } from '../store.js'
 import { BEHIND, CLAIMABLE } from './migrations/0001-initial.js'
 import type { PauseBook } from './pauses.js'
 import { all, each, type Plan } from './plan.js'
+
+/** What is ready at an instant, as a condition on `live l`. @param at its parameter */
+export const readyAt = (at: string): string =>
+  `${CLAIMABLE} and l.run_at <= ${at} and (l.deadline_at is null or l.deadline_at > ${at} or l.state = 'compensating')`
+
+/**
+ * One query for several levels of a lane, in their order and up to `?3` rows together. Each level is looked at only as far as
+ * those before it left room, and materialized, or a planner may hold more rows than it gives.
+ * @param ofLevel the query of one level up to a limit, that gives these columns
+ */
+export function levelByLevel(
+  levels: readonly number[],
+  columns: string,
+  ofLevel: (level: number, limit: string) => string,
+): string {
+  const parts = levels.map((level, i) => {
+    const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
+    return `found${i} as materialized (${ofLevel(level, `?3${room.join('')}`)})`
+  })
+  return `with ${parts.join(', ')} ${levels.map((_, i) => `select ${columns} from found${i}`).join(' union all ')}`
+}
 
 const EARLIEST = LEVELS.map(
   (level) =>
