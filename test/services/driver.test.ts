@@ -228,7 +228,25 @@ if (url)
       proxy.ways = 0
       await submit('b')
       // Seven statements besides begin and commit; only what is asked is waited for: the webhooks, the key, the commit.
-      expect(proxy.ways).toBeLessThanOrEqual(4)
+      expect(proxy.ways).toBeLessThanOrEqual(3)
+    })
+
+    it('lost in a commit of its opening, and away for longer than its patience: `store-unavailable`, and later it opens', async () => {
+      const { schema } = await through()
+      class Cut extends PostgresDriver {
+        protected override commit(client: pg.PoolClient) {
+          const answer = super.commit(client)
+          proxy.refusing = true
+          proxy.cut()
+          return answer
+        }
+      }
+      const address = as(proxy.through(url!), 'ordinary')
+      const error = await refusal(opened(postgresWith(Cut, address, { schema, patienceMs: 300 })))
+      expect(code(error)).toEqual(['store-unavailable', 'unreachable'])
+      expect(error.message).not.toContain('committing')
+      proxy.refusing = false
+      benches.push(await opened(postgresWith(PostgresDriver, address, { schema })))
     })
 
     it('refused for longer than its patience: `store-unavailable` says what to do, and later it works by itself', async () => {

@@ -51,10 +51,16 @@ export function postgresWith(
         return store
       } catch (error) {
         await driver.close().catch(() => {})
-        throw explain(error)
+        throw notOpened(error)
       }
     },
   }
+}
+
+/** Whatever opening has done may be done again: that a commit of it was lost is no more than that nobody is there. */
+function notOpened(error: unknown): Error {
+  const lost = error instanceof UntildoneError && error.code === 'outcome-unknown'
+  return explain(lost ? error.cause : error)
 }
 
 export function assertSchemaName(schema: string): void {
