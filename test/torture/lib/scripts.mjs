@@ -137,6 +137,9 @@ export const SCRIPTS = {
   },
 }
 
+/** Jobs of `together` so far. */
+let grouped = 0
+
 /** For systems of several processes: what waits, what is called and what shares a limit. Weights count among these alone. */
 const OF_MANY = {
   /** Its second attempt waits for a first one that stood still. */
@@ -185,6 +188,14 @@ const OF_MANY = {
     weight: 12,
     type: 'torture.narrow',
     make: (r) => ({ steps: 1, waitMs: r.int(10, 120), lane: r.pick(['left', 'right']) }),
+    recorded: (i) => steps(i.steps),
+    end: { status: 'completed', phase: 'clean' },
+  },
+  /** Those lanes are full, and places are handed on; here a few that come together share one with all its places free. */
+  together: {
+    weight: 6,
+    type: 'torture.narrow',
+    make: (r) => ({ steps: 1, waitMs: r.int(10, 120), lane: `group ${Math.floor(grouped++ / 5)}` }),
     recorded: (i) => steps(i.steps),
     end: { status: 'completed', phase: 'clean' },
   },

@@ -133,7 +133,7 @@ export const BUGS = {
     edits: [['stores/sql/gate.js', 'yield* hold([LIMITS], this.tx.dialect);', '']],
     faults: far('worker'),
     lastMs: LAST_MS,
-    only: ['narrow'],
+    only: ['together'],
   },
   'once begun again on a guess': {
     edits: [

@@ -66,6 +66,7 @@ export function manyOf({ defineJob, z, step, plain, tell, run, sleep, options, a
     mother,
     motherCancelled: mother,
     narrow: plain,
+    together: plain,
     async sleeper(job) {
       const { receipt } = await step(job, 's0')
       await job.sleep('nap', job.input.napMs)
