@@ -11,9 +11,7 @@ const projects = {
   unit: { include: ['src/**/*.test.ts'], exclude: ALONE, isolate: false },
   cross: { include: ['test/**/*.test.ts'], exclude: ['test/architecture.test.ts', 'test/services/**'] },
   services: { include: ['test/services/**/*.test.ts'], globalSetup: ['./test/services/setup.ts'] },
-  // Those change where temporary files go, and hold native libraries.
-  'examples-alone': { include: ['examples/document-conversion/**/*.test.ts'] },
-  examples: { include: ['examples/**/*.test.ts'], exclude: ['examples/document-conversion/**'], isolate: false },
+  examples: { include: ['examples/**/*.test.ts'] },
   check: { include: ['test/architecture.test.ts'] },
 }
 
