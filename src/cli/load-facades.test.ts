@@ -112,11 +112,11 @@ describe('the server', () => {
     const handler = `async (job) => (await job.callback('vendor')).url`
     const wrapped = `defineJob('url', { input: jsonSchema({ type: 'object' }) }).handler(${handler})`
     put('jobs/url.ts', `import { defineJob, jsonSchema } from 'untildone'\nexport const url = ${wrapped}`)
-    for (const publicUrl of [undefined, 'https://jobs.example.com/work/']) {
+    for (const publicUrl of [undefined, 'https://jobs.example.com/base/']) {
       const server = await startServer({ ...request(null), ...(publicUrl ? { publicUrl } : {}) })
       const given = String(await (await server.app.submit('url', {})).result())
       expect(given.replace(/[0-9a-f]{64}$/, '')).toBe(
-        `${publicUrl ? 'https://jobs.example.com/work' : server.url}/v1/callbacks/`,
+        `${publicUrl ? 'https://jobs.example.com/base' : server.url}/v1/callbacks/`,
       )
       await server.stop()
     }

@@ -1,7 +1,8 @@
 /**
  * LISTEN and NOTIFY as the bell between processes: over a connection of its own or right behind a commit (driver.ts),
- * never inside a transaction that writes, because commits of those that notify stand in one line. Comes back by itself. Behind a pooler that lends connections for
- * one transaction there is none; where nobody said that there is one, it finds out that nothing arrives, and says so.
+ * never inside a transaction that writes, because commits of those that notify stand in one line. Comes back by itself.
+ * Behind a pooler that lends connections for one transaction there is none; where nobody said that there is one, it
+ * finds out that nothing arrives, and says so.
  */
 import type { Duplex } from 'node:stream'
 import type { Client } from 'pg'

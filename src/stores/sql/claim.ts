@@ -85,7 +85,8 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   for (const quota of quotas) {
     const { lane, ids } = quota
     if (paused(lane)) continue
-    const delivered = ids?.filter((id) => waiting?.get(id) === lane)
+    // Doubled, a delivery permits no more than once.
+    const delivered = ids && [...new Set(ids)].filter((id) => waiting?.get(id) === lane)
     let room = Math.min(quota.limit, delivered?.length ?? quota.limit, free)
     const from = taken.length
     const look = looks?.get(quota)

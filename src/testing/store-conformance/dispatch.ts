@@ -168,6 +168,12 @@ export function dispatchTests({ test }: Suite): void {
     expect(both.flatMap(({ claimed }) => claimed)).toEqual([c])
   })
 
+  test('a delivery that is doubled in one claim permits one job, though others wait', async (bench) => {
+    const [first, second] = await bench.submit({}, {})
+    expect(await deliver(bench, [first!, first!])).toEqual({ claimed: [first], left: [] })
+    expect(await deliver(bench, [second!])).toEqual({ claimed: [second], left: [] })
+  })
+
   test('the order of the lane says which job a delivery claims; the others are left', async (bench) => {
     const [first, second] = await bench.submit({}, {})
     expect(await deliver(bench, [second!])).toEqual({ claimed: [first], left: [second] })
