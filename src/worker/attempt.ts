@@ -123,12 +123,18 @@ export class Attempt {
     return this.reason
   }
 
-  /** Reads what former attempts recorded; their warnings count, because the job keeps them. */
-  async loadMemo(): Promise<void> {
+  /** Reads what former attempts recorded; their warnings count, because the job keeps them. Undefined where there is nothing. */
+  loadMemo(): Promise<void> | undefined {
     const { record } = this.claimed
     const { replay, compensates } = record.options
-    if (this.undos || sharesOperation(record)) this.undone = await undoneOf(this.store, record, this.sha256)
-    if (this.number === 1 && !replay && !compensates) return
+    const operation = this.undos !== null || sharesOperation(record)
+    const former = this.number > 1 || Boolean(replay || compensates)
+    return operation || former ? this.readMemo(operation, former) : undefined
+  }
+
+  private async readMemo(operation: boolean, former: boolean): Promise<void> {
+    if (operation) this.undone = await undoneOf(this.store, this.claimed.record, this.sha256)
+    if (!former) return
     this.memo = new Map((await this.store.steps(this.id)).map((row) => [row.key, row]))
     if (this.claimed.live.ties & TIES.waits)
       this.waiting = new Map((await this.store.waits(this.id)).map((row) => [row.key, row]))

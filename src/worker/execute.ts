@@ -9,6 +9,7 @@ import type { Actor, ErrorInfo } from '../core/job.js'
 import { linesOf, parseJson, utf8Length } from '../core/json.js'
 import { type Event, transition } from '../core/lifecycle.js'
 import type { JobContext } from '../define/context.js'
+import type { Validated } from '../engine/validate.js'
 import type { AttemptRecord, Moved } from '../stores/store.js'
 import { type Attempt, LEAVE_AFTER_MS, type Stop, storeRetryMs } from './attempt.js'
 import { taughtIn } from './failures.js'
@@ -34,11 +35,16 @@ type End = ({ kind: 'returned'; value: unknown } | { kind: 'threw'; error: unkno
 /** After so many tries an end that the store does not take, and not for want of space, is given up for a plainer one. */
 const TRIES_AS_IS = 3
 
-/** Runs one attempt to its end. */
+/**
+ * Runs one attempt to its end. Like all of the path of a handler that only returns, it awaits what has to be waited for
+ * and nothing else: where async contexts are followed by hooks (before Node 24), each Promise costs about a microsecond.
+ */
 export async function execute(attempt: Attempt, env: Environment): Promise<Moved | null> {
   armTimers(attempt)
   try {
-    const end = await runHandler(attempt, env)
+    const end = await endOfHandler(attempt, env)
+    const closing = end.kind === 'left' ? undefined : attempt.close(end.kind === 'returned')
+    if (closing) await closing
     if (attempt.stopped === 'lease-lost') return null
     return await settle(attempt, env, end)
   } finally {
@@ -60,35 +66,55 @@ function armTimers(attempt: Attempt): void {
     )
 }
 
-async function runHandler(attempt: Attempt, env: Environment): Promise<End> {
-  const end = await endOfHandler(attempt, env)
-  const closing = end.kind === 'left' ? undefined : attempt.close(end.kind === 'returned')
-  if (closing) await closing
-  return end
-}
-
-async function endOfHandler(attempt: Attempt, env: Environment): Promise<End> {
+function endOfHandler(attempt: Attempt, env: Environment): End | Promise<End> {
   try {
-    await attempt.loadMemo()
-    const job = env.contextOf(attempt, await inputOf(attempt, env.sha256))
-    // What nobody catches of it, later too, is known by this to be its own.
-    const returned = scopes.run({ attempt, path: '', inside: null }, () =>
-      env.isolate ? env.isolate(attempt, job) : attempt.type.handler.run(job),
-    )
-    // Not only our own Promise: query builders and other realms have theirs.
-    if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
-      return { kind: 'returned', value: returned, stopped: attempt.stopped }
-    // What Promise.race does, at half the cost: whichever comes first, and the handler's value if both are there.
-    return await new Promise<End>((resolve, reject) => {
-      Promise.resolve(returned).then((value) => resolve({ kind: 'returned', value, stopped: attempt.stopped }), reject)
-      attempt.onLeave(() => queueMicrotask(() => resolve({ kind: 'left', stopped: attempt.stopped })))
-    })
+    const memo = attempt.loadMemo()
+    if (memo) return preparedHandler(attempt, env, memo)
+    const input = inputOf(attempt, env.sha256)
+    return input instanceof Promise ? preparedHandler(attempt, env, null, input) : runHandler(attempt, env, input)
   } catch (error) {
-    return { kind: 'threw', error, stopped: attempt.stopped }
+    return thrown(attempt, error)
   }
 }
 
-async function settle(attempt: Attempt, env: Environment, end: End): Promise<Moved | null> {
+/** One that needs more than what its claim has brought. */
+async function preparedHandler(
+  attempt: Attempt,
+  env: Environment,
+  memo: Promise<void> | null,
+  upgraded?: Promise<unknown>,
+): Promise<End> {
+  try {
+    await memo
+    return await runHandler(attempt, env, await (upgraded ?? inputOf(attempt, env.sha256)))
+  } catch (error) {
+    return thrown(attempt, error)
+  }
+}
+
+/** Resolves with what the handler returns or throws, or as soon as the attempt ends without waiting for it. */
+function runHandler(attempt: Attempt, env: Environment, input: unknown): End | Promise<End> {
+  const job = env.contextOf(attempt, input)
+  // What nobody catches of it, later too, is known by this to be its own.
+  const returned = scopes.run({ attempt, path: '', inside: null }, () =>
+    env.isolate ? env.isolate(attempt, job) : attempt.type.handler.run(job),
+  )
+  // Not only our own Promise: query builders and other realms have theirs.
+  if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function')
+    return { kind: 'returned', value: returned, stopped: attempt.stopped }
+  // What Promise.race does, at half the cost: whichever comes first, and the handler's value if both are there.
+  return new Promise<End>((resolve) => {
+    Promise.resolve(returned).then(
+      (value) => resolve({ kind: 'returned', value, stopped: attempt.stopped }),
+      (error) => resolve(thrown(attempt, error)),
+    )
+    attempt.onLeave(() => queueMicrotask(() => resolve({ kind: 'left', stopped: attempt.stopped })))
+  })
+}
+
+const thrown = (attempt: Attempt, error: unknown): End => ({ kind: 'threw', error, stopped: attempt.stopped })
+
+function settle(attempt: Attempt, env: Environment, end: End): Promise<Moved | null> {
   // What came while its last steps ended does not change how it ended.
   const { stopped } = end
   const { leaving } = attempt.parking
@@ -105,14 +131,26 @@ async function settle(attempt: Attempt, env: Environment, end: End): Promise<Mov
       'The handler did not stop when it was told to; whatever it still does is not recorded.',
       null,
     )
-  if (end.kind === 'returned') {
-    const accepted = await acceptResult(attempt, end.value)
-    const ended = attempt.isolated && (await attempt.isolated.leave())
-    if (ended) return commit(attempt, env, errored(attempt, env, actor, ended))
-    if (accepted.ok)
-      return commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
-    return commit(attempt, env, errored(attempt, env, actor, accepted.error))
-  }
+  return end.kind === 'returned' ? returned(attempt, env, actor, end.value) : failed(attempt, env, actor, end)
+}
+
+function returned(attempt: Attempt, env: Environment, actor: Actor, value: unknown): Promise<Moved | null> {
+  const end = (accepted: Accepted) =>
+    accepted.ok
+      ? commit(attempt, env, { type: 'succeeded', actor, warnings: attempt.notes.warned }, { accepted })
+      : commit(attempt, env, errored(attempt, env, actor, accepted.error))
+  const accepted = acceptResult(attempt, value)
+  const { isolated } = attempt
+  if (!isolated) return accepted instanceof Promise ? accepted.then(end) : end(accepted)
+  return (async () => {
+    const last = await accepted
+    const crashed = await isolated.leave()
+    return crashed ? commit(attempt, env, errored(attempt, env, actor, crashed)) : end(last)
+  })()
+}
+
+async function failed(attempt: Attempt, env: Environment, actor: Actor, end: End): Promise<Moved | null> {
+  const { stopped } = end
   if (stopped === 'drain') return commit(attempt, env, { type: 'released', actor })
   const error = end.kind === 'threw' ? end.error : (attempt.failure ?? attempt.stopReason)
   if (stopped === 'timeout' || stopped === 'deadline')
@@ -165,43 +203,51 @@ async function undo(attempt: Attempt, env: Environment, actor: Actor, end: End):
 type Accepted = { ok: true; result: string; files: string[] } | { ok: false; error: unknown }
 
 /** The result as it will be stored: through the output schema, then `verify`, within the limit. */
-async function acceptResult(attempt: Attempt, value: unknown): Promise<Accepted> {
-  const { type, claimed } = attempt
-  const { definition, settings } = type.handler
+function acceptResult(attempt: Attempt, value: unknown): Accepted | Promise<Accepted> {
+  const refused = (error: unknown): Accepted => ({ ok: false, error })
   try {
-    let checked = value ?? null
-    if (definition.output !== null) {
-      const answer = await type.output(checked)
-      if (!answer.ok) {
-        throw new UntildoneError(
-          'output-invalid',
-          `The result does not fit the output schema: ${answer.errors
-            .map((e) => `${e.pointer || 'it'} ${e.message}`)
-            .slice(0, 3)
-            .join('; ')}`,
-          { errors: answer.errors },
-        )
-      }
-      checked = answer.value ?? null
-    }
-    if (settings.verify) {
-      const context = { input: parseJson(claimed.record.input) }
-      await (attempt.isolated ? attempt.isolated.verify(checked, context) : settings.verify(checked, context))
-    }
-    const result = JSON.stringify(checked) ?? 'null'
-    if (
-      result.length > settings.maxResultBytes ||
-      (result.length * 3 > settings.maxResultBytes && utf8Length(result) > settings.maxResultBytes)
-    ) {
-      throw new UntildoneError(
-        'result-too-large',
-        `The result has ${utf8Length(result)} bytes; the limit is ${settings.maxResultBytes}.`,
-      )
-    }
-    return { ok: true, result, files: type.filesIn('output', checked) }
+    const { type } = attempt
+    const checked = type.handler.definition.output === null ? null : type.output(value ?? null)
+    if (checked instanceof Promise) return checked.then((answer) => verified(attempt, fitting(answer))).catch(refused)
+    const result = verified(attempt, checked === null ? (value ?? null) : fitting(checked))
+    return result instanceof Promise ? result.catch(refused) : result
   } catch (error) {
-    return { ok: false, error }
+    return refused(error)
   }
+}
+
+/** @throws UntildoneError output-invalid */
+function fitting(answer: Validated): unknown {
+  if (answer.ok) return answer.value ?? null
+  const said = answer.errors.map((e) => `${e.pointer || 'it'} ${e.message}`)
+  throw new UntildoneError(
+    'output-invalid',
+    `The result does not fit the output schema: ${said.slice(0, 3).join('; ')}`,
+    { errors: answer.errors },
+  )
+}
+
+function verified(attempt: Attempt, value: unknown): Accepted | Promise<Accepted> {
+  const { type, claimed, isolated } = attempt
+  const { verify } = type.handler.settings
+  if (!verify) return keptAs(attempt, value)
+  const context = { input: parseJson(claimed.record.input) }
+  return (async () => {
+    await (isolated ? isolated.verify(value, context) : verify(value, context))
+    return keptAs(attempt, value)
+  })()
+}
+
+/** @throws UntildoneError result-too-large */
+function keptAs({ type }: Attempt, value: unknown): Accepted {
+  const { maxResultBytes } = type.handler.settings
+  const result = JSON.stringify(value) ?? 'null'
+  if (result.length > maxResultBytes || (result.length * 3 > maxResultBytes && utf8Length(result) > maxResultBytes))
+    throw new UntildoneError(
+      'result-too-large',
+      `The result has ${utf8Length(result)} bytes; the limit is ${maxResultBytes}.`,
+    )
+  return { ok: true, result, files: type.filesIn('output', value) }
 }
 
 function errored(attempt: Attempt, env: Environment, actor: Actor, error: unknown, known?: Classified): Event {

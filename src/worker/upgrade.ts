@@ -7,17 +7,22 @@ import { parseJson } from '../core/json.js'
 import type { Attempt } from './attempt.js'
 
 /** @throws Review `code-changed` with the field that does not fit */
-export async function inputOf(attempt: Attempt, sha256: (text: string) => string): Promise<unknown> {
+export function inputOf(attempt: Attempt, sha256: (text: string) => string): unknown | Promise<unknown> {
   const { record } = attempt.claimed
   const { type } = attempt
   const { settings } = type.handler
   const input = parseJson(record.input)
   const sameSchema = record.options.schema === undefined || record.options.schema === type.schema(sha256)
   if (sameSchema && (!settings.upgrade || record.typeVersion === settings.version)) return input
-  const from = record.typeVersion
-  let upgraded: unknown = input
+  return upgraded(attempt, input)
+}
+
+async function upgraded({ type, claimed }: Attempt, input: unknown): Promise<unknown> {
+  const from = claimed.record.typeVersion
+  const { upgrade } = type.handler.settings
+  let now: unknown = input
   try {
-    if (settings.upgrade) upgraded = await settings.upgrade(input, from)
+    if (upgrade) now = await upgrade(input, from)
   } catch (error) {
     throw codeChanged(
       `upgrade() could not bring it to the present form: ${error instanceof Error ? error.message : error}`,
@@ -25,7 +30,7 @@ export async function inputOf(attempt: Attempt, sha256: (text: string) => string
       from,
     )
   }
-  const checked = await type.input(upgraded)
+  const checked = await type.input(now)
   if (checked.ok) return checked.value
   const [first] = checked.errors
   throw codeChanged(`${first?.pointer || 'it'} ${first?.message ?? 'does not fit'}`, first?.pointer ?? '', from)

@@ -138,7 +138,7 @@ export class Worker implements Taker {
       queueLimit: (queue) => options.queues[queue]?.concurrency ?? Number.POSITIVE_INFINITY,
       onClaimed: (claimed) => {
         // Claimed while the lease was lost: they belong to a worker that is no more, and go on when its lease has run out.
-        if (this.holds(id)) for (const one of claimed) void this.run(one, env)
+        if (this.holds(id)) for (const one of claimed) this.run(one, env)
       },
       onError: options.onError,
       ...(options.dispatch
@@ -216,33 +216,33 @@ export class Worker implements Taker {
     for (const attempt of this.attempts) if (attempt.id === jobId) attempt.draining = true
   }
 
-  private async run(claimed: Claimed, env: Environment): Promise<void> {
+  private run(claimed: Claimed, env: Environment): void {
     const { parts, loop } = this
     const { live } = claimed
     const type = parts.registry.get(claimed.record.type)
-    if (!type) return this.giveBack(claimed)
+    if (!type) return void this.giveBack(claimed)
     let over = false
-    const ended = () => {
+    const settling = () => {
       if (!over) loop!.ended(live.lane)
       over = true
     }
     const taught = () => parts.taught.of(claimed.record)
-    const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, ended, taught)
+    const attempt = new Attempt(claimed, type, parts.store, this.clock, this.entropy.sha256, settling, taught)
     this.attempts.push(attempt)
     if (this.draining) attempt.draining = true
     // Where others may write: a cancel or a pause from another process.
     const release = parts.store.watch(live.id)
-    try {
-      await execute(attempt, env)
-    } catch (error) {
-      this.options.onError(error)
-    } finally {
+    const ended = () => {
       release()
       const last = this.attempts.pop()!
       if (last !== attempt) this.attempts[this.attempts.indexOf(attempt)] = last
-      ended()
+      settling()
       if (this.attempts.length === 0) this.nowIdle()
     }
+    void execute(attempt, env).then(ended, (error) => {
+      this.options.onError(error)
+      ended()
+    })
   }
 
   /** Claimed just before its type was taken out of this process: it waits for a worker that has it. */
