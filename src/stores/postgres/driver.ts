@@ -31,7 +31,16 @@ import { RING } from './doorbell.js'
 import { runWithin } from './foreign.js'
 import { healthOf } from './health.js'
 import { allTaken, type Pools, poolsOf, WRITERS } from './pools.js'
-import { arrayText, distinct, type Form, type Translator, valuesOf } from './translate.js'
+import {
+  agreement,
+  arrayText,
+  distinct,
+  type Form,
+  type Translator,
+  togetherOf,
+  valuesOf,
+  valueText,
+} from './translate.js'
 
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
@@ -276,9 +285,10 @@ export class PostgresDriver implements Driver {
   }
 
   private sendTogether(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
-    const types = form.types!
-    const values = types.map((_, column) => arrayText(params, column))
-    const answer = client.query({ ...this.kept(form.name && `${form.name}_n`), text: form.many!(types), values })
+    const { name, text, same } = togetherOf(form, agreement(params))
+    const [first] = params
+    const values = same.map((agreed, column) => (agreed ? valueText(first![column]!) : arrayText(params, column)))
+    const answer = client.query({ ...this.kept(name), text, values })
     return answer.then(({ rows }) => {
       if (want === 'each') {
         const found = new Array(params.length)

@@ -10,8 +10,13 @@ export interface Form {
   name: string | null
   /** For one parameter list. */
   single: string
-  /** For several; null where only one list at a time can be right. */
-  many: ((types: readonly string[]) => string) | null
+  /**
+   * For several; null where only one list at a time can be right. Parameters in which all lists agree (`same`) are given
+   * once, as they are; of the others each is the array of its values.
+   */
+  many: ((types: readonly string[], same?: Same) => string) | null
+  /** Texts of `many` that connections keep prepared, by what their lists agree in. */
+  readonly together: Map<string, { name: string | null; text: string }>
   kind: 'insert' | 'update' | 'delete' | 'select'
   /** How the answers of `many` are told apart: an insert without conflicts needs no telling. */
   counted: 'all' | 'by number' | 'not'
@@ -20,8 +25,13 @@ export interface Form {
   types: readonly string[] | null
 }
 
+/** By parameter, whether all lists have the same value there. */
+export type Same = readonly boolean[]
+
 /** Names of prepared statements that a connection keeps; list filters make many texts, and those are not kept. */
 const KEPT = 400
+/** And of one statement for several lists, by what they agree in. */
+const KEPT_TOGETHER = 8
 
 export class Translator {
   private readonly forms = new Map<string, Form>()
@@ -60,6 +70,7 @@ export class Translator {
       name,
       single: text.replace(/\?(\d+)/g, '$$$1'),
       many: null,
+      together: new Map(),
       kind: kind ?? 'select',
       counted: 'not',
       json: new Set([...sql.matchAll(/\?(\d+)::json\b/g)].map(([, n]) => Number(n) - 1)),
@@ -68,8 +79,8 @@ export class Translator {
     const columns = text.replace(/\?(\d+)/g, 'p.a$1')
     if (form.kind === 'insert') return Object.assign(form, insertOf(columns))
     if (form.kind === 'select') {
-      form.many = (types) =>
-        `select p.n_ as n_, q.* from ${lists(types)} cross join lateral (select * from (${columns}) s limit 1) q`
+      form.many = (types, same) =>
+        `select p.n_ as n_, q.* from ${lists(types, same)} cross join lateral (select * from (${given(columns, types, same)}) s limit 1) q`
       return form
     }
     // Lists whose first values differ cannot mean the same row, as long as a column must equal that value.
@@ -79,7 +90,10 @@ export class Translator {
     if (at < 0) return form
     form.counted = 'by number'
     const word = form.kind === 'update' ? 'from' : 'using'
-    form.many = (types) => `${columns.slice(0, at)} ${word} ${lists(types)}${columns.slice(at)} returning p.n_ as n_`
+    form.many = (types, same) => {
+      const [what, which] = [columns.slice(0, at), columns.slice(at)].map((part) => given(part, types, same))
+      return `${what} ${word} ${lists(types, same)}${which} returning p.n_ as n_`
+    }
     return form
   }
 }
@@ -92,7 +106,8 @@ function insertOf(columns: string): Partial<Form> {
   if (/do update/.test(conflict)) return {}
   return {
     counted: conflict ? 'not' : 'all',
-    many: (types) => `${into}select ${values} from ${lists(types)} order by p.n_${conflict}`,
+    many: (types, same) =>
+      `${into}select ${given(values!, types, same)} from ${lists(types, same)} order by p.n_${conflict}`,
   }
 }
 
@@ -107,10 +122,38 @@ function outerWhere(sql: string): number {
   return -1
 }
 
-/** The parameter lists as rows, numbered from 1. */
-function lists(types: readonly string[]): string {
-  const arrays = types.map((type, i) => `$${i + 1}::${type}[]`).join(', ')
-  return `unnest(${arrays}) with ordinality as p(${types.map((_, i) => `a${i + 1}, `).join('')}n_)`
+/** What the parameter lists do not agree in, as rows, numbered from 1. */
+function lists(types: readonly string[], same: Same = []): string {
+  const varied = types.flatMap((type, i) => (same[i] ? [] : [{ type, n: i + 1 }]))
+  const arrays = varied.map(({ type, n }) => `$${n}::${type}[]`).join(', ')
+  return `unnest(${arrays}) with ordinality as p(${varied.map(({ n }) => `a${n}, `).join('')}n_)`
+}
+
+/** What they agree in is given as it is. */
+function given(text: string, types: readonly string[], same: Same = []): string {
+  return text.replace(/\bp\.a(\d+)\b/g, (column, n) => (same[n - 1] ? `$${n}::${types[n - 1]}` : column))
+}
+
+/** In which parameters all lists agree. The first is always given as an array, which says how many lists there are. */
+export function agreement(params: readonly (readonly Value[])[]): Same {
+  const [first] = params
+  return first!.map((value, column) => column > 0 && params.every((list) => list[column] === value))
+}
+
+/** The statement for several lists, and under which name connections keep it. */
+export function togetherOf(form: Form, same: Same): { name: string | null; text: string; same: Same } {
+  const key = same.map(Number).join('')
+  const known = form.together.get(key)
+  if (known) return { ...known, same }
+  // Callers choose how many ways there are to agree, and no connection forgets what it has prepared.
+  if (form.together.size >= KEPT_TOGETHER && same.includes(true))
+    return togetherOf(
+      form,
+      same.map(() => false),
+    )
+  const made = { name: form.name && `${form.name}_n${form.together.size}`, text: form.many!(form.types!, same) }
+  form.together.set(key, made)
+  return { ...made, same }
 }
 
 /** Whether the first values of all lists differ, as they are kept. */
