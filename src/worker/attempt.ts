@@ -22,7 +22,7 @@ import {
 import { AttemptErrors, type StageBudget } from './attempt-errors.js'
 import type { Isolated } from './isolate/host.js'
 import { Notes } from './notes.js'
-import { Parking } from './parking.js'
+import { type Leaving, Parking } from './parking.js'
 import { scopes } from './scope.js'
 import { Steps } from './steps.js'
 import { Undos } from './undo.js'
@@ -45,8 +45,6 @@ export function storeRetryMs(tries: number): number {
 export class Attempt {
   readonly number: number
   readonly notes: Notes
-  readonly steps: Steps
-  readonly parking: Parking
   readonly errors: AttemptErrors
   /** Set while it undoes what a job did: then nothing new begins. */
   readonly undos: Undos | null
@@ -92,10 +90,26 @@ export class Attempt {
   ) {
     this.number = claimed.live.attempt
     this.notes = new Notes(clock, this.number, (record) => this.write(record))
-    this.steps = new Steps(this)
-    this.parking = new Parking(this)
     this.errors = new AttemptErrors(this, taught)
     this.undos = claimed.live.state === 'compensating' ? new Undos() : null
+  }
+
+  /** Made when something of it is asked for, like all that a handler which only returns does without. */
+  get steps(): Steps {
+    return (this.madeSteps ??= new Steps(this))
+  }
+  private madeSteps: Steps | null = null
+  get parking(): Parking {
+    return (this.madeParking ??= new Parking(this))
+  }
+  private madeParking: Parking | null = null
+  /** How it leaves because it has nothing to do now. */
+  get leaving(): Leaving | null {
+    return this.madeParking === null ? null : this.madeParking.leaving
+  }
+  /** Nothing of it is under way. */
+  get idle(): boolean {
+    return this.madeParking === null || this.madeParking.idle
   }
 
   get id(): string {
@@ -175,8 +189,8 @@ export class Attempt {
   close(returned: boolean): Promise<void> | undefined {
     this.closed = true
     if (returned) this.errors.handlerReturned()
+    if (this.idle) return undefined
     const { parking } = this
-    if (parking.idle) return undefined
     if (returned)
       this.after(LEAVE_AFTER_MS, () =>
         this.stop('left-behind', new UntildoneError('attempt-timeout', 'The handler has returned.'), LEAVE_AFTER_MS),
@@ -300,10 +314,16 @@ export class Attempt {
   }
 
   /** By id of an approval that was given: makes sure that it still holds for what is about to be done. */
-  readonly approved = new Map<string, (step: string) => Promise<void>>()
+  get approved(): Map<string, (step: string) => Promise<void>> {
+    return (this.approvals ??= new Map())
+  }
+  private approvals: Map<string, (step: string) => Promise<void>> | null = null
 
   /** Effects that may have happened, and that nobody will look after when the job ends now. */
-  readonly unknownEffects = new Set<string>()
+  get unknownEffects(): Set<string> {
+    return (this.unknown ??= new Set())
+  }
+  private unknown: Set<string> | null = null
 
   /** Set by a read named `permissions`. */
   permissionsNow: (() => unknown) | null = null

@@ -30,13 +30,16 @@ export function contextOf(attempt: Attempt, input: unknown, tools: ContextTools)
 }
 
 /**
- * A class, because one is made per attempt and a literal with getters costs ten times as much. Methods are fields, so that
- * a handler may take them out of the object.
+ * A class, because one is made per attempt and a literal with getters costs ten times as much. Its methods are made when
+ * they are asked for, since most handlers use few, and bound, so that a handler may take them out of the object.
  */
 class Context implements JobContext<any, any> {
   readonly #attempt: Attempt
   readonly #tools: ContextTools
-  #log: JobLog | null = null
+  #lazy: { -readonly [name in keyof JobContext<any, any>]?: JobContext<any, any>[name] } | null = null
+  get #made() {
+    return (this.#lazy ??= {})
+  }
   readonly id: string
   readonly type: string
   readonly tenant: string
@@ -78,26 +81,49 @@ class Context implements JobContext<any, any> {
     return this.#attempt.draining
   }
   get log(): JobLog {
-    return (this.#log ??= logOf(this.#attempt))
+    return (this.#made.log ??= logOf(this.#attempt))
   }
 
-  step: JobContext<any>['step'] = (name, fn, options) => seen(this.#attempt.steps.step(name, fn, options))
-  first: JobContext<any>['first'] = (name, engines, options) => seen(first(this.#attempt, name, engines, options))
-  map: JobContext<any>['map'] = (name, items, fn, options) => seen(map(this.#attempt, name, items, fn, options))
-  stage: JobContext<any>['stage'] = (name: string, ...rest: any[]) =>
-    seen(rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0]))
-  sleep: JobContext<any>['sleep'] = (name, duration) => seen(sleep(this.#attempt, name, duration))
-  waitFor: JobContext<any, any>['waitFor'] = (signal, options) => seen(waitFor(this.#attempt, signal, options))
-  callback: JobContext<any>['callback'] = (name, options) =>
-    seen(callback(this.#attempt, this.#tools.waiting, name, options))
-  approve: JobContext<any, any>['approve'] = (gate, request) =>
-    seen(approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>)
-  call: JobContext<any>['call'] = (child: any, input: any, options: any) =>
-    seen(call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>)
-  decision: JobContext<any>['decision'] = (entry) => decide(this.#attempt, entry, this.#tools.sha256)
-  process: JobContext<any>['process'] = (name, options) =>
-    seen(runChild(this.#attempt, this.#tools.worker, name, options))
-  read: JobContext<any>['read'] = (name, fn) => seen(this.#read(name, fn))
+  get step(): JobContext<any>['step'] {
+    return (this.#made.step ??= (name, fn, options) => seen(this.#attempt.steps.step(name, fn, options)))
+  }
+  get first(): JobContext<any>['first'] {
+    return (this.#made.first ??= (name, engines, options) => seen(first(this.#attempt, name, engines, options)))
+  }
+  get map(): JobContext<any>['map'] {
+    return (this.#made.map ??= (name, items, fn, options) => seen(map(this.#attempt, name, items, fn, options)))
+  }
+  get stage(): JobContext<any>['stage'] {
+    return (this.#made.stage ??= (name: string, ...rest: any[]) =>
+      seen(rest.length > 1 ? stage(this.#attempt, name, rest[0], rest[1]) : stage(this.#attempt, name, {}, rest[0])))
+  }
+  get sleep(): JobContext<any>['sleep'] {
+    return (this.#made.sleep ??= (name, duration) => seen(sleep(this.#attempt, name, duration)))
+  }
+  get waitFor(): JobContext<any, any>['waitFor'] {
+    return (this.#made.waitFor ??= (signal, options) => seen(waitFor(this.#attempt, signal, options)))
+  }
+  get callback(): JobContext<any>['callback'] {
+    return (this.#made.callback ??= (name, options) =>
+      seen(callback(this.#attempt, this.#tools.waiting, name, options)))
+  }
+  get approve(): JobContext<any, any>['approve'] {
+    return (this.#made.approve ??= (gate: any, request: any) =>
+      seen(approve(this.#attempt, this.#tools.approvals, gate, request) as Promise<any>))
+  }
+  get call(): JobContext<any>['call'] {
+    return (this.#made.call ??= (child: any, input: any, options: any) =>
+      seen(call(this.#attempt, this.#tools.waiting, child, input, options) as Promise<any>))
+  }
+  get decision(): JobContext<any>['decision'] {
+    return (this.#made.decision ??= (entry) => decide(this.#attempt, entry, this.#tools.sha256))
+  }
+  get process(): JobContext<any>['process'] {
+    return (this.#made.process ??= (name, options) => seen(runChild(this.#attempt, this.#tools.worker, name, options)))
+  }
+  get read(): JobContext<any>['read'] {
+    return (this.#made.read ??= (name, fn) => seen(this.#read(name, fn)))
+  }
   async #read<T>(name: string, fn: () => T | Promise<T>): Promise<T> {
     const attempt = this.#attempt
     if (name === 'permissions') attempt.permissionsNow = fn
@@ -107,10 +133,19 @@ class Context implements JobContext<any, any> {
     this.log.debug(`Read ${name}`, { bytes: text?.length ?? 0, sha256: this.#tools.sha256(text ?? '') })
     return value
   }
-  progress: JobContext<any>['progress'] = (stage, update = {}) => this.#attempt.notes.setProgress(stage, update)
-  warn: JobContext<any>['warn'] = (code, message) => this.#attempt.notes.warn(code, message, null)
-  open: JobContext<any>['open'] = (id) => this.#attempt.parking.during(() => this.#tools.files.openFor(this.tenant, id))
-  file: JobContext<any>['file'] = async (source, options = {}) => {
+  get progress(): JobContext<any>['progress'] {
+    return (this.#made.progress ??= (stage, update = {}) => this.#attempt.notes.setProgress(stage, update))
+  }
+  get warn(): JobContext<any>['warn'] {
+    return (this.#made.warn ??= (code, message) => this.#attempt.notes.warn(code, message, null))
+  }
+  get open(): JobContext<any>['open'] {
+    return (this.#made.open ??= (id) => this.#attempt.parking.during(() => this.#tools.files.openFor(this.tenant, id)))
+  }
+  get file(): JobContext<any>['file'] {
+    return (this.#made.file ??= (source, options = {}) => this.#file(source, options))
+  }
+  async #file(...[source, options = {}]: Parameters<JobContext<any>['file']>): Promise<string> {
     const { record } = this.#attempt.claimed
     const bytes =
       typeof source === 'string'

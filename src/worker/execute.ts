@@ -117,7 +117,7 @@ const thrown = (attempt: Attempt, error: unknown): End => ({ kind: 'threw', erro
 function settle(attempt: Attempt, env: Environment, end: End): Promise<Moved | null> {
   // What came while its last steps ended does not change how it ended.
   const { stopped } = end
-  const { leaving } = attempt.parking
+  const { leaving } = attempt
   const actor: Actor = { kind: 'worker', id: env.worker }
   if (attempt.undos && stopped !== 'drain') return undo(attempt, env, actor, end)
   if (end.kind === 'left' && leaving) {
@@ -125,7 +125,7 @@ function settle(attempt: Attempt, env: Environment, end: End): Promise<Moved | n
     return commit(attempt, env, event, { record: leaving.record, blockedOn: leaving.blockedOn })
   }
   // A process of its own has been killed.
-  if ((end.kind === 'left' || !attempt.parking.idle) && stopped !== 'drain' && !attempt.isolated)
+  if ((end.kind === 'left' || !attempt.idle) && stopped !== 'drain' && !attempt.isolated)
     attempt.notes.warn(
       'handler-still-running',
       'The handler did not stop when it was told to; whatever it still does is not recorded.',

@@ -15,10 +15,10 @@ const LOGS_MAX = 1000
 
 export class Notes {
   private progress: ProgressRow | null = null
-  private warnings: WarningRow[] = []
-  private logs: LogRow[] = []
-  private decisions: DecisionRow[] = []
-  private failures: FailureSeen[] = []
+  private warnings: WarningRow[] | null = null
+  private logs: LogRow[] | null = null
+  private decisions: DecisionRow[] | null = null
+  private failures: FailureSeen[] | null = null
   private timer: Timer | null = null
   private logged = 0
   private stage: string | null | undefined
@@ -55,7 +55,7 @@ export class Notes {
 
   decide(row: DecisionRow): void {
     this.lastDecision = row
-    this.decisions.push(row)
+    ;(this.decisions ??= []).push(row)
     this.arm()
   }
 
@@ -64,13 +64,13 @@ export class Notes {
     this.warned++
     if (this.warned > WARNINGS_MAX) return
     const row: WarningRow = { code: text(code, 64), message: text(message, MESSAGE_MAX), step, at: this.clock.now() }
-    this.warnings.push(rule === null ? row : { ...row, rule })
+    ;(this.warnings ??= []).push(rule === null ? row : { ...row, rule })
     this.arm()
   }
 
   /** Counted with the record of the step that went on, or with the end of the attempt. */
   met(failure: FailureSeen): void {
-    this.failures.push(failure)
+    ;(this.failures ??= []).push(failure)
   }
 
   log(level: LogRow['level'], message: string, data: unknown): void {
@@ -84,7 +84,7 @@ export class Notes {
     } catch {
       json = JSON.stringify({ note: 'the data of this line was too large or could not be written as JSON' })
     }
-    this.logs.push({
+    ;(this.logs ??= []).push({
       at: this.clock.now(),
       attempt: this.attempt,
       level: last ? 'warn' : level,
@@ -98,20 +98,19 @@ export class Notes {
   take(): Pick<AttemptRecord, 'progress' | 'warnings' | 'logs' | 'decisions' | 'failures'> | null {
     this.timer?.cancel()
     this.timer = null
-    if (!this.progress && this.warnings.length + this.logs.length + this.decisions.length + this.failures.length === 0)
-      return null
+    if (!(this.progress || this.warnings || this.logs || this.decisions || this.failures)) return null
     const taken = {
       ...(this.progress ? { progress: this.progress } : {}),
-      ...(this.warnings.length ? { warnings: this.warnings } : {}),
-      ...(this.logs.length ? { logs: this.logs } : {}),
-      ...(this.decisions.length ? { decisions: this.decisions } : {}),
-      ...(this.failures.length ? { failures: this.failures } : {}),
+      ...(this.warnings ? { warnings: this.warnings } : {}),
+      ...(this.logs ? { logs: this.logs } : {}),
+      ...(this.decisions ? { decisions: this.decisions } : {}),
+      ...(this.failures ? { failures: this.failures } : {}),
     }
     this.progress = null
-    this.warnings = []
-    this.logs = []
-    this.decisions = []
-    this.failures = []
+    this.warnings = null
+    this.logs = null
+    this.decisions = null
+    this.failures = null
     return taken
   }
 

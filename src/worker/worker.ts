@@ -182,15 +182,17 @@ export class Worker implements Taker {
   private changed(changes: readonly Change[]): void {
     // Only the last word on each job counts: one that was submitted and claimed in the same commit is no hint.
     let waiting: Map<string, Change> | null = null
+    let ends: Set<string> | null = null
     for (const change of changes) {
       if (change.queuedAt !== null) (waiting ??= new Map()).set(change.jobId, change)
       else {
         waiting?.delete(change.jobId)
         if (change.cancelling) this.cancel(change.jobId, change.cancelling)
         if (change.pausing) this.pause(change.jobId)
-        if (change.done) this.ended(change.jobId)
+        if (change.done) (ends ??= new Set()).add(change.jobId)
       }
     }
+    if (ends) this.ended(ends)
     if (waiting) for (const { lane, queuedAt } of waiting.values()) this.hint(lane, queuedAt!)
   }
 
@@ -203,10 +205,10 @@ export class Worker implements Taker {
     }
   }
 
-  /** Somebody else has ended the job, by an override: its attempt can write nothing more, and its children are killed. */
-  private ended(jobId: string): void {
+  /** Where somebody else has ended the job, by an override, its attempt can write nothing more, and its children are killed. */
+  private ended(jobs: ReadonlySet<string>): void {
     for (const attempt of this.attempts) {
-      if (attempt.id === jobId && !attempt.settling)
+      if (!attempt.settling && jobs.has(attempt.id))
         attempt.stop('lease-lost', new UntildoneError('lease-lost', 'The job was ended by somebody else.'), 0)
     }
   }

@@ -12,8 +12,10 @@ import type { Tx } from './tx.js'
 
 /** Something that happened, and whether its job was told to tell of it: else those hear it who hear all of the tenant. */
 export interface Event {
-  what: Happened
+  tenant: string
   asked: boolean
+  /** Put into words only where somebody hears it. */
+  what: () => Happened
 }
 
 /** Tenants with a webhook that is enabled. Asked within each commit, and remembered where nobody else can change it. */
@@ -51,15 +53,19 @@ export function announceMove({ from, live, outcome, history }: Decision, tx: Tx)
   const status = outcome?.status ?? statusOf(live!)
   if (status === statusOf(from)) return
   const { tenant } = partsOf(from.lane)
-  const { seq } = history
-  const what: Happened = { id: `${from.id}:${seq}`, tenant, type: `job.${status}`, jobId: from.id, at: tx.now, seq }
-  tx.events.push({ what, asked: isAsked(from.ties) })
+  const { now: at } = tx
+  const what = (): Happened => {
+    const { seq } = history
+    return { id: `${from.id}:${seq}`, tenant, type: `job.${status}`, jobId: from.id, at, seq }
+  }
+  tx.events.push({ tenant, asked: isAsked(from.ties), what })
 }
 
 export function announceSubmit({ record, live }: NewJob, tx: Tx): void {
   const { id, tenant } = record
-  const what: Happened = { id: `${id}:1`, tenant, type: 'job.accepted', jobId: id, at: tx.now, seq: 1 }
-  tx.events.push({ what, asked: isAsked(live.ties) })
+  const { now: at } = tx
+  const what = (): Happened => ({ id: `${id}:1`, tenant, type: 'job.accepted', jobId: id, at, seq: 1 })
+  tx.events.push({ tenant, asked: isAsked(live.ties), what })
 }
 
 /** An approval as it is now. */
@@ -74,16 +80,17 @@ export function announce(
   tx: Tx,
   details?: Happened['details'],
 ): void {
-  tx.events.push({ what: { ...what, at: tx.now, seq: null, ...(details ? { details } : {}) }, asked: false })
+  const whole: Happened = { ...what, at: tx.now, seq: null, ...(details ? { details } : {}) }
+  tx.events.push({ tenant: what.tenant, asked: false, what: () => whole })
 }
 
 /** With the commit of what happened. */
 export function* writeOutbox(tx: Tx, webhooks: WebhookBook): Plan<void> {
   const heard = yield* webhooks.heard(tx)
-  const told = tx.events.filter(({ what, asked }) => asked || heard.has(what.tenant))
+  const told = tx.events.filter(({ tenant, asked }) => asked || heard.has(tenant)).map(({ what }) => what())
   tx.toOutbox = told.length > 0
   yield* put(
     'insert into outbox (at, id, body) values (?1, ?2, ?3) on conflict do nothing',
-    told.map(({ what }) => [what.at, what.id, JSON.stringify(what)]),
+    told.map((what) => [what.at, what.id, JSON.stringify(what)]),
   )
 }
