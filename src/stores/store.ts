@@ -355,6 +355,8 @@ export interface StoreInfo {
   durability: string
   /** True when every change passes through this process, so that onChange misses none. */
   sole: boolean
+  /** Whether it carries out something else while a commit is under way: else more commits are only more of the same work. */
+  overlaps: boolean
   /** Folder for the bytes of files that belongs to this store; null for a store that ends with the process. */
   filesDir: string | null
 }

@@ -285,6 +285,54 @@ describe('wake-ups', () => {
   })
 })
 
+describe('where commits overlap', () => {
+  it('the next claim is on its way before the jobs of the last one run, and the slots hold', async () => {
+    const gate = new Gate()
+    const { rig, submit, drain } = await gated(gate, [gate.handler('t')], { worker: { slots: 4 } })
+    Object.assign(rig.store.info, { overlaps: true })
+    const { claim } = rig.store
+    const seen: string[] = []
+    rig.store.claim = (request) => {
+      seen.push(`asked with ${gate.running.size} at work`)
+      const claimed = claim.call(rig.store, request)
+      return claimed.then((jobs) => {
+        seen.push(`got ${jobs.length}`)
+        return jobs
+      })
+    }
+    await Promise.all(Array.from({ length: 20 }, (_, i) => submit(`${i}`)))
+    await rig.settle()
+    expect(seen.slice(0, 4)).toEqual(['asked with 0 at work', 'got 2', 'asked with 0 at work', 'got 2'])
+    expect(gate.running.size).toBe(4)
+    await drain()
+    expect(gate.most).toBe(4)
+    expect(gate.started).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
+    expect(seen).not.toContain('got 3')
+  })
+
+  it('a worker that stops meanwhile leaves nothing behind that it has claimed', async () => {
+    const gate = new Gate()
+    const { rig, submit } = await gated(gate, [gate.handler('t')], { worker: { slots: 4 } })
+    Object.assign(rig.store.info, { overlaps: true })
+    const { claim } = rig.store
+    let stopping: Promise<void> | null = null
+    rig.store.claim = (request) => {
+      const claimed = claim.call(rig.store, request)
+      return claimed.then((jobs) => {
+        if (jobs.length > 0) stopping ??= rig.app.stop()
+        return jobs
+      })
+    }
+    await Promise.all(Array.from({ length: 6 }, (_, i) => submit(`${i}`)))
+    await rig.settle()
+    await gate.drain(rig)
+    await stopping
+    const statuses = (await rig.engine.list(LOCAL, {})).items.map(({ status }) => status)
+    expect(new Set(statuses)).toEqual(new Set(['accepted', 'completed']))
+    expect(gate.started.length).toBe(statuses.filter((status) => status === 'completed').length)
+  })
+})
+
 describe('replaceHandlers', () => {
   it('later attempts run the new code; a running one ends with the old', async () => {
     const gate = new Gate()

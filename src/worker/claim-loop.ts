@@ -69,7 +69,9 @@ export class ClaimLoop {
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
   private readonly overdue = new Set<string>()
   private claiming = false
-  private lastClaim: Promise<void> = Promise.resolve()
+  /** Claims whose jobs have not been handed over. */
+  private readonly open = new Set<Promise<void>>()
+  private handing: Promise<void> | null = null
   private stopped = true
   private claims = 0
   private timer: Timer | null = null
@@ -94,12 +96,21 @@ export class ClaimLoop {
   }
 
   /** Resolves when no claim is under way, and what it brought has been handed over. Of a stopped loop. */
-  settled(): Promise<void> {
-    return this.lastClaim
+  async settled(): Promise<void> {
+    while (this.open.size > 0) await Promise.all(this.open)
   }
 
   get free(): number {
     return this.options.slots - this.busy.total
+  }
+
+  /**
+   * How many one claim takes. Where commits overlap, half of the slots at most: while the jobs of one claim run and end,
+   * the next one is under way, so that neither the worker nor the database waits for the other.
+   */
+  private get most(): number {
+    const { slots, store } = this.options
+    return Math.min(this.free, store.info.overlaps ? Math.ceil(slots / 2) : slots)
   }
 
   /** How many deliveries of this queue it can do with now: as many as may start or soon will, and those that wait for their type. */
@@ -245,6 +256,7 @@ export class ClaimLoop {
     this.claims++
     const { store, worker, registry } = this.options
     const cut: string[] = []
+    let over = false
     let lanes: readonly LaneQuota[] = []
     let asked = 0
     const left = new Set<string>()
@@ -257,13 +269,13 @@ export class ClaimLoop {
       for (const { lane, ids } of lanes) if (!ids) this.lanes.delete(lane)
       return lanes
     }
-    this.lastClaim = store
+    const claim: Promise<void> = store
       .claim({
         worker,
         get lanes() {
           return ask()
         },
-        limit: () => (asked = this.stopped ? 0 : this.free),
+        limit: () => (asked = this.stopped ? 0 : this.most),
         levels: levelsOf(this.claims),
         numbers: (type) => registry.get(type)?.numbers,
         onCut: (lane) => cut.push(lane),
@@ -272,6 +284,11 @@ export class ClaimLoop {
       .then((claimed) => {
         this.took(lanes, claimed, asked, cut)
         this.answer(lanes, claimed, left)
+        if (!store.info.overlaps) return this.handOver(claimed)
+        over = true
+        this.claiming = false
+        this.claimSoon()
+        return this.handOverBeside(claimed)
       })
       .catch((error) => {
         if (isUntildoneError(error) && error.code === 'store-unavailable') this.options.onStoreAway?.()
@@ -288,9 +305,26 @@ export class ClaimLoop {
         this.options.onError(error)
       })
       .finally(() => {
-        this.claiming = false
+        this.open.delete(claim)
+        if (!over) this.claiming = false
         this.claimSoon()
       })
+    this.open.add(claim)
+  }
+
+  private handOver(claimed: readonly Claimed[]): void {
+    if (claimed.length > 0) this.options.onClaimed(claimed)
+  }
+
+  /** If there is a next claim, it is on its way before these have the turn; claims are handed over in their order. */
+  private handOverBeside(claimed: readonly Claimed[]): Promise<void> | void {
+    if (!this.claiming && !this.handing) return this.handOver(claimed)
+    const handing: Promise<void> = Promise.all([this.handing, this.claiming ? turn() : null]).then(() => {
+      if (this.handing === handing) this.handing = null
+      this.handOver(claimed)
+    })
+    this.handing = handing
+    return handing
   }
 
   private took(lanes: readonly LaneQuota[], claimed: readonly Claimed[], asked: number, cut: readonly string[]): void {
@@ -306,7 +340,6 @@ export class ClaimLoop {
       if (full || (given.get(lane) ?? 0) >= limit || cut.includes(lane)) this.lanes.set(lane, 0)
       else if (this.timed.delete(lane)) void this.askWhen(lane)
     }
-    if (claimed.length > 0) this.options.onClaimed(claimed)
   }
 
   /** Deliveries whose jobs still wait stay for the next claim; all others are done with. */
@@ -336,7 +369,7 @@ export class ClaimLoop {
       const { queue, type } = partsOf(lane)
       // What came here by mistake goes back when its time is over: at once, it would go back and forth without a pause.
       if (!this.takes(lane)) continue
-      const limit = Math.min(ids.length, this.free - planned.total, this.left(queue, type, planned))
+      const limit = Math.min(ids.length, this.most - planned.total, this.left(queue, type, planned))
       if (limit <= 0) continue
       planned.add(queue, type, limit)
       quotas.push({ lane, limit, ids })
@@ -380,7 +413,7 @@ export class ClaimLoop {
     // Lanes of one queue or type share its limit: what one may take in this claim, the next may not.
     const planned = new Planned()
     const shares = this.named(planned)
-    const free = this.free - planned.total
+    const free = this.most - planned.total
     // A claim asks a lane once.
     const ready = this.ready(free, planned, new Set(shares.map(({ lane }) => lane)))
     for (const { lane } of ready) this.overdue.delete(lane)
@@ -396,3 +429,5 @@ export class ClaimLoop {
     return shares
   }
 }
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -43,6 +43,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
     location: ':memory:',
     durability: 'none: this is a fake',
     sole: true,
+    overlaps: false,
     filesDir: null,
   }
   readonly jobs = new Map<string, Kept>()

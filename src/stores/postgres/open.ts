@@ -39,6 +39,7 @@ export function postgresWith(
             location: locationOf(url, schema),
             durability: `PostgreSQL, fsync=on, synchronous_commit=${options.synchronousCommit ?? 'on'}`,
             sole: false,
+            overlaps: true,
             filesDir: resolve('.untildone', 'files'),
           },
           driver,

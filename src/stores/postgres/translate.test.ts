@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TABLES } from '../sql/migrate.js'
-import { arrayText, distinct, jsonText, Translator, valueText } from './translate.js'
+import { agreement, arrayText, distinct, jsonText, Translator, togetherOf, valueText } from './translate.js'
 
 const of = (sql: string) => new Translator('s', TABLES).of(sql)
 const many = (sql: string, types = ['text', 'bigint', 'text']) => of(sql).many?.(types) ?? null
@@ -71,6 +71,35 @@ describe('one statement for several lists', () => {
     expect(text).toContain(
       'cross join lateral (select * from (select due from s.buckets where name = p.a1) s limit 1) q',
     )
+  })
+
+  it('what all lists agree in is given once, as it is; the first tells how many lists there are', () => {
+    expect(
+      agreement([
+        ['x', 1, null, 'a'],
+        ['x', 1, null, 'b'],
+      ]),
+    ).toEqual([false, true, true, false])
+    const form = of('update buckets set due = ?2 where name = ?1')
+    form.types = ['text', 'bigint']
+    expect(togetherOf(form, [false, true]).text).toBe(
+      'update s.buckets set due = $2::bigint from unnest($1::text[]) with ordinality as p(a1, n_) where name = p.a1 returning p.n_ as n_',
+    )
+    const insert = of('insert into tags (tenant, tag) values (?1, ?2)')
+    insert.types = ['text', 'text']
+    expect(togetherOf(insert, [false, true]).text).toBe(
+      'insert into s.tags (tenant, tag) select p.a1, $2::text from unnest($1::text[]) with ordinality as p(a1, n_) order by p.n_',
+    )
+  })
+
+  it('connections keep a few ways to agree; of more, the lists are given in full', () => {
+    const form = of(`update live set ${'abcdef'.split('').map((c, i) => `${c} = ?${i + 2}`)} where id = ?1`)
+    form.types = Array(7).fill('text')
+    const ways = Array.from({ length: 64 }, (_, n) => [false, ...'abcdef'.split('').map((_, i) => (n >> i) % 2 === 1)])
+    const made = ways.map((same) => togetherOf(form, same))
+    expect(new Set(made.map(({ name }) => name)).size).toBeLessThanOrEqual(9)
+    for (const { text, same } of made) expect(text.match(/::text\[\]/g)).toHaveLength(same.filter((x) => !x).length)
+    expect(togetherOf(form, ways[0]!).name).toBe(made[0]!.name)
   })
 
   it('lists are told apart by their first values', () => {

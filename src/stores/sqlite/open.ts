@@ -57,6 +57,7 @@ export function sqliteWith(
             location: file,
             durability: `SQLite WAL, synchronous=${(options.synchronous ?? 'full').toUpperCase()}`,
             sole: true,
+            overlaps: false,
             filesDir: file === ':memory:' ? null : `${file}-files`,
           },
           opened,
