@@ -9,10 +9,10 @@ import { fill, INPUT, noopHandler, now, sleep } from './lib/tools.mjs'
 const { postgres } = await load('stores/postgres/index.js')
 const { default: pg } = await import('pg')
 const CALLERS = 64
-const SLOTS = 256
+const SLOTS = 512
 
 export async function measure({ quick, runs, log }) {
-  const jobs = quick ? 5000 : 30_000
+  const jobs = quick ? 5000 : 60_000
   const redis = spawnSync('redis-server', ['--version']).status === 0
   if (!redis) log('  BullMQ is left out: there is no redis-server (apt-get install redis-server).')
   const names = ['batch', 'callers', 'drain1', 'drain2']
@@ -33,7 +33,7 @@ export async function measure({ quick, runs, log }) {
       await fill(app, jobs)
       ours.drain2.push(await drained(app, url, jobs, 2))
       const worker = await member('worker', url, { slots: CALLERS })
-      ours.callers.push(await byCallers(jobs / 3, () => app.submit('noop', INPUT)))
+      ours.callers.push(await byCallers(jobs / 4, () => app.submit('noop', INPUT)))
       await settled(app)
       await worker.stop()
       await app.stop()
@@ -45,7 +45,7 @@ export async function measure({ quick, runs, log }) {
       boss.drain1.push(await peer.drain(jobs, 1))
       await peer.batch(jobs)
       boss.drain2.push(await peer.drain(jobs, 2))
-      boss.callers.push(await peer.callers(jobs / 3, CALLERS))
+      boss.callers.push(await peer.callers(jobs / 4, CALLERS))
       await peer.stop()
     })
     if (redis) {
@@ -70,7 +70,7 @@ export async function measure({ quick, runs, log }) {
       bull.drain1.push(await peer.drain(jobs, 1))
       await peer.batch(jobs)
       bull.drain2.push(await peer.drain(jobs, 2))
-      bull.callers.push(await peer.callers(jobs / 3, CALLERS))
+      bull.callers.push(await peer.callers(jobs / 4, CALLERS))
       await peer.stop()
     }
   }

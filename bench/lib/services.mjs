@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startPostgres } from '../../test/services/postgres.mjs'
 import { startRedis } from '../../test/services/redis.mjs'
+import { NODE_FLAGS } from './tools.mjs'
 
 /** A PostgreSQL on the disk for the time of `use`. */
 export async function withPostgres(use) {
@@ -30,6 +31,7 @@ export async function withRedis(use) {
 export async function member(role, url, more = {}) {
   const child = fork(fileURLToPath(new URL('./member.mjs', import.meta.url)), [], {
     env: { ...process.env, MEMBER: JSON.stringify({ role, url, ...more }) },
+    execArgv: NODE_FLAGS,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   const listeners = new Set()

@@ -82,6 +82,8 @@ export class Shared {
   private looking = false
   private lookAgain = false
   private closed = false
+  /** How the texts of this process begin. */
+  private readonly mine: string
 
   /** @param now milliseconds of a clock that never goes back */
   constructor(
@@ -89,6 +91,7 @@ export class Shared {
     private readonly options: SharedOptions,
     private readonly now: () => number,
   ) {
+    this.mine = JSON.stringify({ by: options.name } satisfies Text).slice(0, -1)
     bell.listen((text) => this.heard(text))
     this.here()
     this.regularly()
@@ -159,35 +162,35 @@ export class Shared {
   }
 
   private texts(changes: readonly Change[]): string[] {
-    const { name: by } = this.options
     const { outbox, stirred } = this
     // Ends and requests to stop first: somebody may wait for them.
     const sorted = [...changes].sort((a, b) => weight(b) - weight(a))
     const texts: string[] = []
-    let sent: Sent[] = []
+    let rows: string[] = []
     let length = 0
-    const room = this.bell.most - by.length - 60
+    const room = this.bell.most - this.mine.length - 60
+    const told = () => (rows.length > 0 ? `,"changes":[${rows.join(',')}]` : '')
     for (const change of sorted) {
-      const row = sentOf(change)
-      const size = bytesOf(JSON.stringify(row)) + 1
+      const row = JSON.stringify(sentOf(change))
+      const size = bytesOf(row) + 1
       if (size > room) continue // a name so long is looked at by those who wait
       if (length + size > room) {
-        texts.push(JSON.stringify({ by, changes: sent } satisfies Text))
-        sent = []
+        texts.push(`${this.mine}${told()}}`)
+        rows = []
         length = 0
         if (texts.length === TEXTS) break
       }
-      sent.push(row)
+      rows.push(row)
       length += size
     }
-    const told = texts.length < TEXTS
-    const last: Text = { by, ...(outbox ? { outbox: 1 } : {}), ...(told && !stirred ? {} : { more: 1 }) }
-    if (told) last.changes = sent
-    return [...texts, JSON.stringify(last)]
+    const all = texts.length < TEXTS
+    const flags = `${outbox ? ',"outbox":1' : ''}${all && !stirred ? '' : ',"more":1'}`
+    return [...texts, `${this.mine}${flags}${all ? told() : ''}}`]
   }
 
   private heard(text: string | null): void {
-    if (this.closed) return
+    // The line brings back what was sent.
+    if (this.closed || text?.startsWith(this.mine)) return
     if (text === null) {
       // The line is new: others may not know of us, nor we of them.
       this.here()
@@ -201,7 +204,6 @@ export class Shared {
       this.gap()
       return
     }
-    if (told.by === this.options.name) return
     const isNew = !this.others.has(told.by)
     this.others.set(told.by, this.now())
     // It may have begun before us and told things that we have not told it are here.
@@ -295,7 +297,7 @@ export class Shared {
 
   /** A sign of life, so that the others know that there is somebody to tell. */
   private here(): void {
-    if (!this.closed) void this.bell.ring([JSON.stringify({ by: this.options.name } satisfies Text)])
+    if (!this.closed) void this.bell.ring([`${this.mine}}`])
   }
 
   async close(): Promise<void> {
@@ -323,26 +325,46 @@ function merged(before: Change, after: Change): Change {
 }
 
 function sentOf(change: Change): Sent {
-  const { jobId, tenant, type, groupId, lane, status, done, version, revision, moved, from } = change
-  const { queuedAt, cancelling, pausing, wakeAt, ties } = change
+  const { version, moved, from } = change
   return [
-    ...([jobId, tenant, type, groupId, lane, status] as const),
-    ...([done ? 1 : 0, version, revision, moved ? (from ?? version - 1) : null, queuedAt] as const),
-    ...([cancelling, pausing ? 1 : 0, wakeAt, ties ? 1 : 0] as const),
+    change.jobId,
+    change.tenant,
+    change.type,
+    change.groupId,
+    change.lane,
+    change.status,
+    change.done ? 1 : 0,
+    version,
+    change.revision,
+    moved ? (from ?? version - 1) : null,
+    change.queuedAt,
+    change.cancelling,
+    change.pausing ? 1 : 0,
+    change.wakeAt,
+    change.ties ? 1 : 0,
   ]
 }
 
+/** In one literal: there are two for each job, in every process that hears of it. */
 function changeOf(sent: Sent): Change {
-  const [jobId, tenant, type, groupId, lane, status, done, version, revision, from, queuedAt, ...more] = sent
-  const [cancelling, pausing, wakeAt, ties] = more
-  return {
-    ...{ jobId, tenant, type, groupId, lane, version, revision, queuedAt, wakeAt },
-    status: status as Change['status'],
-    done: done === 1,
+  const from = sent[9]
+  const change: Change = {
+    jobId: sent[0],
+    tenant: sent[1],
+    type: sent[2],
+    groupId: sent[3],
+    lane: sent[4],
+    status: sent[5] as Change['status'],
+    done: sent[6] === 1,
+    version: sent[7],
+    revision: sent[8],
     moved: from !== null,
-    ...(from === null ? {} : { from }),
-    cancelling: cancelling as Change['cancelling'],
-    pausing: pausing === 1,
-    ...(ties ? { ties: true } : {}),
+    queuedAt: sent[10],
+    cancelling: sent[11] as Change['cancelling'],
+    pausing: sent[12] === 1,
+    wakeAt: sent[13],
   }
+  if (from !== null) change.from = from
+  if (sent[14] === 1) change.ties = true
+  return change
 }
