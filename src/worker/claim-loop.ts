@@ -372,7 +372,8 @@ export class ClaimLoop {
       const limit = Math.min(ids.length, this.most - planned.total, this.left(queue, type, planned))
       if (limit <= 0) continue
       planned.add(queue, type, limit)
-      quotas.push({ lane, limit, ids })
+      // The others are asked for with the claims that have room for them.
+      quotas.push({ lane, limit, ids: ids.slice(0, limit) })
     }
     return quotas
   }

@@ -52,7 +52,9 @@ export class Offers {
         }
         resolve(delivered)
       }
-      this.waiting.set(lane, [...(this.waiting.get(lane) ?? []), { message, answer, timer }])
+      const offers = this.waiting.get(lane)
+      if (offers) offers.push({ message, answer, timer })
+      else this.waiting.set(lane, [{ message, answer, timer }])
     })
   }
 

@@ -41,7 +41,7 @@ const LOOK_UNTOLD_MS = 500
 /** Between two looks because something was missed. */
 const REST_MS = 100
 /** Texts of one round. What does not fit is not told; the others learn that, and look. */
-const TEXTS = 8
+const TEXTS = 24
 /** Jobs looked at by one statement. */
 const CHUNK = 500
 
