@@ -319,12 +319,12 @@ export class ClaimLoop {
   /** If there is a next claim, it is on its way before these have the turn; claims are handed over in their order. */
   private handOverBeside(claimed: readonly Claimed[]): Promise<void> | void {
     if (!this.claiming && !this.handing) return this.handOver(claimed)
-    const handing: Promise<void> = Promise.all([this.handing, this.claiming ? turn() : null]).then(() => {
-      if (this.handing === handing) this.handing = null
-      this.handOver(claimed)
+    const turn: Promise<void> = Promise.all([this.handing, this.claiming ? aTurn() : null]).then(() => {
+      if (this.handing === turn) this.handing = null
     })
-    this.handing = handing
-    return handing
+    // Whoever comes next waits for this turn, not for what becomes of it.
+    this.handing = turn
+    return turn.then(() => this.handOver(claimed))
   }
 
   private took(lanes: readonly LaneQuota[], claimed: readonly Claimed[], asked: number, cut: readonly string[]): void {
@@ -431,4 +431,4 @@ export class ClaimLoop {
   }
 }
 
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
