@@ -13,10 +13,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createJiti } from 'jiti'
+import ts from 'typescript'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type ProcessOutcome, type ProcessSpec, processIdentity, protections } from './index.js'
 import { listPids, readText } from './procfs.js'
@@ -53,24 +54,28 @@ async function copyWith(plants: readonly Plant[], patienceMs = PATIENCE_MS): Pro
   const dir = join(base, `copy-${number}`)
   mkdirSync(dir)
   const names = readdirSync(here).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
-  for (const name of names) copyFileSync(join(here, name), join(dir, name))
+  const sources = new Map(names.map((name) => [name.slice(0, -3), readFileSync(join(here, name), 'utf8')]))
   const elsewhere: Plant = ['owner', '.slice(0, 8)', `.slice(-8).concat('${number}')`]
   for (const [file, found, by = ''] of [elsewhere, ...plants]) {
-    const path = join(dir, `${file}.ts`)
-    const parts = readFileSync(path, 'utf8').split(found)
+    const parts = sources.get(file)!.split(found)
     // Moved or written anew: then this row proves nothing any more.
     if (parts.length !== 2) throw new Error(`"${found}" is ${parts.length - 1} times in ${file}.ts, not once`)
-    writeFileSync(path, parts.join(by))
+    sources.set(file, parts.join(by))
   }
-  const jiti = createJiti(import.meta.url, { fsCache: false, moduleCache: true })
-  const copy = {
-    dir,
-    patienceMs,
-    ...(await jiti.import<Code>(join(dir, 'index.ts'))),
-    ...(await jiti.import<Code>(join(dir, 'owner.ts'))),
-  }
+  for (const [file, source] of sources) writeFileSync(join(dir, `${file}.js`), compiled(source))
+  const load = createRequire(import.meta.url)
+  const copy: Copy = { dir, patienceMs, ...load(join(dir, 'index.js')), ...load(join(dir, 'owner.js')) }
   copies.push(copy)
   return copy
+}
+
+/** Most files are the same in all copies. */
+const known = new Map<string, string>()
+function compiled(source: string): string {
+  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS }
+  const code = known.get(source) ?? ts.transpileModule(source, { compilerOptions }).outputText
+  known.set(source, code)
+  return code
 }
 
 afterAll(() => {
@@ -135,12 +140,11 @@ const daemonOf =
 const killedSupervisor =
   (script: string, then: (copy: Copy) => Promise<unknown>): Check =>
   async (copy) => {
-    const code = `import { createJiti } from ${JSON.stringify(join(here, '../../node_modules/jiti/lib/jiti.mjs'))}
-      const { runProcess } = await createJiti(import.meta.url, { fsCache: false }).import(${JSON.stringify(join(copy.dir, 'index.ts'))})
+    const code = `const { runProcess } = require(${JSON.stringify(join(copy.dir, 'index.js'))})
       const args = ['-c', ${JSON.stringify(script)}]
-      await runProcess({ command: '/bin/sh', args, cwd: '/', onOutput: (_, chunk) => process.stdout.write(chunk) })`
+      void runProcess({ command: '/bin/sh', args, cwd: '/', onOutput: (_, chunk) => process.stdout.write(chunk) })`
     const env = { ...process.env, UNTILDONE_CHILD: '' }
-    const supervisor = spawn(process.execPath, ['--input-type=module', '-e', code], { env })
+    const supervisor = spawn(process.execPath, ['-e', code], { env })
     const text = await new Promise<string>((resolve) => supervisor.stdout.once('data', (data) => resolve(String(data))))
     const gone = new Promise((resolve) => supervisor.once('exit', resolve))
     supervisor.kill('SIGKILL')

@@ -1,7 +1,7 @@
 // What the kernel says about a process. A pid alone says nothing: pids wrap (32,768 in about 55 s at full speed), and
 // kill(pid, 0) calls a zombie alive. Identity is pid + start time + boot id, liveness is the state in procfs.
 // Must never signal a process or change anything. Everything here is null or empty where there is no procfs.
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 
 export interface ProcessIdentity {
   /** Field 22 of /proc/<pid>/stat: clock ticks since boot, kept as text because it is only compared. */
@@ -104,6 +104,23 @@ export function startedWith(pid: number, name: string): string | null {
   const end = text.indexOf('\0', at)
   return text.slice(at + name.length + 1, end === -1 ? undefined : end)
 }
+
+/** Whether that variable may be in the env of a process: a look without its text, for all processes of a machine. */
+export function mayBear(pid: number, name: string): boolean {
+  let file: number | null = null
+  try {
+    file = openSync(`/proc/${pid}/environ`, 'r')
+    const length = readSync(file, environ, 0, environ.length, 0)
+    // The file is never longer than the kernel lets an env be, but may be longer than what was read.
+    return length === environ.length || environ.subarray(0, length).includes(`${name}=`, 0, 'latin1')
+  } catch {
+    return false
+  } finally {
+    if (file !== null) closeSync(file)
+  }
+}
+
+const environ = Buffer.allocUnsafe(64 * 1024)
 
 /** The pid that was given away last, in this pid namespace; null when that cannot be read. */
 export function lastPid(): number | null {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { killStrays, processIdentity } from './index.js'
-import { bootId, readStat, startedWith } from './procfs.js'
+import { bootId, mayBear, readStat, startedWith } from './procfs.js'
 import { signalGroup, signalOrphans } from './reap.js'
 
 const started: ChildProcess[] = []
@@ -123,5 +123,17 @@ describe('processIdentity', () => {
     expect(startedWith(record.pgid, 'UNTILDONE_CHILD')).toBe('1')
     expect(startedWith(record.pgid, 'UNTILDONE')).toBeNull()
     expect(startedWith(2 ** 30, 'UNTILDONE_CHILD')).toBeNull()
+    expect(mayBear(record.pgid, 'UNTILDONE_CHILD')).toBe(true)
+    expect(mayBear(record.pgid, 'UNTILDONE_NOTHING')).toBe(false)
+    expect(mayBear(2 ** 30, 'UNTILDONE_CHILD')).toBe(false)
+  })
+
+  it('takes an env that is too long for one look for one that may bear it', async () => {
+    const env = { FIRST: 'x'.repeat(70_000), UNTILDONE_CHILD: '1' }
+    const child = spawn('sh', ['-c', 'echo 1; sleep 60'], { detached: true, env: { ...process.env, ...env } })
+    started.push(child)
+    await once(child.stdout, 'data')
+    expect(mayBear(child.pid!, 'UNTILDONE_CHILD')).toBe(true)
+    expect(startedWith(child.pid!, 'UNTILDONE_CHILD')).toBe('1')
   })
 })

@@ -3,7 +3,7 @@
 // A descendant that called setsid has left its group: `killAbandoned` finds it by the mark in its env.
 import { setTimeout as delay } from 'node:timers/promises'
 import { MARK_ENV, ownerState } from './owner.js'
-import { bootId, isRunning, listPids, readStat, runningMembers, startedWith } from './procfs.js'
+import { bootId, isRunning, listPids, mayBear, readStat, runningMembers, startedWith } from './procfs.js'
 import { totals } from './totals.js'
 import { signalIf } from './tree.js'
 
@@ -110,6 +110,9 @@ export async function killAbandoned(): Promise<{ killed: number; running: number
   for (let waited = 0, step = 5; ; waited += step, step = Math.min(step * 2, 100)) {
     let running = 0
     for (const pid of listPids()) {
+      // Most processes bear no mark, and whether one does is the cheaper look. Whose it is counts only after the start time
+      // was read, since the number may be given away in between.
+      if (!mayBear(pid, MARK_ENV)) continue
       const stat = readStat(pid)
       const mark = pid !== process.pid && isRunning(stat) ? startedWith(pid, MARK_ENV) : null
       if (!mark || mark === own || ownerState(mark) !== 'dead') continue

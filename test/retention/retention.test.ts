@@ -16,7 +16,7 @@ const product = {
   ...{ createServer, SqliteDriver, sqliteWith, TestClock },
 }
 const WAVES = 12
-const JOBS = 1000
+const JOBS = 500
 
 describe('retention', () => {
   const folder = mkdtempSync(join(tmpdir(), 'untildone-retention-'))
