@@ -48,6 +48,8 @@ function check(sources) {
   /** @type {ts.CompilerHost} */
   const host = {
     ...disk,
+    // As `tsc` does it: comments say nothing of types in TypeScript.
+    jsDocParsingMode: ts.JSDocParsingMode.ParseForTypeErrors,
     fileExists: (path) => sources.has(path) || (isLibrary(path) && disk.fileExists(path)),
     readFile: (path) => sources.get(path) ?? (isLibrary(path) ? disk.readFile(path) : undefined),
     getSourceFile: (path, language) => {
