@@ -6,17 +6,23 @@ import { join } from 'node:path'
 import { LOCAL, sqlite } from 'untildone'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { asked } from './demo/serve.js'
-import { program as run } from './program.js'
+import { type Program, program as run } from './program.js'
 import { createAnalysisClient } from './sdk/client.js'
 import { start } from './start.js'
 import { storeFrom } from './store.js'
 import { fakeModel } from './support.js'
 
 let dir = ''
+let away: Program
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'untildone gateway roles '))
+  // Nothing listens on port 1. It gives up after ten seconds, so it tries while the other tests run.
+  away = program([], { DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/x' })
 })
-afterAll(() => rmSync(dir, { recursive: true, force: true }))
+afterAll(async () => {
+  await away?.kill()
+  rmSync(dir, { recursive: true, force: true })
+})
 
 test(
   'one process takes the request, another does the work, a third gives the result',
@@ -70,7 +76,9 @@ test('where jobs are kept, without the password', () => {
   expect(storeFrom({}, dir)).toMatchObject({ shared: false, description: `SQLite, ${join(dir, 'untildone.db')}` })
 })
 
-const program = (args: string[], env: Record<string, string> = {}, cwd = dir) => run(args, { env, cwd })
+/** What one start has compiled serves the starts after it. */
+const program = (args: string[], env: Record<string, string> = {}, cwd = dir) =>
+  run(args, { env: { GATEWAY_COMPILED: join(dir, 'compiled'), ...env }, cwd })
 
 test(
   'the program: answers, keeps keys where only their owner can read them, stops in good order',
@@ -126,11 +134,9 @@ test(
 )
 
 test('a mistake is said in a line or two, and nothing is opened', { timeout: 60_000 }, async () => {
-  const [boss, other, away, help] = await Promise.all([
+  const [boss, other, help] = await Promise.all([
     program(['--roles', 'boss']),
     program([], { REDIS_URL: 'redis://localhost' }),
-    // Nothing listens on port 1.
-    program([], { DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/x' }),
     program(['--help']),
   ])
   expect(await boss.said).toBe(

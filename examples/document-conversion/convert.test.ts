@@ -72,7 +72,7 @@ function expectInOrder(expected: string[], text: string, limit: number, note = '
 test('pages of random words: at most 3 % of the characters are wrong, in page order', { timeout: 90_000 }, async () => {
   const seed = randomInt(2 ** 31)
   const chance = random(seed)
-  const pages = [1, 2].map(() => drawSentences(70, chance))
+  const pages = [1, 2].map(() => drawSentences(40, chance))
   const bytes = await makeScan({ pages, seed, dpi: 300 })
   expect(await textLayer(bytes)).toBe('')
   const { text, textFile, ...rest } = await (await submit(bytes)).result()

@@ -18,9 +18,12 @@ import { type Bench, bench, stored } from './support.js'
 
 let dir = ''
 let fourPages: Uint8Array
+let twoPages: Uint8Array
+let onePage: Uint8Array
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'untildone-ocr-'))
-  fourPages = await makeScan({ pages: ['One', 'Two', 'Three', 'Four'], dpi: 150 })
+  const first = (count: number) => makeScan({ pages: ['One', 'Two', 'Three', 'Four'].slice(0, count), dpi: 150 })
+  ;[fourPages, twoPages, onePage] = [await first(4), await first(2), await first(1)]
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
@@ -75,7 +78,7 @@ describe('an engine that is limited and ends well', () => {
   })
 
   test('a page that is another one is not taken either', async () => {
-    const job = await converted(fourPages, [vendor('same')])
+    const job = await converted(twoPages, [vendor('same')])
     expect(job.status).toBe('failed')
   })
 
@@ -120,7 +123,7 @@ describe('a quirk of some versions', () => {
     ['aborts', '2.1.0', 'robust', 'tile-bug'],
   ]
   test.each(cases)('%s in %s: page 2 is read by %s', async (how, version, reader, code) => {
-    const job = await converted(fourPages, [vendor(how, version), robust!], quirks)
+    const job = await converted(twoPages, [vendor(how, version), robust!], quirks)
     expect(job).toMatchObject({ status: 'completed' })
     expect(readers(job)[1]).toBe(reader)
     const [step] = (await jobs!.app.engine.steps(LOCAL, job.id)).filter(({ name }) => name === 'page-2')
@@ -134,7 +137,7 @@ describe('a quirk of some versions', () => {
     jobs = await bench([convertHandlerWith([vendor('aborts', '2.2.0')], quirks) as JobHandler<any, any>])
     const app = jobs.app
     const { definition } = convertHandlerWith([vendor('aborts')])
-    const { id } = await app.submit(definition, { pdf: await stored(app, fourPages, 'scan.pdf') })
+    const { id } = await app.submit(definition, { pdf: await stored(app, twoPages, 'scan.pdf') })
     await expect.poll(async () => (await app.engine.attempts(LOCAL, id))[0]?.outcome, { timeout: 20_000 }).toBe('error')
     expect((await app.engine.attempts(LOCAL, id))[0]).toMatchObject({
       verdict: 'transient',
@@ -269,9 +272,9 @@ describe('the list of engines', () => {
       gs: `if [ "$1" = --version ]; then echo ${version}; else for arg; do case "$arg" in -sOutputFile=*) printf x > "\${arg#-sOutputFile=}";; esac; done; echo '${words}' >&2; fi`,
     })
     const old = '**** Error: File did not complete the page properly. Output may be incorrect.'
-    expect(readers(await converted(fourPages, [native(gs('9.50', old)), robust!]))[0]).toBe('robust')
+    expect(readers(await converted(onePage, [native(gs('9.50', old)), robust!]))).toEqual(['robust'])
     await jobs!.stop()
-    expect(readers(await converted(fourPages, [native(gs('10.02.1', old)), robust!]))[0]).toBe('native')
+    expect(readers(await converted(onePage, [native(gs('10.02.1', old)), robust!]))).toEqual(['native'])
   })
 
   test('the real programs of this machine read a page', { timeout: 60_000 }, async (context) => {
