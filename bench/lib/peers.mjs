@@ -31,7 +31,14 @@ export async function pgBoss(url) {
   }
   return {
     batch: (jobs) =>
-      rateOf(jobs, () => inBatches(jobs, (items) => boss.insert(QUEUE, items.map((data) => ({ data }))))),
+      rateOf(jobs, () =>
+        inBatches(jobs, (items) =>
+          boss.insert(
+            QUEUE,
+            items.map((data) => ({ data })),
+          ),
+        ),
+      ),
     callers: async (jobs, callers) => {
       const worker = await peer('pgboss', { url })
       const rate = await rateOf(jobs, () => byCallers(jobs, callers, () => boss.send(QUEUE, INPUT)))

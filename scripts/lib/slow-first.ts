@@ -25,6 +25,7 @@ const SLOW = [
   'examples/document-conversion/convert.test.ts',
   'examples/document-conversion/ocr.test.ts',
   'examples/analysis-gateway/roles.test.ts',
+  'examples/connector-generator/replay.test.ts',
   'examples/guide/replay.test.ts',
   'examples/guide/calls/waiting.test.ts',
   'examples/guide/pages.test.ts',
