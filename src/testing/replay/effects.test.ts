@@ -109,6 +109,13 @@ describe('what acts', () => {
     expect(await check(act, 'read')).toMatchObject(writes ? [{ kind: 'write-in-read' }] : [])
   })
 
+  it('a request of a copy of fetch is one act, over an open connection too', async () => {
+    const post = async () => (await copies.fetch(url(), { method: 'POST' })).text()
+    await post()
+    const found = await check(post, 'handler')
+    expect(found.map(({ message }) => message)).toEqual([expect.stringContaining('request POST http')])
+  })
+
   it.each([
     ['reading a file', () => fsp.readFile(at('there'))],
     ['opening one to read', async () => (await fsp.open(at('there'))).close()],

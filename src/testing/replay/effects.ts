@@ -137,6 +137,10 @@ function watchNetwork(patches: Patches): void {
     const { method = 'GET', origin = '', path = '' } = request ?? {}
     return { what: `request ${method} ${origin}${path}`, writes: changes(String(method)) }
   })
+  // Over a connection of its pool, too: what is written there is that request.
+  observe(patches, 'undici:client:sendHeaders', ({ socket }) => {
+    if (socket) reported.add(socket)
+  })
   listen(patches, 'http.client.request.start', ({ request }) => {
     if (reported.has(request) || reported.has(request.socket)) return null
     const to = `${request.getHeader('host') ?? ''}${request.path}`
@@ -145,10 +149,13 @@ function watchNetwork(patches: Patches): void {
 }
 
 function listen(patches: Patches, channel: string, act: (message: any) => Act | null): void {
-  const listener = (message: unknown) => {
+  observe(patches, channel, (message) => {
     const done = zone() && act(message)
     if (done) outside(done)
-  }
+  })
+}
+
+function observe(patches: Patches, channel: string, listener: (message: any) => void): void {
   diagnostics.subscribe(channel, listener)
   patches.onRestore(() => diagnostics.unsubscribe(channel, listener))
 }
