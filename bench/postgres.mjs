@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { createUntildone, LOCAL, load } from './lib/product.mjs'
 import { member, withPostgres, withRedis } from './lib/services.mjs'
-import { fill, INPUT, noopHandler, now, sleep } from './lib/tools.mjs'
+import { fill, INPUT, noopHandler, now, sleep, THROUGHPUT_FLAGS } from './lib/tools.mjs'
 
 const { postgres } = await load('stores/postgres/index.js')
 const { default: pg } = await import('pg')
@@ -32,7 +32,7 @@ export async function measure({ quick, runs, log }) {
       ours.drain1.push(await drained(app, url, jobs, 1))
       await fill(app, jobs)
       ours.drain2.push(await drained(app, url, jobs, 2))
-      const worker = await member('worker', url, { slots: CALLERS })
+      const worker = await member('worker', url, { slots: CALLERS, flags: THROUGHPUT_FLAGS })
       ours.callers.push(await byCallers(jobs / 4, () => app.submit('noop', INPUT)))
       await settled(app)
       await worker.stop()
@@ -109,7 +109,7 @@ export async function measure({ quick, runs, log }) {
 async function drained(app, url, jobs, processes, more = {}) {
   await app.engine.pauseQueue(LOCAL, 'default', { reason: 'bench' })
   const workers = await Promise.all(
-    Array.from({ length: processes }, () => member('worker', url, { slots: SLOTS, ...more })),
+    Array.from({ length: processes }, () => member('worker', url, { slots: SLOTS, flags: THROUGHPUT_FLAGS, ...more })),
   )
   const before = Number((await app.engine.check(LOCAL)).finished)
   // Looked at as the peers are: the numbers of health cost the database more than the jobs.

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../test/services/postgres.mjs'
-import { INPUT, NODE_FLAGS, now, sleep } from './tools.mjs'
+import { INPUT, now, sleep, THROUGHPUT_FLAGS } from './tools.mjs'
 
 const QUEUE = 'noop'
 const BATCH = 500
@@ -111,7 +111,7 @@ async function drain(jobs, processes, start, left) {
 function peer(kind, where) {
   const child = fork(fileURLToPath(import.meta.url), [], {
     env: { ...process.env, PEER: JSON.stringify({ kind, ...where }) },
-    execArgv: NODE_FLAGS,
+    execArgv: THROUGHPUT_FLAGS,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   return new Promise((resolve) => child.once('message', () => resolve(child)))

@@ -5,7 +5,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startPostgres } from '../../test/services/postgres.mjs'
 import { startRedis } from '../../test/services/redis.mjs'
-import { NODE_FLAGS } from './tools.mjs'
 
 /** A PostgreSQL on the disk for the time of `use`. */
 export async function withPostgres(use) {
@@ -28,10 +27,10 @@ export async function withRedis(use) {
 }
 
 /** Another process of the same system (member.mjs); `ask` answers what it says to one message. */
-export async function member(role, url, more = {}) {
+export async function member(role, url, { flags = [], ...more } = {}) {
   const child = fork(fileURLToPath(new URL('./member.mjs', import.meta.url)), [], {
     env: { ...process.env, MEMBER: JSON.stringify({ role, url, ...more }) },
-    execArgv: NODE_FLAGS,
+    execArgv: flags,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   const listeners = new Set()

@@ -7,8 +7,8 @@ import { createUntildone, defineJob, LOCAL, sqlite } from './product.mjs'
 export const now = () => performance.now()
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Of every worker process, ours and others': what deploy/ sets. Young objects have more room, so fewer of them are copied. */
-export const NODE_FLAGS = ['--max-semi-space-size=64']
+/** For throughput, of every worker process, ours and others': young objects have more room (docs/guide/scaling.md). */
+export const THROUGHPUT_FLAGS = ['--max-semi-space-size=64']
 
 /** A fresh folder below `dir` for the time of `use`. */
 export async function inFolder(dir, use) {
