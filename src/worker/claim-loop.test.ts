@@ -1,9 +1,13 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type HandlerOptions, type JobContext, type JobHandler, until } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
+import { Registry } from '../engine/registry.js'
+import type { ClaimRequest, LaneQuota, Store } from '../stores/store.js'
+import { TestClock } from '../testing/clock.js'
 import { rigs } from '../testing/fixtures/rigs.js'
 import type { TestRig, TestRigOptions } from '../testing/index.js'
+import { ClaimLoop } from './claim-loop.js'
 
 const open = rigs()
 
@@ -308,6 +312,58 @@ describe('where commits overlap', () => {
     expect(gate.most).toBe(4)
     expect(gate.started).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
     expect(seen).not.toContain('got 3')
+  })
+
+  describe('deliveries', () => {
+    const handler = defineJob('t', { input: z.object({}) }).handler(async () => null)
+    const lane = 'default/t/default'
+    /** A loop with four slots that is told of jobs; `claim` decides what each claim gives. */
+    function told(claim: (lanes: readonly LaneQuota[]) => string[]) {
+      const claims: (readonly LaneQuota[])[] = []
+      const store = {
+        info: { overlaps: true },
+        lanes: async () => [],
+        due: async () => null,
+        claim: async (request: ClaimRequest) => {
+          await null
+          request.limit()
+          claims.push(request.lanes)
+          return claim(claims.at(-1)!).map((id) => ({ live: { id, lane }, record: { id, type: 't' } }))
+        },
+      }
+      const loop = new ClaimLoop({
+        ...{ store: store as unknown as Store, registry: new Registry([handler as unknown as JobHandler]) },
+        ...{ clock: new TestClock(), worker: 'w', slots: 4, serves: () => true, carried: () => true },
+        ...{
+          queueLimit: () => Number.POSITIVE_INFINITY,
+          onClaimed: () => {},
+          onError: (error) => expect.fail(`${error}`),
+        },
+      })
+      loop.start()
+      return { loop, claims }
+    }
+    const message = (jobId: string) => ({ lane, jobId, dispatchNo: 1 })
+
+    it('of whatever the lane gave are answered, also of those that were not asked for', async () => {
+      const { loop, claims } = told(() => (claims.length === 1 ? ['far', 'farther'] : []))
+      const ids = [...Array.from({ length: 80 }, (_, i) => `${i}`), 'far', 'farther']
+      const answers = ids.map((id) => loop.offer(message(id)))
+      expect(await Promise.all(answers.slice(-2))).toEqual(['claimed', 'claimed'])
+      expect(claims[0]![0]!.ids!.length).toBeLessThan(80)
+      loop.stop()
+    })
+
+    it('that fill a claim leave what is overdue to the next one', async () => {
+      const { loop, claims } = told((lanes) => lanes.flatMap(({ ids, limit }) => ids?.slice(0, limit) ?? []))
+      const other = 'slow/t/default'
+      const answers = ['a', 'b'].map((id) => loop.offer(message(id)))
+      loop.saw([{ lane: other, runAt: -60_000 }])
+      await Promise.all(answers)
+      await vi.waitFor(() => expect(claims.length).toBeGreaterThan(1))
+      expect(claims.map((lanes) => lanes.map(({ lane }) => lane))).toEqual([[lane], [other]])
+      loop.stop()
+    })
   })
 
   it('a worker that stops meanwhile leaves nothing behind that it has claimed', async () => {

@@ -18,6 +18,8 @@ const NET_MS = 5000
 const OVERDUE_MS = 8000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
+/** Besides twice as many as may be claimed, so many deliveries of a lane are asked for. */
+const AHEAD = 64
 
 /** Places that a claim plans to fill, so that lanes of one queue or type share its limit. */
 class Planned {
@@ -347,7 +349,8 @@ export class ClaimLoop {
     const started = new Set(claimed.map(({ live }) => live.id))
     for (const { lane, ids } of lanes) {
       if (!ids) continue
-      this.offers.settle(lane, new Set(ids.filter((id) => started.has(id))), 'claimed')
+      // Which ones were claimed is decided by the lane: some may be of those that were not asked for.
+      this.offers.settle(lane, started, 'claimed')
       this.offers.settle(lane, new Set(ids.filter((id) => !started.has(id) && !left.has(id))), 'dropped')
     }
   }
@@ -372,8 +375,8 @@ export class ClaimLoop {
       const limit = Math.min(ids.length, this.most - planned.total, this.left(queue, type, planned))
       if (limit <= 0) continue
       planned.add(queue, type, limit)
-      // The others are asked for with the claims that have room for them.
-      quotas.push({ lane, limit, ids: ids.slice(0, limit) })
+      // Some were claimed elsewhere meanwhile; those far behind are asked for with the claims that have room for them.
+      quotas.push({ lane, limit, ids: ids.slice(0, 2 * limit + AHEAD) })
     }
     return quotas
   }
@@ -415,6 +418,7 @@ export class ClaimLoop {
     const planned = new Planned()
     const shares = this.named(planned)
     const free = this.most - planned.total
+    if (free <= 0) return shares
     // A claim asks a lane once.
     const ready = this.ready(free, planned, new Set(shares.map(({ lane }) => lane)))
     for (const { lane } of ready) this.overdue.delete(lane)

@@ -277,6 +277,13 @@ describe('the result', () => {
     const thenable = (then: (resolve: Settle, reject: Settle) => void) => ({ then })
     const { job } = await finished(of(() => thenable((resolve) => resolve('waited'))))
     expect(job.result).toBe('waited')
+    const patched = Object.assign(Promise.resolve(), {
+      // biome-ignore lint/suspicious/noThenProperty: as tools do that follow calls
+      then() {
+        throw new Permanent('patched')
+      },
+    })
+    expect((await finished(of(() => patched))).job.error?.message).toBe('patched')
     const { job: failed } = await finished(of(() => thenable((_, reject) => reject(new Permanent('rejected')))))
     expect(failed).toMatchObject({ status: 'failed', error: { message: 'rejected' } })
   })

@@ -104,10 +104,14 @@ function runHandler(attempt: Attempt, env: Environment, input: unknown): End | P
     return { kind: 'returned', value: returned, stopped: attempt.stopped }
   // What Promise.race does, at half the cost: whichever comes first, and the handler's value if both are there.
   return new Promise<End>((resolve) => {
-    Promise.resolve(returned).then(
-      (value) => resolve({ kind: 'returned', value, stopped: attempt.stopped }),
-      (error) => resolve(thrown(attempt, error)),
-    )
+    try {
+      Promise.resolve(returned).then(
+        (value) => resolve({ kind: 'returned', value, stopped: attempt.stopped }),
+        (error) => resolve(thrown(attempt, error)),
+      )
+    } catch (error) {
+      resolve(thrown(attempt, error)) // a Promise that tools have patched
+    }
     attempt.onLeave(() => queueMicrotask(() => resolve({ kind: 'left', stopped: attempt.stopped })))
   })
 }

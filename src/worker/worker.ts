@@ -242,8 +242,8 @@ export class Worker implements Taker {
       if (this.attempts.length === 0) this.nowIdle()
     }
     void execute(attempt, env).then(ended, (error) => {
-      this.options.onError(error)
       ended()
+      this.options.onError(error)
     })
   }
 

@@ -138,8 +138,9 @@ function watchNetwork(patches: Patches): void {
     return { what: `request ${method} ${origin}${path}`, writes: changes(String(method)) }
   })
   // Over a connection of its pool, too: what is written there is that request.
-  observe(patches, 'undici:client:sendHeaders', ({ socket }) => {
-    if (socket) reported.add(socket)
+  observe(patches, 'undici:client:sendHeaders', ({ socket, request }) => {
+    // One that becomes a WebSocket or a tunnel is written to by others later.
+    if (socket && !request?.upgrade && request?.method !== 'CONNECT') reported.add(socket)
   })
   listen(patches, 'http.client.request.start', ({ request }) => {
     if (reported.has(request) || reported.has(request.socket)) return null
