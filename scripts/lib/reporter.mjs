@@ -18,7 +18,7 @@ export default class CountsReporter {
         if (state === 'passed') report.passed++
         else if (state === 'failed') report.failures.push(failure(test.fullName, errors))
         else if (state === 'pending') unfinished.push(test.fullName)
-        else report.skipped.push(skipped(test.fullName, note))
+        else report.skipped.push({ test: test.fullName, reason: note ?? null })
         tests++
       }
       // A file that did not load, or whose setup failed, has errors of its own.
@@ -48,10 +48,4 @@ function failure(test, errors) {
       .join('\n')
   })
   return { test, error: stripVTControlCharacters(told.join('\n')) }
-}
-
-/** The reason is the note of context.skip(), or stands at the end of the name: `… (skipped: reason)`. */
-function skipped(name, note) {
-  const [, test, reason] = /^(.*?)(?: \(skipped: (.+)\))?$/s.exec(name)
-  return { test, reason: note ?? reason ?? null }
 }

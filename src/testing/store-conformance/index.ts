@@ -38,6 +38,7 @@ import { webhookTests } from './webhooks.js'
 import { workerTests } from './workers.js'
 import { writerTests } from './writers.js'
 import { hangingTests } from './writers-hanging.js'
+import { upkeepTests } from './writers-upkeep.js'
 
 export interface Skip {
   reason: string
@@ -88,6 +89,7 @@ const CAPABILITIES: Record<string, (suite: Suite) => void> = {
   commit: commitTests,
   'several writers': (suite) => {
     writerTests(suite)
+    upkeepTests(suite)
     hangingTests(suite)
   },
 }
@@ -115,7 +117,7 @@ export function storeConformance(
             const skip = [`${capability} › ${title}`, `${capability} › *`].find((test) => skips.has(test))
             if (skip !== undefined) {
               met.add(skip)
-              it.skip(`${title} (skipped: ${skips.get(skip)})`)
+              it(title, (context) => context.skip(skips.get(skip)))
               return
             }
             const tested = async () => {
