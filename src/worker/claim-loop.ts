@@ -10,6 +10,8 @@ import type { Registry } from '../engine/registry.js'
 import type { Claimed, LaneQuota, Store } from '../stores/store.js'
 import type { Delivered, Message } from '../transports/transport.js'
 import { Offers } from './offers.js'
+import { Planned } from './planned.js'
+import { Turns } from './turns.js'
 
 const LOOK_EVERY_MS = 1000
 /** With a transport the relay looks every second and says what it saw; this is the net under that. */
@@ -20,24 +22,6 @@ const OVERDUE_MS = 8000
 const LOOK_SHARE = 50
 /** Besides twice as many as may be claimed, so many deliveries of a lane are asked for. */
 const AHEAD = 64
-
-/** Places that a claim plans to fill, so that lanes of one queue or type share its limit. */
-class Planned {
-  total = 0
-  private readonly queues = new Map<string, number>()
-  private readonly types = new Map<string, number>()
-  add(queue: string, type: string, by: number): void {
-    this.total += by
-    this.queues.set(queue, this.queue(queue) + by)
-    this.types.set(type, this.type(type) + by)
-  }
-  queue(name: string): number {
-    return this.queues.get(name) ?? 0
-  }
-  type(name: string): number {
-    return this.types.get(name) ?? 0
-  }
-}
 
 export interface ClaimLoopOptions {
   store: Store
@@ -70,10 +54,11 @@ export class ClaimLoop {
   private readonly heard = new Map<string, number>()
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
   private readonly overdue = new Set<string>()
-  private claiming = false
+  /** The claim that is under way. */
+  private claiming: Promise<void> | null = null
   /** Claims whose jobs have not been handed over. */
   private readonly open = new Set<Promise<void>>()
-  private handing: Promise<void> | null = null
+  private readonly turns = new Turns()
   private stopped = true
   private claims = 0
   private timer: Timer | null = null
@@ -254,11 +239,9 @@ export class ClaimLoop {
       this.arm()
       return
     }
-    this.claiming = true
     this.claims++
     const { store, worker, registry } = this.options
     const cut: string[] = []
-    let over = false
     let lanes: readonly LaneQuota[] = []
     let asked = 0
     const left = new Set<string>()
@@ -286,11 +269,11 @@ export class ClaimLoop {
       .then((claimed) => {
         this.took(lanes, claimed, asked, cut)
         this.answer(lanes, claimed, left)
-        if (!store.info.overlaps) return this.handOver(claimed)
-        over = true
-        this.claiming = false
+        if (!store.info.overlaps) return this.options.onClaimed(claimed)
+        this.claiming = null
         this.claimSoon()
-        return this.handOverBeside(claimed)
+        // If there is a next claim, it is on its way before these have the turn.
+        return this.turns.next(this.claiming !== null, () => this.options.onClaimed(claimed))
       })
       .catch((error) => {
         if (isUntildoneError(error) && error.code === 'store-unavailable') this.options.onStoreAway?.()
@@ -308,25 +291,11 @@ export class ClaimLoop {
       })
       .finally(() => {
         this.open.delete(claim)
-        if (!over) this.claiming = false
+        if (this.claiming === claim) this.claiming = null
         this.claimSoon()
       })
+    this.claiming = claim
     this.open.add(claim)
-  }
-
-  private handOver(claimed: readonly Claimed[]): void {
-    if (claimed.length > 0) this.options.onClaimed(claimed)
-  }
-
-  /** If there is a next claim, it is on its way before these have the turn; claims are handed over in their order. */
-  private handOverBeside(claimed: readonly Claimed[]): Promise<void> | void {
-    if (!this.claiming && !this.handing) return this.handOver(claimed)
-    const turn: Promise<void> = Promise.all([this.handing, this.claiming ? aTurn() : null]).then(() => {
-      if (this.handing === turn) this.handing = null
-    })
-    // Whoever comes next waits for this turn, not for what becomes of it.
-    this.handing = turn
-    return turn.then(() => this.handOver(claimed))
   }
 
   private took(lanes: readonly LaneQuota[], claimed: readonly Claimed[], asked: number, cut: readonly string[]): void {
@@ -434,5 +403,3 @@ export class ClaimLoop {
     return shares
   }
 }
-
-const aTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
