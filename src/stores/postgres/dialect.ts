@@ -32,6 +32,7 @@ export const dialectOf = (schema: string): Dialect => ({
   heldRow: ' for update',
   shared: ' for share of l',
   skipHeld: ' for update of l skip locked',
+  keepsEntries: true,
   name: `select pg_advisory_xact_lock(hashtextextended('${schema}/' || ?1, 0)) as held`,
   nameShared: `select pg_advisory_xact_lock_shared(hashtextextended('${schema}/' || ?1, 0)) as held`,
 })

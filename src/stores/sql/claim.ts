@@ -7,6 +7,7 @@ import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
 import { levelByLevel, readyAt } from './lanes.js'
+import { fromOf, seenBy } from './marks.js'
 import { announceMove } from './outbox.js'
 import type { PauseBook } from './pauses.js'
 import {
@@ -39,21 +40,29 @@ import type { Tx } from './tx.js'
 /** Ready jobs of one level of a lane, those first that are ready for longest. */
 const ready = (
   dialect: Dialect,
-  [level, at, limit]: readonly [level: number | string, at: string, limit: string],
+  [level, at, limit, from]: readonly [level: number | string, at: string, limit: string, from: string],
 ) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and l.level = ${level} and ${readyAt(at)} and j.id = l.id order by l.run_at, l.id limit ${limit}${dialect.skipHeld}`
+  where l.lane = ?1 and l.level = ${level} and l.run_at >= ${from} and ${readyAt(at)} and j.id = l.id order by l.run_at, l.id limit ${limit}${dialect.skipHeld}`
+
+interface Look {
+  answer: Asked
+  /** Up to how many were asked for. */
+  limit: number
+}
 
 /** The same for all levels of many lanes, each up to its quota. */
 function* lookAt(
   lanes: readonly LaneQuota[],
   levels: readonly number[],
   free: number,
-  { now, dialect }: Tx,
-): Plan<Map<LaneQuota, Asked>> {
-  const sql = levelByLevel(levels, 't, input', (level, limit) => ready(dialect, [level, '?2', limit]))
-  const looks = new Map<LaneQuota, Asked>()
-  for (const quota of lanes)
-    looks.set(quota, yield* ask(sql, quota.lane, now, Math.min(quota.limit, quota.ids?.length ?? quota.limit, free)))
+  { now, dialect, marks }: Tx,
+): Plan<Map<LaneQuota, Look>> {
+  const sql = levelByLevel(levels, 't, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
+  const looks = new Map<LaneQuota, Look>()
+  for (const quota of lanes) {
+    const limit = Math.min(quota.limit, quota.ids?.length ?? quota.limit, free)
+    looks.set(quota, { answer: yield* ask(sql, quota.lane, now, limit, ...fromOf(marks, quota.lane)), limit })
+  }
   return looks
 }
 
@@ -69,7 +78,8 @@ interface Ready extends Found {
  * not depend on how many jobs wait for later or in other lanes.
  */
 export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Plan<Claimed[]> {
-  const { now, changes, dialect } = tx
+  const { now, changes, dialect, marks } = tx
+  const round = marks?.begin() ?? 0
   const gate = new Gate({ ...tx, ...(request.numbers ? { numbers: request.numbers } : {}) })
   let free = request.limit()
   const taken: Ready[] = []
@@ -90,15 +100,23 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
     let room = Math.min(quota.limit, delivered?.length ?? quota.limit, free)
     const from = taken.length
     const look = looks?.get(quota)
-    const found = look && readyOf(yield* answerTo(look), request.worker, now)
+    const rows = look && (yield* answerTo(look.answer))
+    const found = rows && readyOf(rows, request.worker, now)
     if (found && !found.some(isBound)) taken.push(...found.slice(0, room))
     else
       for (const level of request.levels) {
         if (room <= 0) break
-        const some = yield* take(request, lane, level, room, gate, now, dialect)
+        const some = yield* take(request, lane, level, room, gate, tx)
         room -= some.length
         taken.push(...some)
       }
+    // A row that the state machine refused stays where it is; that never was.
+    if (marks && found && found.length === rows.length) {
+      const gone = new Set(taken.slice(from).map(({ live }) => live.id))
+      const left = (i: number) => !gone.has(found[i]!.live.id) && !gate.putsAside(found[i]!.live.id)
+      const stood = found.map(({ live }) => live)
+      tx.seen.push(...seenBy(lane, request.levels, stood, look.limit, { now, round, left }))
+    }
     free -= taken.length - from
     if (delivered) tellLeft(request, delivered, taken.slice(from), gate)
   }
@@ -136,13 +154,13 @@ function* take(
   level: number,
   quota: number,
   gate: Gate,
-  now: number,
-  dialect: Dialect,
+  { now, dialect, marks }: Tx,
 ): Plan<readonly Ready[]> {
-  const sql = ready(dialect, ['?2', '?3', '?4'])
+  const sql = ready(dialect, ['?2', '?3', '?4', '?5'])
+  const from = fromOf(marks, lane)[level]!
   let taken: readonly Ready[] = []
   for (;;) {
-    const rows = yield* all(sql, lane, level, now, quota)
+    const rows = yield* all(sql, lane, level, now, quota, from)
     const found = readyOf(rows, request.worker, now)
     if (taken.length === 0 && !found.some(isBound)) return found
     // What was admitted before is still in the index.

@@ -24,8 +24,8 @@ const ready = (levels: readonly number[]) =>
   levelByLevel(
     levels,
     'id, epoch',
-    (level, limit) =>
-      `select l.id, l.epoch from live l where l.lane = ?1 and l.level = ${level} and ${readyAt('?2')} order by l.run_at, l.id limit ${limit}`,
+    (level, limit, from) =>
+      `select l.id, l.epoch from live l where l.lane = ?1 and l.level = ${level} and l.run_at >= ${from} and ${readyAt('?2')} order by l.run_at, l.id limit ${limit}`,
   )
 
 /** `published` says nothing any more: old programs insist on it. */
@@ -135,12 +135,13 @@ function* take(asked: readonly Share[], levels: readonly number[], now: number):
   const sql = ready(levels)
   const firsts = yield* each<Ready>(
     sql,
-    single.map((i) => [asked[i]!.lane, now, 1]),
+    single.map((i) => [asked[i]!.lane, now, 1, 0, 0, 0, 0]),
   )
   for (const [n, i] of single.entries()) if (firsts[n]) given[i]!.push(firsts[n])
   const looks: [index: number, Asked][] = []
   for (const [i, { lane, share, had }] of asked.entries())
-    if (share > 0 && !(share === 1 && had.size === 0)) looks.push([i, yield* ask(sql, lane, now, share + had.size)])
+    if (share > 0 && !(share === 1 && had.size === 0))
+      looks.push([i, yield* ask(sql, lane, now, share + had.size, 0, 0, 0, 0)])
   for (const [i, look] of looks) {
     const { share, had } = asked[i]!
     const rows = (yield* answerTo(look)) as Ready[]

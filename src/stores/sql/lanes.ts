@@ -4,6 +4,7 @@
  */
 import { LEVELS } from '../../core/job.js'
 import type { LaneLoad } from '../store.js'
+import type { Marks } from './marks.js'
 import { BEHIND, CLAIMABLE } from './migrations/0001-initial.js'
 import type { PauseBook } from './pauses.js'
 import { all, each, type Plan } from './plan.js'
@@ -13,18 +14,18 @@ export const readyAt = (at: string): string =>
   `${CLAIMABLE} and l.run_at <= ${at} and (l.deadline_at is null or l.deadline_at > ${at} or l.state = 'compensating')`
 
 /**
- * One query for several levels of a lane, in their order and up to `?3` rows together. Each level is looked at only as far as
+ * One query for several levels of a lane, in their order and up to `?3` rows together, each from its mark in `?4` and on. Each level is looked at only as far as
  * those before it left room, and materialized, or a planner may hold more rows than it gives.
  * @param ofLevel the query of one level up to a limit, that gives these columns
  */
 export function levelByLevel(
   levels: readonly number[],
   columns: string,
-  ofLevel: (level: number, limit: string) => string,
+  ofLevel: (level: number, limit: string, from: string) => string,
 ): string {
   const parts = levels.map((level, i) => {
     const room = levels.slice(0, i).map((_, before) => ` - (select count(*) from found${before})`)
-    return `found${i} as materialized (${ofLevel(level, `?3${room.join('')}`)})`
+    return `found${i} as materialized (${ofLevel(level, `?3${room.join('')}`, `?${4 + level}`)})`
   })
   return `with ${parts.join(', ')} ${levels.map((_, i) => `select ${columns} from found${i}`).join(' union all ')}`
 }
@@ -41,13 +42,16 @@ const lanesWhere = (condition: string, columns: readonly string[]) => `with recu
   ) select ${['lane', ...columns].join(', ')} from found where lane is not null`
 const LANES = lanesWhere(CLAIMABLE, EARLIEST)
 
-/** Lanes with something to claim, now or later. */
-export function* lanesPlan(book: PauseBook): Plan<{ lane: string; runAt: number }[]> {
+/** Lanes with something to claim, now or later. Each is read from its beginning, which puts its mark right. */
+export function* lanesPlan(book: PauseBook, marks: Marks | null): Plan<{ lane: string; runAt: number }[]> {
   const rows = yield* all(LANES)
+  const lanes = rows.map(({ lane, ...levels }) => ({
+    lane: lane as string,
+    runAt: Math.min(...Object.values(levels).filter((at) => at !== null)),
+  }))
+  for (const { lane, runAt } of lanes) marks?.came(lane, runAt)
   const paused = yield* book.paused()
-  return rows.flatMap(({ lane, ...levels }) =>
-    paused(lane) ? [] : [{ lane, runAt: Math.min(...Object.values(levels).filter((at) => at !== null)) }],
-  )
+  return lanes.filter(({ lane }) => !paused(lane))
 }
 
 /** The earliest runAt in a lane: one seek per level. */

@@ -129,6 +129,8 @@ export interface Dialect {
   heldRow: string
   shared: string
   skipHeld: string
+  /** Whether an index keeps entries of rows that are gone, so that reading over them costs. */
+  keepsEntries: boolean
   /** Statements behind `hold` and `share`; null where there is one writer. */
   name: string | null
   nameShared: string | null

@@ -44,6 +44,7 @@ import { keysOf } from './keys.js'
 import { duePlan, lanesPlan, loadPlan } from './lanes.js'
 import { markLatePlan } from './late.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, resolvePlan } from './ledger.js'
+import { Marks } from './marks.js'
 import { movePlan } from './move.js'
 import { WebhookBook } from './outbox.js'
 import { PauseBook, pausesOf } from './pauses.js'
@@ -89,6 +90,7 @@ export class SqlStore implements Store {
   private readonly outboxListeners = new Set<() => void>()
   private readonly book: PauseBook
   private readonly webhookBook: WebhookBook
+  private readonly marks: Marks | null
   /** Rows were removed since the last tidying. */
   private untidy = false
   private shared: Shared | null = null
@@ -104,12 +106,16 @@ export class SqlStore implements Store {
   ) {
     this.book = new PauseBook(info.sole)
     this.webhookBook = new WebhookBook(info.sole)
+    this.marks = driver.dialect.keepsEntries ? new Marks() : null
     this.commits = new Commits(
       driver,
       () => this.newTx(),
       this.book,
       this.webhookBook,
-      (tx) => this.told(tx.changes, tx.toOutbox, tx.rung),
+      (tx) => {
+        for (const seen of tx.seen) this.marks?.saw(seen)
+        this.told(tx.changes, tx.toOutbox, tx.rung)
+      },
       (tx) => {
         const texts = this.shared?.behind(tx.changes, tx.toOutbox) ?? null
         tx.rung = texts !== null
@@ -211,6 +217,8 @@ export class SqlStore implements Store {
       rung: false,
       audits: [],
       failures: [],
+      marks: this.marks,
+      seen: [],
       paused: null,
       heard: null,
     }
@@ -223,6 +231,8 @@ export class SqlStore implements Store {
     if (happened) this.tellOutbox()
   }
   private readonly tellChanges = (changes: readonly Change[]) => {
+    // First of all: who is told may read.
+    this.marks?.heard(changes)
     for (const listener of this.listeners) this.tell(listener, changes)
   }
   private readonly tellOutbox = () => {
@@ -315,7 +325,7 @@ export class SqlStore implements Store {
   }
 
   lanes() {
-    return this.read(() => lanesPlan(this.book))
+    return this.read(() => lanesPlan(this.book, this.marks))
   }
   due(lane: string) {
     return this.read(() => duePlan(lane, this.book))

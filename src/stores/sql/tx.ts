@@ -6,6 +6,7 @@ import type { LimitNumbers } from '../../core/limits.js'
 import type { Change, Move, Moved } from '../store.js'
 import type { Audited } from './audit.js'
 import type { Met } from './failures.js'
+import type { Marks, Seen } from './marks.js'
 import type { Event } from './outbox.js'
 import type { Asked, Dialect, Plan } from './plan.js'
 
@@ -25,6 +26,9 @@ export interface Tx {
   /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */
   readonly audits: Audited[]
   readonly failures: Met[]
+  /** From where on lanes are read, where that matters, and what the reads of this transaction have seen of them. */
+  readonly marks: Marks | null
+  readonly seen: Seen[]
   /** What is paused, and which tenants have a webhook, where it was asked for this transaction. */
   paused: Asked | null
   heard: Asked | null

@@ -12,6 +12,7 @@ export const sqliteDialect: Dialect = {
   heldRow: '',
   shared: '',
   skipHeld: '',
+  keepsEntries: false,
   name: null,
   nameShared: null,
 }

@@ -69,7 +69,7 @@ describe('the index made for it', () => {
     [
       'claim',
       (bench) => bench.claim(5),
-      ['SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)', 'SEARCH j USING PRIMARY KEY (id=?)'],
+      ['SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at>? AND run_at<?)', 'SEARCH j USING PRIMARY KEY (id=?)'],
     ],
     [
       'claim of delivered jobs',
@@ -82,7 +82,7 @@ describe('the index made for it', () => {
       // Announcements are looked at one and all: there are no more of them than the windows hold.
       [
         ...['SCAN a', 'SEARCH l USING PRIMARY KEY (id=?)', 'USE TEMP B-TREE FOR ORDER BY'],
-        'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)',
+        'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at>? AND run_at<?)',
         // What was found of each level.
         ...['SCAN found0', 'SCAN found1', 'SCAN found2', 'SCAN found3'],
       ],

@@ -1,7 +1,7 @@
 /** Claim: what comes first, to whom, and never twice. */
 import { expect } from 'vitest'
 import { LEVELS, laneOf } from '../../core/job.js'
-import { errored, LANE, retry } from './bench.js'
+import { CALLER, errored, LANE, retry } from './bench.js'
 import type { Suite } from './index.js'
 
 export function claimTests({ test }: Suite): void {
@@ -42,6 +42,20 @@ export function claimTests({ test }: Suite): void {
     const ids = await bench.submit({ runAt: now + 300 }, { runAt: now + 100 }, {}, { runAt: now + 200 })
     await bench.clock.advance(1000)
     expect((await bench.claim()).map(({ live }) => ids.indexOf(live.id))).toEqual([2, 1, 3, 0])
+  })
+
+  test('what comes to stand before all that was claimed is claimed next', async (bench) => {
+    const limits = { concurrency: { key: 'k', limit: 1 } }
+    const [running, held] = await bench.submit({ limits }, { limits }, {})
+    expect(await bench.claim()).toHaveLength(2)
+    await bench.clock.advance(1000)
+    await bench.submit({}, {})
+    expect(await bench.claim(1)).toHaveLength(1)
+    expect(await bench.claim()).toHaveLength(1)
+    // The instant from which it was ready stays, however long its limit has kept it.
+    await bench.apply(running!, { type: 'succeeded', actor: CALLER, warnings: 0 })
+    await bench.submitOne({})
+    expect((await bench.claim(1)).map(({ live }) => live.id)).toEqual([held])
   })
 
   test('levels are served in the order that is asked for', async (bench) => {

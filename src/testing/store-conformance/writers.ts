@@ -41,6 +41,21 @@ export function writerTests({ test }: Suite): void {
     expect(bench.store.info.sole).toBe(false)
   })
 
+  test('what another one puts before all that was claimed here is found after a look at all lanes', async (bench) => {
+    const [here, there] = await bench.beside()
+    for (const round of times(3)) {
+      const limits = { concurrency: { key: `k-${round}`, limit: 1 } }
+      const [running, held] = await here!.submit({ limits }, { limits })
+      expect(await here!.claim()).toHaveLength(1)
+      await bench.clock.advance(1000)
+      await here!.submitOne({})
+      expect(await here!.claim()).toHaveLength(1)
+      await there!.apply(running!, { type: 'succeeded', actor: SYSTEM, warnings: 0 })
+      await here!.store.lanes()
+      expect((await here!.claim()).map(({ live }) => live.id)).toEqual([held])
+    }
+  })
+
   test('three claim from 500 jobs at once: each job once, to whom the row says', async (bench) => {
     const stores = await bench.beside()
     const ids = await bench.submit(...times(500).map((i) => ({ priority: [0, 5, 90][i % 3]! })))
