@@ -142,36 +142,25 @@ export interface LaneQuota {
   ids?: readonly string[]
 }
 
-/** One announcement of one job. */
-export interface Announcement {
-  jobId: string
+/** Which ready jobs of a lane are asked for. */
+export interface ReadyQuota {
   lane: string
-  /** Grows with each new announcement of the job; a repeat of the same one keeps it. */
-  dispatchNo: number
+  limit: number
+  /** By level: from which `runAt` on. @default from the beginning */
+  from?: readonly number[]
 }
 
-/** What a relay has done since, and asks for next. */
-export interface DispatchRequest {
-  /** Lanes that may hold ready jobs; those first that come first where all have equally much under way. */
-  lanes: readonly string[]
-  levels: readonly number[]
-  /** At most so many jobs of a queue are announced and not claimed. */
-  window: number
-  /** What of each queue the transport itself says that it carries; it counts if it is more than what is known here. */
-  carried: ReadonlyMap<string, number>
-  /** Announcements that count no more: the transport refused them, or gave them back. */
-  returned: readonly Announcement[]
-  /** What is announced and not claimed for so long is answered again, in milliseconds. */
-  repeatAfterMs: number
+/** A job that a claim may take. */
+export interface ReadyJob {
+  id: string
+  version: number
+  level: number
+  runAt: number
 }
 
-export interface Dispatched {
-  /** Reserved for whoever asked: nobody else announces them. */
-  fresh: Announcement[]
-  /** Announced before, perhaps lost, to be announced again under the same number. */
-  again: Announcement[]
-  /** Lanes for which there was not room enough: they may hold more. */
-  full: string[]
+export interface WaitingJob {
+  lane: string
+  version: number
 }
 
 /** One change of one schedule: it is read, `decide` says what it is to be, and that is written, in one transaction. */

@@ -26,17 +26,18 @@ import type {
 import type {
   ApiKeyRow,
   ClaimRequest,
-  Dispatched,
-  DispatchRequest,
   FileRow,
   Fired,
   Firing,
   GroupSummary,
   JobFilter,
   ProcessRow,
+  ReadyJob,
+  ReadyQuota,
   ScheduleChange,
   ScheduleChanged,
   Telling,
+  WaitingJob,
   WebhookChange,
   WorkerLoad,
   WorkerRow,
@@ -185,11 +186,10 @@ export interface Store {
   keyed(tenant: string, operation: string, key: string): Promise<{ jobId: string; fingerprint: string } | null>
   /** Up to `limit` ready jobs per lane in (level, runAt, id) order, each leased to `worker` under a new epoch. No job is given twice. */
   claim(request: ClaimRequest): Promise<Claimed[]>
-  /**
-   * For transports: which ready jobs to announce next. A job is answered as `fresh` once until it was claimed, has left
-   * its lane or was returned; one that is forgotten after that answer comes back as `again`.
-   */
-  dispatch(request: DispatchRequest): Promise<Dispatched>
+  /** For transports: up to `limit` ready jobs of each lane in the order in which claims take them, none of what is paused. */
+  ready(lanes: readonly ReadyQuota[], levels: readonly number[]): Promise<ReadyJob[][]>
+  /** For transports: those of these jobs that are ready to be claimed, by id. */
+  waiting(ids: readonly string[]): Promise<ReadonlyMap<string, WaitingJob>>
   /** Read, decide, write: see Move. A job in its final state is never changed. */
   move(move: Move): Promise<Moved>
   /** False when the epoch is no longer the job's: then nothing was written. */

@@ -280,9 +280,9 @@ describe('a worker that takes nothing', () => {
     rig.errors.splice(0)
   })
 
-  it.each<[string, readonly ('claim' | 'lanes' | 'dispatch')[]]>([
-    ['claims', ['claim', 'lanes', 'dispatch']],
-    ['looks', ['lanes', 'dispatch']],
+  it.each<[string, readonly ('claim' | 'lanes' | 'ready' | 'waiting')[]]>([
+    ['claims', ['claim', 'lanes', 'ready', 'waiting']],
+    ['looks', ['lanes', 'ready', 'waiting']],
   ])(
     'because the store does not answer %s leaves the messages to others, and says what it had taken',
     async (_, calls) => {

@@ -27,7 +27,7 @@ export interface Taker {
 
 /** The duty of announcing, and how long it is kept without being renewed at the next look. */
 const DUTY = 'dispatch'
-const LEAD_MS = 4000
+const LEAD_MS = 2000
 
 export interface DispatchOptions {
   parts: EngineParts
@@ -157,8 +157,7 @@ export class Dispatch {
     const delivered = best ? await best.offer(message) : await this.refuse()
     this.counts[delivered]++
     if (delivered === 'returned') this.relay.giveBack(message)
-    // There is room in the window, and most likely more where this came from.
-    else this.relay.hint(message.lane, 0)
+    else if (delivered === 'dropped') this.relay.dropped(message)
     return delivered
   }
 
@@ -167,12 +166,7 @@ export class Dispatch {
   }
 
   private changed(changes: readonly Change[]): void {
-    if (!this.relay.leads) return
-    for (const { lane, queuedAt } of changes) {
-      if (!isCarried(lane)) continue
-      if (queuedAt !== null) this.relay.hint(lane, queuedAt)
-      else this.relay.refill(lane)
-    }
+    if (this.relay.leads) this.relay.heard(changes.filter(({ lane }) => isCarried(lane)))
   }
 
   private async looked(lanes: readonly { lane: string; runAt: number }[]): Promise<void> {
@@ -190,7 +184,7 @@ export class Dispatch {
     const asked = clock.monotonic()
     const leads = store.info.sole || (await store.workers.lead(DUTY, this.name, LEAD_MS))
     const ms = store.info.sole ? Number.POSITIVE_INFINITY : LEAD_MS
-    this.relay.leadsUntil = leads ? asked + ms : Number.NEGATIVE_INFINITY
+    this.relay.lead(leads ? asked + ms : Number.NEGATIVE_INFINITY)
   }
 
   /** A look at very many lanes may come later than the duty ends. */

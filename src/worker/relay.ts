@@ -1,13 +1,16 @@
 /**
- * The relay: asks the store which ready jobs to announce, and hands them to the transport. Any number of processes may
- * run one. It keeps nothing that matters: what it forgets, the store answers again.
+ * The relay: tells a transport of ready jobs. Of the relays of a system one leads: it keeps the window of each queue full, and
+ * remembers what it has announced until it hears that somebody has claimed it. It keeps nothing that matters: what it forgets,
+ * the store answers again, and what it announces twice is claimed once.
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
-import { levelsOf } from '../core/limits.js'
-import { togetherOf } from '../core/window.js'
-import type { Announcement, Store } from '../stores/store.js'
+import { Marks } from '../core/marks.js'
+import type { Change, Store } from '../stores/store.js'
 import type { Message, Transport } from '../transports/transport.js'
+import { Announced } from './announced.js'
+import { type FillingParts, fill } from './filling.js'
+import { Publisher } from './publisher.js'
 
 const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time. */
@@ -16,13 +19,15 @@ const LOOK_SHARE = 50
 const PASS_EVERY_MS = 4
 /** A pass may take one part in so many of the time: each looks at the whole window. */
 const PASS_SHARE = 2
-/** Between two passes of the others, which fill the window only where the one that leads may not have heard. */
+/** Between two passes of the others, which only announce anew what came back to them. */
 const HELP_EVERY_MS = 100
+/** What was announced so long ago is asked for at the next look: whoever claimed it may not have been heard. */
+const ASK_AFTER_MS = 1000
 /** What was announced and not claimed for so long is announced again; the transport drops it if it has it still. */
 const REPEAT_AFTER_MS = 5000
 
 export interface RelayOptions {
-  store: Store
+  store: Pick<Store, 'lanes' | 'ready' | 'waiting'>
   transport: Transport
   clock: Clock
   random: () => number
@@ -42,30 +47,64 @@ export class Relay {
   private readonly lanes = new Map<string, number>()
   /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
   private full = new Set<string>()
-  private returned: Announcement[] = []
-  /** By queue. */
-  private readonly held = new Map<string, Held>()
+  private readonly known = new Announced()
+  private readonly publisher: Publisher
+  private readonly parts: FillingParts
+  /** Delivered to somebody who could not use it, or refused by the transport. */
+  private returned: Message[] = []
+  /** What is announced as soon as all that was told with it has been heard. */
+  private told: Message[] = []
+  /** Versions of jobs that were heard of while the store was asked: its answer may be older. */
+  private heardSince = new Map<string, number>()
   private passing: Promise<void> | null = null
   private looking: Promise<void> | null = null
   private lookAgain = false
+  private filling = false
   private passes = 0
   private lastPass = Number.NEGATIVE_INFINITY
   private passTook = 0
   private stopped = true
   private timer: Timer | null = null
-  /** The lane that is ready first, for which the timer is set. */
+  /** When something is to be announced first, for which the timer is set. */
   private armedFor = Number.POSITIVE_INFINITY
   private looker: Timer | null = null
-  /** Messages that were handed to the transport. */
-  announced = 0
   /** Until when it leads, by the monotonic clock. */
-  leadsUntil = Number.NEGATIVE_INFINITY
+  private leadsUntil = Number.NEGATIVE_INFINITY
 
-  constructor(private readonly options: RelayOptions) {}
+  constructor(private readonly options: RelayOptions) {
+    const { store, transport, window, clock } = options
+    this.publisher = new Publisher(transport, window)
+    this.parts = {
+      ...{ store, window, clock, known: this.known, marks: new Marks(), again: new Map() },
+      carried: (queue) => this.publisher.ask(queue),
+      isOlder: (id, version) => (this.heardSince.get(id) ?? version) > version,
+    }
+  }
 
-  /** Of the relays of a system one leads at a time: ten that ask for the same jobs would mostly wait for each other. */
+  /** Messages that were handed to the transport. */
+  get announced(): number {
+    return this.publisher.published
+  }
+
+  /** Ten that announce the same jobs would only make messages that are dropped. */
   get leads(): boolean {
     return this.options.clock.monotonic() < this.leadsUntil
+  }
+
+  lead(until: number): void {
+    const led = this.leads
+    this.leadsUntil = until
+    if (!this.leads) this.forget()
+    // What waits has not been told to it.
+    else if (!led && !this.looking) void this.look()
+  }
+
+  private forget(): void {
+    this.known.clear()
+    this.parts.marks.clear()
+    this.parts.again.clear()
+    this.lanes.clear()
+    this.full.clear()
   }
 
   /** Resolves after the first look. */
@@ -74,29 +113,96 @@ export class Relay {
     await this.look()
   }
 
-  /** A job is ready in this lane at `at`. */
-  hint(lane: string, at: number): void {
+  /** Jobs have changed. Those that have become ready are announced without asking, where there is plenty of room. */
+  heard(changes: readonly Change[]): void {
+    if (this.stopped || !this.leads) return
+    for (const change of changes) this.hear(change)
+    if (this.told.length > 0) queueMicrotask(() => void this.announceTold())
+  }
+
+  private hear({ jobId, lane, version, queuedAt }: Change): void {
+    if (this.passing) this.heardSince.set(jobId, version)
+    const known = this.known.get(jobId)
+    if (known && known.version < version) this.known.gone(jobId)
+    if (queuedAt === null) this.refill(lane)
+    else if (!this.known.get(jobId)) {
+      this.parts.marks.came(lane, queuedAt)
+      const now = this.options.clock.now()
+      if (queuedAt <= now && this.hasRoom(lane, now)) this.told.push(this.add(jobId, version, lane))
+      else this.hint(lane, queuedAt)
+    }
+  }
+
+  /** Whether there is plenty of room for jobs of this lane, and none of them waits for it already. */
+  private hasRoom(lane: string, now: number): boolean {
+    const { transport, reaches, window } = this.options
+    const { queue } = partsOf(lane)
+    const under = Math.max(this.known.inQueue(queue), this.publisher.holds(queue))
+    return (
+      under < window / 2 &&
+      !transport.away &&
+      !this.filling &&
+      !this.full.has(lane) &&
+      !((this.lanes.get(lane) ?? Number.POSITIVE_INFINITY) <= now) &&
+      reaches(lane)
+    )
+  }
+
+  private async announceTold(): Promise<void> {
+    const { told } = this
+    this.told = []
+    await this.publish(told)
+  }
+
+  private add(id: string, version: number, lane: string, after = 0): Message {
+    const now = this.options.clock.now()
+    const before = this.known.get(id)
+    const since = before?.version === version ? before.since : now
+    // Each announcement of a job has a number of its own, also where the clock stood still or was set back.
+    const dispatchNo = Math.max(now, after + 1)
+    this.known.add({ id, version, lane, dispatchNo, since, at: now, askedAt: now })
+    return { jobId: id, lane, dispatchNo }
+  }
+
+  private hint(lane: string, at: number): void {
     this.mind(lane, at)
     // Who arms walks over all lanes; most hints change nothing, because a pass comes sooner already.
     if (this.timer === null || at < this.armedFor) this.arm()
   }
 
   private mind(lane: string, at: number): void {
-    if (this.stopped) return
+    if (this.stopped || !this.leads) return
     const known = this.lanes.get(lane)
     if (known === undefined || at < known) this.lanes.set(lane, at)
   }
 
   /** Something of this lane was claimed or has ended: there may be room for what had none. */
-  refill(lane: string): void {
+  private refill(lane: string): void {
     if (this.full.has(lane)) this.hint(lane, 0)
   }
 
   /** This announcement was delivered to somebody who could not use it. */
-  giveBack({ jobId, lane, dispatchNo }: Message): void {
-    this.returned.push({ jobId, lane, dispatchNo })
+  giveBack(message: Message): void {
+    this.returned.push(message)
     // While it stops this is still said: stop() hands them to others.
-    this.hint(lane, 0)
+    this.arm()
+  }
+
+  /** This one was delivered, and there was nothing to claim. Should its job still wait, it is announced anew. */
+  dropped({ jobId, lane }: Message): void {
+    if (this.unknow(jobId, lane)) this.hint(lane, 0)
+  }
+
+  /** It is not known to be claimed: should it still wait, it stands before the mark of its lane. */
+  private unknow(id: string, lane: string): boolean {
+    this.rewind(lane, 0)
+    return this.known.gone(id)
+  }
+
+  /** The lane is read from here on again, over what is announced. */
+  private rewind(lane: string, runAt: number): void {
+    this.parts.marks.came(lane, runAt)
+    this.parts.again.set(lane, this.known.inLane(lane))
   }
 
   /** One at a time; what is asked for meanwhile is another one after it. */
@@ -118,11 +224,16 @@ export class Relay {
     if (this.stopped) return
     this.looker?.cancel()
     const began = clock.monotonic()
+    const since = clock.now()
     try {
       const lanes = await store.lanes()
       await onLook(lanes)
+      await this.check(new Set(lanes.map(({ lane }) => lane)), since)
       // Armed once: to arm walks over all lanes.
-      for (const { lane, runAt } of lanes) this.mind(lane, runAt)
+      for (const { lane, runAt } of lanes) {
+        this.rewind(lane, runAt)
+        this.mind(lane, runAt)
+      }
       this.arm()
     } catch (error) {
       onLost()
@@ -133,14 +244,46 @@ export class Relay {
     if (!this.stopped) this.looker = clock.after(ms, () => void this.look())
   }
 
-  /** Sets the timer for the next lane that becomes ready, not before the next pass is due. */
+  /**
+   * What was announced a while ago and not heard of since: does it still wait? Then it is announced again from time to time.
+   * @param lanes those in which something waits and is not paused
+   * @param since when they were asked for
+   */
+  private async check(lanes: ReadonlySet<string>, since: number): Promise<void> {
+    const { clock, store, transport } = this.options
+    if (!this.leads || transport.away) return
+    const now = clock.now()
+    // Set back, the clock makes everything old.
+    const isOld = (at: number, ms: number) => at <= now - ms || at > now + ms
+    for (const { id, lane, at } of [...this.known.all()]) if (at < since && !lanes.has(lane)) this.unknow(id, lane)
+    const old = [...this.known.all()].filter(({ askedAt }) => isOld(askedAt, ASK_AFTER_MS))
+    if (old.length === 0) return
+    const waiting = await store.waiting(old.map(({ id }) => id))
+    const again: Message[] = []
+    for (const entry of old) {
+      const { id, version, lane, dispatchNo } = entry
+      // Heard of, or announced anew, while the store was asked.
+      if (this.known.get(id) !== entry) continue
+      const row = waiting.get(id)
+      if (row?.version !== version || row.lane !== lane) this.unknow(id, lane)
+      else {
+        entry.askedAt = now
+        if (!isOld(entry.at, REPEAT_AFTER_MS)) continue
+        entry.at = now
+        again.push({ jobId: id, lane, dispatchNo })
+      }
+    }
+    await this.publish(again, true)
+  }
+
+  /** Sets the timer for what is to be announced first, not before the next pass is due. */
   private arm(): void {
     if (this.stopped) return
     // Its end arms.
     if (this.passing) return
-    const { clock } = this.options
+    const { clock, transport } = this.options
     const now = clock.now()
-    let next = Number.POSITIVE_INFINITY
+    let next = this.returned.length > 0 && !transport.away ? now : Number.POSITIVE_INFINITY
     for (const at of this.lanes.values()) next = Math.min(next, at)
     this.timer?.cancel()
     this.timer = null
@@ -160,6 +303,7 @@ export class Relay {
         .finally(() => {
           this.passTook = clock.monotonic() - this.lastPass
           this.passing = null
+          this.heardSince.clear()
           // Also for lanes that become ready later than those of this pass.
           this.arm()
         })
@@ -167,73 +311,63 @@ export class Relay {
   }
 
   private async pass(): Promise<void> {
-    const { clock, store, transport, reaches, window } = this.options
+    const { clock, transport } = this.options
     this.lastPass = clock.monotonic()
     const now = clock.now()
     const ready = [...this.lanes].filter(([, at]) => at <= now).map(([lane]) => lane)
     for (const lane of ready) this.lanes.delete(lane)
-    if (ready.length === 0) return
-    const lanes = [...new Set([...ready, ...this.full])].filter(reaches)
     // While it is away nothing is announced; workers find the jobs, and the look finds what is left when it is back.
-    if (transport.away || (lanes.length === 0 && this.returned.length === 0)) return
-    const turn = this.passes++ % Math.max(1, lanes.length)
-    const queues = [...new Set(lanes.map((lane) => partsOf(lane).queue))]
-    let carried: Map<string, number>
-    try {
-      carried = new Map(await Promise.all(queues.map(async (queue) => [queue, await this.heldOf(queue)] as const)))
-    } catch {
-      return // It has just gone away, and says so itself.
-    }
-    const { returned } = this
+    if (transport.away) return
+    await this.announceReturned()
+    // What had no room before is asked again with whatever is asked.
+    if (this.leads && ready.length + this.full.size > 0) await this.fill(ready)
+  }
+
+  /** What came back and still waits is announced anew, by whoever has it. */
+  private async announceReturned(): Promise<void> {
+    const { store, reaches } = this.options
+    const returned = new Map(this.returned.map((message) => [message.jobId, message]))
     this.returned = []
-    const dispatched = store.dispatch({
-      lanes: [...lanes.slice(turn), ...lanes.slice(0, turn)],
-      ...{ levels: levelsOf(this.passes), window, carried, returned, repeatAfterMs: REPEAT_AFTER_MS },
-    })
-    const { fresh, again, full } = await dispatched.catch((error) => {
+    if (returned.size === 0) return
+    const waiting = await store.waiting([...returned.keys()]).catch((error) => {
       // Nobody else knows of them.
-      this.returned.push(...returned)
+      this.returned.push(...returned.values())
       throw error
     })
-    this.full = new Set(full)
-    await this.publish(fresh, again)
-  }
-
-  /**
-   * How many messages of a queue the transport holds, or more. What it said last, and what it was given since, is enough
-   * while the window is mostly empty: then nobody waits for its answer.
-   */
-  private async heldOf(queue: string): Promise<number> {
-    const { transport, window } = this.options
-    const held = this.held.get(queue) ?? { given: 0, said: Number.POSITIVE_INFINITY, of: 0 }
-    this.held.set(queue, held)
-    const of = held.given
-    const asked = transport.underWay(queue).then((said) => Object.assign(held, { said, of }))
-    if (heldBy(held) > window / 2) await asked
-    else asked.catch(() => {})
-    return heldBy(held)
-  }
-
-  /** @param again what was announced before: each by itself, so that the transport knows what it still has */
-  private async publish(fresh: readonly Announcement[], again: readonly Announcement[] = []): Promise<void> {
-    const { transport, window } = this.options
-    const send = async (queue: string, messages: readonly Announcement[], together: number) => {
-      try {
-        const held = this.held.get(queue)
-        if (held) held.given += messages.length
-        await transport.publish(queue, messages, together)
-        this.announced += messages.length
-      } catch {
-        this.returned.push(...messages)
-      }
+    const anew: Message[] = []
+    for (const [id, { dispatchNo }] of returned) {
+      const row = waiting.get(id)
+      if (row !== undefined && reaches(row.lane)) anew.push(this.add(id, row.version, row.lane, dispatchNo))
+      else this.known.gone(id)
     }
-    await Promise.all([
-      ...[...byQueue(fresh)].map(([queue, messages]) => send(queue, messages, togetherOf(window, messages.length))),
-      ...[...byQueue(again)].map(([queue, messages]) => send(queue, messages, 1)),
-    ])
+    if (!this.leads) this.known.clear()
+    await this.publish(anew)
   }
 
-  /** Gives back what is left, so that others announce it, and ends. */
+  /** Announces what there is room for, of lanes that may hold ready jobs. */
+  private async fill(ready: readonly string[]): Promise<void> {
+    const lanes = [...new Set([...ready, ...this.full])].filter(this.options.reaches)
+    this.filling = true
+    try {
+      const { fresh, full } = await fill(lanes, this.passes++, this.parts)
+      this.full = new Set(full)
+      // Meanwhile some were announced as soon as they were told of.
+      const others = fresh.filter(({ id }) => !this.known.get(id))
+      await this.publish(others.map(({ id, version, lane }) => this.add(id, version, lane)))
+    } finally {
+      this.filling = false
+    }
+  }
+
+  private async publish(messages: readonly Message[], alone = false): Promise<void> {
+    if (messages.length === 0) return
+    const refused = await this.publisher.publish(messages, alone)
+    if (refused.length === 0) return
+    this.returned.push(...refused)
+    this.arm()
+  }
+
+  /** Gives back what is left, so that others run it, and ends. */
   async stop(): Promise<void> {
     const wasRunning = !this.stopped
     this.stopped = true
@@ -242,35 +376,13 @@ export class Relay {
     await this.looking
     this.looker?.cancel()
     await this.passing
-    const { returned } = this
+    this.forget()
+    // Where nobody else hears of them, whoever looks next finds them.
+    if (wasRunning && this.returned.length > 0 && !this.options.transport.away)
+      await this.announceReturned().catch(() => {})
     this.returned = []
-    this.lanes.clear()
-    if (wasRunning && returned.length > 0) {
-      const { store, transport, reaches, window } = this.options
-      // Where somebody else hears of these lanes, at once; else whoever asks next.
-      const lanes = transport.away ? [] : [...new Set(returned.map(({ lane }) => lane))].filter(reaches)
-      try {
-        const { fresh } = await store.dispatch({
-          ...{ lanes, levels: levelsOf(0), window, carried: new Map(), returned },
-          repeatAfterMs: REPEAT_AFTER_MS,
-        })
-        await this.publish(fresh)
-      } catch {
-        // They come back by themselves, some seconds later.
-      }
-    }
   }
 }
-
-interface Held {
-  /** Messages that the transport was given. */
-  given: number
-  /** How many it said that it holds, of those that it had been given when it was asked. */
-  said: number
-  of: number
-}
-
-const heldBy = ({ given, said, of }: Held): number => said + given - of
 
 /** After what is being done now: a timer would come a millisecond later. */
 function atOnce(run: () => void): Timer {
@@ -283,15 +395,4 @@ function atOnce(run: () => void): Timer {
       cancelled = true
     },
   }
-}
-
-function byQueue(announcements: readonly Announcement[]): Map<string, Announcement[]> {
-  const queues = new Map<string, Announcement[]>()
-  for (const one of announcements) {
-    const { queue } = partsOf(one.lane)
-    const known = queues.get(queue)
-    if (known) known.push(one)
-    else queues.set(queue, [one])
-  }
-  return queues
 }

@@ -14,7 +14,6 @@ const BUSY = new Set([
   'uniques',
   'workers',
   'progress',
-  'announced',
 ])
 const BUSY_SETTINGS =
   'with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05)'

@@ -3,11 +3,11 @@
  * their limits allow it, and the state machine has the last word on each.
  */
 import { type Decision, transition } from '../../core/lifecycle.js'
+import { fromOf, seenBy } from '../../core/marks.js'
 import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
 import { changeOf } from './changes.js'
 import { type Found, Gate, isBound } from './gate.js'
 import { levelByLevel, readyAt } from './lanes.js'
-import { fromOf, seenBy } from './marks.js'
 import { announceMove } from './outbox.js'
 import type { PauseBook } from './pauses.js'
 import {

@@ -19,7 +19,6 @@ const BELONGINGS = [
     'links',
     'duties',
     'failure_jobs',
-    'announced',
     'processes',
   ],
 ]

@@ -3,8 +3,8 @@
  * capped counts only, so that the answers cost the same however many jobs wait.
  */
 import { LEVELS } from '../../core/job.js'
+import type { Marks } from '../../core/marks.js'
 import type { LaneLoad } from '../store.js'
-import type { Marks } from './marks.js'
 import { BEHIND, CLAIMABLE } from './migrations/0001-initial.js'
 import type { PauseBook } from './pauses.js'
 import { all, each, type Plan } from './plan.js'

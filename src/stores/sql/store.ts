@@ -4,6 +4,7 @@
  */
 import type { Entropy } from '../../core/clock.js'
 import type { AuditDraft } from '../../core/history.js'
+import { Marks } from '../../core/marks.js'
 import type {
   ApprovalChange,
   ApprovalChanged,
@@ -20,6 +21,7 @@ import type {
   Move,
   Moved,
   NewJob,
+  ReadyQuota,
   ResolutionRow,
   Settle,
   SettleAnswer,
@@ -35,7 +37,6 @@ import { approvalPlan, approvalsOfPlan, approvalsPlan } from './approvals.js'
 import { auditListPlan } from './audit.js'
 import { Commits } from './commits.js'
 import { decidePlan } from './decide.js'
-import { dispatchOf } from './dispatch.js'
 import { expirePlan } from './expire.js'
 import { failuresOf } from './failures.js'
 import { filesOf } from './files.js'
@@ -44,7 +45,6 @@ import { keysOf } from './keys.js'
 import { duePlan, lanesPlan, loadPlan } from './lanes.js'
 import { markLatePlan } from './late.js'
 import { decisionsPlan, dutiesPlan, effectPlan, effectsPlan, resolvePlan } from './ledger.js'
-import { Marks } from './marks.js'
 import { movePlan } from './move.js'
 import { WebhookBook } from './outbox.js'
 import { PauseBook, pausesOf } from './pauses.js'
@@ -63,6 +63,7 @@ import {
   lookPlan,
   stepsPlan,
 } from './read.js'
+import { readyPlan, waitingPlan } from './ready.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
 import { type Bell, Shared } from './shared.js'
@@ -129,7 +130,6 @@ export class SqlStore implements Store {
       now: () => this.now(),
     }
     this.workers = workersOf(lent)
-    this.dispatch = dispatchOf(driver, this.book, info.sole ? lent.write : null)
     this.files = filesOf({ ...lent, dialect: driver.dialect })
     // What was resumed is claimed at once, wherever its workers are.
     this.pauses = pausesOf(lent, this.book, () => this.shared?.stir())
@@ -190,6 +190,14 @@ export class SqlStore implements Store {
   }
   claim(request: ClaimRequest): Promise<Claimed[]> {
     return this.commits.enqueue('claims', request)
+  }
+  ready(lanes: readonly ReadyQuota[], levels: readonly number[]) {
+    const about = { now: this.now(), marks: this.marks, pauses: this.book }
+    return this.read(() => readyPlan({ lanes, levels }, about))
+  }
+  waiting(ids: readonly string[]) {
+    const now = this.now()
+    return this.read(() => waitingPlan(ids, now, this.driver.dialect))
   }
   move(move: Move): Promise<Moved> {
     return this.commits.enqueue('moves', move)
@@ -365,8 +373,6 @@ export class SqlStore implements Store {
   durations(perType: number) {
     return this.read(() => durationsPlan(perType))
   }
-
-  readonly dispatch: Store['dispatch']
 
   readonly workers: Store['workers']
 

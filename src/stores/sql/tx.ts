@@ -3,10 +3,10 @@
  * job without everybody above it knowing.
  */
 import type { LimitNumbers } from '../../core/limits.js'
+import type { Marks, Seen } from '../../core/marks.js'
 import type { Change, Move, Moved } from '../store.js'
 import type { Audited } from './audit.js'
 import type { Met } from './failures.js'
-import type { Marks, Seen } from './marks.js'
 import type { Event } from './outbox.js'
 import type { Asked, Dialect, Plan } from './plan.js'
 

@@ -59,17 +59,15 @@ const NOTES = [
 ]
 
 const CLAIM = { worker: 'w-1', limit: () => 5, levels: LEVELS }
-const DISPATCH = {
-  ...{ levels: LEVELS, window: 8, carried: new Map<string, number>(), returned: [] },
-  repeatAfterMs: 5000,
-}
-
 describe('the index made for it', () => {
   const asked: [string, (bench: Bench) => Promise<unknown>, string[]][] = [
     [
       'claim',
       (bench) => bench.claim(5),
-      ['SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at>? AND run_at<?)', 'SEARCH j USING PRIMARY KEY (id=?)'],
+      [
+        'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at>? AND run_at<?)',
+        'SEARCH j USING PRIMARY KEY (id=?)',
+      ],
     ],
     [
       'claim of delivered jobs',
@@ -78,14 +76,17 @@ describe('the index made for it', () => {
     ],
     [
       'what to announce',
-      (bench) => bench.store.dispatch({ ...DISPATCH, lanes: ['q/t/d'] }),
-      // Announcements are looked at one and all: there are no more of them than the windows hold.
+      (bench) => bench.store.ready([{ lane: 'q/t/d', limit: 5 }], LEVELS),
       [
-        ...['SCAN a', 'SEARCH l USING PRIMARY KEY (id=?)', 'USE TEMP B-TREE FOR ORDER BY'],
         'SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at>? AND run_at<?)',
         // What was found of each level.
         ...['SCAN found0', 'SCAN found1', 'SCAN found2', 'SCAN found3'],
       ],
+    ],
+    [
+      'what still waits of what was announced',
+      (bench) => bench.store.waiting(['a', 'b']),
+      ['SEARCH l USING PRIMARY KEY (id=?)', 'SCAN json_each VIRTUAL TABLE INDEX 1:'],
     ],
     [
       'the earliest instant of a lane',

@@ -1,19 +1,19 @@
-/** Announcing to a transport: a window of ready jobs, each announced once, whatever is lost or said twice. */
+/** What a transport is told of: ready jobs as claims would take them, which of some still wait, and claims of what was delivered. */
 import { expect } from 'vitest'
 import { LEVELS, laneOf } from '../../core/job.js'
-import type { Announcement, Claimed, DispatchRequest, LaneQuota } from '../../stores/store.js'
-import { type Bench, CALLER, cancel, LANE, released } from './bench.js'
+import type { Claimed, LaneQuota } from '../../stores/store.js'
+import { type Bench, CALLER, cancel, errored, LANE, released } from './bench.js'
 import type { Suite } from './index.js'
 
-const REPEAT_MS = 5000
 const OTHER = laneOf('default', 'other', 'default')
 
-const ask = (bench: Bench, more: Partial<DispatchRequest> = {}) =>
-  bench.store.dispatch({
-    ...{ lanes: [LANE], levels: LEVELS, window: 8, carried: new Map(), returned: [] },
-    ...{ repeatAfterMs: REPEAT_MS, ...more },
-  })
-const idsOf = (announced: readonly Announcement[]) => announced.map(({ jobId }) => jobId)
+const ready = async (bench: Bench, limit = 100, { lane = LANE, levels = LEVELS as readonly number[] } = {}) =>
+  (await bench.store.ready([{ lane, limit }], levels))[0]!.map(({ id }) => id)
+const waiting = async (bench: Bench, ids: readonly string[]) => [...(await bench.store.waiting(ids)).keys()].sort()
+const pauseOf = (kind: 'type' | 'queue', name: string) => ({
+  ...{ tenant: 'default', kind, name, by: CALLER, reason: null, at: 1 },
+})
+const AUDIT = { tenant: 'default', actor: CALLER, action: 'x', target: 'type/t', reason: null, details: null }
 
 /** Claims what was delivered. @returns what was claimed, and what was left waiting */
 async function deliver(
@@ -32,131 +32,100 @@ async function deliver(
 }
 
 export function dispatchTests({ test }: Suite): void {
-  test('ready jobs are announced in the order of a claim, each once', async (bench) => {
+  test('ready jobs come in the order of a claim, as often as they are asked for, up to the limit', async (bench) => {
     const ids = await bench.submit({}, { priority: 60 }, {}, { priority: -5 })
-    const { fresh, again, full } = await ask(bench)
-    expect(idsOf(fresh)).toEqual([ids[1], ids[0], ids[2], ids[3]])
-    expect(fresh.every(({ lane }) => lane === LANE)).toBe(true)
-    expect({ again, full }).toEqual({ again: [], full: [] })
-    expect((await ask(bench)).fresh).toEqual([])
+    const order = [ids[1], ids[0], ids[2], ids[3]]
+    expect(await ready(bench)).toEqual(order)
+    expect(await ready(bench)).toEqual(order)
+    expect(await ready(bench, 1)).toEqual(order.slice(0, 1))
+    expect(await ready(bench, 3)).toEqual(order.slice(0, 3))
+    expect(await ready(bench, 0)).toEqual([])
+    expect(await ready(bench, 2, { levels: [3, 2, 1, 0] })).toEqual([ids[3], ids[0]])
+    expect((await bench.claim()).map(({ live }) => live.id)).toEqual(order)
   })
 
-  test('no more than the window, and more when some of it was claimed', async (bench) => {
-    const ids = await bench.submit(...Array.from({ length: 12 }, () => ({})))
-    const first = await ask(bench)
-    expect(idsOf(first.fresh)).toEqual(ids.slice(0, 8))
-    expect(first.full).toEqual([LANE])
-    expect(await ask(bench)).toEqual({ fresh: [], again: [], full: [LANE] })
-    await deliver(bench, ids.slice(0, 3))
-    expect(idsOf((await ask(bench)).fresh)).toEqual(ids.slice(8, 11))
+  test('lanes are answered in the order in which they are asked for, each up to its own limit', async (bench) => {
+    const ids = await bench.submit({}, { type: 'other' }, { type: 'other' }, {})
+    const none = laneOf('default', 'none', 'default')
+    const lanes = [
+      { lane: OTHER, limit: 1 },
+      { lane: none, limit: 1 },
+      { lane: LANE, limit: 2 },
+      { lane: OTHER, limit: 5 },
+      { lane: LANE, limit: 0 },
+    ]
+    const given = await bench.store.ready(lanes, LEVELS)
+    expect(given.map((jobs) => jobs.map(({ id }) => ids.indexOf(id)))).toEqual([[1], [], [0, 3], [1, 2], []])
+    expect(await bench.store.ready([], LEVELS)).toEqual([])
   })
 
-  test('what the transport says it carries counts, if it is more', async (bench) => {
-    const ids = await bench.submit(...Array.from({ length: 12 }, () => ({})))
-    const carried = new Map([['default', 5]])
-    expect(idsOf((await ask(bench, { carried })).fresh)).toEqual(ids.slice(0, 3))
-    expect((await ask(bench, { carried: new Map([['default', 99]]) })).fresh).toEqual([])
-    expect(idsOf((await ask(bench, { carried })).fresh)).toEqual(ids.slice(3, 6))
-  })
-
-  test('lanes of a queue share its window, whoever has more in it', async (bench) => {
-    await bench.submit(...Array.from({ length: 20 }, () => ({})))
-    const others = await bench.submit({ type: 'other' }, { type: 'other' })
-    const { fresh } = await ask(bench, { lanes: [LANE, OTHER] })
-    expect(fresh.filter(({ lane }) => lane === LANE)).toHaveLength(6)
-    expect(idsOf(fresh.filter(({ lane }) => lane === OTHER))).toEqual(others)
-  })
-
-  test('with more lanes than places each lane gets one', async (bench) => {
-    const tenants = Array.from({ length: 6 }, (_, i) => `tenant-${i}`)
-    for (const tenant of tenants) await bench.submit({ tenant, priority: -5 }, { tenant })
-    const lanes = tenants.map((tenant) => laneOf('default', 't', tenant))
-    const { fresh } = await ask(bench, { lanes, window: 4 })
-    expect(fresh.map(({ lane }) => lane)).toEqual(lanes.slice(0, 4))
-    const rest = await ask(bench, { lanes, window: 6 })
-    expect(rest.fresh.map(({ lane }) => lane)).toEqual(lanes.slice(4))
-  })
-
-  test('each queue has a window of its own', async (bench) => {
-    await bench.submit(...Array.from({ length: 5 }, () => ({})), ...Array.from({ length: 5 }, () => ({ queue: 'q' })))
-    const { fresh } = await ask(bench, { lanes: [LANE, laneOf('q', 't', 'default')], window: 3 })
-    expect(fresh).toHaveLength(6)
-  })
-
-  test('not before its time, not while a lane is paused, not after it was cancelled', async (bench) => {
+  test('from an instant on, by level', async (bench) => {
     const now = bench.clock.now()
-    const [later, gone] = await bench.submit({ runAt: now + 1000 }, {})
-    const pause = { tenant: 'default', kind: 'type' as const, name: 't', by: CALLER, reason: null, at: now }
-    const audit = { tenant: 'default', actor: CALLER, action: 'x', target: 'type/t', reason: null, details: null }
-    await bench.store.pauses.set(pause, true, audit)
-    expect((await ask(bench)).fresh).toEqual([])
-    await bench.store.pauses.set(pause, false, audit)
-    expect(idsOf((await ask(bench)).fresh)).toEqual([gone])
+    await bench.submit({ runAt: now + 10 }, { runAt: now + 20 }, { runAt: now + 30 }, { runAt: now + 20, priority: 90 })
+    await bench.clock.advance(100)
+    const from = (...more: number[]) => bench.store.ready([{ lane: LANE, limit: 5, from: more }], LEVELS)
+    const given = (await from(now + 21, 0, now + 20, 0))[0]!
+    expect(given.map(({ level, runAt }) => [level, runAt - now])).toEqual([
+      [2, 20],
+      [2, 30],
+    ])
+    expect((await from(0, 0, now + 31, 0))[0]!.map(({ level, runAt }) => [level, runAt - now])).toEqual([[0, 20]])
+    expect(await ready(bench)).toHaveLength(4)
+  })
+
+  test('ready and waiting are jobs whose time has come, unless they have ended, run or wait for something else', async (bench) => {
+    const now = bench.clock.now()
+    const [later, gone, done] = await bench.submit({ runAt: now + 1000 }, {}, {})
+    const all = [later!, gone!, done!]
+    expect(await ready(bench)).toEqual([gone, done])
+    expect(await waiting(bench, all)).toEqual([gone, done].sort())
     await bench.apply(gone!, cancel())
-    await bench.clock.advance(1000)
-    expect(idsOf((await ask(bench)).fresh)).toEqual([later])
-  })
-
-  test('what was paused after its announcement is announced anew when it goes on', async (bench) => {
-    const [id] = await bench.submit({})
-    const [first] = (await ask(bench)).fresh
-    const pause = { tenant: 'default', kind: 'queue' as const, name: 'default', by: CALLER, reason: null, at: 1 }
-    const audit = {
-      tenant: 'default',
-      actor: CALLER,
-      action: 'x',
-      target: 'queue/default',
-      reason: null,
-      details: null,
-    }
-    await bench.store.pauses.set(pause, true, audit)
-    expect((await deliver(bench, [id!])).claimed).toEqual([])
-    await ask(bench)
-    await bench.store.pauses.set(pause, false, audit)
+    expect(await ready(bench)).toEqual([done])
+    const [claimed] = await bench.claim(1)
+    expect(await ready(bench)).toEqual([])
+    expect(await waiting(bench, all)).toEqual([])
+    await bench.settle(claimed!, errored('transient', { retryAfterMs: 500 }))
+    await bench.clock.advance(499)
+    expect(await waiting(bench, all)).toEqual([])
     await bench.clock.advance(1)
-    const [second] = (await ask(bench)).fresh
-    expect(second!.jobId).toBe(id)
-    expect(second!.dispatchNo).toBeGreaterThan(first!.dispatchNo)
+    expect(await ready(bench)).toEqual([done])
+    await bench.clock.advance(500)
+    expect((await ready(bench)).sort()).toEqual([later, done].sort())
+    expect(await waiting(bench, [...all, ...all, '019-unknown'])).toEqual([later, done].sort())
   })
 
-  test('what nobody claims is announced again under its number', async (bench) => {
-    await bench.submit({}, {})
-    const { fresh } = await ask(bench)
-    await bench.clock.advance(REPEAT_MS - 1)
-    expect((await ask(bench)).again).toEqual([])
-    await bench.clock.advance(1)
-    expect((await ask(bench)).again).toEqual(fresh)
-    expect((await ask(bench)).again).toEqual([])
-    await bench.clock.advance(REPEAT_MS)
-    expect((await ask(bench)).again).toEqual(fresh)
-  })
-
-  test('the next attempt is a new announcement, at once', async (bench) => {
+  test('with the lane and the version under which they wait: each time anew after a claim', async (bench) => {
     const [id] = await bench.submit({})
-    const [first] = (await ask(bench)).fresh
+    const versionNow = async () => (await bench.store.ready([{ lane: LANE, limit: 5 }], LEVELS))[0]![0]!.version
+    const first = await versionNow()
+    expect((await bench.store.waiting([id!])).get(id!)).toEqual({ lane: LANE, version: first })
     const [claimed] = await bench.claim(1)
     await bench.settle(claimed!, released)
-    await bench.clock.advance(1)
-    const { fresh } = await ask(bench)
-    expect(idsOf(fresh)).toEqual([id])
-    expect(fresh[0]!.dispatchNo).toBeGreaterThan(first!.dispatchNo)
+    const second = await versionNow()
+    expect(second).toBeGreaterThan(first)
+    expect((await bench.store.waiting([id!])).get(id!)).toEqual({ lane: LANE, version: second })
   })
 
-  test('what comes back is announced anew, to whoever asks next; an old one that comes back is not', async (bench) => {
-    const [id] = await bench.submit({})
-    const old = (await ask(bench)).fresh
-    await bench.clock.advance(1)
-    const anew = (await ask(bench, { returned: old })).fresh
-    expect(idsOf(anew)).toEqual([id])
-    await bench.clock.advance(1)
-    expect((await ask(bench, { returned: old })).fresh).toEqual([])
+  test('nothing is ready in a lane that is paused, until it goes on', async (bench) => {
+    const ids = await bench.submit({}, {})
+    for (const pause of [pauseOf('type', 't'), pauseOf('queue', 'default')]) {
+      await bench.store.pauses.set(pause, true, AUDIT)
+      expect([await ready(bench), await ready(bench, 1)]).toEqual([[], []])
+      expect((await deliver(bench, ids)).claimed).toEqual([])
+      await bench.store.pauses.set(pause, false, AUDIT)
+      expect(await ready(bench)).toEqual(ids)
+    }
   })
 
-  test('of many that ask at once nobody gets what another one got', async (bench) => {
-    const ids = await bench.submit(...Array.from({ length: 30 }, () => ({})))
-    const answers = await Promise.all(Array.from({ length: 6 }, () => ask(bench, { window: 20 })))
-    const all = answers.flatMap(({ fresh }) => idsOf(fresh))
-    expect(all.sort()).toEqual(ids.slice(0, 20).sort())
+  test('what a limit holds is not ready, and is when the limit lets it go', async (bench) => {
+    const limits = { concurrency: { key: 'k', limit: 1 } }
+    const [a, b] = await bench.submit({ limits }, { limits })
+    expect(await ready(bench)).toEqual([a, b])
+    expect(await deliver(bench, [a!, b!])).toEqual({ claimed: [a], left: [] })
+    expect([await ready(bench), await waiting(bench, [a!, b!])]).toEqual([[], []])
+    await bench.apply(a!, { type: 'succeeded', actor: CALLER, warnings: 0 })
+    expect([await ready(bench), await waiting(bench, [a!, b!])]).toEqual([[b], [b]])
+    expect((await deliver(bench, [b!])).claimed).toEqual([b])
   })
 
   test('each delivery claims one job: late, doubled and unknown ones do nothing', async (bench) => {
@@ -196,17 +165,5 @@ export function dispatchTests({ test }: Suite): void {
   test('without room everything is left', async (bench) => {
     const ids = await bench.submit({}, {})
     expect(await deliver(bench, ids, { limit: 0 })).toEqual({ claimed: [], left: ids })
-  })
-
-  test('a limit holds what was announced, and what it lets go is announced anew', async (bench) => {
-    const limits = { concurrency: { key: 'k', limit: 1 } }
-    const [a, b] = await bench.submit({ limits }, { limits })
-    expect(idsOf((await ask(bench)).fresh)).toEqual([a, b])
-    expect(await deliver(bench, [a!, b!])).toEqual({ claimed: [a], left: [] })
-    await bench.clock.advance(1)
-    expect((await ask(bench)).fresh).toEqual([])
-    await bench.apply(a!, { type: 'succeeded', actor: CALLER, warnings: 0 })
-    expect(idsOf((await ask(bench)).fresh)).toEqual([b])
-    expect((await deliver(bench, [b!])).claimed).toEqual([b])
   })
 }

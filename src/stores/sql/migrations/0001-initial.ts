@@ -42,10 +42,6 @@ create index live_wake on live (wake_at) where wake_at is not null;
 create index live_deadline on live (deadline_at) where deadline_at is not null;
 create index live_escalate on live (escalate_at) where escalate_at is not null;
 
-create table announced (
-  job_id text primary key, lane text not null, epoch bigint not null, no bigint not null, at bigint not null, published integer not null
-) {{suffix}};
-
 create table outcomes (
   job_id text primary key, status text not null check (status in (${quoted(FINAL_STATES)})), phase text not null, error text,
   result text, result_bytes bigint not null, result_sha256 text, attempt bigint not null, epoch bigint not null, version bigint not null, revision bigint not null,

@@ -1,13 +1,13 @@
 /**
- * From where on each lane is read. What was claimed or has ended leaves its entry in an index of PostgreSQL until a vacuum,
- * and nothing is removed while anybody holds an old transaction open: who read a lane from its beginning each time would
- * walk over all that is done. So a claim begins where the one before it found nothing any more.
+ * From where on each lane is read: who read it from its beginning each time would walk over all that is done. A claim
+ * begins where the one before it found nothing any more (what was claimed or has ended leaves its entry in an index of
+ * PostgreSQL until a vacuum, and stays there while anybody holds an old transaction open), and a relay behind what it has
+ * announced.
  *
  * These are hints. Whatever comes to stand before a mark is told as a change, which takes the mark back to it; and what was
  * not told, or was locked by a claim that failed, is found by the look at all lanes, which reads them from the beginning.
  */
-import { LEVELS } from '../../core/job.js'
-import type { Change } from '../store.js'
+import { LEVELS } from './job.js'
 
 /** What came before a lane was read for so many times is forgotten: a read that began before that moves no mark. */
 const ROUNDS_KEPT = 16
@@ -49,10 +49,7 @@ export class Marks {
   of(lane: string): readonly number[] {
     const known = this.lanes.get(lane)
     if (known) return known.at
-    if (this.lanes.size >= LANES_MAX) {
-      this.lanes.clear()
-      this.cleared = this.rounds
-    }
+    if (this.lanes.size >= LANES_MAX) this.clear()
     // What comes while it is read for the first time counts as well.
     const mark = { at: [...FROM_THE_BEGINNING], came: [], forgotten: this.cleared }
     this.lanes.set(lane, mark)
@@ -70,9 +67,15 @@ export class Marks {
     if (mark.came.length > ROUNDS_KEPT) mark.forgotten = mark.came.shift()!.round
   }
 
-  heard(changes: readonly Change[]): void {
+  /** @param changes of jobs, with the instant from which each can be claimed */
+  heard(changes: readonly { lane: string; queuedAt: number | null }[]): void {
     if (this.lanes.size === 0) return
     for (const { lane, queuedAt } of changes) if (queuedAt !== null) this.came(lane, queuedAt)
+  }
+
+  clear(): void {
+    this.lanes.clear()
+    this.cleared = this.rounds
   }
 
   /** What a read has seen, once what it took is committed. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LEVELS } from '../../core/job.js'
+import { LEVELS } from './job.js'
 import { fromOf, Marks, type Seen, seenBy } from './marks.js'
 
 const LANE = 'default/report/acme'
@@ -37,7 +37,10 @@ describe('marks of lanes', () => {
     expect(marks.of(LANE)[2]).toBe(12)
     marks.saw({ lane: LANE, level: 2, at: 50, round: marks.begin() })
     expect(marks.of(LANE)[2]).toBe(50)
-    marks.heard([{ lane: LANE, queuedAt: 20 } as never, { lane: LANE, queuedAt: null } as never])
+    marks.heard([
+      { lane: LANE, queuedAt: 20 },
+      { lane: LANE, queuedAt: null },
+    ])
     expect(marks.of(LANE)[2]).toBe(20)
   })
 
