@@ -105,26 +105,39 @@ export async function measure({ quick, runs, log }) {
   return [...rows, ...overBull]
 }
 
-/** Worker processes that are up start at the same moment: their jobs are held until then by a pause of the queue. */
+/**
+ * What waits already is drained first by the same processes: a worker that has just started is not what is measured. Then
+ * they start at the same moment: the jobs are held until then by a pause of the queue.
+ */
 async function drained(app, url, jobs, processes, more = {}) {
-  await app.engine.pauseQueue(LOCAL, 'default', { reason: 'bench' })
   const workers = await Promise.all(
     Array.from({ length: processes }, () => member('worker', url, { slots: SLOTS, flags: THROUGHPUT_FLAGS, ...more })),
   )
-  const before = Number((await app.engine.check(LOCAL)).finished)
-  // Looked at as the peers are: the numbers of health cost the database more than the jobs.
   const looker = new pg.Client(url)
   await looker.connect()
-  const left = async () => (await looker.query('select 1 from untildone.live limit 1')).rows.length > 0
+  const none = async () => {
+    while (await isLeft(looker)) await sleep(50)
+  }
+  await none()
+  await app.engine.pauseQueue(LOCAL, 'default', { reason: 'bench' })
+  const before = Number((await app.engine.check(LOCAL)).finished)
+  await fill(app, jobs)
   const began = now()
   await app.engine.resumeQueue(LOCAL, 'default', { reason: 'bench' })
-  while (await left()) await sleep(50)
+  await none()
   const rate = jobs / ((now() - began) / 1000)
   await looker.end()
   const done = Number((await app.engine.check(LOCAL)).finished) - before
   if (done !== jobs) throw new Error(`${done} of ${jobs} jobs are finished.`)
   await Promise.all(workers.map((worker) => worker.stop()))
   return rate
+}
+
+/** Looks at the last job while it waits: whoever asks for any walks over all that are done, at the cost of those who work. */
+async function isLeft(looker) {
+  const last = 'select 1 from untildone.live where id = (select max(id) from untildone.jobs)'
+  if ((await looker.query(last)).rows.length > 0) return true
+  return (await looker.query('select 1 from untildone.live limit 1')).rows.length > 0
 }
 
 async function byCallers(count, submit) {

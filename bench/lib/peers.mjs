@@ -23,30 +23,37 @@ export async function pgBoss(url) {
   const { default: pg } = await import('pg')
   const looker = new pg.Client(url)
   await looker.connect()
+  /** Looks at one job while it waits: whoever asks for any walks over all that are done, at the cost of those who work. */
+  let last = null
   const left = async () => {
-    const { rows } = await looker.query(
-      `select 1 from pgboss.job where name = '${QUEUE}' and state < 'completed' limit 1`,
-    )
-    return rows.length > 0
+    const ofLast = `select 1 from pgboss.job where name = $1 and id = $2 and state < 'completed'`
+    if (last !== null && (await looker.query(ofLast, [QUEUE, last])).rows.length > 0) return true
+    const any = `select 1 from pgboss.job where name = $1 and state < 'completed' limit 1`
+    return (await looker.query(any, [QUEUE])).rows.length > 0
   }
+  const insert = (items) =>
+    boss.insert(
+      QUEUE,
+      items.map((data) => ({ data })),
+    )
   return {
-    batch: (jobs) =>
-      rateOf(jobs, () =>
-        inBatches(jobs, (items) =>
-          boss.insert(
-            QUEUE,
-            items.map((data) => ({ data })),
-          ),
-        ),
-      ),
+    batch: (jobs) => rateOf(jobs, () => inBatches(jobs, insert)),
     callers: async (jobs, callers) => {
-      const worker = await peer('pgboss', { url })
+      const worker = await peer('pgboss', { url, begins: true })
       const rate = await rateOf(jobs, () => byCallers(jobs, callers, () => boss.send(QUEUE, INPUT)))
       while (await left()) await sleep(50)
       worker.kill()
       return rate
     },
-    drain: (jobs, processes) => drain(jobs, processes, () => peer('pgboss', { url }), left),
+    drain: (jobs, processes) =>
+      drain(jobs, processes, {
+        start: () => peer('pgboss', { url }),
+        left,
+        fill: async () => {
+          await inBatches(jobs - 1, insert)
+          last = await boss.send(QUEUE, INPUT)
+        },
+      }),
     stop: async () => {
       await looker.end()
       await boss.stop({ graceful: false })
@@ -79,17 +86,18 @@ export async function bullMq() {
     const { wait, active, prioritized } = await queue.getJobCounts('wait', 'active', 'prioritized')
     return wait + active + (prioritized ?? 0) > 0
   }
+  const insert = (items) => queue.addBulk(items.map((data) => ({ name: QUEUE, data })))
   return {
-    batch: (jobs) =>
-      rateOf(jobs, () => inBatches(jobs, (items) => queue.addBulk(items.map((data) => ({ name: QUEUE, data }))))),
+    batch: (jobs) => rateOf(jobs, () => inBatches(jobs, insert)),
     callers: async (jobs, callers) => {
-      const worker = await peer('bullmq', { port })
+      const worker = await peer('bullmq', { port, begins: true })
       const rate = await rateOf(jobs, () => byCallers(jobs, callers, () => queue.add(QUEUE, INPUT)))
       while (await left()) await sleep(50)
       worker.kill()
       return rate
     },
-    drain: (jobs, processes) => drain(jobs, processes, () => peer('bullmq', { port }), left),
+    drain: (jobs, processes) =>
+      drain(jobs, processes, { start: () => peer('bullmq', { port }), left, fill: () => inBatches(jobs, insert) }),
     stop: async () => {
       await queue.close()
       redis.kill('SIGKILL')
@@ -98,14 +106,28 @@ export async function bullMq() {
   }
 }
 
-async function drain(jobs, processes, start, left) {
+/** What waits already is drained first by the same processes: a worker that has just started is not what is measured. */
+async function drain(jobs, processes, { start, left, fill }) {
   const workers = await Promise.all(Array.from({ length: processes }, start))
-  const rate = await rateOf(jobs, async () => {
-    for (const worker of workers) worker.send('go')
+  const tell = (what) => Promise.all(workers.map((worker) => told(worker, what)))
+  const drained = async () => {
+    await tell('go')
     while (await left()) await sleep(50)
-  })
+  }
+  await drained()
+  await tell('hold')
+  await fill()
+  const rate = await rateOf(jobs, drained)
   for (const worker of workers) worker.kill()
   return rate
+}
+
+/** Resolves when it has heard. */
+function told(worker, what) {
+  return new Promise((resolve) => {
+    worker.once('message', resolve)
+    worker.send(what)
+  })
 }
 
 function peer(kind, where) {
@@ -138,33 +160,59 @@ async function byCallers(jobs, callers, submit) {
 }
 
 if (process.env.PEER) {
-  const { kind, url, port } = JSON.parse(process.env.PEER)
+  const { kind, url, port, begins } = JSON.parse(process.env.PEER)
   process.on('disconnect', () => process.exit(0))
-  const go = new Promise((resolve) => process.once('message', resolve))
-  if (kind === 'pgboss') {
-    const { PgBoss } = await import('pg-boss')
-    const boss = new PgBoss({ connectionString: url, max: 4, supervise: false, schedule: false })
-    boss.on('error', () => {})
-    await boss.start()
-    process.send('up')
-    await Promise.race([go, sleep(300)])
-    const work = async () => {
-      for (;;) {
-        const jobs = await boss.fetch(QUEUE, { batchSize: FETCH.batch })
-        if (jobs.length === 0) await sleep(20)
-        else
-          await boss.complete(
-            QUEUE,
-            jobs.map(({ id }) => id),
-          )
-      }
+  const { go, hold } = await (kind === 'pgboss' ? bossWorker(url) : bullWorker(port))
+  process.on('message', async (what) => {
+    await (what === 'go' ? go() : hold())
+    process.send(what)
+  })
+  process.send('up')
+  if (begins) await go()
+}
+
+async function bossWorker(url) {
+  const { PgBoss } = await import('pg-boss')
+  const boss = new PgBoss({ connectionString: url, max: 4, supervise: false, schedule: false })
+  boss.on('error', () => {})
+  await boss.start()
+  let goes = false
+  const work = async () => {
+    while (goes) {
+      const jobs = await boss.fetch(QUEUE, { batchSize: FETCH.batch })
+      if (jobs.length === 0) await sleep(20)
+      else
+        await boss.complete(
+          QUEUE,
+          jobs.map(({ id }) => id),
+        )
     }
-    await Promise.all(Array.from({ length: FETCH.loops }, work))
   }
+  let working = []
+  return {
+    go: () => {
+      goes = true
+      working = Array.from({ length: FETCH.loops }, work)
+    },
+    hold: async () => {
+      goes = false
+      await Promise.all(working)
+    },
+  }
+}
+
+async function bullWorker(port) {
   const { Worker } = await import('bullmq')
   const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null }
   const worker = new Worker(QUEUE, async () => null, { connection, concurrency: 256, autorun: false })
-  process.send('up')
-  await Promise.race([go, sleep(300)])
-  await worker.run()
+  await worker.waitUntilReady()
+  let runs = false
+  return {
+    go: () => {
+      if (runs) return worker.resume()
+      runs = true
+      void worker.run()
+    },
+    hold: () => worker.pause(),
+  }
 }

@@ -16,7 +16,7 @@ describe('together', () => {
     ['few', 1024, 8, 1],
     ['some: eight parts of them', 1024, 64, 8],
     ['many', 1024, 1024, 32],
-    ['a huge window', 10_000, 10_000, 32],
+    ['a huge window', 10_000, 10_000, 64],
     ['none', 1024, 0, 1],
   ])('%s', (_, window, count, together) => {
     expect(togetherOf(window, count)).toBe(together)

@@ -15,7 +15,7 @@ export function windowOf(slots: number): number {
 }
 
 /** Most messages that travel as one. */
-const TOGETHER_MAX = 32
+const TOGETHER_MAX = 64
 /** Whoever takes several must have room for all: of hosts that the window was made for, each has it for a few such. */
 const PARTS_OF_WINDOW = 32
 /** What is little goes to several hosts before one of them gets several. */

@@ -38,6 +38,9 @@ export interface TransportEnv {
   onError: (error: unknown) => void
 }
 
+/** Answers what became of each message, in their order. */
+export type Take = (messages: readonly Message[]) => Promise<readonly Delivered[]>
+
 export interface Transport {
   /** For health and `doctor`, e.g. `bullmq`. */
   readonly kind: string
@@ -55,8 +58,11 @@ export interface Transport {
    * @param together so many of a lane may travel as one, to one host @default 1
    */
   publish(queue: string, messages: readonly Message[], together?: number): Promise<void>
-  /** Hands over the messages of a queue, up to `capacity` at once; each is acknowledged when `take` resolves. */
-  subscribe(queue: string, capacity: number, take: (message: Message) => Promise<Delivered>): Subscription
+  /**
+   * Hands over the messages of a queue, up to `capacity` at once: those that travelled together in one call, and they are
+   * acknowledged when it resolves.
+   */
+  subscribe(queue: string, capacity: number, take: Take): Subscription
   /** Numbers for `doctor`. */
   check(): Promise<Record<string, string | number>>
   close(): Promise<void>

@@ -348,8 +348,8 @@ describe('where commits overlap', () => {
     it('of whatever the lane gave are answered, also of those that were not asked for', async () => {
       const { loop, claims } = told(() => (claims.length === 1 ? ['far', 'farther'] : []))
       const ids = [...Array.from({ length: 80 }, (_, i) => `${i}`), 'far', 'farther']
-      const answers = ids.map((id) => loop.offer(message(id)))
-      expect(await Promise.all(answers.slice(-2))).toEqual(['claimed', 'claimed'])
+      const answers = ids.map((id) => loop.offer([message(id)]))
+      expect(await Promise.all(answers.slice(-2))).toEqual([['claimed'], ['claimed']])
       expect(claims[0]![0]!.ids!.length).toBeLessThan(80)
       loop.stop()
     })
@@ -357,7 +357,7 @@ describe('where commits overlap', () => {
     it('that fill a claim leave what is overdue to the next one', async () => {
       const { loop, claims } = told((lanes) => lanes.flatMap(({ ids, limit }) => ids?.slice(0, limit) ?? []))
       const other = 'slow/t/default'
-      const answers = ['a', 'b'].map((id) => loop.offer(message(id)))
+      const answers = ['a', 'b'].map((id) => loop.offer([message(id)]))
       loop.saw([{ lane: other, runAt: -60_000 }])
       await Promise.all(answers)
       await vi.waitFor(() => expect(claims.length).toBeGreaterThan(1))

@@ -20,8 +20,10 @@ const NET_MS = 5000
 const OVERDUE_MS = 8000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
-/** Besides twice as many as may be claimed, so many deliveries of a lane are asked for. */
-const AHEAD = 64
+/** Besides as many deliveries of a lane as are sure to be claimed, so many more are asked for. */
+const AHEAD = 16
+/** Among those asked for at least one in so many is believed to wait still. */
+const DROPPED_MOST = 4
 
 export interface ClaimLoopOptions {
   store: Store
@@ -50,6 +52,8 @@ export class ClaimLoop {
   private readonly timed = new Set<string>()
   private readonly busy = new Planned()
   private readonly offers: Offers
+  /** Which part of the deliveries that were asked for had not been claimed elsewhere, lately. */
+  private kept = 1
   /** When something of a lane was delivered last. */
   private readonly heard = new Map<string, number>()
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
@@ -111,14 +115,14 @@ export class ClaimLoop {
     return Math.max(0, Math.min(this.free, limit - this.busy.queue(queue))) + blocked + ahead
   }
 
-  /** A delivery. It is answered when it was claimed or need not be, and after a while in any case. */
-  offer(message: Message): Promise<Delivered> {
-    const { lane } = message
-    if (this.stopped) return Promise.resolve('returned')
-    this.heard.set(lane, this.options.clock.now())
-    const answer = this.offers.add(message)
+  /** A delivery. It is answered when its jobs were claimed or need not be, and after a while in any case. */
+  offer(messages: readonly Message[]): Promise<Delivered[]> {
+    if (this.stopped) return Promise.resolve(messages.map(() => 'returned'))
+    const now = this.options.clock.now()
+    for (const { lane } of messages) this.heard.set(lane, now)
+    const answers = this.offers.add(messages)
     this.claimSoon()
-    return answer
+    return answers
   }
 
   /** A job is, or is about to be, ready in this lane at `at`. */
@@ -235,7 +239,7 @@ export class ClaimLoop {
   private claimSoon(): void {
     // While a claim is under way its end looks again.
     if (this.stopped || this.claiming) return
-    if (this.named(new Planned()).length === 0 && this.ready(1).length === 0) {
+    if (this.named(new Planned(), true).length === 0 && this.ready(1).length === 0) {
       this.arm()
       return
     }
@@ -279,7 +283,7 @@ export class ClaimLoop {
         if (isUntildoneError(error) && error.code === 'store-unavailable') this.options.onStoreAway?.()
         const later = this.options.clock.now() + LOOK_EVERY_MS
         for (const { lane, ids } of lanes) {
-          if (ids) this.offers.settle(lane, new Set(ids), 'returned')
+          if (ids) this.offers.settle(lane, ids, 'returned')
           else if (!this.lanes.has(lane)) this.lanes.set(lane, later)
         }
         // It failed before it asked for them: all are ready still, and at once again would be again and again.
@@ -315,13 +319,20 @@ export class ClaimLoop {
 
   /** Deliveries whose jobs still wait stay for the next claim; all others are done with. */
   private answer(lanes: readonly LaneQuota[], claimed: readonly Claimed[], left: ReadonlySet<string>): void {
-    const started = new Set(claimed.map(({ live }) => live.id))
+    const started = claimed.map(({ live }) => live.id)
+    let asked = 0
+    let dropped = 0
     for (const { lane, ids } of lanes) {
       if (!ids) continue
       // Which ones were claimed is decided by the lane: some may be of those that were not asked for.
       this.offers.settle(lane, started, 'claimed')
-      this.offers.settle(lane, new Set(ids.filter((id) => !started.has(id) && !left.has(id))), 'dropped')
+      const had = new Set(started)
+      const none = ids.filter((id) => !had.has(id) && !left.has(id))
+      this.offers.settle(lane, none, 'dropped')
+      asked += ids.length
+      dropped += none.length
     }
+    if (asked > 0) this.kept = Math.max(1 / DROPPED_MOST, (this.kept + 1 - dropped / asked) / 2)
   }
 
   /** A lane that gave all it had may hold jobs for later, whose hints were swallowed by the earlier ones. */
@@ -334,18 +345,22 @@ export class ClaimLoop {
     }
   }
 
-  /** Lanes of which something was delivered, with as many jobs as may start. */
-  private named(planned: Planned): LaneQuota[] {
+  /**
+   * Lanes of which something was delivered, with as many jobs as may start.
+   * @param any the first one is enough
+   */
+  private named(planned: Planned, any = false): LaneQuota[] {
     const quotas: LaneQuota[] = []
-    for (const { lane, ids } of this.offers.lanes()) {
+    for (const { lane, count } of this.offers.lanes()) {
       const { queue, type } = partsOf(lane)
       // What came here by mistake goes back when its time is over: at once, it would go back and forth without a pause.
       if (!this.takes(lane)) continue
-      const limit = Math.min(ids.length, this.most - planned.total, this.left(queue, type, planned))
+      const limit = Math.min(count, this.most - planned.total, this.left(queue, type, planned))
       if (limit <= 0) continue
       planned.add(queue, type, limit)
       // Some were claimed elsewhere meanwhile; those far behind are asked for with the claims that have room for them.
-      quotas.push({ lane, limit, ids: ids.slice(0, 2 * limit + AHEAD) })
+      quotas.push({ lane, limit, ids: this.offers.first(lane, any ? 1 : Math.ceil(limit / this.kept) + AHEAD) })
+      if (any) break
     }
     return quotas
   }

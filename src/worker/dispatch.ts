@@ -18,7 +18,8 @@ export interface Taker {
   serves(queue: string): boolean
   /** How many deliveries of this queue it can do with. */
   room(queue: string): number
-  offer(message: Message): Promise<Delivered>
+  /** Answers each message. */
+  offer(messages: readonly Message[]): Promise<Delivered[]>
   /** What a look at all lanes has found. */
   saw(lanes: readonly { lane: string; runAt: number }[]): void
   /** Whether this is the id under which it works now. */
@@ -145,24 +146,29 @@ export class Dispatch {
 
   private hear(queue: string): void {
     if (this.closing || this.deaf || this.subscriptions.has(queue) || !this.serves(queue)) return
-    const take = (message: Message) => this.take(queue, message)
+    const take = (messages: readonly Message[]) => this.take(queue, messages)
     this.subscriptions.set(queue, this.options.transport.subscribe(queue, this.room(queue), take))
   }
 
-  /** To the worker with the most room; whatever becomes of it, its message is done with. */
-  private async take(queue: string, message: Message): Promise<Delivered> {
+  /** To the worker with the most room; whatever becomes of them, these messages are done with. */
+  private async take(queue: string, messages: readonly Message[]): Promise<Delivered[]> {
     const takers = [...this.takers].filter((taker) => taker.serves(queue))
     const best = takers.sort((a, b) => b.room(queue) - a.room(queue))[0]
-    // At once, it would come back at once, and go round as fast as the line allows.
-    const delivered = best ? await best.offer(message) : await this.refuse()
-    this.counts[delivered]++
-    if (delivered === 'returned') this.relay.giveBack(message)
-    else if (delivered === 'dropped') this.relay.dropped(message)
-    return delivered
+    // At once, they would come back at once, and go round as fast as the line allows.
+    const answers = best ? await best.offer(messages) : await this.refuse(messages)
+    for (const [i, message] of messages.entries()) {
+      const delivered = answers[i]!
+      this.counts[delivered]++
+      if (delivered === 'returned') this.relay.giveBack(message)
+      else if (delivered === 'dropped') this.relay.dropped(message)
+    }
+    return answers
   }
 
-  private refuse(): Promise<Delivered> {
-    return new Promise((resolve) => this.options.parts.clock.after(HOLD_MS, () => resolve('returned')))
+  private refuse(messages: readonly Message[]): Promise<Delivered[]> {
+    return new Promise((resolve) =>
+      this.options.parts.clock.after(HOLD_MS, () => resolve(messages.map(() => 'returned'))),
+    )
   }
 
   private changed(changes: readonly Change[]): void {

@@ -1,6 +1,6 @@
 /**
  * Deliveries that wait for a free slot of this worker. Each is answered once: its job was claimed, there was nothing to
- * claim, or nobody here had room for it soon enough.
+ * claim, or nobody here had room for it soon enough. What was delivered together is one promise and one timer.
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
@@ -9,14 +9,24 @@ import type { Delivered, Message } from '../transports/transport.js'
 /** A delivery that finds no room for so long goes back: another host may have some. */
 export const HOLD_MS = 500
 
-interface Offer {
-  message: Message
-  answer: (delivered: Delivered) => void
+/** What came together. */
+interface Delivery {
+  messages: readonly Message[]
+  answers: (Delivered | undefined)[]
+  open: number
+  resolve: (answers: Delivered[]) => void
   timer: Timer
 }
 
+/** One message of a delivery. */
+interface Offer {
+  of: Delivery
+  index: number
+}
+
 export class Offers {
-  private readonly waiting = new Map<string, Offer[]>()
+  /** By lane and job, in the order in which the jobs came. */
+  private readonly waiting = new Map<string, Map<string, Offer[]>>()
   private began = Number.NEGATIVE_INFINITY
   private claimed = 0
   private before = 0
@@ -40,49 +50,79 @@ export class Offers {
     this.began = now
   }
 
-  add(message: Message): Promise<Delivered> {
+  /** @returns the answers, in the order of the messages */
+  add(messages: readonly Message[]): Promise<Delivered[]> {
     return new Promise((resolve) => {
-      const { lane, jobId } = message
-      const timer = this.clock.after(HOLD_MS, () => this.settle(lane, new Set([jobId]), 'returned'))
-      const answer = (delivered: Delivered) => {
-        timer.cancel()
-        if (delivered === 'claimed') {
-          this.turn()
-          this.claimed++
-        }
-        resolve(delivered)
+      const timer = this.clock.after(HOLD_MS, () => this.giveUp(delivery))
+      const delivery: Delivery = { messages, answers: [], open: messages.length, resolve, timer }
+      for (const [index, { lane, jobId }] of messages.entries()) {
+        let jobs = this.waiting.get(lane)
+        if (!jobs) this.waiting.set(lane, (jobs = new Map()))
+        const offer = { of: delivery, index }
+        const offers = jobs.get(jobId)
+        if (offers) offers.push(offer)
+        else jobs.set(jobId, [offer])
       }
-      const offers = this.waiting.get(lane)
-      if (offers) offers.push({ message, answer, timer })
-      else this.waiting.set(lane, [{ message, answer, timer }])
+      if (messages.length === 0) this.close(delivery)
     })
   }
 
-  /** Lanes with deliveries, each with the ids in the order in which they came. */
-  *lanes(): Generator<{ lane: string; ids: string[] }> {
-    for (const [lane, offers] of this.waiting) yield { lane, ids: [...new Set(offers.map((one) => one.message.jobId))] }
+  /** Lanes with deliveries, and how many jobs of each were delivered. */
+  *lanes(): Generator<{ lane: string; count: number }> {
+    for (const [lane, jobs] of this.waiting) yield { lane, count: jobs.size }
+  }
+
+  /** Of a lane, those that came first. */
+  first(lane: string, most: number): string[] {
+    const ids: string[] = []
+    for (const id of this.waiting.get(lane)?.keys() ?? []) if (ids.push(id) >= most) break
+    return ids
   }
 
   /** How many wait for this queue, by type. */
   typesOf(queue: string): Map<string, number> {
     const types = new Map<string, number>()
-    for (const [lane, offers] of this.waiting) {
+    for (const [lane, jobs] of this.waiting) {
       const parts = partsOf(lane)
-      if (parts.queue === queue) types.set(parts.type, (types.get(parts.type) ?? 0) + offers.length)
+      if (parts.queue === queue) types.set(parts.type, (types.get(parts.type) ?? 0) + jobs.size)
     }
     return types
   }
 
   /** Answers all deliveries of these jobs, duplicates included. */
-  settle(lane: string, ids: ReadonlySet<string>, delivered: Delivered): void {
-    const offers = this.waiting.get(lane) ?? []
-    const rest = offers.filter(({ message }) => !ids.has(message.jobId))
-    if (rest.length > 0) this.waiting.set(lane, rest)
-    else this.waiting.delete(lane)
-    for (const { message, answer } of offers) if (ids.has(message.jobId)) answer(delivered)
+  settle(lane: string, ids: Iterable<string>, delivered: Delivered): void {
+    const jobs = this.waiting.get(lane)
+    if (!jobs) return
+    for (const id of ids) {
+      const offers = jobs.get(id)
+      if (!offers) continue
+      jobs.delete(id)
+      for (const offer of offers) this.answer(offer, delivered)
+    }
+    if (jobs.size === 0) this.waiting.delete(lane)
+  }
+
+  private answer({ of, index }: Offer, delivered: Delivered): void {
+    of.answers[index] = delivered
+    if (delivered === 'claimed') {
+      this.turn()
+      this.claimed++
+    }
+    if (--of.open === 0) this.close(of)
+  }
+
+  private close({ timer, resolve, answers }: Delivery): void {
+    timer.cancel()
+    resolve(answers as Delivered[])
+  }
+
+  /** What is left of a delivery that was held for long enough. */
+  private giveUp({ messages, answers }: Delivery): void {
+    for (const [index, { lane, jobId }] of messages.entries())
+      if (answers[index] === undefined) this.settle(lane, [jobId], 'returned')
   }
 
   returnAll(): void {
-    for (const { lane, ids } of [...this.lanes()]) this.settle(lane, new Set(ids), 'returned')
+    for (const [lane, jobs] of [...this.waiting]) this.settle(lane, [...jobs.keys()], 'returned')
   }
 }

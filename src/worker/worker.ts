@@ -161,8 +161,8 @@ export class Worker implements Taker {
     return this.loop?.room(queue) ?? 0
   }
 
-  offer(message: Message): Promise<Delivered> {
-    return this.loop?.offer(message) ?? Promise.resolve('returned')
+  offer(messages: readonly Message[]): Promise<Delivered[]> {
+    return this.loop?.offer(messages) ?? Promise.resolve(messages.map(() => 'returned'))
   }
 
   saw(lanes: readonly { lane: string; runAt: number }[]): void {

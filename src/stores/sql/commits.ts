@@ -11,8 +11,10 @@ import type { Tx } from './tx.js'
 
 export class Commits {
   private batch = new Batch()
-  /** Commits under way. */
+  /** Commits that are not answered yet. */
   private readonly flying = new Set<Promise<void>>()
+  /** How many of them are under way: where one is over, the next begins before those of the first are answered. */
+  private under = 0
   /** Those of `alone`. */
   private readonly single = new Set<Promise<void>>()
   private closed = false
@@ -35,7 +37,7 @@ export class Commits {
     if (this.closed) return Promise.reject(new UntildoneError('store-unavailable', 'The store is closed.'))
     return new Promise((resolve, reject) => {
       ;(this.batch[kind] as Waiting<unknown, unknown>[]).push({ input, resolve, reject })
-      if (this.flying.size < this.driver.flights && this.batch.size === 1) this.driver.defer(() => this.flush())
+      if (this.under < this.driver.flights && this.batch.size === 1) this.driver.defer(() => this.flush())
     })
   }
 
@@ -50,7 +52,7 @@ export class Commits {
     return new Promise((resolve, reject) => {
       const batch = new Batch()
       batch.others.push({ input: plan, resolve: resolve as (answer: unknown) => void, reject })
-      const flight: Promise<void> = this.commit(batch).finally(() => this.single.delete(flight))
+      const flight: Promise<void> = this.commit(batch, () => {}).finally(() => this.single.delete(flight))
       this.single.add(flight)
     })
   }
@@ -63,18 +65,27 @@ export class Commits {
 
   private flush(): void {
     const batch = this.batch
-    if (batch.size === 0 || this.flying.size >= this.driver.flights) return
+    if (batch.size === 0 || this.under >= this.driver.flights) return
     this.batch = new Batch()
-    const flight: Promise<void> = this.commit(batch).finally(() => {
-      this.flying.delete(flight)
+    this.under++
+    let over = false
+    const land = () => {
+      if (over) return
+      over = true
+      this.under--
       if (this.batch.size > 0) this.driver.defer(() => this.flush())
+    }
+    const flight: Promise<void> = this.commit(batch, land).finally(() => {
+      land()
+      this.flying.delete(flight)
     })
     this.flying.add(flight)
   }
 
-  private async commit(batch: Batch): Promise<void> {
+  /** @param land is called when it is over, before anybody is answered */
+  private async commit(batch: Batch, land: () => void): Promise<void> {
     try {
-      await this.commitTogether(batch)
+      await this.commitTogether(batch, land)
     } catch (error) {
       this.book.forget()
       this.webhookBook.forget()
@@ -87,11 +98,11 @@ export class Commits {
         return
       }
       // One operation is wrong, or waits: find it by carrying out each alone, so that it does not take the others with it.
-      for (const single of batch.single()) await this.commit(single)
+      for (const single of batch.single()) await this.commit(single, () => {})
     }
   }
 
-  private async commitTogether(batch: Batch): Promise<void> {
+  private async commitTogether(batch: Batch, land: () => void): Promise<void> {
     let tx = this.newTx()
     const answers = await this.driver.transact(
       () => {
@@ -102,6 +113,8 @@ export class Commits {
       true,
       () => this.behind(tx),
     )
+    // Who is answered may write at once: that is in the next commit, and its own is not in its way.
+    land()
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
     this.told(tx)
   }

@@ -87,7 +87,7 @@ it('a scan uses the index of ready jobs, and is not correlated with anything', a
     return yield* all<{ detail: string }>(`explain query plan ${scan.sql}`, ...scan.params[0]!)
   }
   const plan = (await made[0]!.transact(explain, false)).map(({ detail }) => detail).join('\n')
-  expect(plan).toContain('SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at<?)')
+  expect(plan).toContain('SEARCH l USING INDEX live_ready (lane=? AND level=? AND run_at>? AND run_at<?)')
   expect(plan).not.toMatch(/SUBQUERY|SCAN|TEMP B-TREE/)
   await bench.store.close()
 })

@@ -4,7 +4,7 @@
  */
 import type { Queue, Worker } from 'bullmq'
 import { UntildoneError } from '../../core/errors.js'
-import type { Delivered, Message, Subscription, Transport, TransportEnv } from '../transport.js'
+import type { Message, Subscription, Take, Transport, TransportEnv } from '../transport.js'
 import { packages } from './packages.js'
 import { RedisServer } from './server.js'
 
@@ -139,7 +139,7 @@ export class BullmqTransport implements Transport {
     return queue
   }
 
-  subscribe(name: string, capacity: number, take: (message: Message) => Promise<Delivered>): Subscription {
+  subscribe(name: string, capacity: number, take: Take): Subscription {
     const size = new Size()
     let room = capacity
     const resize = () => {
@@ -151,7 +151,7 @@ export class BullmqTransport implements Transport {
         const messages = messagesOf(data, lane)
         size.saw(messages.length, 1, 0.9)
         resize()
-        await Promise.all(messages.map(take))
+        await take(messages)
       },
       {
         connection: this.server.receiver,
