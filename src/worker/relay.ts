@@ -195,8 +195,10 @@ export class Relay {
 
   /** It is not known to be claimed: should it still wait, it stands before the mark of its lane. */
   private unknow(id: string, lane: string): boolean {
+    // Most of what is dropped was claimed by another host, and that was heard.
+    if (!this.known.gone(id)) return false
     this.rewind(lane, 0)
-    return this.known.gone(id)
+    return true
   }
 
   /** The lane is read from here on again, over what is announced. */
