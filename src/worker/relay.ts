@@ -159,7 +159,8 @@ export class Relay {
     const before = this.known.get(id)
     const since = before?.version === version ? before.since : now
     // Each announcement of a job has a number of its own, also where the clock stood still or was set back.
-    const dispatchNo = Math.max(now, after + 1)
+    this.known.gone(id)
+    const dispatchNo = Math.max(now, after + 1, this.known.unused)
     this.known.add({ id, version, lane, dispatchNo, since, at: now, askedAt: now })
     return { jobId: id, lane, dispatchNo }
   }
