@@ -343,6 +343,8 @@ export class Relay {
     const anew: Message[] = []
     for (const [id, { dispatchNo }] of returned) {
       const row = waiting.get(id)
+      // Heard of while the store was asked, it is known as it is now.
+      if (this.parts.isOlder(id, row?.version ?? -1)) continue
       if (row !== undefined && reaches(row.lane)) anew.push(this.add(id, row.version, row.lane, dispatchNo))
       else this.known.gone(id)
     }
