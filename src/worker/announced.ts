@@ -22,6 +22,8 @@ export class Announced {
   private readonly entries = new Map<string, Entry>()
   private readonly lanes = new Map<string, number>()
   private readonly queues = new Map<string, number>()
+  /** Above the numbers of all that has gone: it may be announced anew while its message is still being acknowledged. */
+  unused = 0
 
   add(entry: Entry): void {
     this.gone(entry.id)
@@ -38,6 +40,7 @@ export class Announced {
     const entry = this.entries.get(id)
     if (!entry) return false
     this.entries.delete(id)
+    this.unused = Math.max(this.unused, entry.dispatchNo + 1)
     this.count(entry.lane, -1)
     return true
   }
@@ -75,8 +78,6 @@ export class Announced {
   }
 
   clear(): void {
-    this.entries.clear()
-    this.lanes.clear()
-    this.queues.clear()
+    for (const id of [...this.entries.keys()]) this.gone(id)
   }
 }

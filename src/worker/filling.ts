@@ -123,15 +123,16 @@ async function share(
         fresh.push({ id, lane, version })
         room--
       }
-      for (const seen of seenBy(lane, levels, rows, limit, { now, round, left: (n) => left.has(rows[n]!.id) }))
-        marks.saw(seen)
-      if (rows.length < limit) again.delete(lane)
+      const seen = seenBy(lane, levels, rows, limit, { now, round, left: (n) => left.has(rows[n]!.id) })
+      for (const one of seen) marks.saw(one)
+      // What had no place is still there, also where the lane was read to its end.
+      if (rows.length < limit && left.size === 0) again.delete(lane)
       else {
         more.push(lane)
-        // Those of one instant begin where the next read begins.
-        const last = rows.at(-1)
-        if (last)
-          again.set(lane, rows.filter(({ level, runAt }) => level === last.level && runAt === last.runAt).length)
+        // Announced, these stand where the next read begins or behind it.
+        const from = new Map(seen.map(({ level, at }) => [level, at]))
+        const onMark = rows.filter(({ id, level, runAt }) => !left.has(id) && runAt >= from.get(level)!)
+        if (rows.length > 0) again.set(lane, onMark.length)
       }
     }
     open = more

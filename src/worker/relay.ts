@@ -47,6 +47,8 @@ export class Relay {
   private readonly lanes = new Map<string, number>()
   /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
   private full = new Set<string>()
+  /** One of them by queue. */
+  private short = new Map<string, string>()
   private readonly known = new Announced()
   private readonly publisher: Publisher
   private readonly parts: FillingParts
@@ -105,6 +107,7 @@ export class Relay {
     this.parts.again.clear()
     this.lanes.clear()
     this.full.clear()
+    this.short.clear()
   }
 
   /** Resolves after the first look. */
@@ -159,7 +162,8 @@ export class Relay {
     const before = this.known.get(id)
     const since = before?.version === version ? before.since : now
     // Each announcement of a job has a number of its own, also where the clock stood still or was set back.
-    const dispatchNo = Math.max(now, after + 1)
+    this.known.gone(id)
+    const dispatchNo = Math.max(now, after + 1, this.known.unused)
     this.known.add({ id, version, lane, dispatchNo, since, at: now, askedAt: now })
     return { jobId: id, lane, dispatchNo }
   }
@@ -176,9 +180,11 @@ export class Relay {
     if (known === undefined || at < known) this.lanes.set(lane, at)
   }
 
-  /** Something of this lane was claimed or has ended: there may be room for what had none. */
+  /** Something of this lane was claimed or has ended: there may be room for what had none, also in other lanes of its queue. */
   private refill(lane: string): void {
-    if (this.full.has(lane)) this.hint(lane, 0)
+    const short = this.short.get(partsOf(lane).queue)
+    // With it all are asked for which there was no room.
+    if (short !== undefined) this.hint(short, 0)
   }
 
   /** This announcement was delivered to somebody who could not use it. */
@@ -339,6 +345,8 @@ export class Relay {
     const anew: Message[] = []
     for (const [id, { dispatchNo }] of returned) {
       const row = waiting.get(id)
+      // Heard of while the store was asked, it is known as it is now.
+      if (this.parts.isOlder(id, row?.version ?? -1)) continue
       if (row !== undefined && reaches(row.lane)) anew.push(this.add(id, row.version, row.lane, dispatchNo))
       else this.known.gone(id)
     }
@@ -353,6 +361,7 @@ export class Relay {
     try {
       const { fresh, full } = await fill(lanes, this.passes++, this.parts)
       this.full = new Set(full)
+      this.short = new Map(full.map((lane) => [partsOf(lane).queue, lane]))
       // Meanwhile some were announced as soon as they were told of.
       const others = fresh.filter(({ id }) => !this.known.get(id))
       await this.publish(others.map(({ id, version, lane }) => this.add(id, version, lane)))
