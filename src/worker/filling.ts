@@ -3,7 +3,6 @@
  * whose announcements nobody takes (their type is at its limit, say) have the window to themselves, and the others another
  * one, or they would be kept out for as long as that lasts.
  */
-
 import type { Clock } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
 import { levelsOf } from '../core/limits.js'
@@ -41,8 +40,52 @@ export interface FillingParts {
   isOlder: (id: string, version: number) => boolean
 }
 
+export class Filling {
+  /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
+  private full = new Set<string>()
+  /** One of them by queue. */
+  private byQueue = new Map<string, string>()
+  private turn = 0
+  /** Whether the store is being asked. */
+  busy = false
+
+  constructor(private readonly parts: FillingParts) {}
+
+  isFull(lane: string): boolean {
+    return this.full.has(lane)
+  }
+
+  /** A lane of this queue that had no room: with it all are asked that had none. */
+  fullOf(queue: string): string | undefined {
+    return this.byQueue.get(queue)
+  }
+
+  get waits(): boolean {
+    return this.full.size > 0
+  }
+
+  clear(): void {
+    this.full.clear()
+    this.byQueue.clear()
+  }
+
+  /** @param ready lanes that may hold ready jobs, besides those that had no room */
+  async next(ready: readonly string[], reaches: (lane: string) => boolean): Promise<Fresh[]> {
+    const lanes = [...new Set([...ready, ...this.full])].filter(reaches)
+    this.busy = true
+    try {
+      const { fresh, full } = await fill(lanes, this.turn++, this.parts)
+      this.full = new Set(full)
+      this.byQueue = new Map(full.map((lane) => [partsOf(lane).queue, lane]))
+      return fresh
+    } finally {
+      this.busy = false
+    }
+  }
+}
+
 /** @param turn which pass it is: lanes and levels take turns in who comes first */
-export async function fill(lanes: readonly string[], turn: number, parts: FillingParts): Promise<Filled> {
+async function fill(lanes: readonly string[], turn: number, parts: FillingParts): Promise<Filled> {
   const first = turn % Math.max(1, lanes.length)
   const queues = new Map<string, string[]>()
   for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
@@ -77,7 +120,9 @@ async function fillQueue(
   const stuck = used < window ? NONE : known.stuck(queue, clock.now() - STUCK_AFTER_MS)
   const idle = [...stuck.values()].reduce((sum, n) => sum + n, 0)
   const flowing = lanes.filter((lane) => !stuck.has(lane))
-  const first = await share(flowing, window - (used - idle), levels, parts)
+  // Two windows in all, and one place for each lane that has none.
+  const most = Math.max(2 * window - used, flowing.filter((lane) => known.inLane(lane) === 0).length)
+  const first = await share(flowing, Math.min(window - (used - idle), most), levels, parts)
   const others = lanes.filter((lane) => stuck.has(lane))
   const second = await share(others, window - used - first.fresh.length, levels, parts)
   return { fresh: [...first.fresh, ...second.fresh], full: [...first.full, ...second.full] }

@@ -9,7 +9,7 @@ import { Marks } from '../core/marks.js'
 import type { Change, Store } from '../stores/store.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Announced } from './announced.js'
-import { type FillingParts, fill } from './filling.js'
+import { Filling, type FillingParts } from './filling.js'
 import { Publisher } from './publisher.js'
 
 const LOOK_EVERY_MS = 1000
@@ -45,13 +45,10 @@ export interface RelayOptions {
 export class Relay {
   /** Lanes that may hold ready jobs, with the earliest instant worth asking. */
   private readonly lanes = new Map<string, number>()
-  /** Lanes for which there was no room last time: asked again with whatever is asked next, or they would never have a turn. */
-  private full = new Set<string>()
-  /** One of them by queue. */
-  private short = new Map<string, string>()
   private readonly known = new Announced()
   private readonly publisher: Publisher
   private readonly parts: FillingParts
+  private readonly filling: Filling
   /** Delivered to somebody who could not use it, or refused by the transport. */
   private returned: Message[] = []
   /** What is announced as soon as all that was told with it has been heard. */
@@ -61,8 +58,6 @@ export class Relay {
   private passing: Promise<void> | null = null
   private looking: Promise<void> | null = null
   private lookAgain = false
-  private filling = false
-  private passes = 0
   private lastPass = Number.NEGATIVE_INFINITY
   private passTook = 0
   private stopped = true
@@ -81,6 +76,7 @@ export class Relay {
       carried: (queue) => this.publisher.ask(queue),
       isOlder: (id, version) => (this.heardSince.get(id) ?? version) > version,
     }
+    this.filling = new Filling(this.parts)
   }
 
   /** Messages that were handed to the transport. */
@@ -106,8 +102,7 @@ export class Relay {
     this.parts.marks.clear()
     this.parts.again.clear()
     this.lanes.clear()
-    this.full.clear()
-    this.short.clear()
+    this.filling.clear()
   }
 
   /** Resolves after the first look. */
@@ -144,8 +139,8 @@ export class Relay {
     return (
       under < window / 2 &&
       !transport.away &&
-      !this.filling &&
-      !this.full.has(lane) &&
+      !this.filling.busy &&
+      !this.filling.isFull(lane) &&
       !((this.lanes.get(lane) ?? Number.POSITIVE_INFINITY) <= now) &&
       reaches(lane)
     )
@@ -182,9 +177,8 @@ export class Relay {
 
   /** Something of this lane was claimed or has ended: there may be room for what had none, also in other lanes of its queue. */
   private refill(lane: string): void {
-    const short = this.short.get(partsOf(lane).queue)
-    // With it all are asked for which there was no room.
-    if (short !== undefined) this.hint(short, 0)
+    const full = this.filling.fullOf(partsOf(lane).queue)
+    if (full !== undefined) this.hint(full, 0)
   }
 
   /** This announcement was delivered to somebody who could not use it. */
@@ -328,12 +322,12 @@ export class Relay {
     if (transport.away) return
     await this.announceReturned()
     // What had no room before is asked again with whatever is asked.
-    if (this.leads && ready.length + this.full.size > 0) await this.fill(ready)
+    if (this.leads && (ready.length > 0 || this.filling.waits)) await this.fill(ready)
   }
 
   /** What came back and still waits is announced anew, by whoever has it. */
   private async announceReturned(): Promise<void> {
-    const { store, reaches } = this.options
+    const { store, reaches, window } = this.options
     const returned = new Map(this.returned.map((message) => [message.jobId, message]))
     this.returned = []
     if (returned.size === 0) return
@@ -347,8 +341,10 @@ export class Relay {
       const row = waiting.get(id)
       // Heard of while the store was asked, it is known as it is now.
       if (this.parts.isOlder(id, row?.version ?? -1)) continue
-      if (row !== undefined && reaches(row.lane)) anew.push(this.add(id, row.version, row.lane, dispatchNo))
-      else this.known.gone(id)
+      if (row === undefined || !reaches(row.lane)) this.known.gone(id)
+      // Where nobody takes so much, it stands back behind others.
+      else if (this.known.inQueue(partsOf(row.lane).queue) > window && this.unknow(id, row.lane)) this.mind(row.lane, 0)
+      else anew.push(this.add(id, row.version, row.lane, dispatchNo))
     }
     if (!this.leads) this.known.clear()
     await this.publish(anew)
@@ -356,18 +352,10 @@ export class Relay {
 
   /** Announces what there is room for, of lanes that may hold ready jobs. */
   private async fill(ready: readonly string[]): Promise<void> {
-    const lanes = [...new Set([...ready, ...this.full])].filter(this.options.reaches)
-    this.filling = true
-    try {
-      const { fresh, full } = await fill(lanes, this.passes++, this.parts)
-      this.full = new Set(full)
-      this.short = new Map(full.map((lane) => [partsOf(lane).queue, lane]))
-      // Meanwhile some were announced as soon as they were told of.
-      const others = fresh.filter(({ id }) => !this.known.get(id))
-      await this.publish(others.map(({ id, version, lane }) => this.add(id, version, lane)))
-    } finally {
-      this.filling = false
-    }
+    const fresh = await this.filling.next(ready, this.options.reaches)
+    // Meanwhile some were announced as soon as they were told of.
+    const others = fresh.filter(({ id }) => !this.known.get(id))
+    await this.publish(others.map(({ id, version, lane }) => this.add(id, version, lane)))
   }
 
   private async publish(messages: readonly Message[], alone = false): Promise<void> {
