@@ -30,7 +30,7 @@ export async function measure({ quick, runs, log }) {
       })
       ours.batch.push(jobs / (await fill(app, jobs)))
       ours.drain1.push(await drained(app, url, jobs, 1))
-      await fill(app, jobs)
+      await fill(app, 2 * jobs)
       ours.drain2.push(await drained(app, url, jobs, 2))
       const worker = await member('worker', url, { slots: CALLERS, flags: THROUGHPUT_FLAGS })
       ours.callers.push(await byCallers(jobs / 4, () => app.submit('noop', INPUT)))
@@ -43,7 +43,7 @@ export async function measure({ quick, runs, log }) {
       const peer = await pgBoss(url)
       boss.batch.push(await peer.batch(jobs))
       boss.drain1.push(await peer.drain(jobs, 1))
-      await peer.batch(jobs)
+      await peer.batch(2 * jobs)
       boss.drain2.push(await peer.drain(jobs, 2))
       boss.callers.push(await peer.callers(jobs / 4, CALLERS))
       await peer.stop()
@@ -58,7 +58,7 @@ export async function measure({ quick, runs, log }) {
             maintenance: false,
           })
           for (const [name, processes] of Object.entries({ drain1: 1, drain2: 2 })) {
-            await fill(app, jobs)
+            await fill(app, processes * jobs)
             carried[name].push(await drained(app, url, jobs, processes, { redis: server.url }))
           }
           await app.stop()
@@ -68,7 +68,7 @@ export async function measure({ quick, runs, log }) {
       const peer = await bullMq()
       bull.batch.push(await peer.batch(jobs))
       bull.drain1.push(await peer.drain(jobs, 1))
-      await peer.batch(jobs)
+      await peer.batch(2 * jobs)
       bull.drain2.push(await peer.drain(jobs, 2))
       bull.callers.push(await peer.callers(jobs / 4, CALLERS))
       await peer.stop()

@@ -129,8 +129,16 @@ export interface ClaimRequest {
   numbers?: (type: string) => LimitNumbers | undefined
   /** Told of lanes that may hold more ready jobs although they gave less than asked. */
   onCut?: (lane: string) => void
-  /** Told of each of the `ids` that this claim leaves waiting, because others came first or there was no room. */
+  /**
+   * Told of each of the `ids` that this claim leaves waiting, because others came first or there was no room. What is not
+   * known to be claimed is left as well.
+   */
   onLeft?: (id: string) => void
+  /**
+   * False where jobs that others were told of are not expected among the first of these lanes: then a store may ask which of
+   * the `ids` still wait only once it has met one. It changes what a claim costs, not what it gives. @default true
+   */
+  readonly mixed?: boolean
 }
 
 export interface LaneQuota {

@@ -24,6 +24,8 @@ const LOOK_SHARE = 50
 const AHEAD = 16
 /** Among those asked for at least one in so many is believed to wait still. */
 const DROPPED_MOST = 4
+/** After so many claims that met nothing but what was delivered here, the next one expects the same. */
+const UNMIXED_AFTER = 4
 
 export interface ClaimLoopOptions {
   store: Store
@@ -54,6 +56,8 @@ export class ClaimLoop {
   private readonly offers: Offers
   /** Which part of the deliveries that were asked for had not been claimed elsewhere, lately. */
   private kept = 1
+  /** How many claims in a row have met nothing but what was delivered here. */
+  private unmixed = 0
   /** When something of a lane was delivered last. */
   private readonly heard = new Map<string, number>()
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
@@ -266,6 +270,7 @@ export class ClaimLoop {
         },
         limit: () => (asked = this.stopped ? 0 : this.most),
         levels: levelsOf(this.claims),
+        mixed: this.unmixed < UNMIXED_AFTER,
         numbers: (type) => registry.get(type)?.numbers,
         onCut: (lane) => cut.push(lane),
         onLeft: (id) => left.add(id),
@@ -319,20 +324,25 @@ export class ClaimLoop {
 
   /** Deliveries whose jobs still wait stay for the next claim; all others are done with. */
   private answer(lanes: readonly LaneQuota[], claimed: readonly Claimed[], left: ReadonlySet<string>): void {
-    const started = claimed.map(({ live }) => live.id)
     let asked = 0
     let dropped = 0
+    let others = 0
     for (const { lane, ids } of lanes) {
       if (!ids) continue
+      const given = claimed.filter(({ live }) => live.lane === lane).map(({ live }) => live.id)
+      const here = new Set(ids)
+      others += given.filter((id) => !here.has(id)).length
       // Which ones were claimed is decided by the lane: some may be of those that were not asked for.
-      this.offers.settle(lane, started, 'claimed')
-      const had = new Set(started)
-      const none = ids.filter((id) => !had.has(id) && !left.has(id))
+      this.offers.settle(lane, given, 'claimed')
+      for (const id of given) here.delete(id)
+      const none = [...here].filter((id) => !left.has(id))
       this.offers.settle(lane, none, 'dropped')
       asked += ids.length
       dropped += none.length
     }
-    if (asked > 0) this.kept = Math.max(1 / DROPPED_MOST, (this.kept + 1 - dropped / asked) / 2)
+    if (asked === 0) return
+    this.kept = Math.max(1 / DROPPED_MOST, (this.kept + 1 - dropped / asked) / 2)
+    this.unmixed = others + dropped > 0 ? 0 : this.unmixed + 1
   }
 
   /** A lane that gave all it had may hold jobs for later, whose hints were swallowed by the earlier ones. */

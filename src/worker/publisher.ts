@@ -11,6 +11,9 @@ interface Held {
   of: number
 }
 
+/** How many of `count` messages of a queue travel as one. */
+export type Together = (queue: string, count: number) => number
+
 export class Publisher {
   /** By queue. */
   private readonly held = new Map<string, Held>()
@@ -40,16 +43,18 @@ export class Publisher {
   }
 
   /**
-   * @param alone each by itself, so that the transport knows what it still has
    * @returns those that it did not take
    */
-  async publish(messages: readonly Message[], alone = false): Promise<Message[]> {
+  async publish(
+    messages: readonly Message[],
+    together: Together = (_, count) => togetherOf(this.window, count),
+  ): Promise<Message[]> {
     const refused = await Promise.all(
       [...byQueue(messages)].map(async ([queue, some]) => {
         const held = this.held.get(queue)
         if (held) held.given += some.length
         try {
-          await this.transport.publish(queue, some, alone ? 1 : togetherOf(this.window, some.length))
+          await this.transport.publish(queue, some, together(queue, some.length))
           this.published += some.length
           return []
         } catch {

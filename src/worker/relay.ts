@@ -6,19 +6,20 @@
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
 import { Marks } from '../core/marks.js'
+import { togetherOf } from '../core/window.js'
 import type { Change, Store } from '../stores/store.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Announced } from './announced.js'
 import { Filling, type FillingParts } from './filling.js'
-import { Publisher } from './publisher.js'
+import { Publisher, type Together } from './publisher.js'
 
 const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
 /** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
 const PASS_EVERY_MS = 4
-/** A pass may take one part in so many of the time: each looks at the whole window. */
-const PASS_SHARE = 2
+/** A window of which so much is free is filled again. */
+const REFILL_PARTS = 8
 /** Between two passes of the others, which only announce anew what came back to them. */
 const HELP_EVERY_MS = 100
 /** What was announced so long ago is asked for at the next look: whoever claimed it may not have been heard. */
@@ -59,7 +60,6 @@ export class Relay {
   private looking: Promise<void> | null = null
   private lookAgain = false
   private lastPass = Number.NEGATIVE_INFINITY
-  private passTook = 0
   private stopped = true
   private timer: Timer | null = null
   /** When something is to be announced first, for which the timer is set. */
@@ -177,8 +177,12 @@ export class Relay {
 
   /** Something of this lane was claimed or has ended: there may be room for what had none, also in other lanes of its queue. */
   private refill(lane: string): void {
-    const full = this.filling.fullOf(partsOf(lane).queue)
-    if (full !== undefined) this.hint(full, 0)
+    const { queue } = partsOf(lane)
+    const full = this.filling.fullOf(queue)
+    if (full === undefined) return
+    // Several together, or each that was claimed would be one more question and one more message.
+    const { window } = this.options
+    if (this.known.inQueue(queue) <= window - Math.ceil(window / REFILL_PARTS)) this.hint(full, 0)
   }
 
   /** This announcement was delivered to somebody who could not use it. */
@@ -275,7 +279,8 @@ export class Relay {
         again.push({ jobId: id, lane, dispatchNo })
       }
     }
-    await this.publish(again, true)
+    // Each by itself, so that the transport knows what it still has.
+    await this.publish(again, () => 1)
   }
 
   /** Sets the timer for what is to be announced first, not before the next pass is due. */
@@ -291,8 +296,7 @@ export class Relay {
     this.timer = null
     this.armedFor = next
     if (!Number.isFinite(next)) return
-    const between = Math.max(this.leads ? PASS_EVERY_MS : HELP_EVERY_MS, PASS_SHARE * this.passTook)
-    const soonest = this.lastPass + between - clock.monotonic()
+    const soonest = this.lastPass + (this.leads ? PASS_EVERY_MS : HELP_EVERY_MS) - clock.monotonic()
     const wait = Math.max(soonest, next - now)
     this.timer = (wait > 0 ? (run: () => void) => clock.after(wait, run) : atOnce)(() => {
       this.timer = null
@@ -303,7 +307,6 @@ export class Relay {
           this.options.onError(error)
         })
         .finally(() => {
-          this.passTook = clock.monotonic() - this.lastPass
           this.passing = null
           this.heardSince.clear()
           // Also for lanes that become ready later than those of this pass.
@@ -355,12 +358,17 @@ export class Relay {
     const fresh = await this.filling.next(ready, this.options.reaches)
     // Meanwhile some were announced as soon as they were told of.
     const others = fresh.filter(({ id }) => !this.known.get(id))
-    await this.publish(others.map(({ id, version, lane }) => this.add(id, version, lane)))
+    // Where more waits than there is room for, all hosts get some in any case.
+    const { window } = this.options
+    const together = (queue: string, count: number) =>
+      togetherOf(window, this.filling.fullOf(queue) === undefined ? count : window)
+    const messages = others.map(({ id, version, lane }) => this.add(id, version, lane))
+    await this.publish(messages, together)
   }
 
-  private async publish(messages: readonly Message[], alone = false): Promise<void> {
+  private async publish(messages: readonly Message[], together?: Together): Promise<void> {
     if (messages.length === 0) return
-    const refused = await this.publisher.publish(messages, alone)
+    const refused = await this.publisher.publish(messages, together)
     if (refused.length === 0) return
     this.returned.push(...refused)
     this.arm()

@@ -89,19 +89,21 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   const seemsPaused = pauses.lately()
   const open = quotas.filter(({ lane }) => !seemsPaused(lane))
   const looks = ahead ? yield* lookAt(open, request.levels, free, tx) : null
-  const waits = yield* askWaiting(quotas, tx)
+  const deliveries = new Deliveries(quotas, tx)
+  // Where the lane gives what was delivered, in its order, nobody has to ask.
+  const asksFirst = looks === null || request.mixed !== false
+  if (asksFirst) yield* deliveries.ask()
   const paused = yield* pauses.paused(tx.paused)
-  const waiting = waits && waitingOf(yield* answerTo(waits))
   for (const quota of quotas) {
     const { lane, ids } = quota
     if (paused(lane)) continue
-    // Doubled, a delivery permits no more than once.
-    const delivered = ids && [...new Set(ids)].filter((id) => waiting?.get(id) === lane)
-    let room = Math.min(quota.limit, delivered?.length ?? quota.limit, free)
     const from = taken.length
     const look = looks?.get(quota)
     const rows = look && (yield* answerTo(look.answer))
     const found = rows && readyOf(rows, request.worker, now)
+    const own = ids && found && !asksFirst ? ownOf(found, ids, look.limit) : null
+    const delivered = ids && (own ?? (yield* deliveries.waitingIn(quota)))
+    let room = Math.min(quota.limit, delivered?.length ?? quota.limit, free)
     if (found && !found.some(isBound)) taken.push(...found.slice(0, room))
     else
       for (const level of request.levels) {
@@ -180,20 +182,48 @@ function* take(
  * Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. That they are ready is no
  * condition: the index of ready jobs would have whole lanes looked at.
  */
-function* askWaiting(quotas: readonly LaneQuota[], { now, dialect }: Tx): Plan<Asked | null> {
-  const ids = quotas.flatMap((quota) => quota.ids ?? [])
-  if (ids.length === 0) return null
-  const waits = `case when ${readyAt('?2')} then l.lane end`
-  return yield* ask(
-    `select l.id, ${waits} as lane from live l where ${dialect.inList('l.id', 1)}`,
-    JSON.stringify([...new Set(ids)]),
-    now,
-  )
+class Deliveries {
+  private asked: Asked | null = null
+  /** In which lane each of them waits. */
+  private lanes: ReadonlyMap<string, string | null> | null = null
+
+  constructor(
+    private readonly quotas: readonly LaneQuota[],
+    private readonly tx: Tx,
+  ) {}
+
+  *ask(): Plan<void> {
+    const ids = new Set(this.quotas.flatMap((quota) => quota.ids ?? []))
+    if (ids.size === 0) return
+    const { now, dialect } = this.tx
+    const waits = `case when ${readyAt('?2')} then l.lane end`
+    this.asked = yield* ask(
+      `select l.id, ${waits} as lane from live l where ${dialect.inList('l.id', 1)}`,
+      JSON.stringify([...ids]),
+      now,
+    )
+  }
+
+  /** Doubled, a delivery permits no more than once. */
+  *waitingIn({ lane, ids }: LaneQuota): Plan<string[]> {
+    if (this.lanes === null) {
+      if (this.asked === null) yield* this.ask()
+      const rows = this.asked ? yield* answerTo(this.asked) : []
+      this.lanes = new Map(rows.map((row) => [row.id, row.lane]))
+    }
+    return [...new Set(ids)].filter((id) => this.lanes!.get(id) === lane)
+  }
 }
 
-/** In which lane each of them waits. */
-const waitingOf = (rows: readonly Row[]): ReadonlyMap<string, string | null> =>
-  new Map(rows.map(({ id, lane }) => [id, lane]))
+/**
+ * Where all that was found had been delivered, that much may be claimed, whatever became of the rest: it is left, unless the
+ * lane has been read to its end. Null where others were found too.
+ */
+function ownOf(found: readonly Ready[], ids: readonly string[], limit: number): string[] | null {
+  const delivered = new Set(ids)
+  if (found.some((one) => isBound(one) || !delivered.has(one.live.id))) return null
+  return found.length < limit ? found.map(({ live }) => live.id) : [...delivered]
+}
 
 function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {
   const had = new Set(taken.map(({ live }) => live.id))

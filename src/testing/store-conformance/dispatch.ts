@@ -19,13 +19,13 @@ const AUDIT = { tenant: 'default', actor: CALLER, action: 'x', target: 'type/t',
 async function deliver(
   bench: Bench,
   ids: readonly string[],
-  more: { limit?: number; levels?: readonly number[] } = {},
+  more: { limit?: number; levels?: readonly number[]; mixed?: boolean } = {},
 ) {
-  const { limit = 100, levels = LEVELS } = more
+  const { limit = 100, levels = LEVELS, mixed = true } = more
   const left: string[] = []
   const lanes: LaneQuota[] = [{ lane: LANE, limit, ids }]
   const claimed: Claimed[] = await bench.store.claim({
-    ...{ worker: 'w-1', lanes, limit: () => limit, levels },
+    ...{ worker: 'w-1', lanes, limit: () => limit, levels, mixed },
     onLeft: (id) => left.push(id),
   })
   return { claimed: claimed.map(({ live }) => live.id), left }
@@ -128,42 +128,48 @@ export function dispatchTests({ test }: Suite): void {
     expect((await deliver(bench, [b!])).claimed).toEqual([b])
   })
 
-  test('each delivery claims one job: late, doubled and unknown ones do nothing', async (bench) => {
-    const [a, b, c] = await bench.submit({}, {}, {})
-    expect(await deliver(bench, [a!, b!])).toEqual({ claimed: [a, b], left: [] })
-    expect(await deliver(bench, [a!, b!, b!, '019-unknown'])).toEqual({ claimed: [], left: [] })
-    expect((await bench.stored(c!)).live!.state).toBe('queued')
-    const both = await Promise.all([deliver(bench, [c!]), deliver(bench, [c!]), deliver(bench, [c!, c!])])
-    expect(both.flatMap(({ claimed }) => claimed)).toEqual([c])
-  })
+  for (const mixed of [true, false]) {
+    const expected = mixed ? '' : ', also where no others are expected'
+    const given = (bench: Bench, ids: readonly string[], more: { limit?: number; levels?: readonly number[] } = {}) =>
+      deliver(bench, ids, { ...more, mixed })
 
-  test('a delivery that is doubled in one claim permits one job, though others wait', async (bench) => {
-    const [first, second] = await bench.submit({}, {})
-    expect(await deliver(bench, [first!, first!])).toEqual({ claimed: [first], left: [] })
-    expect(await deliver(bench, [second!])).toEqual({ claimed: [second], left: [] })
-  })
+    test(`each delivery claims one job: late, doubled and unknown ones do nothing${expected}`, async (bench) => {
+      const [a, b, c] = await bench.submit({}, {}, {})
+      expect(await given(bench, [a!, b!])).toEqual({ claimed: [a, b], left: [] })
+      expect(await given(bench, [a!, b!, b!, '019-unknown'])).toEqual({ claimed: [], left: [] })
+      expect((await bench.stored(c!)).live!.state).toBe('queued')
+      const both = await Promise.all([given(bench, [c!]), given(bench, [c!]), given(bench, [c!, c!])])
+      expect(both.flatMap(({ claimed }) => claimed)).toEqual([c])
+    })
 
-  test('the order of the lane says which job a delivery claims; the others are left', async (bench) => {
-    const [first, second] = await bench.submit({}, {})
-    expect(await deliver(bench, [second!])).toEqual({ claimed: [first], left: [second] })
-    expect(await deliver(bench, [second!])).toEqual({ claimed: [second], left: [] })
-  })
+    test(`a delivery that is doubled in one claim permits one job, though others wait${expected}`, async (bench) => {
+      const [first, second] = await bench.submit({}, {})
+      expect(await given(bench, [first!, first!])).toEqual({ claimed: [first], left: [] })
+      expect(await given(bench, [second!])).toEqual({ claimed: [second], left: [] })
+    })
 
-  test('a delivery for a lane that the job has left does nothing', async (bench) => {
-    const [id] = await bench.submit({ type: 'other' })
-    expect(await deliver(bench, [id!])).toEqual({ claimed: [], left: [] })
-  })
+    test(`the order of the lane says which job a delivery claims; the others are left${expected}`, async (bench) => {
+      const [first, second] = await bench.submit({}, {})
+      expect(await given(bench, [second!])).toEqual({ claimed: [first], left: [second] })
+      expect(await given(bench, [second!])).toEqual({ claimed: [second], left: [] })
+    })
 
-  test('a higher level that came later goes first, unless lower levels have their turn', async (bench) => {
-    const [low, next] = await bench.submit({ priority: -5 }, { priority: -5 })
-    const [urgent, other] = await bench.submit({ priority: 90 }, { priority: 90 })
-    expect(await deliver(bench, [low!])).toEqual({ claimed: [urgent], left: [low] })
-    expect(await deliver(bench, [low!], { levels: [3, 2, 1, 0] })).toEqual({ claimed: [low], left: [] })
-    expect(await deliver(bench, [next!, other!], { limit: 1 })).toEqual({ claimed: [other], left: [next] })
-  })
+    test(`a delivery for a lane that the job has left does nothing${expected}`, async (bench) => {
+      const [id] = await bench.submit({ type: 'other' })
+      expect(await given(bench, [id!])).toEqual({ claimed: [], left: [] })
+    })
 
-  test('without room everything is left', async (bench) => {
-    const ids = await bench.submit({}, {})
-    expect(await deliver(bench, ids, { limit: 0 })).toEqual({ claimed: [], left: ids })
-  })
+    test(`a higher level that came later goes first, unless lower levels have their turn${expected}`, async (bench) => {
+      const [low, next] = await bench.submit({ priority: -5 }, { priority: -5 })
+      const [urgent, other] = await bench.submit({ priority: 90 }, { priority: 90 })
+      expect(await given(bench, [low!])).toEqual({ claimed: [urgent], left: [low] })
+      expect(await given(bench, [low!], { levels: [3, 2, 1, 0] })).toEqual({ claimed: [low], left: [] })
+      expect(await given(bench, [next!, other!], { limit: 1 })).toEqual({ claimed: [other], left: [next] })
+    })
+
+    test(`without room everything is left${expected}`, async (bench) => {
+      const ids = await bench.submit({}, {})
+      expect(await given(bench, ids, { limit: 0 })).toEqual({ claimed: [], left: ids })
+    })
+  }
 }
