@@ -80,7 +80,15 @@ export class Dispatch {
 
   /** After the workers: what they serve is known by then. */
   async start(): Promise<void> {
-    this.unsubscribe = this.options.parts.store.onChange((changes) => this.changed(changes))
+    const { store } = this.options.parts
+    const offs = [
+      store.onChange((changes) => this.changed(changes)),
+      // Something was missed, or goes on after a pause.
+      store.onGap(() => this.relay.lookSooner()),
+    ]
+    this.unsubscribe = () => {
+      for (const off of offs) off()
+    }
     if (this.options.transport.away) this.turned()
     await this.relay.start()
     this.keepLead()

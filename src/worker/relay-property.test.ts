@@ -94,3 +94,29 @@ describe('whatever is told, lost and taken', () => {
     await relay.stop()
   })
 })
+
+describe('something that was missed', () => {
+  it('is looked for at once, and again and again no more than a part of the time', async () => {
+    const { clock, put, wire, start, relay, store } = relaying()
+    await start()
+    await clock.advance(300)
+    put(1)
+    relay.lookSooner()
+    await clock.advance(0)
+    expect(wire.sent).toHaveLength(1)
+    let looks = 0
+    const { lanes } = store
+    store.lanes = async () => {
+      looks++
+      await new Promise<void>((resolve) => clock.after(10, resolve))
+      return lanes.call(store)
+    }
+    for (const _ of range(1000)) {
+      relay.lookSooner()
+      await clock.advance(1)
+    }
+    expect(looks).toBeGreaterThan(2)
+    expect(looks).toBeLessThan(15)
+    await relay.stop()
+  })
+})

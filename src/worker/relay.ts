@@ -14,8 +14,9 @@ import { Filling, type FillingParts } from './filling.js'
 import { Publisher, type Together } from './publisher.js'
 
 const LOOK_EVERY_MS = 1000
-/** A look may take one part in so many of the time. */
+/** A look may take one part in so many of the time, and one that comes sooner because something was missed. */
 const LOOK_SHARE = 50
+const SOONER_SHARE = 10
 /** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
 const PASS_EVERY_MS = 4
 /** A window of which so much is free is filled again. */
@@ -59,6 +60,9 @@ export class Relay {
   private passing: Promise<void> | null = null
   private looking: Promise<void> | null = null
   private lookAgain = false
+  private missed = false
+  private lookedAt = Number.NEGATIVE_INFINITY
+  private lookTook = 0
   private lastPass = Number.NEGATIVE_INFINITY
   private stopped = true
   private timer: Timer | null = null
@@ -225,10 +229,23 @@ export class Relay {
     return this.looking
   }
 
+  /** Something was missed: the look that would come within a second comes now, or as soon as may be. */
+  lookSooner(): void {
+    const { clock } = this.options
+    if (this.stopped) return
+    this.missed = true
+    if (this.looking) return
+    const wait = this.lookedAt + SOONER_SHARE * this.lookTook - clock.monotonic()
+    this.looker?.cancel()
+    if (wait > 0) this.looker = clock.after(wait, () => void this.look())
+    else void this.look()
+  }
+
   private async lookOnce(): Promise<void> {
     const { clock, store, random, onLook, onLost, onError } = this.options
     if (this.stopped) return
     this.looker?.cancel()
+    this.missed = false
     const began = clock.monotonic()
     const since = clock.now()
     try {
@@ -245,9 +262,12 @@ export class Relay {
       onLost()
       if (!this.stopped) onError(error)
     }
+    this.lookedAt = clock.monotonic()
+    this.lookTook = this.lookedAt - began
     // Processes that were started together do not look together.
-    const ms = Math.max(LOOK_EVERY_MS, (clock.monotonic() - began) * LOOK_SHARE) * (0.75 + random() / 2)
+    const ms = Math.max(LOOK_EVERY_MS, this.lookTook * LOOK_SHARE) * (0.75 + random() / 2)
     if (!this.stopped) this.looker = clock.after(ms, () => void this.look())
+    if (this.missed) queueMicrotask(() => this.lookSooner())
   }
 
   /**

@@ -120,6 +120,8 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
       tx.seen.push(...seenBy(lane, request.levels, stood, look.limit, { now, round, left }))
     }
     free -= taken.length - from
+    // More wait than the scan has met: it began behind them, or somebody holds them for a moment.
+    if (delivered && found && found.length < Math.min(look.limit, delivered.length)) marks?.came(lane, 0)
     if (delivered) tellLeft(request, delivered, taken.slice(from), gate)
   }
   if (taken.length === 0) return []
@@ -216,13 +218,13 @@ class Deliveries {
 }
 
 /**
- * Where all that was found had been delivered, that much may be claimed, whatever became of the rest: it is left, unless the
- * lane has been read to its end. Null where others were found too.
+ * Where all that was found had been delivered, that much may be claimed, whatever became of the rest: it is left. Null where
+ * others were found too, or fewer than there may be.
  */
 function ownOf(found: readonly Ready[], ids: readonly string[], limit: number): string[] | null {
   const delivered = new Set(ids)
   if (found.some((one) => isBound(one) || !delivered.has(one.live.id))) return null
-  return found.length < limit ? found.map(({ live }) => live.id) : [...delivered]
+  return found.length < Math.min(limit, delivered.size) ? null : [...delivered]
 }
 
 function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: readonly Ready[], gate: Gate): void {

@@ -4,7 +4,8 @@
  */
 import { expect } from 'vitest'
 import { firstBreak } from '../../core/history.js'
-import type { Submitted } from '../../stores/store.js'
+import { LEVELS, laneOf } from '../../core/job.js'
+import type { LaneQuota, Submitted } from '../../stores/store.js'
 import { audit, type Bench, cancel, DAY, LANE, lost, SYSTEM, step } from './bench.js'
 import { fail, seen } from './failures.js'
 import type { Suite } from './index.js'
@@ -53,6 +54,33 @@ export function writerTests({ test }: Suite): void {
       await there!.apply(running!, { type: 'succeeded', actor: SYSTEM, warnings: 0 })
       await here!.store.lanes()
       expect((await here!.claim()).map(({ live }) => live.id)).toEqual([held])
+    }
+  })
+
+  test('what another one held for a moment and did not take is claimed by a delivery, at the latest by the second', async (bench) => {
+    const [here, there] = await bench.beside()
+    const other = laneOf('default', 'other', 'default')
+    const claim = (store: Bench, lanes: LaneQuota[], limit: number, mixed: boolean) =>
+      store.store.claim({ ...{ worker: 'w-1', lanes, limit: () => limit, levels: LEVELS, mixed } })
+    for (const round of times(40)) {
+      await here!.submitOne({ type: 'other' })
+      const id = await here!.submitOne({})
+      await bench.clock.advance(10)
+      // One place for two lanes: the job of the second is looked at, and left.
+      const two = [
+        { lane: other, limit: 1 },
+        { lane: LANE, limit: 1 },
+      ]
+      const [, first] = await both(
+        round,
+        () => claim(there!, two, 1, true),
+        () => claim(here!, [{ lane: LANE, limit: 5 }], 5, true),
+      )
+      const delivered = [{ lane: LANE, limit: 5, ids: [id] }]
+      const second = await claim(here!, delivered, 5, round % 2 === 0)
+      const third = await claim(here!, delivered, 5, round % 2 === 0)
+      expect([...first, ...second, ...third].map(({ live }) => live.id)).toEqual([id])
+      await here!.claim(5, { lane: other })
     }
   })
 
