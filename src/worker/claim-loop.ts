@@ -20,13 +20,6 @@ const NET_MS = 5000
 const OVERDUE_MS = 8000
 /** A look may take one part in so many of the time. */
 const LOOK_SHARE = 50
-/** Besides as many deliveries of a lane as are sure to be claimed, so many more are asked for. */
-const AHEAD = 16
-/** Among those asked for at least one in so many is believed to wait still. */
-const DROPPED_MOST = 4
-/** After so many claims that met nothing but what was delivered here, the next one expects the same. */
-const UNMIXED_AFTER = 4
-
 export interface ClaimLoopOptions {
   store: Store
   registry: Registry
@@ -54,10 +47,6 @@ export class ClaimLoop {
   private readonly timed = new Set<string>()
   private readonly busy = new Planned()
   private readonly offers: Offers
-  /** Which part of the deliveries that were asked for had not been claimed elsewhere, lately. */
-  private kept = 1
-  /** How many claims in a row have met nothing but what was delivered here. */
-  private unmixed = 0
   /** When something of a lane was delivered last. */
   private readonly heard = new Map<string, number>()
   /** Carried lanes in which something waits although nothing is delivered: they are claimed from as if they were not. */
@@ -270,14 +259,14 @@ export class ClaimLoop {
         },
         limit: () => (asked = this.stopped ? 0 : this.most),
         levels: levelsOf(this.claims),
-        mixed: this.unmixed < UNMIXED_AFTER,
+        mixed: this.offers.mixed,
         numbers: (type) => registry.get(type)?.numbers,
         onCut: (lane) => cut.push(lane),
         onLeft: (id) => left.add(id),
       })
       .then((claimed) => {
         this.took(lanes, claimed, asked, cut)
-        this.answer(lanes, claimed, left)
+        this.offers.claimedFrom(lanes, claimed, left)
         if (!store.info.overlaps) return this.options.onClaimed(claimed)
         this.claiming = null
         this.claimSoon()
@@ -322,29 +311,6 @@ export class ClaimLoop {
     }
   }
 
-  /** Deliveries whose jobs still wait stay for the next claim; all others are done with. */
-  private answer(lanes: readonly LaneQuota[], claimed: readonly Claimed[], left: ReadonlySet<string>): void {
-    let asked = 0
-    let dropped = 0
-    let others = 0
-    for (const { lane, ids } of lanes) {
-      if (!ids) continue
-      const given = claimed.filter(({ live }) => live.lane === lane).map(({ live }) => live.id)
-      const here = new Set(ids)
-      others += given.filter((id) => !here.has(id)).length
-      // Which ones were claimed is decided by the lane: some may be of those that were not asked for.
-      this.offers.settle(lane, given, 'claimed')
-      for (const id of given) here.delete(id)
-      const none = [...here].filter((id) => !left.has(id))
-      this.offers.settle(lane, none, 'dropped')
-      asked += ids.length
-      dropped += none.length
-    }
-    if (asked === 0) return
-    this.kept = Math.max(1 / DROPPED_MOST, (this.kept + 1 - dropped / asked) / 2)
-    this.unmixed = others + dropped > 0 ? 0 : this.unmixed + 1
-  }
-
   /** A lane that gave all it had may hold jobs for later, whose hints were swallowed by the earlier ones. */
   private async askWhen(lane: string): Promise<void> {
     try {
@@ -368,8 +334,7 @@ export class ClaimLoop {
       const limit = Math.min(count, this.most - planned.total, this.left(queue, type, planned))
       if (limit <= 0) continue
       planned.add(queue, type, limit)
-      // Some were claimed elsewhere meanwhile; those far behind are asked for with the claims that have room for them.
-      quotas.push({ lane, limit, ids: this.offers.first(lane, any ? 1 : Math.ceil(limit / this.kept) + AHEAD) })
+      quotas.push({ lane, limit, ids: any ? [] : this.offers.first(lane, limit) })
       if (any) break
     }
     return quotas

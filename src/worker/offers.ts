@@ -4,10 +4,18 @@
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { partsOf } from '../core/job.js'
+import type { Claimed, LaneQuota } from '../stores/store.js'
 import type { Delivered, Message } from '../transports/transport.js'
 
 /** A delivery that finds no room for so long goes back: another host may have some. */
 export const HOLD_MS = 500
+
+/** Besides as many deliveries of a lane as are sure to be claimed, so many more are asked for. */
+const AHEAD = 16
+/** Among those asked for at least one in so many is believed to wait still. */
+const DROPPED_MOST = 4
+/** After so many claims that met nothing but what was delivered here, the next one expects the same. */
+const UNMIXED_AFTER = 4
 
 /** What came together. */
 interface Delivery {
@@ -30,6 +38,10 @@ export class Offers {
   private began = Number.NEGATIVE_INFINITY
   private claimed = 0
   private before = 0
+  /** Which part of the deliveries that were asked for had not been claimed elsewhere, lately. */
+  private kept = 1
+  /** How many claims in a row have met nothing but what was delivered here. */
+  private unmixed = 0
 
   constructor(private readonly clock: Clock) {}
 
@@ -72,8 +84,12 @@ export class Offers {
     for (const [lane, jobs] of this.waiting) yield { lane, count: jobs.size }
   }
 
-  /** Of a lane, those that came first. */
-  first(lane: string, most: number): string[] {
+  /**
+   * Those of a lane that a claim of up to `limit` jobs asks for. Some were claimed elsewhere meanwhile; those far behind are
+   * asked for with the claims that have room for them.
+   */
+  first(lane: string, limit: number): string[] {
+    const most = Math.ceil(limit / this.kept) + AHEAD
     const ids: string[] = []
     for (const id of this.waiting.get(lane)?.keys() ?? []) if (ids.push(id) >= most) break
     return ids
@@ -87,6 +103,38 @@ export class Offers {
       if (parts.queue === queue) types.set(parts.type, (types.get(parts.type) ?? 0) + jobs.size)
     }
     return types
+  }
+
+  /** Whether jobs that others were told of are to be expected in the lanes of what was delivered. */
+  get mixed(): boolean {
+    return this.unmixed < UNMIXED_AFTER
+  }
+
+  /**
+   * Answers what a claim has asked for: deliveries whose jobs still wait stay for the next one, all others are done with.
+   * @param lanes as they were asked
+   * @param left what the claim left waiting
+   */
+  claimedFrom(lanes: readonly LaneQuota[], claimed: readonly Claimed[], left: ReadonlySet<string>): void {
+    let asked = 0
+    let dropped = 0
+    let others = 0
+    for (const { lane, ids } of lanes) {
+      if (!ids) continue
+      const given = claimed.filter(({ live }) => live.lane === lane).map(({ live }) => live.id)
+      const here = new Set(ids)
+      others += given.filter((id) => !here.has(id)).length
+      // Which ones were claimed is decided by the lane: some may be of those that were not asked for.
+      this.settle(lane, given, 'claimed')
+      for (const id of given) here.delete(id)
+      const none = [...here].filter((id) => !left.has(id))
+      this.settle(lane, none, 'dropped')
+      asked += ids.length
+      dropped += none.length
+    }
+    if (asked === 0) return
+    this.kept = Math.max(1 / DROPPED_MOST, (this.kept + 1 - dropped / asked) / 2)
+    this.unmixed = others + dropped > 0 ? 0 : this.unmixed + 1
   }
 
   /** Answers all deliveries of these jobs, duplicates included. */

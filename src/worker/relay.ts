@@ -11,12 +11,9 @@ import type { Change, Store } from '../stores/store.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Announced } from './announced.js'
 import { Filling, type FillingParts } from './filling.js'
+import { Looks } from './looks.js'
 import { Publisher, type Together } from './publisher.js'
 
-const LOOK_EVERY_MS = 1000
-/** A look may take one part in so many of the time, and one that comes sooner because something was missed. */
-const LOOK_SHARE = 50
-const SOONER_SHARE = 10
 /** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
 const PASS_EVERY_MS = 4
 /** A window of which so much is free is filled again. */
@@ -58,17 +55,12 @@ export class Relay {
   /** Versions of jobs that were heard of while the store was asked: its answer may be older. */
   private heardSince = new Map<string, number>()
   private passing: Promise<void> | null = null
-  private looking: Promise<void> | null = null
-  private lookAgain = false
-  private missed = false
-  private lookedAt = Number.NEGATIVE_INFINITY
-  private lookTook = 0
+  private readonly looks: Looks
   private lastPass = Number.NEGATIVE_INFINITY
   private stopped = true
   private timer: Timer | null = null
   /** When something is to be announced first, for which the timer is set. */
   private armedFor = Number.POSITIVE_INFINITY
-  private looker: Timer | null = null
   /** Until when it leads, by the monotonic clock. */
   private leadsUntil = Number.NEGATIVE_INFINITY
 
@@ -81,6 +73,7 @@ export class Relay {
       isOlder: (id, version) => (this.heardSince.get(id) ?? version) > version,
     }
     this.filling = new Filling(this.parts)
+    this.looks = new Looks(clock, options.random, () => this.lookOnce())
   }
 
   /** Messages that were handed to the transport. */
@@ -98,7 +91,7 @@ export class Relay {
     this.leadsUntil = until
     if (!this.leads) this.forget()
     // What waits has not been told to it.
-    else if (!led && !this.looking) void this.look()
+    else if (!led && !this.looks.busy) void this.look()
   }
 
   private forget(): void {
@@ -215,38 +208,18 @@ export class Relay {
     this.parts.again.set(lane, this.known.inLane(lane))
   }
 
-  /** One at a time; what is asked for meanwhile is another one after it. */
+  /** Looks at all lanes: now, or once more when the look that is under way is over. */
   look(): Promise<void> {
-    if (this.looking) {
-      this.lookAgain = true
-      return this.looking
-    }
-    this.lookAgain = false
-    this.looking = this.lookOnce().finally(() => {
-      this.looking = null
-      if (this.lookAgain) void this.look()
-    })
-    return this.looking
+    return this.stopped ? Promise.resolve() : this.looks.now()
   }
 
-  /** Something was missed: the look that would come within a second comes now, or as soon as may be. */
+  /** Something was missed. */
   lookSooner(): void {
-    const { clock } = this.options
-    if (this.stopped) return
-    this.missed = true
-    if (this.looking) return
-    const wait = this.lookedAt + SOONER_SHARE * this.lookTook - clock.monotonic()
-    this.looker?.cancel()
-    if (wait > 0) this.looker = clock.after(wait, () => void this.look())
-    else void this.look()
+    if (!this.stopped) this.looks.sooner()
   }
 
   private async lookOnce(): Promise<void> {
-    const { clock, store, random, onLook, onLost, onError } = this.options
-    if (this.stopped) return
-    this.looker?.cancel()
-    this.missed = false
-    const began = clock.monotonic()
+    const { clock, store, onLook, onLost, onError } = this.options
     const since = clock.now()
     try {
       const lanes = await store.lanes()
@@ -262,12 +235,6 @@ export class Relay {
       onLost()
       if (!this.stopped) onError(error)
     }
-    this.lookedAt = clock.monotonic()
-    this.lookTook = this.lookedAt - began
-    // Processes that were started together do not look together.
-    const ms = Math.max(LOOK_EVERY_MS, this.lookTook * LOOK_SHARE) * (0.75 + random() / 2)
-    if (!this.stopped) this.looker = clock.after(ms, () => void this.look())
-    if (this.missed) queueMicrotask(() => this.lookSooner())
   }
 
   /**
@@ -398,10 +365,8 @@ export class Relay {
   async stop(): Promise<void> {
     const wasRunning = !this.stopped
     this.stopped = true
-    this.looker?.cancel()
     this.timer?.cancel()
-    await this.looking
-    this.looker?.cancel()
+    await this.looks.stop()
     await this.passing
     this.forget()
     // Where nobody else hears of them, whoever looks next finds them.

@@ -1,0 +1,80 @@
+/**
+ * When somebody looks at everything: about every second, a small part of the time however long it takes, and sooner when
+ * something was missed.
+ */
+import type { Clock, Timer } from '../core/clock.js'
+
+const EVERY_MS = 1000
+/** A look may take one part in so many of the time, and one that comes sooner because something was missed. */
+const SHARE = 50
+const SOONER_SHARE = 10
+
+export class Looks {
+  private looking: Promise<void> | null = null
+  private again = false
+  private missed = false
+  private lastAt = Number.NEGATIVE_INFINITY
+  private took = 0
+  private timer: Timer | null = null
+  private stopped = false
+
+  /** @param once never rejects */
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: () => number,
+    private readonly once: () => Promise<void>,
+  ) {}
+
+  /** Whether one is under way. */
+  get busy(): boolean {
+    return this.looking !== null
+  }
+
+  /** One at a time; what is asked for meanwhile is another one after it. Resolves with the one that is under way. */
+  now(): Promise<void> {
+    if (this.looking) {
+      this.again = true
+      return this.looking
+    }
+    this.again = false
+    this.looking = this.look().finally(() => {
+      this.looking = null
+      if (this.again) void this.now()
+    })
+    return this.looking
+  }
+
+  /** Something was missed: the look that would come within a second comes now, or as soon as may be. */
+  sooner(): void {
+    if (this.stopped) return
+    this.missed = true
+    if (this.looking) return
+    const wait = this.lastAt + SOONER_SHARE * this.took - this.clock.monotonic()
+    this.timer?.cancel()
+    if (wait > 0) this.timer = this.clock.after(wait, () => void this.now())
+    else void this.now()
+  }
+
+  private async look(): Promise<void> {
+    if (this.stopped) return
+    const { clock } = this
+    this.timer?.cancel()
+    this.missed = false
+    const began = clock.monotonic()
+    await this.once()
+    this.lastAt = clock.monotonic()
+    this.took = this.lastAt - began
+    if (this.stopped) return
+    // Processes that were started together do not look together.
+    const ms = Math.max(EVERY_MS, this.took * SHARE) * (0.75 + this.random() / 2)
+    this.timer = clock.after(ms, () => void this.now())
+    if (this.missed) queueMicrotask(() => this.sooner())
+  }
+
+  /** Resolves when none is under way. */
+  async stop(): Promise<void> {
+    this.stopped = true
+    this.timer?.cancel()
+    await this.looking
+  }
+}
