@@ -66,7 +66,7 @@ export class Looks {
     this.took = this.lastAt - began
     if (this.stopped) return
     // Processes that were started together do not look together.
-    const ms = Math.max(EVERY_MS, this.took * SHARE) * (0.75 + this.random() / 2)
+    const ms = Math.ceil(Math.max(EVERY_MS, this.took * SHARE) * (0.75 + this.random() / 2))
     this.timer = clock.after(ms, () => void this.now())
     if (this.missed) queueMicrotask(() => this.sooner())
   }
