@@ -86,6 +86,10 @@ it.skipIf(!url)('what goes behind a commit is told when it is one, and not other
     )
     await done
     expect(told).toEqual(['one', 'done'])
+    // What is told need not be on disk; what the same line commits next must be.
+    const waits = () => all<{ on: string }>(`select current_setting('synchronous_commit') as "on"`)
+    const lines = await Promise.all([1, 2, 3, 4].map(() => driver.transact(waits, true)))
+    expect(lines.flat()).toEqual(lines.map(() => ({ on: 'on' })))
   } finally {
     await Promise.all([listener.end(), driver.close()])
   }
