@@ -360,6 +360,7 @@ export class ClaimLoop {
       const { queue, type } = partsOf(lane)
       const carried = this.options.carried?.(lane) && !this.overdue.has(lane)
       if (carried || !this.takes(lane)) {
+        this.overdue.delete(lane)
         this.lanes.delete(lane) // the look at all lanes brings it back, should the type or version come
         continue
       }

@@ -12,6 +12,9 @@ import type { Store } from '../stores/store.js'
 import type { Announced } from './announced.js'
 import { HOLD_MS } from './offers.js'
 
+/** A window of which so much is free is filled again: several together, or each claim would be one more question. */
+const REFILL_PARTS = 8
+
 /** A job to be announced. */
 export interface Fresh {
   id: string
@@ -45,6 +48,8 @@ export class Filling {
   private full = new Set<string>()
   /** One of them by queue. */
   private byQueue = new Map<string, string>()
+  /** By queue: how many of its announcements nobody takes. */
+  private readonly idle = new Map<string, number>()
   private turn = 0
   /** Whether the store is being asked. */
   busy = false
@@ -60,6 +65,12 @@ export class Filling {
     return this.byQueue.get(queue)
   }
 
+  /** The same, once there is enough room again. */
+  refillOf(queue: string): string | undefined {
+    const { known, window } = this.parts
+    return known.inQueue(queue) - (this.idle.get(queue) ?? 0) <= enough(window) ? this.byQueue.get(queue) : undefined
+  }
+
   get waits(): boolean {
     return this.full.size > 0
   }
@@ -67,6 +78,7 @@ export class Filling {
   clear(): void {
     this.full.clear()
     this.byQueue.clear()
+    this.idle.clear()
   }
 
   /** @param ready lanes that may hold ready jobs, besides those that had no room */
@@ -74,7 +86,7 @@ export class Filling {
     const lanes = [...new Set([...ready, ...this.full])].filter(reaches)
     this.busy = true
     try {
-      const { fresh, full } = await fill(lanes, this.turn++, this.parts)
+      const { fresh, full } = await fill(lanes, this.turn++, this.parts, this.idle)
       this.full = new Set(full)
       this.byQueue = new Map(full.map((lane) => [partsOf(lane).queue, lane]))
       return fresh
@@ -85,7 +97,12 @@ export class Filling {
 }
 
 /** @param turn which pass it is: lanes and levels take turns in who comes first */
-async function fill(lanes: readonly string[], turn: number, parts: FillingParts): Promise<Filled> {
+async function fill(
+  lanes: readonly string[],
+  turn: number,
+  parts: FillingParts,
+  idle: Map<string, number>,
+): Promise<Filled> {
   const first = turn % Math.max(1, lanes.length)
   const queues = new Map<string, string[]>()
   for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
@@ -95,7 +112,7 @@ async function fill(lanes: readonly string[], turn: number, parts: FillingParts)
     else queues.set(queue, [lane])
   }
   const levels = levelsOf(turn)
-  const filled = await Promise.all([...queues].map(([queue, of]) => fillQueue(queue, of, levels, parts)))
+  const filled = await Promise.all([...queues].map(([queue, of]) => fillQueue(queue, of, levels, parts, idle)))
   return { fresh: filled.flatMap(({ fresh }) => fresh), full: filled.flatMap(({ full }) => full) }
 }
 
@@ -107,6 +124,7 @@ async function fillQueue(
   lanes: readonly string[],
   levels: readonly number[],
   parts: FillingParts,
+  idleOf: Map<string, number>,
 ): Promise<Filled> {
   const { window, known, carried, clock } = parts
   let messages: number
@@ -117,8 +135,10 @@ async function fillQueue(
     return { fresh: [], full: [] }
   }
   const used = Math.max(known.inQueue(queue), messages)
-  const stuck = used < window ? NONE : known.stuck(queue, clock.now() - STUCK_AFTER_MS)
+  const stuck = used <= window / 2 ? NONE : known.stuck(queue, clock.now() - STUCK_AFTER_MS)
   const idle = [...stuck.values()].reduce((sum, n) => sum + n, 0)
+  if (idle > 0) idleOf.set(queue, idle)
+  else idleOf.delete(queue)
   const flowing = lanes.filter((lane) => !stuck.has(lane))
   // Two windows in all, and one place for each lane that has none.
   const most = Math.max(2 * window - used, flowing.filter((lane) => known.inLane(lane) === 0).length)
@@ -127,6 +147,9 @@ async function fillQueue(
   const second = await share(others, window - used - first.fresh.length, levels, parts)
   return { fresh: [...first.fresh, ...second.fresh], full: [...first.full, ...second.full] }
 }
+
+/** With no more than so many announced there is enough room to fill. */
+const enough = (window: number) => window - Math.ceil(window / REFILL_PARTS)
 
 const NONE: ReadonlyMap<string, number> = new Map()
 

@@ -40,6 +40,7 @@ export class Looks {
     this.looking = this.look().finally(() => {
       this.looking = null
       if (this.again) void this.now()
+      else if (this.missed) this.sooner()
     })
     return this.looking
   }
@@ -68,7 +69,6 @@ export class Looks {
     // Processes that were started together do not look together.
     const ms = Math.ceil(Math.max(EVERY_MS, this.took * SHARE) * (0.75 + this.random() / 2))
     this.timer = clock.after(ms, () => void this.now())
-    if (this.missed) queueMicrotask(() => this.sooner())
   }
 
   /** Resolves when none is under way. */

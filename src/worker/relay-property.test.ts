@@ -95,6 +95,33 @@ describe('whatever is told, lost and taken', () => {
   })
 })
 
+describe('a lane whose jobs nobody takes', () => {
+  it.each([3, 13, 15, 16, 40])(
+    'slows no other lane of its queue, whether it has %s of a window of 16 or more',
+    async (stuck) => {
+      const { clock, store, submit, claim, wire, start, relay } = relaying({ window: 16 })
+      await start()
+      submit(stuck, { lane: 'q/stuck/x' })
+      await clock.advance(1000)
+      submit(300, { lane: 'q/b/x' })
+      const left = () => store.all.filter(({ lane, waits }) => waits && lane === 'q/b/x').length
+      let rounds = 0
+      for (; left() > 0 && rounds < 200; rounds++) {
+        const got = wire.carried.filter(({ lane }) => lane === 'q/b/x')
+        wire.carried = wire.carried.filter((message) => !got.includes(message))
+        claim(
+          got.map(({ jobId }) => Number(jobId)),
+          true,
+        )
+        await clock.advance(10)
+      }
+      expect(left()).toBe(0)
+      expect(rounds).toBeLessThan(80)
+      await relay.stop()
+    },
+  )
+})
+
 describe('something that was missed', () => {
   it('is looked for at once, and again and again no more than a part of the time', async () => {
     const { clock, put, wire, start, relay, store } = relaying()

@@ -16,13 +16,11 @@ import { Publisher, type Together } from './publisher.js'
 
 /** Between two passes of the relay that leads: what becomes ready meanwhile travels together. */
 const PASS_EVERY_MS = 4
-/** A window of which so much is free is filled again. */
-const REFILL_PARTS = 8
 /** Between two passes of the others, which only announce anew what came back to them. */
 const HELP_EVERY_MS = 100
 /** What was announced so long ago is asked for at the next look: whoever claimed it may not have been heard. */
 const ASK_AFTER_MS = 1000
-/** What was announced and not claimed for so long is announced again; the transport drops it if it has it still. */
+/** What was announced and not claimed for so long is announced again; the transport drops what it has by itself already. */
 const REPEAT_AFTER_MS = 5000
 
 export interface RelayOptions {
@@ -174,12 +172,8 @@ export class Relay {
 
   /** Something of this lane was claimed or has ended: there may be room for what had none, also in other lanes of its queue. */
   private refill(lane: string): void {
-    const { queue } = partsOf(lane)
-    const full = this.filling.fullOf(queue)
-    if (full === undefined) return
-    // Several together, or each that was claimed would be one more question and one more message.
-    const { window } = this.options
-    if (this.known.inQueue(queue) <= window - Math.ceil(window / REFILL_PARTS)) this.hint(full, 0)
+    const full = this.filling.refillOf(partsOf(lane).queue)
+    if (full !== undefined) this.hint(full, 0)
   }
 
   /** This announcement was delivered to somebody who could not use it. */
@@ -224,10 +218,12 @@ export class Relay {
     try {
       const lanes = await store.lanes()
       await onLook(lanes)
-      await this.check(new Set(lanes.map(({ lane }) => lane)), since)
+      const listed = new Set(lanes.map(({ lane }) => lane))
+      await this.check(listed, since)
+      for (const lane of this.parts.again.keys()) if (!listed.has(lane)) this.parts.again.delete(lane)
       // Armed once: to arm walks over all lanes.
       for (const { lane, runAt } of lanes) {
-        this.rewind(lane, runAt)
+        if (this.options.reaches(lane)) this.rewind(lane, runAt)
         this.mind(lane, runAt)
       }
       this.arm()

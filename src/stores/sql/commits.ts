@@ -103,20 +103,23 @@ export class Commits {
   }
 
   private async commitTogether(batch: Batch, land: () => void): Promise<void> {
-    let tx = this.newTx()
-    const answers = await this.driver.transact(
-      () => {
-        // A transaction that met another one is run again from its beginning.
-        tx = this.newTx()
-        return carryOut(batch, tx, this.book, this.webhookBook)
-      },
-      true,
-      () => this.behind(tx),
-    )
+    let tx: Tx | null = null
+    const plan = () => {
+      // A transaction that met another one is run again from its beginning. What it held meanwhile, others have passed over.
+      tx?.marks?.clear()
+      tx = this.newTx()
+      return carryOut(batch, tx, this.book, this.webhookBook)
+    }
+    const answers = await this.driver
+      .transact(plan, true, () => this.behind(tx!))
+      .catch((error) => {
+        tx?.marks?.clear()
+        throw error
+      })
     // Who is answered may write at once: that is in the next commit, and its own is not in its way.
     land()
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
-    this.told(tx)
+    this.told(tx!)
   }
 
   /** What was accepted for the next commit is still carried out; what comes after that is refused. */
