@@ -18,8 +18,9 @@ const LOOK_EVERY_MS = 1000
 const NET_MS = 5000
 /** What waits for so long with nothing delivered is claimed without: later than the relay says it again. */
 const OVERDUE_MS = 8000
-/** A look may take one part in so many of the time. */
+/** A look may take one part in so many of the time; one that took long because the store did not answer says nothing of the next. */
 const LOOK_SHARE = 50
+const LOOK_MOST_MS = 10_000
 export interface ClaimLoopOptions {
   store: Store
   registry: Registry
@@ -205,7 +206,7 @@ export class ClaimLoop {
     }
     // Ten thousand lanes take a while to look at: it must stay a small part of the time.
     const every = this.options.carried ? NET_MS : LOOK_EVERY_MS
-    const ms = Math.max(every, (clock.monotonic() - began) * LOOK_SHARE)
+    const ms = Math.max(every, Math.min((clock.monotonic() - began) * LOOK_SHARE, LOOK_MOST_MS))
     if (this.stopped) return
     // The wall clock may have been set since the timer was: it is judged anew.
     this.armedFor = Number.NaN

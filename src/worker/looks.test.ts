@@ -29,6 +29,14 @@ describe('looks', () => {
     expect(slow.at).toEqual([0, 5100, 10_200])
   })
 
+  it('of which one hung because nothing answered are followed by the next within ten seconds', async () => {
+    const { clock, looks, at } = open(30_000)
+    void looks.now()
+    await clock.advance(30_000)
+    await clock.advance(10_000)
+    expect(at).toEqual([0, 40_000])
+  })
+
   it('come sooner when something was missed, also during one', async () => {
     const { clock, looks, at } = open(20)
     void looks.now()

@@ -8,6 +8,8 @@ const EVERY_MS = 1000
 /** A look may take one part in so many of the time, and one that comes sooner because something was missed. */
 const SHARE = 50
 const SOONER_SHARE = 10
+/** One that took long because the store did not answer says nothing of the next one. */
+const MOST_MS = 10_000
 
 export class Looks {
   private looking: Promise<void> | null = null
@@ -50,7 +52,7 @@ export class Looks {
     if (this.stopped) return
     this.missed = true
     if (this.looking) return
-    const wait = this.lastAt + SOONER_SHARE * this.took - this.clock.monotonic()
+    const wait = this.lastAt + Math.min(SOONER_SHARE * this.took, EVERY_MS) - this.clock.monotonic()
     this.timer?.cancel()
     if (wait > 0) this.timer = this.clock.after(wait, () => void this.now())
     else void this.now()
@@ -67,7 +69,7 @@ export class Looks {
     this.took = this.lastAt - began
     if (this.stopped) return
     // Processes that were started together do not look together.
-    const ms = Math.ceil(Math.max(EVERY_MS, this.took * SHARE) * (0.75 + this.random() / 2))
+    const ms = Math.ceil(Math.max(EVERY_MS, Math.min(this.took * SHARE, MOST_MS)) * (0.75 + this.random() / 2))
     this.timer = clock.after(ms, () => void this.now())
   }
 
