@@ -23,6 +23,7 @@ import {
   unpack,
   type Value,
 } from './plan.js'
+import { askWaiting } from './ready.js'
 import {
   CLEAR_HELD,
   claimedValues,
@@ -180,10 +181,7 @@ function* take(
   }
 }
 
-/**
- * Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. That they are ready is no
- * condition: the index of ready jobs would have whole lanes looked at.
- */
+/** Delivered jobs that still wait say how many are claimed; which ones, the order of the lane. */
 class Deliveries {
   private asked: Asked | null = null
   /** In which lane each of them waits. */
@@ -197,13 +195,7 @@ class Deliveries {
   *ask(): Plan<void> {
     const ids = new Set(this.quotas.flatMap((quota) => quota.ids ?? []))
     if (ids.size === 0) return
-    const { now, dialect } = this.tx
-    const waits = `case when ${readyAt('?2')} then l.lane end`
-    this.asked = yield* ask(
-      `select l.id, ${waits} as lane from live l where ${dialect.inList('l.id', 1)}`,
-      JSON.stringify([...ids]),
-      now,
-    )
+    this.asked = yield* askWaiting(ids, this.tx.now, this.tx.dialect)
   }
 
   /** Doubled, a delivery permits no more than once. */

@@ -2,12 +2,11 @@
  * What a transport may tell workers of: which jobs of a lane are ready, in the order in which claims take them, and which of
  * some jobs still wait. Reads only; nothing is written down of what is announced.
  */
-
 import { fromOf, type Marks } from '../../core/marks.js'
 import type { ReadyJob, ReadyQuota, WaitingJob } from '../store.js'
 import { levelByLevel, readyAt } from './lanes.js'
 import type { PauseBook } from './pauses.js'
-import { type Asked, all, answerTo, ask, type Dialect, each, type Plan } from './plan.js'
+import { type Asked, answerTo, ask, type Dialect, each, type Plan } from './plan.js'
 
 const readyOf = (levels: readonly number[]) =>
   levelByLevel(
@@ -59,16 +58,20 @@ export function* readyPlan(
   return given
 }
 
-/** That they are ready is no condition: the index of ready jobs would have whole lanes looked at. */
+/** In which lane each of these jobs waits. That they are ready is no condition: the index of ready jobs would have whole lanes looked at. */
+export function* askWaiting(ids: Iterable<string>, now: number, dialect: Dialect): Plan<Asked> {
+  return yield* ask(
+    `select l.id, case when ${readyAt('?2')} then l.lane end as lane, l.version from live l where ${dialect.inList('l.id', 1)}`,
+    JSON.stringify([...new Set(ids)]),
+    now,
+  )
+}
+
 export function* waitingPlan(
   ids: readonly string[],
   now: number,
   dialect: Dialect,
 ): Plan<ReadonlyMap<string, WaitingJob>> {
-  const rows = yield* all<{ id: string; lane: string | null; version: number }>(
-    `select l.id, case when ${readyAt('?2')} then l.lane end as lane, l.version from live l where ${dialect.inList('l.id', 1)}`,
-    JSON.stringify([...new Set(ids)]),
-    now,
-  )
+  const rows = yield* answerTo(yield* askWaiting(ids, now, dialect))
   return new Map(rows.flatMap(({ id, lane, version }) => (lane === null ? [] : [[id, { lane, version }]])))
 }
