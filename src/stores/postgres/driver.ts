@@ -6,7 +6,7 @@
 
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg'
+import type { Pool, PoolClient, QueryResult } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import { Asked, type Dialect, type Driver, type Plan, put, type Statement } from '../sql/plan.js'
@@ -45,8 +45,6 @@ import {
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
 
-const XID = 'pg_current_xact_id()::text as xid'
-
 const SYSTEM = 'select system_identifier::text as system from pg_control_system()'
 
 /** What is known of a connection. */
@@ -56,13 +54,9 @@ interface Line {
   /** Row of `meta` that each of its transactions counts up, so that it can be asked which was the last to be committed. */
   mark: string | null
   count: number
+  /** What that row holds once its last transaction is committed. */
+  kept: string
 }
-
-/**
- * By number and process: after a crash the server gives numbers again that it had not written down. Not where it waits
- * for its standby: then it would count as committed without being there.
- */
-const END = `select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid and ($2::int is null or pid = $2) and wait_event is distinct from 'SyncRep'`
 
 export class PostgresDriver implements Driver {
   /** While one waits for the disk, another is made ready. */
@@ -72,6 +66,7 @@ export class PostgresDriver implements Driver {
   /** Whoever is not in it has not been looked at. */
   private readonly lines = new WeakMap<PoolClient, Line>()
   private readonly marks: string
+  private readonly end: string
   private readonly clock: ServerClock
   private closed = false
 
@@ -85,6 +80,10 @@ export class PostgresDriver implements Driver {
     this.clock = new ServerClock(clock, pools.readers)
     this.dialect = dialectOf(translator.schema)
     this.marks = `${translator.schema}.meta`
+    // Whoever is changing the row has left its number there. Not where it waits for its standby: then it would count as
+    // committed without being there.
+    this.end = `select pg_terminate_backend(a.pid) from ${this.marks} m, pg_stat_activity a
+      where m.key = $1 and a.backend_xid = m.xmax and a.wait_event is distinct from 'SyncRep'`
     this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
   }
 
@@ -132,25 +131,26 @@ export class PostgresDriver implements Driver {
   private async write<T>(plan: () => Plan<T>, behind?: () => readonly string[] | null): Promise<T> {
     const client = await this.lease(this.pools.writers)
     const sent = new Sent()
-    let xid: string | null = null
+    let begun = false
     let answer: T | undefined
     let committing = false
     try {
-      const count = await this.counter(client)
-      // At once: it is at work while the rest is made ready.
-      const begun = client.query(`begin${this.settings}`)
-      const numbered = Promise.all([begun, client.query(count)]).then(([, { rows }]) => {
-        xid = rows[0].xid
+      const line = await this.marked(client)
+      onePacket(client)
+      const beginning = client.query(`begin${this.settings}`).then(() => {
+        begun = true
       })
-      ;[answer] = await Promise.all([this.drive(plan(), client, sent), numbered])
-      const texts = behind?.() ?? null
+      sent.add(beginning)
+      if (line.mark !== null) sent.add(this.count(client, line))
+      answer = await this.drive(plan(), client, sent)
+      const texts = line.mark === null ? null : (behind?.() ?? null)
       committing = true
       const committed = this.commit(client)
-      this.tellBehind(client, xid!, texts)
+      this.tellBehind(client, line, texts)
       const { command } = await committed
       await sent.settled()
       // So it answers where a statement that nobody waited for had failed.
-      if (command !== 'COMMIT') throw sent.failure ?? new Error('PostgreSQL rolled the transaction back.')
+      if (command !== 'COMMIT' || !begun) throw sent.failure ?? new Error('PostgreSQL rolled the transaction back.')
       client.release()
       return answer
     } catch (error) {
@@ -159,13 +159,13 @@ export class PostgresDriver implements Driver {
       // Whatever it was: a connection that cannot roll back says nothing of what has become of its transaction.
       if (!(back instanceof Error)) {
         // Without a beginning each statement may have been a transaction of its own.
-        client.release(isStale(cause) || xid === null)
+        client.release(isStale(cause) || !begun)
         throw cause
       }
       client.release(true)
-      if (committing && (await this.committed(client, xid!, cause))) return answer as T
+      if (committing && (await this.committed(client, cause))) return answer as T
       // It may hold rows for as long as its server takes to notice that nobody is there.
-      if (!committing && xid !== null) await this.end(client, xid)
+      if (!committing) await this.endOf(client)
       throw isAnswer(cause) ? cause : back
     }
   }
@@ -176,10 +176,10 @@ export class PostgresDriver implements Driver {
   }
 
   /** Follows a commit on its line, without waiting for its answer: only where it was one, others are told. */
-  private tellBehind(client: PoolClient, xid: string, texts: readonly string[] | null): void {
+  private tellBehind(client: PoolClient, { mark, kept }: Line, texts: readonly string[] | null): void {
     if (texts === null) return
-    const text = `${RING} where pg_xact_status($3::xid8) = 'committed'`
-    const values = [this.options.schema ?? 'untildone', texts as string[], xid]
+    const text = `${RING} where exists (select 1 from ${this.marks} where key = $3 and value = $4)`
+    const values = [this.options.schema ?? 'untildone', texts as string[], mark, kept]
     client.query({ ...this.kept('untildone_behind'), text, values }).catch(() => {})
   }
 
@@ -187,7 +187,7 @@ export class PostgresDriver implements Driver {
    * Whether a commit that was not answered has happened.
    * @throws UntildoneError `outcome-unknown` where nobody can tell any more
    */
-  private async committed(lost: PoolClient, xid: string, cause: unknown): Promise<boolean> {
+  private async committed(lost: PoolClient, cause: unknown): Promise<boolean> {
     const unknown = (why: string) =>
       new UntildoneError('outcome-unknown', `PostgreSQL was lost while committing, and ${why}.`, { cause })
     const line = this.lines.get(lost)!
@@ -200,46 +200,48 @@ export class PostgresDriver implements Driver {
           if (this.lines.get(client)!.system !== line.system) throw unknown('another server has taken its place since')
           const { rows } = await client.query(asked)
           if (rows.length === 0) throw unknown('it has kept nothing to tell by')
-          return Number.parseInt(rows[0].value, 10) === line.count
+          return rows[0].value === line.kept
         } finally {
           client.release()
         }
       } catch (error) {
         if (error instanceof UntildoneError && error.code === 'outcome-unknown') throw error
         // It is still under way: its line is dead, and nobody has told the server. After this it is one or the other.
-        if (isRace(error)) await this.end(lost, xid)
+        if (isRace(error)) await this.endOf(lost)
       }
       if (!(await patience())) throw unknown('it has not come back yet')
     }
   }
 
   /** Ends what is left of a transaction whose line is dead. What cannot be reached ends by itself. */
-  private async end(lost: PoolClient, xid: string): Promise<void> {
-    // A pooler says nothing of processes.
-    const pid = this.settings === '' ? (lost as unknown as { processID: number }).processID : null
+  private async endOf(lost: PoolClient): Promise<void> {
+    const { mark } = this.lines.get(lost)!
+    if (mark === null) return
     try {
       const client = await this.lease(this.pools.writers)
-      await client.query({ text: END, values: [xid, pid] }).finally(() => client.release())
+      await client.query({ text: this.end, values: [mark] }).finally(() => client.release())
     } catch {}
   }
 
-  /**
-   * The statement by which a transaction counts itself, and learns its number. Its row is there before, so that whoever
-   * asks waits for it.
-   */
-  private async counter(client: PoolClient): Promise<QueryConfig> {
+  /** A connection with its row, which is there before a transaction counts itself in it: whoever asks waits for it then. */
+  private async marked(client: PoolClient): Promise<Line> {
     const line = this.lines.get(client)!
-    if (line.mark === null) {
-      const { rows } = await client.query(`select to_regclass('${this.marks}')::text as marks`)
-      // The tables are just being made.
-      if (rows[0].marks === null) return { text: `select ${XID}` }
-      const made = await client.query(
-        `insert into ${this.marks} (key, value) values ('line/' || gen_random_uuid(), '0 ${this.now()}') returning key`,
-      )
-      line.mark = made.rows[0].key
-    }
-    const text = `update ${this.marks} set value = $1 where key = $2 returning ${XID}`
-    return { ...this.kept('untildone_count'), text, values: [`${++line.count} ${this.now()}`, line.mark] }
+    if (line.mark !== null) return line
+    const { rows } = await client.query(`select to_regclass('${this.marks}')::text as marks`)
+    // The tables are just being made.
+    if (rows[0].marks === null) return line
+    const made = await client.query(
+      `insert into ${this.marks} (key, value) values ('line/' || gen_random_uuid(), '0 ${this.now()}') returning key`,
+    )
+    line.mark = made.rows[0].key
+    return line
+  }
+
+  /** A transaction counts itself. */
+  private count(client: PoolClient, line: Line): Promise<QueryResult> {
+    line.kept = `${++line.count} ${this.now()}`
+    const text = `update ${this.marks} set value = $1 where key = $2`
+    return client.query({ ...this.kept('untildone_count'), text, values: [line.kept, line.mark] })
   }
 
   private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
@@ -374,7 +376,7 @@ export class PostgresDriver implements Driver {
         assertSafe(client, this.options),
       ])
       const { system } = [results].flat().at(-1)!.rows[0]
-      this.lines.set(client, { system, mark: null, count: 0 })
+      this.lines.set(client, { system, mark: null, count: 0, kept: '' })
       await this.clock.measure(client)
       return client
     } catch (error) {

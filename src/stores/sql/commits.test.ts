@@ -13,7 +13,8 @@ function open(onTold: (write: () => void) => void) {
     flights: 2,
     defer: (fn: () => void) => void setImmediate(fn),
     explain: (error: unknown) => error,
-    transact: () => {
+    transact: (plan: () => unknown) => {
+      plan()
       order.push('begun')
       return new Promise((resolve, reject) => under.push({ end: () => resolve([]), fail: reject }))
     },

@@ -119,7 +119,13 @@ export class Commits {
     // Who is answered may write at once: that is in the next commit, and its own is not in its way.
     land()
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
-    this.told(tx!)
+    await this.tell(tx!)
+  }
+
+  private async tell(tx: Tx): Promise<void> {
+    // Then others were told less than they are to know.
+    if (tx.guessed && (await this.webhookBook.guessedWrong(tx))) Object.assign(tx, { toOutbox: true, rung: false })
+    this.told(tx)
   }
 
   /** What was accepted for the next commit is still carried out; what comes after that is refused. */

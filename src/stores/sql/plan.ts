@@ -22,7 +22,20 @@ export interface Statement {
 
 /** Rows that were asked for, and on which nothing depends yet: what does not need them is sent meanwhile. */
 export class Asked {
-  constructor(readonly rows: readonly Row[] | Promise<readonly Row[]>) {}
+  /** Whether nobody has to wait for them any more. */
+  answered = true
+
+  constructor(readonly rows: readonly Row[] | Promise<readonly Row[]>) {
+    if (!(rows instanceof Promise)) return
+    this.answered = false
+    rows.then(
+      () => {
+        this.answered = true
+      },
+      // Whoever waits for them hears of it.
+      () => {},
+    )
+  }
 }
 
 export type Plan<T> = Generator<Statement | Asked, T, any>

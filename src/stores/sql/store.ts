@@ -222,6 +222,7 @@ export class SqlStore implements Store {
       changes: [],
       events: [],
       toOutbox: false,
+      guessed: false,
       rung: false,
       audits: [],
       failures: [],

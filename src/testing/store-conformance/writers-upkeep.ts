@@ -70,6 +70,32 @@ export function upkeepTests({ test }: Suite): void {
     expect(await bench.store.list({ tenant: '~default', order: 'createdAt', limit: 99 })).toHaveLength(45)
   })
 
+  test('a webhook that another has just made: the next job of each is heard of, and so is whoever empties the outbox', async (bench) => {
+    const [a, b, c] = await bench.beside()
+    for (const _ of times(10)) {
+      // Each has learned that nobody listens.
+      await Promise.all([a.submit({}), b.submit({})])
+      const heard = [a, b].map(
+        (one) =>
+          new Promise<void>((resolve) => {
+            const stop = one.store.webhooks.onHappened(() => {
+              stop()
+              resolve()
+            })
+          }),
+      )
+      await putWebhook(c, webhook('wh_1'))
+      const ids = await Promise.all([a.submitOne(), b.submitOne()])
+      await Promise.all(heard)
+      const told = (await c.store.webhooks.outbox(99)).map(({ jobId, type }) => `${type} ${jobId}`)
+      expect(told.sort()).toEqual(ids.map((id) => `job.accepted ${id}`).sort())
+      await c.store.webhooks.tell({ happened: await c.store.webhooks.outbox(99), jobs: new Map() })
+      await c.store.webhooks.change({ tenant: 'default', id: 'wh_1', decide: () => null, audit: null })
+      await Promise.all([a.submit({}), b.submit({})])
+      expect(await c.store.webhooks.outbox(99)).toEqual([])
+    }
+  })
+
   test('two make a webhook where there is room for one: one is made', async (bench) => {
     const stores = await bench.beside()
     for (const round of times(10)) {
