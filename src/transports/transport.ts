@@ -46,6 +46,11 @@ export interface Transport {
   readonly kind: string
   /** Most messages of a queue on their way. @default 4 per slot of the process that announces */
   readonly window?: number | undefined
+  /**
+   * Whether a job that the announcing process is told of may start right there, without the detour, while a worker of it
+   * does nothing. @default true
+   */
+  readonly direct?: boolean | undefined
   /** Since when it carries nothing, and why; null while all is well. Then workers ask the store as they do without it. */
   readonly away: { since: number; why: string } | null
   /** Told when it goes away or comes back. */

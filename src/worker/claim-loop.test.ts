@@ -333,7 +333,14 @@ describe('where commits overlap', () => {
       }
       const loop = new ClaimLoop({
         ...{ store: store as unknown as Store, registry: new Registry([handler as unknown as JobHandler]) },
-        ...{ clock: new TestClock(), worker: 'w', slots: 4, serves: () => true, carried: () => true },
+        ...{
+          clock: new TestClock(),
+          random: () => 0.5,
+          worker: 'w',
+          slots: 4,
+          serves: () => true,
+          carried: () => true,
+        },
         ...{
           queueLimit: () => Number.POSITIVE_INFINITY,
           onClaimed: () => {},

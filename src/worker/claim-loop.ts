@@ -9,22 +9,21 @@ import { levelsOf } from '../core/limits.js'
 import type { Registry } from '../engine/registry.js'
 import type { Claimed, LaneQuota, Store } from '../stores/store.js'
 import type { Delivered, Message } from '../transports/transport.js'
+import { LOOK_EVERY_MS, Looks } from './looks.js'
 import { Offers } from './offers.js'
 import { Planned } from './planned.js'
 import { Turns } from './turns.js'
 
-const LOOK_EVERY_MS = 1000
 /** With a transport the relay looks every second and says what it saw; this is the net under that. */
 const NET_MS = 5000
 /** What waits for so long with nothing delivered is claimed without: later than the relay says it again. */
 const OVERDUE_MS = 8000
-/** A look may take one part in so many of the time; one that took long because the store did not answer says nothing of the next. */
-const LOOK_SHARE = 50
-const LOOK_MOST_MS = 10_000
+
 export interface ClaimLoopOptions {
   store: Store
   registry: Registry
   clock: Clock
+  random: () => number
   worker: string
   slots: number
   /** Whether this worker takes jobs of a queue at all. */
@@ -62,21 +61,23 @@ export class ClaimLoop {
   private timer: Timer | null = null
   /** The instant the timer is set for. */
   private armedFor = Number.POSITIVE_INFINITY
-  private looker: Timer | null = null
+  private readonly looks: Looks
 
   constructor(private readonly options: ClaimLoopOptions) {
-    this.offers = new Offers(options.clock)
+    const { clock, random, carried } = options
+    this.offers = new Offers(clock)
+    this.looks = new Looks(clock, random, () => this.look(), carried ? NET_MS : LOOK_EVERY_MS)
   }
 
   start(): void {
     this.stopped = false
-    this.look()
+    void this.looks.now()
   }
 
   stop(): void {
     this.stopped = true
     this.timer?.cancel()
-    this.looker?.cancel()
+    void this.looks.stop()
     this.offers.returnAll()
   }
 
@@ -107,6 +108,13 @@ export class ClaimLoop {
     const limit = this.options.queueLimit(queue)
     const ahead = Math.min(this.offers.pace, this.options.slots, limit)
     return Math.max(0, Math.min(this.free, limit - this.busy.queue(queue))) + blocked + ahead
+  }
+
+  /** Whether nothing runs or is on its way here, and a job of this lane could start. */
+  rests(lane: string): boolean {
+    if (this.stopped || this.busy.total > 0 || this.open.size > 0 || !this.takes(lane)) return false
+    const { queue, type } = partsOf(lane)
+    return !this.offers.any && this.left(queue, type) > 0
   }
 
   /** A delivery. It is answered when its jobs were claimed or need not be, and after a while in any case. */
@@ -187,31 +195,22 @@ export class ClaimLoop {
     return known !== undefined && this.options.serves(queue) && (pin === null || pin === known.handler.settings.version)
   }
 
-  /** Something was missed: the look that would come within a second comes now. */
-  lookNow(): void {
-    if (this.stopped || !this.looker) return
-    this.looker.cancel()
-    this.looker = null
-    void this.look()
+  /** Something was missed. */
+  lookSooner(): void {
+    if (!this.stopped) this.looks.sooner()
   }
 
   private async look(): Promise<void> {
-    if (this.stopped) return
-    const { clock, store, onError } = this.options
-    const began = clock.monotonic()
+    const { store, onError } = this.options
     try {
       this.saw(await store.lanes())
     } catch (error) {
       onError(error)
     }
-    // Ten thousand lanes take a while to look at: it must stay a small part of the time.
-    const every = this.options.carried ? NET_MS : LOOK_EVERY_MS
-    const ms = Math.max(every, Math.min((clock.monotonic() - began) * LOOK_SHARE, LOOK_MOST_MS))
     if (this.stopped) return
     // The wall clock may have been set since the timer was: it is judged anew.
     this.armedFor = Number.NaN
     this.arm()
-    this.looker = clock.after(ms, () => void this.look())
   }
 
   /** Sets the timer for the next lane that becomes ready; lanes that are ready now wait for a slot, not for time. */

@@ -1,49 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { UntildoneError } from '../core/errors.js'
-import { defineJob, type HandlerOptions, type JobHandler } from '../define/index.js'
 import { LOCAL } from '../engine/api.js'
 import type { WorkerRow } from '../stores/store.js'
-import { FakeTransport } from '../testing/fixtures/fake-transport.js'
-import { rigs } from '../testing/fixtures/rigs.js'
-import type { TestRigOptions } from '../testing/index.js'
+import { dispatches, Runs, range } from '../testing/fixtures/dispatching.js'
 import { ClaimLoop } from './claim-loop.js'
 import { reachOf } from './reach.js'
 import { Relay } from './relay.js'
 
-const open = rigs()
+const dispatching = dispatches()
 const SINCE = { since: Date.UTC(2026, 10, 22, 9), why: 'The line is cut.' }
-
-/** Handlers that note what ran; jobs stay while `held`. */
-class Runs {
-  readonly started: number[] = []
-  held = false
-  private waiting: (() => void)[] = []
-  handler(name: string, options: HandlerOptions<any, any> = {}): JobHandler {
-    const definition = defineJob(name, { input: z.object({ n: z.number() }) })
-    return definition.handler(options, async ({ input: { n } }) => {
-      this.started.push(n)
-      if (this.held) await new Promise<void>((resolve) => this.waiting.push(resolve))
-      return null
-    }) as unknown as JobHandler
-  }
-  release(): void {
-    this.held = false
-    for (const go of this.waiting.splice(0)) go()
-  }
-}
-
-async function dispatching(options: TestRigOptions & { types?: JobHandler[]; runs?: Runs } = {}) {
-  const { runs = new Runs(), types = [runs.handler('t')], ...more } = options
-  const transport = new FakeTransport()
-  const rig = await open(types, { transport: transport.factory, ...more })
-  const submit = (numbers: readonly number[], type = 't', about = {}) =>
-    Promise.all(numbers.map((n) => rig.submit(type, { n }, about)))
-  /** Time enough for a few passes of the relay. */
-  const soon = () => rig.advance('40ms')
-  return { rig, runs, transport, submit, soon }
-}
-const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)
 
 describe('a job that is announced', () => {
   it('is delivered and runs; nothing is claimed without a delivery', async () => {
@@ -378,7 +343,7 @@ describe('a look at thousands of lanes', () => {
     const { counted, clock } = counting()
     const loop = new ClaimLoop({
       ...{ store, clock, registry: null as never, worker: 'w', slots: 1, serves: () => true, queueLimit: () => 1 },
-      ...{ onClaimed: nothing, onError: nothing },
+      ...{ random: () => 0.5, onClaimed: nothing, onError: nothing },
     })
     loop.start()
     await new Promise((resolve) => setImmediate(resolve))
@@ -390,7 +355,7 @@ describe('a look at thousands of lanes', () => {
     const { counted, clock } = counting()
     const relay = new Relay({
       ...{ store, clock, transport: null as never, random: () => 0.5, window: 8, reaches: () => true },
-      ...{ onLook: nothing, onLost: nothing, onError: nothing },
+      ...{ rests: () => false, direct: (messages) => messages, onLook: nothing, onLost: nothing, onError: nothing },
     })
     await relay.start()
     expect(counted.timers).toBeLessThan(5)

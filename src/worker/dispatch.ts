@@ -18,6 +18,8 @@ export interface Taker {
   serves(queue: string): boolean
   /** How many deliveries of this queue it can do with. */
   room(queue: string): number
+  /** Whether it does nothing at all, and may begin a job of this lane. */
+  rests(lane: string): boolean
   /** Answers each message. */
   offer(messages: readonly Message[]): Promise<Delivered[]>
   /** What a look at all lanes has found. */
@@ -71,6 +73,8 @@ export class Dispatch {
       ...{ store, transport, clock, onError, window: this.window },
       random: () => entropy.random(),
       reaches: (lane) => this.reaches(lane),
+      rests: (lane) => this.direct && [...this.takers].some((taker) => taker.rests(lane)),
+      direct: (messages) => this.giveDirectly(messages),
       onLook: (lanes) => this.looked(lanes),
       onLost: () => this.deafen(),
     })
@@ -161,9 +165,28 @@ export class Dispatch {
   /** To the worker with the most room; whatever becomes of them, these messages are done with. */
   private async take(queue: string, messages: readonly Message[]): Promise<Delivered[]> {
     const takers = [...this.takers].filter((taker) => taker.serves(queue))
-    const best = takers.sort((a, b) => b.room(queue) - a.room(queue))[0]
+    return this.give(takers.sort((a, b) => b.room(queue) - a.room(queue))[0], messages)
+  }
+
+  /** Whether workers here may have jobs without the detour over the transport. */
+  private get direct(): boolean {
+    return this.options.transport.direct !== false && !this.closing && !this.deaf
+  }
+
+  /** One to each worker that does nothing; all others are for whoever fetches first, on whichever host. */
+  private giveDirectly(messages: readonly Message[]): readonly Message[] {
+    if (!this.direct) return messages
+    const left = [...messages]
+    for (const taker of this.takers) {
+      const at = left.findIndex(({ lane }) => taker.rests(lane))
+      if (at >= 0) void this.give(taker, left.splice(at, 1))
+    }
+    return left
+  }
+
+  private async give(taker: Taker | undefined, messages: readonly Message[]): Promise<Delivered[]> {
     // At once, they would come back at once, and go round as fast as the line allows.
-    const answers = best ? await best.offer(messages) : await this.refuse(messages)
+    const answers = taker ? await taker.offer(messages) : await this.refuse(messages)
     for (const [i, message] of messages.entries()) {
       const delivered = answers[i]!
       this.counts[delivered]++

@@ -1,10 +1,10 @@
 /**
- * When somebody looks at everything: about every second, a small part of the time however long it takes, and sooner when
+ * When somebody looks at everything: about every second, or as seldom as they like, a small part of the time however long it takes, and sooner when
  * something was missed.
  */
 import type { Clock, Timer } from '../core/clock.js'
 
-const EVERY_MS = 1000
+export const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time, and one that comes sooner because something was missed. */
 const SHARE = 50
 const SOONER_SHARE = 10
@@ -20,11 +20,15 @@ export class Looks {
   private timer: Timer | null = null
   private stopped = false
 
-  /** @param once never rejects */
+  /**
+   * @param once never rejects
+   * @param everyMs between two looks, where they take no time
+   */
   constructor(
     private readonly clock: Clock,
     private readonly random: () => number,
     private readonly once: () => Promise<void>,
+    private readonly everyMs = LOOK_EVERY_MS,
   ) {}
 
   /** Whether one is under way. */
@@ -52,7 +56,7 @@ export class Looks {
     if (this.stopped) return
     this.missed = true
     if (this.looking) return
-    const wait = this.lastAt + Math.min(SOONER_SHARE * this.took, EVERY_MS) - this.clock.monotonic()
+    const wait = this.lastAt + Math.min(SOONER_SHARE * this.took, LOOK_EVERY_MS) - this.clock.monotonic()
     this.timer?.cancel()
     if (wait > 0) this.timer = this.clock.after(wait, () => void this.now())
     else void this.now()
@@ -69,7 +73,7 @@ export class Looks {
     this.took = this.lastAt - began
     if (this.stopped) return
     // Processes that were started together do not look together.
-    const ms = Math.ceil(Math.max(EVERY_MS, Math.min(this.took * SHARE, MOST_MS)) * (0.75 + this.random() / 2))
+    const ms = Math.ceil(Math.max(this.everyMs, Math.min(this.took * SHARE, MOST_MS)) * (0.75 + this.random() / 2))
     this.timer = clock.after(ms, () => void this.now())
   }
 

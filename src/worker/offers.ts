@@ -79,6 +79,10 @@ export class Offers {
     })
   }
 
+  get any(): boolean {
+    return this.waiting.size > 0
+  }
+
   /** Lanes with deliveries, and how many jobs of each were delivered. */
   *lanes(): Generator<{ lane: string; count: number }> {
     for (const [lane, jobs] of this.waiting) yield { lane, count: jobs.size }

@@ -32,6 +32,10 @@ export interface RelayOptions {
   window: number
   /** Whether word of this lane reaches somebody who can run its jobs. */
   reaches: (lane: string) => boolean
+  /** Whether a worker of this process does nothing, and could begin a job of this lane. */
+  rests: (lane: string) => boolean
+  /** Gives it what was just told of. @returns what is left for the transport */
+  direct: (messages: readonly Message[]) => readonly Message[]
   /** Told of what a look at all lanes found. */
   onLook: (lanes: readonly { lane: string; runAt: number }[]) => Promise<void> | void
   /** Told when a look has failed. */
@@ -126,13 +130,14 @@ export class Relay {
     }
   }
 
-  /** Whether there is plenty of room for jobs of this lane, and none of them waits for it already. */
+  /** Whether there is plenty of room for jobs of this lane, or somebody here for the first one, and none waits already. */
   private hasRoom(lane: string, now: number): boolean {
-    const { transport, reaches, window } = this.options
+    const { transport, reaches, rests, window } = this.options
     const { queue } = partsOf(lane)
-    const under = Math.max(this.known.inQueue(queue), this.publisher.holds(queue))
+    const known = this.known.inQueue(queue)
+    const under = Math.max(known, this.publisher.holds(queue))
     return (
-      under < window / 2 &&
+      (under < window / 2 || (known === 0 && rests(lane))) &&
       !transport.away &&
       !this.filling.busy &&
       !this.filling.isFull(lane) &&
@@ -144,7 +149,7 @@ export class Relay {
   private async announceTold(): Promise<void> {
     const { told } = this
     this.told = []
-    await this.publish(told)
+    await this.publish(this.options.direct(told))
   }
 
   private add(id: string, version: number, lane: string, after = 0): Message {

@@ -75,7 +75,7 @@ export class Worker implements Taker {
     this.draining = false
     if (!this.unsubscribe) {
       const { store } = this.parts
-      const offs = [store.onChange((changes) => this.changed(changes)), store.onGap(() => this.loop?.lookNow())]
+      const offs = [store.onChange((changes) => this.changed(changes)), store.onGap(() => this.loop?.lookSooner())]
       this.unsubscribe = () => {
         for (const off of offs) off()
       }
@@ -132,6 +132,7 @@ export class Worker implements Taker {
       store: parts.store,
       registry: parts.registry,
       clock,
+      random: env.random,
       worker: id,
       slots: options.slots,
       serves: (queue) => serves(options.serve, queue),
@@ -159,6 +160,10 @@ export class Worker implements Taker {
 
   room(queue: string): number {
     return this.loop?.room(queue) ?? 0
+  }
+
+  rests(lane: string): boolean {
+    return this.loop?.rests(lane) ?? false
   }
 
   offer(messages: readonly Message[]): Promise<Delivered[]> {

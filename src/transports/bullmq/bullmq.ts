@@ -55,6 +55,7 @@ export class BullmqTransport implements Transport {
   constructor(
     url: string,
     readonly window: number | undefined,
+    readonly direct: boolean,
     private readonly env: TransportEnv,
   ) {
     this.server = new RedisServer(url, env.clock, `{ud:${env.namespace}}:probe`)

@@ -8,6 +8,11 @@ export interface BullmqOptions {
    * next announcement; nothing is decided sooner by it. @default 4 per slot of the process that announces
    */
   window?: number
+  /**
+   * A new job starts at once, without the detour over Redis, while a worker of the process that announces does nothing.
+   * `false`: each goes over Redis, which spreads single jobs more evenly over idle hosts. @default true
+   */
+  direct?: boolean
 }
 
 /**
@@ -21,8 +26,8 @@ export interface BullmqOptions {
 export function bullmq(url: string, options: BullmqOptions = {}): TransportFactory {
   if (!/^rediss?:\/\//.test(url))
     throw new TypeError('bullmq: the address begins with redis:// or, with TLS, with rediss://.')
-  const { window } = options
+  const { window, direct = true } = options
   if (window !== undefined && !(Number.isInteger(window) && window > 0))
     throw new TypeError('bullmq: `window` is a whole number, 1 or more.')
-  return { open: (env) => new BullmqTransport(url, window, env).open() }
+  return { open: (env) => new BullmqTransport(url, window, direct, env).open() }
 }
