@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { TestClock } from '../testing/clock.js'
 import { Looks } from './looks.js'
 
-function open(took = 0) {
+/** @param took each of them, the last one from then on */
+function open(...took: number[]) {
   const clock = new TestClock()
   const at: number[] = []
   const began = clock.now()
@@ -11,7 +12,8 @@ function open(took = 0) {
     () => 0.5,
     async () => {
       at.push(clock.now() - began)
-      if (took > 0) await new Promise<void>((resolve) => clock.after(took, resolve))
+      const ms = took[Math.min(at.length, took.length) - 1] ?? 0
+      if (ms > 0) await new Promise<void>((resolve) => clock.after(ms, resolve))
     },
   )
   return { clock, looks, at }
@@ -26,15 +28,21 @@ describe('looks', () => {
     const slow = open(100)
     void slow.looks.now()
     await slow.clock.advance(11_000)
-    expect(slow.at).toEqual([0, 5100, 10_200])
+    expect(slow.at).toEqual([0, 1100, 6200])
   })
 
-  it('of which one hung because nothing answered are followed by the next within ten seconds', async () => {
-    const { clock, looks, at } = open(30_000)
+  it('of which one hung because nothing answered are followed by the next as if it had not', async () => {
+    const { clock, looks, at } = open(0, 1200, 10, 1200)
     void looks.now()
-    await clock.advance(30_000)
-    await clock.advance(10_000)
-    expect(at).toEqual([0, 40_000])
+    await clock.advance(5300)
+    expect(at).toEqual([0, 1000, 3200, 4210])
+  })
+
+  it('that always take very long come all the same', async () => {
+    const { clock, looks, at } = open(2000)
+    void looks.now()
+    await clock.advance(100_000)
+    expect(at).toEqual([0, 3000, 35_000, 67_000, 99_000])
   })
 
   it('come sooner when something was missed, also during one', async () => {

@@ -8,15 +8,17 @@ export const LOOK_EVERY_MS = 1000
 /** A look may take one part in so many of the time, and one that comes sooner because something was missed. */
 const SHARE = 50
 const SOONER_SHARE = 10
-/** One that took long because the store did not answer says nothing of the next one. */
-const MOST_MS = 10_000
+/** However long looks take, somebody who was not told of something finds it within this time. */
+const MOST_MS = 30_000
 
 export class Looks {
   private looking: Promise<void> | null = null
   private again = false
   private missed = false
   private lastAt = Number.NEGATIVE_INFINITY
+  /** How long the last one took, and the one before it. */
   private took = 0
+  private tookBefore = 0
   private timer: Timer | null = null
   private stopped = false
 
@@ -70,10 +72,13 @@ export class Looks {
     const began = clock.monotonic()
     await this.once()
     this.lastAt = clock.monotonic()
+    this.tookBefore = this.took
     this.took = this.lastAt - began
     if (this.stopped) return
     // Processes that were started together do not look together.
-    const ms = Math.ceil(Math.max(this.everyMs, Math.min(this.took * SHARE, MOST_MS)) * (0.75 + this.random() / 2))
+    // One that hung because nothing answered says nothing of the next.
+    const usual = Math.min(this.took, this.tookBefore)
+    const ms = Math.ceil(Math.max(this.everyMs, Math.min(usual * SHARE, MOST_MS)) * (0.75 + this.random() / 2))
     this.timer = clock.after(ms, () => void this.now())
   }
 

@@ -78,7 +78,7 @@ function limits({ statementTimeoutMs = 30_000, synchronousCommit }: PostgresOpti
   return {
     statement_timeout: statementTimeoutMs,
     lock_timeout: Math.min(10_000, statementTimeoutMs),
-    // What a process that stands still or is gone holds, and nobody could end (driver.ts), goes before others give up
+    // What a process that stands still or is gone holds, and nobody could end (lines.ts), goes before others give up
     // waiting for it. A process that only was late runs its transaction again.
     idle_in_transaction_session_timeout: Math.min(5000, Math.ceil(statementTimeoutMs / 2)),
     ...(synchronousCommit ? { synchronous_commit: synchronousCommit } : {}),

@@ -21,7 +21,7 @@ export function poolsOf(url: string, options: PostgresOptions): Pools {
   const { Pool } = driverModule()
   const config = configOf(url, options)
   // What has a commit of its own (sql/commits.ts) and the look-up of a lost one do not wait for those two. Each new writer
-  // leaves a mark in the database (driver.ts), so they are kept.
+  // leaves a mark in the database (lines.ts), so they are kept.
   const writers = new Pool({ ...config, max: WRITERS + 2, idleTimeoutMillis: 0 })
   const readers = new Pool({ ...config, max: options.connections ?? 6 })
   for (const pool of [writers, readers]) {

@@ -30,6 +30,12 @@ export class Batch {
   get size(): number {
     return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
   }
+  /** About how many events they may have. */
+  get events(): number {
+    // How many a claim finds nobody knows.
+    if (this.claims.length > 0) return Number.POSITIVE_INFINITY
+    return this.submits.reduce((sum, { input }) => sum + input.length, this.moves.length + this.others.length)
+  }
   get waiting(): Waiting<any, any>[] {
     return [...this.submits, ...this.records, ...this.moves, ...this.others, ...this.claims]
   }
@@ -59,7 +65,7 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
   // Where others may change them, both are asked within each commit; only its end, and its claims, need the answers.
-  yield* webhooks.ask(tx)
+  yield* webhooks.ask(tx, batch.events)
   if (claims.length > 0) yield* pauses.ask(tx)
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })

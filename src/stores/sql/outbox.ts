@@ -7,7 +7,7 @@ import { partsOf, TIES } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Happened } from '../../core/webhook.js'
 import type { NewJob } from '../store.js'
-import { all, answerTo, ask, type Plan, put, type Row } from './plan.js'
+import { all, answerTo, ask, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** Something that happened, and whether its job was told to tell of it: else those hear it who hear all of the tenant. */
@@ -31,41 +31,39 @@ export class WebhookBook {
     this.known = null
   }
 
-  /** At the beginning of a transaction, so that the answer is there at its end. */
-  *ask(tx: Tx): Plan<void> {
+  /**
+   * At the beginning of a transaction, so that the answer is there at its end. Not where it carries little and nobody
+   * listened lately: then the database looks itself when it writes (`guesses`).
+   * @param most about how many events it may have
+   */
+  *ask(tx: Tx, most: number): Plan<void> {
     if (this.sole) yield* this.heard(tx)
-    else tx.heard = yield* ask(HEARD)
+    else if (most > GUESSED || this.known?.size !== 0) tx.heard = yield* ask(HEARD)
   }
 
   *heard({ heard }: Tx): Plan<ReadonlySet<string>> {
     if (heard === null && this.sole && this.known) return this.known
-    return this.learn(heard ? yield* answerTo(heard) : yield* all(HEARD))
+    const names = new Set((heard ? yield* answerTo(heard) : yield* all(HEARD)).map(({ tenant }) => tenant as string))
+    this.known = names
+    return names
   }
 
-  private learn(rows: readonly Row[]): ReadonlySet<string> {
-    this.known = new Set(rows.map(({ tenant }) => tenant as string))
-    return this.known
-  }
-
-  /**
-   * Whether it is worth more not to wait for the answer: nothing else has been waited for, so that the commit leaves with
-   * all it carries, and most likely nobody hears of so little.
-   */
+  /** Whether most likely nobody hears of this little. */
   guesses({ heard, events }: Tx): boolean {
-    const { known } = this
-    if (heard === null || heard.answered || known === null || events.length > GUESSED) return false
-    return !events.some(({ tenant, asked }) => asked || known.has(tenant))
+    return !this.sole && heard === null && events.length <= GUESSED && !events.some(({ asked }) => asked)
   }
 
   /** After a commit that has guessed. @returns whether somebody does hear of it */
-  async guessedWrong({ heard, events }: Tx): Promise<boolean> {
-    const known = this.learn(await heard!.rows)
-    return events.some(({ tenant }) => known.has(tenant))
+  async guessedWrong({ guessed }: Tx): Promise<boolean> {
+    const told = await Promise.all(guessed!.map(({ rows }) => rows))
+    if (told.every((rows) => rows.length === 0)) return false
+    this.forget()
+    return true
   }
 }
 
 const HEARD = 'select distinct tenant from webhooks where enabled = 1'
-/** Of more events the answer is waited for: each that is sent on a guess is put into words. */
+/** Of more events the answer is asked for: each that is sent on a guess is put into words. */
 const GUESSED = 8
 
 const isAsked = (ties: number): boolean => (ties & TIES.told) !== 0
@@ -108,17 +106,16 @@ export function announce(
 
 const INSERT_OUTBOX = 'insert into outbox (at, id, body)'
 /** The database looks itself whether somebody hears of it. */
-const INSERT_IF_HEARD = `${INSERT_OUTBOX} select ?1, ?2, ?3 where exists (select 1 from webhooks where tenant = ?4 and enabled = 1) on conflict do nothing`
+const INSERT_IF_HEARD = `${INSERT_OUTBOX} select ?1, ?2, ?3 where exists (select 1 from webhooks where tenant = ?4 and enabled = 1) on conflict do nothing returning 1 as told`
 
 /** With the commit of what happened. */
 export function* writeOutbox(tx: Tx, webhooks: WebhookBook): Plan<void> {
-  tx.guessed = webhooks.guesses(tx)
-  if (tx.guessed) {
-    const events = tx.events.map(({ tenant, what }) => ({ tenant, what: what() }))
-    yield* put(
-      INSERT_IF_HEARD,
-      events.map(({ tenant, what }) => [what.at, what.id, JSON.stringify(what), tenant]),
-    )
+  if (webhooks.guesses(tx)) {
+    tx.guessed = []
+    for (const { tenant, what } of tx.events) {
+      const happened = what()
+      tx.guessed.push(yield* ask(INSERT_IF_HEARD, happened.at, happened.id, JSON.stringify(happened), tenant))
+    }
     return
   }
   const heard = yield* webhooks.heard(tx)

@@ -22,20 +22,7 @@ export interface Statement {
 
 /** Rows that were asked for, and on which nothing depends yet: what does not need them is sent meanwhile. */
 export class Asked {
-  /** Whether nobody has to wait for them any more. */
-  answered = true
-
-  constructor(readonly rows: readonly Row[] | Promise<readonly Row[]>) {
-    if (!(rows instanceof Promise)) return
-    this.answered = false
-    rows.then(
-      () => {
-        this.answered = true
-      },
-      // Whoever waits for them hears of it.
-      () => {},
-    )
-  }
+  constructor(readonly rows: readonly Row[] | Promise<readonly Row[]>) {}
 }
 
 export type Plan<T> = Generator<Statement | Asked, T, any>

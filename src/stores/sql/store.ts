@@ -222,7 +222,7 @@ export class SqlStore implements Store {
       changes: [],
       events: [],
       toOutbox: false,
-      guessed: false,
+      guessed: null,
       rung: false,
       audits: [],
       failures: [],

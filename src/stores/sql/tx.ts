@@ -21,8 +21,8 @@ export interface Tx {
   readonly events: Event[]
   /** Whether anything of it did. */
   toOutbox: boolean
-  /** Nobody was thought to hear of it, and only the database knows. */
-  guessed: boolean
+  /** Where nobody was thought to hear of it: what the database says of each. */
+  guessed: Asked[] | null
   /** Whether other processes are told of all this right behind the commit. */
   rung: boolean
   /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */

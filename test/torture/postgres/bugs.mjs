@@ -20,7 +20,7 @@ const LAST_MS = 6000
 
 const driver = 'stores/postgres/driver.js'
 const connections = 'stores/postgres/connections.js'
-const COMMITTED = 'if (committing && (await this.committed('
+const COMMITTED = 'if (committing && (await this.lines.committed('
 const noFence = [
   'stores/sql/record.js',
   'where l.id = ?1 and l.epoch = ?2 and l.worker is not null',
