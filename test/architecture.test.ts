@@ -149,7 +149,7 @@ const RULES: Record<string, Rule> = {
   },
 }
 /** Besides the store of a server: its connections live in real time, whatever clock its rows are judged by. */
-const PURE = /^(core|stores)\/(?!postgres\/(driver|doorbell)\.ts)/
+const PURE = /^(core|stores)\/(?!postgres\/(lines|doorbell)\.ts)/
 const IMPURE = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval)\b|\bnew Date\(\)/
 
 /** `stores` and `transports` are one area per subfolder or file; elsewhere the first folder is the area. */
