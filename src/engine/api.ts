@@ -281,6 +281,8 @@ export interface Engine extends OperatorUses {
   onChange(listener: (changes: readonly Change[]) => void): () => void
   /** Somebody waits for changes of this job, which other processes may make; returns the function that ends it. */
   watch(jobId: string): () => void
+  /** Somebody follows changes of many jobs, which other processes may make; returns the function that ends it. */
+  follow(): () => void
   /** Called when changes may have been missed. */
   onGap(listener: () => void): () => void
 

@@ -147,6 +147,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     end: (id, mark) => queries.end(id, mark),
     onChange: (listener) => store.onChange(listener),
     watch: (jobId) => store.watch(jobId),
+    follow: () => store.follow(),
     onGap: (listener) => store.onGap(listener),
     approvals,
 

@@ -147,6 +147,8 @@ export interface Change {
   wakeAt: number | null
   /** True for the end of a job on which other jobs hang. */
   ties?: boolean
+  /** True where only those who read the job need to hear of it: its own worker has begun or ended it, or shows something. */
+  forReaders?: boolean
   /** How it ended and the JSON text of its result; only with `done`, and only from this process's own commits. */
   end?: {
     outcome: Outcome
@@ -165,8 +167,14 @@ export interface Store {
   /**
    * Somebody in this process waits for changes of this job: where others may write, they are then told of within seconds
    * even if the others' words are lost. Returns the function that ends it.
+   * @param reads false for a worker that runs it, which needs only what others do to it
    */
-  watch(jobId: string): () => void
+  watch(jobId: string, reads?: boolean): () => void
+  /**
+   * Somebody in this process follows changes of many jobs; until then, and while nobody reads a single one, others may keep
+   * what is `forReaders` to themselves. `onGap` is called once they tell it. Returns the function that ends it.
+   */
+  follow(): () => void
   /** Called when changes of other processes may have been missed: whoever follows many jobs reads anew. */
   onGap(listener: () => void): () => void
 

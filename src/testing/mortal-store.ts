@@ -96,7 +96,8 @@ export class Mortal {
         const value = target[name]
         if (name === 'close') return () => Promise.resolve()
         if (name === 'now') return () => this.truth.now()
-        if (name === 'watch') return (jobId: string) => this.truth.watch(jobId)
+        if (name === 'watch') return (jobId: string, reads?: boolean) => this.truth.watch(jobId, reads)
+        if (name === 'follow') return () => this.truth.follow()
         if (name === 'onGap') return (listener: () => void) => this.truth.onGap(listener)
         if (name === 'onChange') return (listener: (changes: readonly Change[]) => void) => this.listen(listener)
         if (name === 'onHappened') return (listener: () => void) => this.heard(listener)

@@ -59,6 +59,8 @@ export class Dispatch {
   private reaches: (lane: string) => boolean = () => false
   private unsubscribe: (() => void) | null = null
   private duty: Timer | null = null
+  /** While the relay leads it hears of claims, which make room for others. */
+  private unfollow: (() => void) | null = null
   private closing = false
   /** Set while it is away, so that its way back is told. */
   private told = false
@@ -222,6 +224,13 @@ export class Dispatch {
     const leads = store.info.sole || (await store.workers.lead(DUTY, this.name, LEAD_MS))
     const ms = store.info.sole ? Number.POSITIVE_INFINITY : LEAD_MS
     this.relay.lead(leads ? asked + ms : Number.NEGATIVE_INFINITY)
+    if (leads && !this.closing) this.unfollow ??= store.follow()
+    else this.rest()
+  }
+
+  private rest(): void {
+    this.unfollow?.()
+    this.unfollow = null
   }
 
   /** A look at very many lanes may come later than the duty ends. */
@@ -276,6 +285,7 @@ export class Dispatch {
     this.closing = true
     this.unsubscribe?.()
     this.duty?.cancel()
+    this.rest()
     for (const queue of this.subscriptions.keys()) this.unhear(queue)
     await Promise.all(this.ending)
     this.reaches = await this.reach().catch(() => () => false)

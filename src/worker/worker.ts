@@ -238,7 +238,7 @@ export class Worker implements Taker {
     this.attempts.push(attempt)
     if (this.draining) attempt.draining = true
     // Where others may write: a cancel or a pause from another process.
-    const release = parts.store.watch(live.id)
+    const release = parts.store.watch(live.id, false)
     const ended = () => {
       release()
       const last = this.attempts.pop()!

@@ -291,6 +291,7 @@ export class FakeEngine extends UnfakedOperator implements Engine {
 
   // One process: nobody else changes anything.
   watch = () => () => {}
+  follow = () => () => {}
   onGap = () => () => {}
 
   onChange(listener: (changes: readonly Change[]) => void) {

@@ -165,7 +165,12 @@ export class Watcher {
 
   #listen(): void {
     if (this.#stop) return
-    const offs = [this.#engine.onChange((changes) => this.#told(changes)), this.#engine.onGap(() => this.#missed())]
+    const engine = this.#engine
+    const offs = [
+      engine.onChange((changes) => this.#told(changes)),
+      engine.onGap(() => this.#missed()),
+      engine.follow(),
+    ]
     this.#stop = () => {
       for (const off of offs) off()
     }

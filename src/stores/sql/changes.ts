@@ -4,11 +4,11 @@ import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Change } from '../store.js'
 import type { Row } from './plan.js'
 
-/** Of an unfinished job that moved. */
-export function changeOf(live: LiveJob, groupId: string | null = null): Change {
+/** Of an unfinished job that moved. @param byWorker whether the worker did it that runs it */
+export function changeOf(live: LiveJob, groupId: string | null = null, byWorker = false): Change {
   const { tenant, type } = partsOf(live.lane)
   const idle = live.worker === null && (live.state === 'queued' || live.state === 'compensating')
-  return {
+  const change: Change = {
     jobId: live.id,
     tenant,
     type,
@@ -24,15 +24,23 @@ export function changeOf(live: LiveJob, groupId: string | null = null): Change {
     pausing: live.state === 'running' && live.why?.pause !== undefined,
     wakeAt: live.wakeAt,
   }
+  const { queuedAt, cancelling, pausing, wakeAt } = change
+  if (byWorker && queuedAt === null && cancelling === null && !pausing && wakeAt === null) change.forReaders = true
+  return change
 }
 
 /** Of an unfinished job that shows something more and has not moved: progress, lateness, a place in a limit. */
-export function touchOf(live: LiveJob): Change {
-  return { ...changeOf(live), moved: false }
+export function touchOf(live: LiveJob, byWorker = false): Change {
+  return { ...changeOf(live, null, byWorker), moved: false }
 }
 
-/** Of an end. @param result JSON text */
-export function endOf({ from, outcome }: Decision, result: string | null): Change {
+/** Of what the state machine decided. @param result JSON text, of an end */
+export function moveOf(decision: Decision, result: string | null): Change {
+  const byWorker = decision.history.actor.kind === 'worker'
+  return decision.live ? changeOf(decision.live, null, byWorker) : endOf(decision, result, byWorker)
+}
+
+function endOf({ from, outcome }: Decision, result: string | null, byWorker: boolean): Change {
   const { tenant, type } = partsOf(from.lane)
   return {
     jobId: from.id,
@@ -50,6 +58,7 @@ export function endOf({ from, outcome }: Decision, result: string | null): Chang
     pausing: false,
     wakeAt: null,
     ties: from.ties !== 0,
+    forReaders: byWorker && from.ties === 0,
     end: {
       outcome: outcome!,
       result: outcome!.status === 'completed' ? result : null,

@@ -148,7 +148,7 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
   large.forEach(({ record }, i) => {
     record.input = blobs[i]!.data
   })
-  for (const { live, record } of claimed) changes.push(changeOf(live, record.groupId))
+  for (const { live, record } of claimed) changes.push(changeOf(live, record.groupId, true))
   return claimed
 }
 

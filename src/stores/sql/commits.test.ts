@@ -19,7 +19,7 @@ function open(onTold: (write: () => void) => void) {
       return new Promise((resolve, reject) => under.push({ end: () => resolve([]), fail: reject }))
     },
   } as unknown as Driver
-  const tx = { changes: [], seen: [], toOutbox: false } as unknown as Tx
+  const tx = { changes: [], seen: [], toOutbox: false, guessed: null } as unknown as Tx
   const told = () => {
     order.push('told')
     onTold(write)

@@ -119,13 +119,15 @@ export class Commits {
     // Who is answered may write at once: that is in the next commit, and its own is not in its way.
     land()
     for (const { of, with: values } of answers) for (let i = 0; i < of.length; i++) of[i]!.resolve(values[i])
-    await this.tell(tx!)
+    this.tell(tx!)
   }
 
-  private async tell(tx: Tx): Promise<void> {
-    // Then others were told less than they are to know.
-    if (tx.guessed && (await this.webhookBook.guessedWrong(tx))) Object.assign(tx, { toOutbox: true, rung: false })
+  private tell(tx: Tx): void {
     this.told(tx)
+    if (tx.guessed === null) return
+    void this.webhookBook.guessedWrong(tx.guessed).then((wrong) => {
+      if (wrong) this.told({ ...tx, changes: [], seen: [], toOutbox: true, rung: false })
+    })
   }
 
   /** What was accepted for the next commit is still carried out; what comes after that is refused. */

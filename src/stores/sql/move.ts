@@ -7,7 +7,7 @@ import { utf8Length } from '../../core/json.js'
 import type { Decision } from '../../core/lifecycle.js'
 import type { AttemptRecord, Move, Moved } from '../store.js'
 import { audited } from './audit.js'
-import { changeOf, endOf } from './changes.js'
+import { moveOf } from './changes.js'
 import { operationDone, operationSeen } from './ledger.js'
 import { LIMITS, leaveLimits } from './limits.js'
 import { readLive } from './live.js'
@@ -109,7 +109,7 @@ function* moveRound(
   )
   for (const { i, decision } of done) {
     answers[i] = { outcome: 'moved', decision }
-    tx.changes.push(decision.live ? changeOf(decision.live) : endOf(decision, moves[i]!.result ?? null))
+    tx.changes.push(moveOf(decision, moves[i]!.result ?? null))
     const { blockedOn } = moves[i]!
     if (blockedOn && decision.live) yield* wakeIfSettled(decision.live, blockedOn, tx)
     announceMove(decision, tx)

@@ -7,7 +7,7 @@ import { partsOf, TIES } from '../../core/job.js'
 import { type Decision, statusOf } from '../../core/lifecycle.js'
 import type { Happened } from '../../core/webhook.js'
 import type { NewJob } from '../store.js'
-import { all, answerTo, ask, type Plan, put } from './plan.js'
+import { type Asked, all, answerTo, ask, type Plan, put } from './plan.js'
 import type { Tx } from './tx.js'
 
 /** Something that happened, and whether its job was told to tell of it: else those hear it who hear all of the tenant. */
@@ -54,8 +54,8 @@ export class WebhookBook {
   }
 
   /** After a commit that has guessed. @returns whether somebody does hear of it */
-  async guessedWrong({ guessed }: Tx): Promise<boolean> {
-    const told = await Promise.all(guessed!.map(({ rows }) => rows))
+  async guessedWrong(guessed: readonly Asked[]): Promise<boolean> {
+    const told = await Promise.all(guessed.map(({ rows }) => rows))
     if (told.every((rows) => rows.length === 0)) return false
     this.forget()
     return true

@@ -46,7 +46,7 @@ export function* recordPlan(records: readonly AttemptRecord[], tx: Tx): Plan<boo
     records.filter((_, i) => held[i] && visible[i]).map((record) => record.jobId),
     tx.dialect,
   )
-  for (const live of lives) if (live) tx.changes.push(touchOf(live))
+  for (const live of lives) if (live) tx.changes.push(touchOf(live, true))
   return held
 }
 

@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Change } from '../store.js'
 import { type Bell, Shared } from './shared.js'
 
@@ -120,6 +120,87 @@ it('says nothing while nobody else is there, and again when somebody is', async 
   expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
 })
 
+describe('what is for readers', () => {
+  const begun = (jobId: string, set: Partial<Change> = {}) => change(jobId, { forReaders: true, ...set })
+  const ids = (of: { told: Change[] }) => of.told.splice(0).map(({ jobId }) => jobId)
+
+  it('is told while somebody reads in another process, and a while longer', async () => {
+    const { line, a, b } = await two()
+    const tell = async (jobId: string) => {
+      a.shared.publish([begun(jobId), change(`${jobId}!`)], false)
+      await line.advance(10)
+      return ids(b).sort()
+    }
+    expect(await tell('1')).toEqual(['1!'])
+    const stop = b.shared.follow()
+    await settle()
+    expect(await tell('2')).toEqual(['2', '2!'])
+    stop()
+    stop()
+    await line.advance(20_000)
+    expect(await tell('3')).toEqual(['3', '3!'])
+    await line.advance(20_000)
+    expect(await tell('4')).toEqual(['4!'])
+  })
+
+  it('is told to whoever waits for a job, not to whoever runs one', async () => {
+    const { line, a, b } = await two()
+    const tell = async (jobId: string) => {
+      a.shared.publish([begun(jobId)], false)
+      await line.advance(10)
+      return ids(b)
+    }
+    b.shared.watch('1', false)
+    await settle()
+    expect(await tell('1')).toEqual([])
+    const stop = b.shared.watch('1')
+    await settle()
+    expect(await tell('1')).toEqual(['1'])
+    stop()
+    await line.advance(40_000)
+    expect(await tell('1')).toEqual([])
+  })
+
+  it('that came before somebody was known to read is looked for, by that one alone', async () => {
+    const { line, rows, a, b } = await two()
+    const c = member(line, 'c', rows)
+    await line.advance(6000)
+    const gaps = [a, b, c].map(({ shared }) => {
+      const gap = vi.fn()
+      shared.onGap(gap)
+      return gap
+    })
+    line.cut = true
+    b.shared.watch('1')
+    await settle()
+    rows.set('1', begun('1', { revision: 4 }))
+    a.shared.publish([rows.get('1')!], false)
+    await settle()
+    expect(ids(b)).toEqual([])
+    line.cut = false
+    // What it says next, whenever that is, says that it reads.
+    b.shared.publish([change('2')], false)
+    await settle()
+    expect(ids(b)).toEqual(['1'])
+    expect(gaps.map((gap) => gap.mock.calls.length)).toEqual([0, 1, 0])
+  })
+
+  it('takes the place of what the job was before', async () => {
+    const { line, a, b } = await two()
+    a.shared.publish([change('0')], false)
+    a.shared.publish([change('1', { queuedAt: 5 })], false)
+    a.shared.publish([begun('1')], false)
+    await line.advance(10)
+    expect(ids(b)).toEqual(['0'])
+  })
+
+  it('goes behind no commit while nobody reads, and does not keep the next one from it', async () => {
+    const { a } = await two()
+    expect(a.shared.behind([begun('1')], false)).toBeNull()
+    expect(a.shared.behind([change('2')], false)).not.toBeNull()
+  })
+})
+
 it('goes right behind a commit where nobody was told a moment ago; what comes then is gathered', async () => {
   const { line, a, b } = await two()
   const texts = a.shared.behind([change('1')], true)
@@ -157,12 +238,13 @@ it('two moves of a job are one word, and say what came before both', async () =>
 })
 
 it('what does not fit is not told, ends and requests to stop come first, and the others learn that there was more', async () => {
-  const { rows, a, b } = await two(700)
+  const { line, rows, a, b } = await two(700)
+  b.shared.watch('j499')
+  await line.advance(200)
   const gap = vi.fn()
   b.shared.onGap(gap)
   const many = Array.from({ length: 500 }, (_, i) => change(`j${i}`))
   rows.set('j499', change('j499', { revision: 3 }))
-  b.shared.watch('j499')
   a.shared.publish([...many, change('end', { done: true }), change('stop', { cancelling: 'graceful' })], false)
   await settle()
   const ids = b.told.map(({ jobId }) => jobId)
@@ -201,9 +283,10 @@ it('where nothing is heard it looks much more often', async () => {
 
 it('after its line came back it looks, and tells that it is there', async () => {
   const { line, rows, b } = await two()
+  b.shared.watch('1')
+  await line.advance(200)
   const gap = vi.fn()
   b.shared.onGap(gap)
-  b.shared.watch('1')
   rows.set('1', change('1', { revision: 4 }))
   line.told.length = 0
   b.bell.heard(null)

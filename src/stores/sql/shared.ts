@@ -38,6 +38,8 @@ const HERE_EVERY_MS = 5000
 /** How often jobs that somebody waits for are looked at by those who are told of changes, and by those who are not. */
 const LOOK_MS = 5000
 const LOOK_UNTOLD_MS = 500
+/** Who has read something lately soon reads again. */
+const READS_FOR_MS = 30_000
 /** Between two looks because something was missed. */
 const REST_MS = 100
 /** Texts of one round. What does not fit is not told; the others learn that, and look. */
@@ -55,11 +57,22 @@ type Sent = [
 interface Text {
   /** Who tells. */
   by: string
+  /** Nobody there reads: what is for readers need not be told. */
+  quiet?: 1
   changes?: Sent[]
   /** Something is in the outbox. */
   outbox?: 1
   /** More has happened than is told here. */
   more?: 1
+  /** Only this one need care for that. */
+  to?: string
+}
+
+/** What is known of another process. */
+interface Other {
+  /** When it was heard last. */
+  at: number
+  quiet: boolean
 }
 
 interface Watched {
@@ -76,13 +89,16 @@ export class Shared {
   private outbox = false
   private stirred = false
   private ringing = false
-  private readonly others = new Map<string, number>()
+  private readonly others = new Map<string, Other>()
+  /** How many in this process read jobs that others may change, and when the last one stopped. */
+  private readers = 0
+  private readAt = Number.NEGATIVE_INFINITY
   private resting = false
   private gapAgain = false
   private looking = false
   private lookAgain = false
   private closed = false
-  /** How the texts of this process begin. */
+  /** How texts of this process can be told. */
   private readonly mine: string
 
   /** @param now milliseconds of a clock that never goes back */
@@ -105,8 +121,23 @@ export class Shared {
   /** Whether another process has been heard of lately. */
   get alone(): boolean {
     const since = this.now() - ALONE_AFTER_MS
-    for (const [name, at] of this.others) if (at < since) this.others.delete(name)
+    for (const [name, { at }] of this.others) if (at < since) this.others.delete(name)
     return this.others.size === 0
+  }
+
+  /** Whether somebody reads in another process. */
+  private get isRead(): boolean {
+    for (const { quiet } of this.others.values()) if (!quiet) return true
+    return false
+  }
+
+  private get quiet(): boolean {
+    return this.readers === 0 && this.readAt < this.now() - READS_FOR_MS
+  }
+
+  /** How the texts of this process begin. */
+  private get head(): string {
+    return this.quiet ? `${this.mine},"quiet":1` : this.mine
   }
 
   /** After a commit of this process. */
@@ -121,9 +152,10 @@ export class Shared {
    * another way there and back. Null where others were told a moment ago, so that these are gathered, or where nobody is there.
    */
   behind(changes: readonly Change[], outbox: boolean): readonly string[] | null {
-    if (this.closed || this.ringing || this.alone || (changes.length === 0 && !outbox)) return null
-    this.ringing = true
+    if (this.closed || this.ringing || this.alone) return null
     this.collect(changes, outbox)
+    if (this.waiting.size === 0 && !this.outbox) return null
+    this.ringing = true
     const texts = this.take()
     void this.bell.rest().then(() => this.round())
     return texts
@@ -131,7 +163,13 @@ export class Shared {
 
   private collect(changes: readonly Change[], outbox: boolean): void {
     this.outbox ||= outbox
+    const { isRead } = this
     for (const change of changes) {
+      // Nor is it worth telling what it was before.
+      if (change.forReaders && !isRead) {
+        this.waiting.delete(change.jobId)
+        continue
+      }
       const before = this.waiting.get(change.jobId)
       this.waiting.set(change.jobId, before ? merged(before, change) : change)
     }
@@ -168,14 +206,15 @@ export class Shared {
     const texts: string[] = []
     let rows: string[] = []
     let length = 0
-    const room = this.bell.most - this.mine.length - 60
+    const { head } = this
+    const room = this.bell.most - head.length - 60
     const told = () => (rows.length > 0 ? `,"changes":[${rows.join(',')}]` : '')
     for (const change of sorted) {
       const row = JSON.stringify(sentOf(change))
       const size = bytesOf(row) + 1
       if (size > room) continue // a name so long is looked at by those who wait
       if (length + size > room) {
-        texts.push(`${this.mine}${told()}}`)
+        texts.push(`${head}${told()}}`)
         rows = []
         length = 0
         if (texts.length === TEXTS) break
@@ -185,7 +224,7 @@ export class Shared {
     }
     const all = texts.length < TEXTS
     const flags = `${outbox ? ',"outbox":1' : ''}${all && !stirred ? '' : ',"more":1'}`
-    return [...texts, `${this.mine}${flags}${all ? told() : ''}}`]
+    return [...texts, `${head}${flags}${all ? told() : ''}}`]
   }
 
   private heard(text: string | null): void {
@@ -204,22 +243,44 @@ export class Shared {
       this.gap()
       return
     }
-    const isNew = !this.others.has(told.by)
-    this.others.set(told.by, this.now())
+    const before = this.others.get(told.by)
+    const quiet = told.quiet === 1
+    this.others.set(told.by, { at: this.now(), quiet })
     // It may have begun before us and told things that we have not told it are here.
-    if (isNew) {
+    if (!before) {
       this.here()
       this.gap()
     }
+    // From now on it is told what is for readers. Until now it was not.
+    if (!quiet && before?.quiet !== false)
+      void this.bell.ring([`${this.head},"more":1,"to":${JSON.stringify(told.by)}}`])
     const changes = (told.changes ?? []).map(changeOf)
     for (const { jobId, revision, done } of changes) this.note(jobId, revision, done)
     if (changes.length > 0) this.options.tell(changes)
     if (told.outbox) this.options.tellOutbox()
-    if (told.more) this.gap()
+    if (told.more && (told.to ?? this.options.name) === this.options.name) this.gap()
   }
 
-  /** Somebody waits for this job: it is looked at now and then, should its changes not be told. */
-  watch(jobId: string): () => void {
+  /** Somebody in this process reads what others change: from now on they tell it. */
+  follow(): () => void {
+    const { quiet } = this
+    this.readers++
+    if (quiet) this.here()
+    let over = false
+    return () => {
+      if (over) return
+      over = true
+      this.readers--
+      this.readAt = this.now()
+    }
+  }
+
+  /**
+   * Somebody waits for this job: it is looked at now and then, should its changes not be told.
+   * @param reads whether what is for readers is waited for, too
+   */
+  watch(jobId: string, reads = true): () => void {
+    const unfollow = reads ? this.follow() : null
     const watched = this.watched.get(jobId) ?? { count: 0, revision: -1, done: false }
     watched.count++
     this.watched.set(jobId, watched)
@@ -227,6 +288,7 @@ export class Shared {
     return () => {
       if (over) return
       over = true
+      unfollow?.()
       if (--watched.count === 0 && this.watched.get(jobId) === watched) this.watched.delete(jobId)
     }
   }
@@ -297,7 +359,7 @@ export class Shared {
 
   /** A sign of life, so that the others know that there is somebody to tell. */
   private here(): void {
-    if (!this.closed) void this.bell.ring([`${this.mine}}`])
+    if (!this.closed) void this.bell.ring([`${this.head}}`])
   }
 
   async close(): Promise<void> {

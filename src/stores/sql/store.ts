@@ -155,8 +155,11 @@ export class SqlStore implements Store {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
   }
-  watch(jobId: string): () => void {
-    return this.shared?.watch(jobId) ?? noop
+  watch(jobId: string, reads = true): () => void {
+    return this.shared?.watch(jobId, reads) ?? noop
+  }
+  follow(): () => void {
+    return this.shared?.follow() ?? noop
   }
   onGap(listener: () => void): () => void {
     return this.shared?.onGap(listener) ?? noop
