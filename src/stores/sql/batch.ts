@@ -30,10 +30,8 @@ export class Batch {
   get size(): number {
     return this.submits.length + this.records.length + this.moves.length + this.others.length + this.claims.length
   }
-  /** About how many events they may have. */
+  /** About how many events they may have; of claims nobody knows before. */
   get events(): number {
-    // How many a claim finds nobody knows.
-    if (this.claims.length > 0) return Number.POSITIVE_INFINITY
     return this.submits.reduce((sum, { input }) => sum + input.length, this.moves.length + this.others.length)
   }
   get waiting(): Waiting<any, any>[] {
@@ -65,13 +63,17 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
   // Where others may change them, both are asked within each commit; only its end, and its claims, need the answers.
-  yield* webhooks.ask(tx, batch.events)
+  yield* webhooks.ask(tx, batch.events + (claims.length > 0 ? webhooks.lately : 0))
   if (claims.length > 0) yield* pauses.ask(tx)
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })
   if (records.length > 0) done.push({ of: records, with: yield* recordPlan(inputs(records), tx) })
   if (moves.length > 0) done.push({ of: moves, with: yield* movePlan(inputs(moves), tx) })
   for (const other of others) done.push({ of: [other], with: [yield* other.input(tx)] })
-  for (const claim of claims) done.push({ of: [claim], with: [yield* claimPlan(claim.input, tx, pauses)] })
+  for (const claim of claims) {
+    const claimed = yield* claimPlan(claim.input, tx, pauses)
+    webhooks.lately = claimed.length
+    done.push({ of: [claim], with: [claimed] })
+  }
   yield* writeLast(tx, webhooks)
   return done
 }

@@ -22,6 +22,8 @@ export interface Event {
 export class WebhookBook {
   /** What is known; where others may change it, what a commit of this process has last been told. */
   private known: ReadonlySet<string> | null = null
+  /** How many jobs the last claim has found: the next one finds about as many. */
+  lately = 0
 
   /** @param sole whether every change passes through this process */
   constructor(private readonly sole: boolean) {}
