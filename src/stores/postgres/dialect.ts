@@ -22,6 +22,7 @@ const BUSY_SETTINGS =
 export const dialectOf = (schema: string): Dialect => ({
   inList: (column, n) => `${column} = any (array(select json_array_elements_text(?${n}::json)))`,
   tuple: (columns) => `json_build_array(${columns})`,
+  anyOf: (columns) => `num_nonnulls(${columns}) > 0`,
   contains: (text, part) => `strpos(${text}, ${part}) > 0`,
   serial: 'bigint generated always as identity primary key',
   tableSuffix: (table) => (BUSY.has(table) ? BUSY_SETTINGS : ''),

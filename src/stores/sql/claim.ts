@@ -2,6 +2,7 @@
  * Claiming: a move of many jobs from `queued` to `running`. Takes what is ready in index order; the gate says whether
  * their limits allow it, and the state machine has the last word on each.
  */
+import { partsOf } from '../../core/job.js'
 import { type Decision, transition } from '../../core/lifecycle.js'
 import { fromOf, seenBy } from '../../core/marks.js'
 import type { Claimed, ClaimRequest, LaneQuota } from '../store.js'
@@ -29,12 +30,12 @@ import {
   claimedValues,
   historyValues,
   INSERT_HISTORY,
-  JOB_COLUMNS,
-  JOB_WIDTH,
-  jobOf,
-  LIVE_COLUMNS,
-  liveOf,
+  RARE_COLUMNS,
+  RARE_VALUES,
   UPDATE_CLAIMED,
+  WAITING_COLUMNS,
+  waitingOf,
+  waitingRecordOf,
 } from './rows.js'
 import type { Tx } from './tx.js'
 
@@ -42,8 +43,8 @@ import type { Tx } from './tx.js'
 const ready = (
   dialect: Dialect,
   [level, at, limit, from]: readonly [level: number | string, at: string, limit: string, from: string],
-) => `select ${dialect.tuple(`${JOB_COLUMNS}, ${LIVE_COLUMNS}`)} as t, j.input from live l cross join jobs j
-  where l.lane = ?1 and l.level = ${level} and l.run_at >= ${from} and ${readyAt(at)} and j.id = l.id order by l.run_at, l.id limit ${limit}${dialect.skipHeld}`
+) => `select ${dialect.tuple(WAITING_COLUMNS)} as t, case when ${dialect.anyOf(RARE_VALUES)} then ${dialect.tuple(RARE_COLUMNS)} end as rare, j.input
+  from live l cross join jobs j where l.lane = ?1 and l.level = ${level} and l.run_at >= ${from} and ${readyAt(at)} and j.id = l.id order by l.run_at, l.id limit ${limit}${dialect.skipHeld}`
 
 interface Look {
   answer: Asked
@@ -58,7 +59,7 @@ function* lookAt(
   free: number,
   { now, dialect, marks }: Tx,
 ): Plan<Map<LaneQuota, Look>> {
-  const sql = levelByLevel(levels, 't, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
+  const sql = levelByLevel(levels, 't, rare, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
   const looks = new Map<LaneQuota, Look>()
   for (const quota of lanes) {
     const limit = Math.min(quota.limit, quota.ids?.length ?? quota.limit, free)
@@ -101,7 +102,7 @@ export function* claimPlan(request: ClaimRequest, tx: Tx, pauses: PauseBook): Pl
     const from = taken.length
     const look = looks?.get(quota)
     const rows = look && (yield* answerTo(look.answer))
-    const found = rows && readyOf(rows, request.worker, now)
+    const found = rows && readyOf(rows, lane, request.worker, now)
     const own = ids && found && !asksFirst ? ownOf(found, ids, look.limit) : null
     const delivered = ids && (own ?? (yield* deliveries.waitingIn(quota)))
     let room = Math.min(quota.limit, delivered?.length ?? quota.limit, free)
@@ -166,7 +167,7 @@ function* take(
   let taken: readonly Ready[] = []
   for (;;) {
     const rows = yield* all(sql, lane, level, now, quota, from)
-    const found = readyOf(rows, request.worker, now)
+    const found = readyOf(rows, lane, request.worker, now)
     if (taken.length === 0 && !found.some(isBound)) return found
     // What was admitted before is still in the index.
     const seen = new Set(taken.map(({ live }) => live.id))
@@ -224,15 +225,17 @@ function tellLeft(request: ClaimRequest, waiting: readonly string[], taken: read
   for (const id of waiting) if (!had.has(id) && !gate.putsAside(id)) request.onLeft?.(id)
 }
 
-function readyOf(rows: readonly Row[], worker: string, now: number): Ready[] {
+function readyOf(rows: readonly Row[], lane: string, worker: string, now: number): Ready[] {
   const actor = { kind: 'worker' as const, id: worker }
+  const parts = partsOf(lane)
   const found: Ready[] = []
   for (const row of rows) {
     const tuple = unpack(row.t)
-    const live = liveOf(tuple, JOB_WIDTH)
+    const rare = row.rare === null ? null : unpack(row.rare)
+    const live = waitingOf(tuple, rare, lane)
     const decision = transition(live, { type: 'claimed', worker, actor }, now)
     // The scan and the rule agree on what is ready; the rule has the last word.
-    if (decision.ok) found.push({ live, record: jobOf(tuple, row.input), decision })
+    if (decision.ok) found.push({ live, record: waitingRecordOf(tuple, rare, parts, row.input), decision })
   }
   return found
 }

@@ -1,9 +1,37 @@
 /** Files as rows: which there are, and which nobody refers to any more. Their bytes are elsewhere. */
 import type { FileRow, Store } from '../store.js'
-import { all, type Dialect, one, type Plan, put } from './plan.js'
-import { fileOf, fileValues, INSERT_FILE } from './rows.js'
+import { all, type Dialect, one, type Plan, put, type Row, type Value } from './plan.js'
+import { insert } from './rows.js'
 import { pinFiles } from './submit.js'
 import type { Lent } from './tx.js'
+
+const INSERT_FILE = insert('files', 'id, tenant, bytes, sha256, content_type, name, created_by, created_at, expires_at')
+function fileValues(file: FileRow): Value[] {
+  return [
+    file.id,
+    file.tenant,
+    file.bytes,
+    file.sha256,
+    file.contentType,
+    file.name,
+    file.createdBy,
+    file.createdAt,
+    file.expiresAt,
+  ]
+}
+function fileOf(row: Row): FileRow {
+  return {
+    id: row.id,
+    tenant: row.tenant,
+    bytes: row.bytes,
+    sha256: row.sha256,
+    contentType: row.content_type,
+    name: row.name,
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  }
+}
 
 function* filePlan(id: string): Plan<FileRow | null> {
   const row = yield* one('select * from files where id = ?1', id)

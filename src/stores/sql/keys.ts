@@ -1,9 +1,44 @@
 /** API keys: plain rows, and an audit entry for each change of one. */
-import type { Store } from '../store.js'
+import type { ApiKeyRow, Store } from '../store.js'
 import { audited } from './audit.js'
-import { all, one, put, run } from './plan.js'
-import { apiKeyOf, apiKeyValues } from './rows.js'
+import { all, one, put, type Row, run, type Value } from './plan.js'
+import { json, parsed } from './rows.js'
 import type { Lent } from './tx.js'
+
+function apiKeyValues(key: ApiKeyRow): Value[] {
+  return [
+    key.id,
+    key.tenant,
+    key.name,
+    key.hash,
+    JSON.stringify(key.scopes),
+    json(key.types),
+    json(key.person),
+    json(key.groups),
+    key.maxRisk,
+    key.createdAt,
+    key.expiresAt,
+    key.revokedAt,
+    key.lastUsedAt,
+  ]
+}
+function apiKeyOf(row: Row): ApiKeyRow {
+  return {
+    id: row.id,
+    tenant: row.tenant,
+    name: row.name,
+    hash: row.hash,
+    scopes: JSON.parse(row.scopes),
+    types: parsed(row.types),
+    person: parsed(row.person),
+    groups: parsed(row.groups),
+    maxRisk: row.max_risk,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    lastUsedAt: row.last_used_at,
+  }
+}
 
 export function keysOf({ read, write }: Pick<Lent, 'read' | 'write'>): Store['keys'] {
   return {

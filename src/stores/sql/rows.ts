@@ -1,9 +1,9 @@
 /**
- * Rows ↔ records: the only place that knows how a record is laid out in columns. No logic.
+ * Rows ↔ records of jobs: the only place that knows how they are laid out in columns. No logic.
  */
-import type { Actor, Attempt, ErrorInfo, JobRecord, LiveJob, Outcome } from '../../core/job.js'
+import type { Actor, Attempt, ErrorInfo, JobRecord, LiveJob, Outcome, partsOf } from '../../core/job.js'
 import type { HistoryEntry } from '../../core/lifecycle.js'
-import type { ApiKeyRow, FileRow, StoredHistory, StoredOutcome } from '../store.js'
+import type { StoredHistory, StoredOutcome } from '../store.js'
 import type { Row, Tuple, Value } from './plan.js'
 
 /** `kind:id:name`. Ids come from outside (`oidc:42`), so a colon in one is escaped. */
@@ -35,10 +35,12 @@ export function actorOf(text: string): Actor {
   }
 }
 
-const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))
-const parsed = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T))
+export const json = (value: unknown): string | null =>
+  value === null || value === undefined ? null : JSON.stringify(value)
+export const parsed = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T))
 
-const insert = (table: string, columns: string): string => {
+/** A plain insert. */
+export const insert = (table: string, columns: string): string => {
   const names = columns.split(',').map((name) => name.trim())
   return `insert into ${table} (${names.join(', ')}) values (${names.map((_, i) => `?${i + 1}`).join(', ')})`
 }
@@ -193,6 +195,79 @@ export function liveOf(t: Tuple, at = 0): LiveJob {
   }
 }
 
+/**
+ * Columns of a job that waits, as `waitingOf` reads them: what every job has, and what few have. To pack a column costs the
+ * database as much as to read it, and claims read nothing else so often.
+ */
+export const WAITING_COLUMNS =
+  'l.id, l.level, l.state, l.run_at, l.version, l.revision, l.epoch, l.attempt, l.budget_from, l.ties, l.undo, l.changed_at, j.queue, j.priority, j.type_version, j.created_by, j.created_at'
+export const RARE_COLUMNS =
+  'l.wake_at, l.escalate_at, l.late_at, l.deadline_at, l.errors, l.losses, l.started_at, l.attempt_at, l.cancel_at, l.held, l.why, j.group_id, j.operation_key, j.parent_id, j.replay_of, j.options, j.run_at, j.deadline_at'
+/** All of them are null for a job that has none. */
+export const RARE_VALUES = RARE_COLUMNS.replace(/l\.(errors|losses)/g, 'nullif(l.$1, 0)')
+const NONE: Tuple = Array.from(RARE_COLUMNS.split(', '), (name) => (/errors|losses/.test(name) ? 0 : null))
+
+/** @param rare null where a job has none of those */
+export function waitingOf(t: Tuple, rare: Tuple | null, lane: string): LiveJob {
+  const r = rare ?? NONE
+  return {
+    id: t[0],
+    lane,
+    level: t[1],
+    state: t[2],
+    waitKind: null,
+    runAt: t[3],
+    wakeAt: r[0],
+    escalateAt: r[1],
+    lateAt: r[2],
+    deadlineAt: r[3],
+    version: t[4],
+    revision: t[5],
+    epoch: t[6],
+    attempt: t[7],
+    errors: r[4],
+    losses: r[5],
+    budgetFrom: t[8],
+    worker: null,
+    startedAt: r[6],
+    attemptAt: r[7],
+    cancelAt: r[8],
+    held: r[9],
+    ties: t[9],
+    undo: t[10],
+    why: parsed(r[10]),
+    changedAt: t[11],
+  }
+}
+
+/** The record of the same. */
+export function waitingRecordOf(
+  t: Tuple,
+  rare: Tuple | null,
+  { tenant, type }: ReturnType<typeof partsOf>,
+  input: string,
+): JobRecord {
+  const r = rare ?? NONE
+  return {
+    id: t[0],
+    tenant,
+    type,
+    typeVersion: t[14],
+    queue: t[12],
+    priority: t[13],
+    input,
+    groupId: r[11],
+    operationKey: r[12],
+    parentId: r[13],
+    replayOf: r[14],
+    options: r[15] === null ? {} : JSON.parse(r[15]),
+    createdBy: actorOf(t[15]),
+    createdAt: t[16],
+    runAt: r[16],
+    deadlineAt: r[17],
+  }
+}
+
 export const INSERT_OUTCOME = insert(
   'outcomes',
   'job_id, status, phase, error, result, result_bytes, result_sha256, attempt, epoch, version, revision, started_at, finished_at, expires_at',
@@ -313,71 +388,5 @@ export function historyOf(row: Row): StoredHistory {
     details: parsed(row.details),
     hash: row.hash ?? null,
     prevHash: row.prev_hash ?? null,
-  }
-}
-
-export const INSERT_FILE = insert(
-  'files',
-  'id, tenant, bytes, sha256, content_type, name, created_by, created_at, expires_at',
-)
-export function fileValues(file: FileRow): Value[] {
-  return [
-    file.id,
-    file.tenant,
-    file.bytes,
-    file.sha256,
-    file.contentType,
-    file.name,
-    file.createdBy,
-    file.createdAt,
-    file.expiresAt,
-  ]
-}
-export function fileOf(row: Row): FileRow {
-  return {
-    id: row.id,
-    tenant: row.tenant,
-    bytes: row.bytes,
-    sha256: row.sha256,
-    contentType: row.content_type,
-    name: row.name,
-    createdBy: row.created_by,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-  }
-}
-
-export function apiKeyValues(key: ApiKeyRow): Value[] {
-  return [
-    key.id,
-    key.tenant,
-    key.name,
-    key.hash,
-    JSON.stringify(key.scopes),
-    json(key.types),
-    json(key.person),
-    json(key.groups),
-    key.maxRisk,
-    key.createdAt,
-    key.expiresAt,
-    key.revokedAt,
-    key.lastUsedAt,
-  ]
-}
-export function apiKeyOf(row: Row): ApiKeyRow {
-  return {
-    id: row.id,
-    tenant: row.tenant,
-    name: row.name,
-    hash: row.hash,
-    scopes: JSON.parse(row.scopes),
-    types: parsed(row.types),
-    person: parsed(row.person),
-    groups: parsed(row.groups),
-    maxRisk: row.max_risk,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    revokedAt: row.revoked_at,
-    lastUsedAt: row.last_used_at,
   }
 }

@@ -4,6 +4,7 @@ import type { Dialect } from '../sql/plan.js'
 export const sqliteDialect: Dialect = {
   inList: (column, n) => `${column} in (select value from json_each(?${n}))`,
   tuple: (columns) => `json_array(${columns})`,
+  anyOf: (columns) => `coalesce(${columns}) is not null`,
   contains: (text, part) => `instr(${text}, ${part}) > 0`,
   serial: 'integer primary key',
   tableSuffix: () => 'without rowid',

@@ -1,6 +1,7 @@
 /** Claim: what comes first, to whom, and never twice. */
 import { expect } from 'vitest'
-import { LEVELS, laneOf } from '../../core/job.js'
+import { type JobRecord, LEVELS, type LiveJob, laneOf } from '../../core/job.js'
+import type { Claimed } from '../../stores/store.js'
 import { CALLER, errored, LANE, retry } from './bench.js'
 import type { Suite } from './index.js'
 
@@ -18,6 +19,49 @@ export function claimTests({ test }: Suite): void {
     expect(entries).toMatchObject([
       { seq: 2, event: 'claimed', state: 'running', actor: { kind: 'worker', id: 'w-1' } },
     ])
+  })
+
+  test('a claimed job is what is stored, whatever it has', async (bench) => {
+    const now = bench.clock.now()
+    const origin = await bench.submitOne({ type: 'other' })
+    const ofRecord: Partial<JobRecord>[] = [
+      ...[{ groupId: 'g"1' }, { operationKey: 'o' }, { parentId: origin }, { replayOf: origin }, { typeVersion: '2' }],
+      ...[
+        { options: { tags: ['a', 'b'] } },
+        { runAt: now - 2 },
+        { createdAt: now - 9 },
+        { deadlineAt: now + 99 },
+        { priority: 7 },
+      ],
+      { createdBy: { kind: 'user', id: 'oidc:4%2', name: 'Ada: L' } },
+    ]
+    const ofLive: Partial<LiveJob>[] = [
+      ...[
+        { lateAt: now + 1 },
+        { escalateAt: now + 2 },
+
+        { deadlineAt: now + 4 },
+        { cancelAt: now },
+      ],
+      ...[{ errors: 3 }, { losses: 2 }, { startedAt: now - 5 }, { attemptAt: now - 4 }, { attempt: 6 }, { undo: 1 }],
+      ...[
+        { epoch: 8, version: 9, revision: 11 },
+        { budgetFrom: now - 7 },
+        { why: { resume: 'queued' } as unknown as LiveJob['why'] },
+      ],
+    ]
+    const sets = [...ofRecord.map((record) => ({ record, live: {} })), ...ofLive.map((live) => ({ record: {}, live }))]
+    const all = { record: Object.assign({}, ...ofRecord), live: Object.assign({}, ...ofLive) }
+    for (const { record, live } of [...sets, all]) {
+      const job = bench.job()
+      Object.assign(job.record, record)
+      Object.assign(job.live, live)
+      await bench.store.submit([job])
+      const [claimed] = (await bench.claim()) as [Claimed]
+      const stored = await bench.stored(job.record.id)
+      expect({ record: claimed.record, live: claimed.live }).toEqual({ record: stored.record, live: stored.live })
+      expect(claimed.record).toEqual(job.record)
+    }
   })
 
   test('order: level, then runAt, then id', async (bench) => {
