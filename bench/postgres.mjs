@@ -13,7 +13,7 @@ const CALLERS = 64
 const SLOTS = 2048
 
 export async function measure({ quick, runs, log }) {
-  const jobs = quick ? 5000 : 60_000
+  const jobs = quick ? 5000 : 120_000
   const redis = spawnSync('redis-server', ['--version']).status === 0
   if (!redis) log('  BullMQ is left out: there is no redis-server (apt-get install redis-server).')
   const names = ['batch', 'callers', 'drain1', 'drain2']
@@ -34,7 +34,7 @@ export async function measure({ quick, runs, log }) {
       await fill(app, 2 * jobs)
       ours.drain2.push(await drained(app, url, jobs, 2))
       const worker = await member('worker', url, { slots: CALLERS, flags: THROUGHPUT_FLAGS })
-      ours.callers.push(await byCallers(jobs / 4, () => app.submit('noop', INPUT)))
+      ours.callers.push(await byCallers(jobs / 8, () => app.submit('noop', INPUT)))
       await settled(app)
       await worker.stop()
       await app.stop()
@@ -46,7 +46,7 @@ export async function measure({ quick, runs, log }) {
       boss.drain1.push(await peer.drain(jobs, 1))
       await peer.batch(2 * jobs)
       boss.drain2.push(await peer.drain(jobs, 2))
-      boss.callers.push(await peer.callers(jobs / 4, CALLERS))
+      boss.callers.push(await peer.callers(jobs / 8, CALLERS))
       await peer.stop()
     })
     if (redis) {
@@ -71,7 +71,7 @@ export async function measure({ quick, runs, log }) {
       bull.drain1.push(await peer.drain(jobs, 1))
       await peer.batch(2 * jobs)
       bull.drain2.push(await peer.drain(jobs, 2))
-      bull.callers.push(await peer.callers(jobs / 4, CALLERS))
+      bull.callers.push(await peer.callers(jobs / 8, CALLERS))
       await peer.stop()
     }
   }
