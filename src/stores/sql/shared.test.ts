@@ -185,6 +185,17 @@ describe('what is for readers', () => {
     expect(gaps.map((gap) => gap.mock.calls.length)).toEqual([0, 1, 0])
   })
 
+  it('is told also where an older text comes later', async () => {
+    const { line, a, b } = await two()
+    const before = line.told.findLast((text) => text.startsWith('{"by":"b"'))!
+    b.shared.follow()
+    await settle()
+    a.bell.heard(before)
+    a.shared.publish([begun('1')], false)
+    await settle()
+    expect(ids(b)).toEqual(['1'])
+  })
+
   it('takes the place of what the job was before', async () => {
     const { line, a, b } = await two()
     a.shared.publish([change('0')], false)
@@ -293,14 +304,14 @@ it('after its line came back it looks, and tells that it is there', async () => 
   await settle()
   expect(gap).toHaveBeenCalledTimes(1)
   expect(b.told).toHaveLength(1)
-  expect(line.told).toEqual(['{"by":"b"}'])
+  expect(line.told).toEqual(['{"by":"b","turn":1}'])
 })
 
 it('a neighbour that is too busy to tell does not keep the others looking', async () => {
   const { line, b } = await two()
   const gap = vi.fn()
   b.shared.onGap(gap)
-  for (let i = 0; i < 50; i++) b.bell.heard('{"by":"a","more":1}')
+  for (let i = 0; i < 50; i++) b.bell.heard('{"by":"a","turn":0,"more":1}')
   await settle()
   expect(gap).toHaveBeenCalledTimes(1)
   await line.advance(150)

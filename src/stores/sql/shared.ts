@@ -57,8 +57,11 @@ type Sent = [
 interface Text {
   /** Who tells. */
   by: string
-  /** Nobody there reads: what is for readers need not be told. */
-  quiet?: 1
+  /**
+   * Even while nobody there reads, so that what is for readers need not be told; one higher each time that changes, because
+   * texts may overtake each other. @default 1
+   */
+  turn?: number
   changes?: Sent[]
   /** Something is in the outbox. */
   outbox?: 1
@@ -72,7 +75,7 @@ interface Text {
 interface Other {
   /** When it was heard last. */
   at: number
-  quiet: boolean
+  turn: number
 }
 
 interface Watched {
@@ -93,6 +96,7 @@ export class Shared {
   /** How many in this process read jobs that others may change, and when the last one stopped. */
   private readers = 0
   private readAt = Number.NEGATIVE_INFINITY
+  private turn = 0
   private resting = false
   private gapAgain = false
   private looking = false
@@ -107,7 +111,7 @@ export class Shared {
     private readonly options: SharedOptions,
     private readonly now: () => number,
   ) {
-    this.mine = JSON.stringify({ by: options.name } satisfies Text).slice(0, -1)
+    this.mine = JSON.stringify({ by: options.name }).slice(0, -1)
     bell.listen((text) => this.heard(text))
     this.here()
     this.regularly()
@@ -127,17 +131,14 @@ export class Shared {
 
   /** Whether somebody reads in another process. */
   private get isRead(): boolean {
-    for (const { quiet } of this.others.values()) if (!quiet) return true
+    for (const { turn } of this.others.values()) if (reads(turn)) return true
     return false
-  }
-
-  private get quiet(): boolean {
-    return this.readers === 0 && this.readAt < this.now() - READS_FOR_MS
   }
 
   /** How the texts of this process begin. */
   private get head(): string {
-    return this.quiet ? `${this.mine},"quiet":1` : this.mine
+    if (reads(this.turn) && this.readers === 0 && this.readAt < this.now() - READS_FOR_MS) this.turn++
+    return `${this.mine},"turn":${this.turn}`
   }
 
   /** After a commit of this process. */
@@ -244,15 +245,15 @@ export class Shared {
       return
     }
     const before = this.others.get(told.by)
-    const quiet = told.quiet === 1
-    this.others.set(told.by, { at: this.now(), quiet })
+    const turn = Math.max(told.turn ?? 1, before?.turn ?? 0)
+    this.others.set(told.by, { at: this.now(), turn })
     // It may have begun before us and told things that we have not told it are here.
     if (!before) {
       this.here()
       this.gap()
     }
     // From now on it is told what is for readers. Until now it was not.
-    if (!quiet && before?.quiet !== false)
+    if (reads(turn) && before?.turn !== turn)
       void this.bell.ring([`${this.head},"more":1,"to":${JSON.stringify(told.by)}}`])
     const changes = (told.changes ?? []).map(changeOf)
     for (const { jobId, revision, done } of changes) this.note(jobId, revision, done)
@@ -263,9 +264,11 @@ export class Shared {
 
   /** Somebody in this process reads what others change: from now on they tell it. */
   follow(): () => void {
-    const { quiet } = this
     this.readers++
-    if (quiet) this.here()
+    if (!reads(this.turn)) {
+      this.turn++
+      this.here()
+    }
     let over = false
     return () => {
       if (over) return
@@ -367,6 +370,8 @@ export class Shared {
     await this.bell.close()
   }
 }
+
+const reads = (turn: number): boolean => turn % 2 === 1
 
 const bytesOf = (text: string): number => Buffer.byteLength(text)
 
