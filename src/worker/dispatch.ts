@@ -225,10 +225,10 @@ export class Dispatch {
     const ms = store.info.sole ? Number.POSITIVE_INFINITY : LEAD_MS
     this.relay.lead(leads ? asked + ms : Number.NEGATIVE_INFINITY)
     if (leads && !this.closing) this.unfollow ??= store.follow()
-    else this.rest()
+    else this.stopFollowing()
   }
 
-  private rest(): void {
+  private stopFollowing(): void {
     this.unfollow?.()
     this.unfollow = null
   }
@@ -285,7 +285,7 @@ export class Dispatch {
     this.closing = true
     this.unsubscribe?.()
     this.duty?.cancel()
-    this.rest()
+    this.stopFollowing()
     for (const queue of this.subscriptions.keys()) this.unhear(queue)
     await Promise.all(this.ending)
     this.reaches = await this.reach().catch(() => () => false)

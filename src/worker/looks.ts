@@ -1,6 +1,6 @@
 /**
- * When somebody looks at everything: about every second, or as seldom as they like, a small part of the time however long it takes, and sooner when
- * something was missed.
+ * When somebody looks at everything: about every second or less often, a small part of the time however long it takes,
+ * and sooner when something was missed.
  */
 import type { Clock, Timer } from '../core/clock.js'
 

@@ -6,7 +6,11 @@ import { Client, Pool } from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
 import { createUntildone, defineJob, LOCAL, type SqlTransaction, sqlite, type Untildone } from '../../src/index.js'
+import { PostgresDriver } from '../../src/stores/postgres/driver.js'
 import { drizzleTransaction, kyselyTransaction, postgres } from '../../src/stores/postgres/index.js'
+import { postgresWith } from '../../src/stores/postgres/open.js'
+import { Bench } from '../../src/testing/store-conformance/bench.js'
+import { putWebhook, webhook } from '../../src/testing/store-conformance/webhooks.js'
 import { until } from '../../src/testing/until.js'
 import { bullmq } from '../../src/transports/bullmq/index.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
@@ -100,6 +104,24 @@ if (url)
       await handle.announce()
       expect(told).toContain(`${handle.id} accepted`)
       expect(await handle.result()).toEqual({ n: 2 })
+    })
+
+    it('announced, it is heard of by a webhook that another process has just made', async () => {
+      const open = () => Bench.open(postgresWith(PostgresDriver, url!, { schema }))
+      const [one, other] = [await open(), await open()]
+      try {
+        let happened = 0
+        one.store.webhooks.onHappened(() => happened++)
+        await one.submit({})
+        await putWebhook(other, webhook('wh_1'))
+        const client = await begun()
+        const { announce } = await one.store.submitWithin(client, [one.job()])
+        await client.query('commit')
+        await announce()
+        expect({ happened, noted: (await one.store.webhooks.outbox(9)).length }).toEqual({ happened: 1, noted: 1 })
+      } finally {
+        await Promise.all([one.close(), other.close()])
+      }
     })
 
     it('is gone with a rollback, its key too', async () => {

@@ -32,6 +32,8 @@ export function* withinPlan(
       'transaction-unusable',
       'The transaction belongs to another database than the store. Nothing was stored.',
     )
+  // What is announced says whether somebody listens. Each answer is waited for in any case.
+  yield* webhooks.ask(tx, Number.POSITIVE_INFINITY)
   const batch = new Batch()
   batch.submits.push({ input: jobs, resolve: ignore, reject: ignore })
   const [done] = yield* carryOut(batch, tx, pauses, webhooks)
