@@ -277,7 +277,10 @@ export interface Engine extends OperatorUses {
    * share one reading: whoever passes it on asks `maySee` for each of them. Null when there is no such job any more.
    */
   happened(tenant: string, id: string, after: number, upTo: number): Promise<JobReading | null>
-  /** Told after each commit. Hints only: read the job before believing anything. Returns the function that ends it. */
+  /**
+   * Told after each commit. Of other processes, what only readers need to hear comes while somebody reads (`watch`, `follow`).
+   * Hints only: read the job before believing anything. Returns the function that ends it.
+   */
   onChange(listener: (changes: readonly Change[]) => void): () => void
   /** Somebody waits for changes of this job, which other processes may make; returns the function that ends it. */
   watch(jobId: string): () => void

@@ -162,7 +162,10 @@ export interface Store {
   readonly info: StoreInfo
   /** The instant all rows are judged by. */
   now(): number
-  /** Called after each commit, in commit order. Returns the function that ends it. */
+  /**
+   * Called after each commit, in commit order; of other processes, with what is `forReaders` while somebody reads (`watch`,
+   * `follow`). Returns the function that ends it.
+   */
   onChange(listener: (changes: readonly Change[]) => void): () => void
   /**
    * Somebody in this process waits for changes of this job: where others may write, they are then told of within seconds

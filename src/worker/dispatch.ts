@@ -56,6 +56,8 @@ export class Dispatch {
   private readonly window: number
   private readonly name: string
   private readonly counts: Record<Delivered, number> = { claimed: 0, dropped: 0, returned: 0 }
+  /** Jobs that were given to workers here without the transport. */
+  private given = 0
   private reaches: (lane: string) => boolean = () => false
   private unsubscribe: (() => void) | null = null
   private duty: Timer | null = null
@@ -167,7 +169,9 @@ export class Dispatch {
   /** To the worker with the most room; whatever becomes of them, these messages are done with. */
   private async take(queue: string, messages: readonly Message[]): Promise<Delivered[]> {
     const takers = [...this.takers].filter((taker) => taker.serves(queue))
-    return this.give(takers.sort((a, b) => b.room(queue) - a.room(queue))[0], messages)
+    const answers = await this.give(takers.sort((a, b) => b.room(queue) - a.room(queue))[0], messages)
+    for (const delivered of answers) this.counts[delivered]++
+    return answers
   }
 
   /** Whether workers here may have jobs without the detour over the transport. */
@@ -181,7 +185,9 @@ export class Dispatch {
     const left = [...messages]
     for (const taker of this.takers) {
       const at = left.findIndex(({ lane }) => taker.rests(lane))
-      if (at >= 0) void this.give(taker, left.splice(at, 1))
+      if (at < 0) continue
+      this.given++
+      void this.give(taker, left.splice(at, 1))
     }
     return left
   }
@@ -191,7 +197,6 @@ export class Dispatch {
     const answers = taker ? await taker.offer(messages) : await this.refuse(messages)
     for (const [i, message] of messages.entries()) {
       const delivered = answers[i]!
-      this.counts[delivered]++
       if (delivered === 'returned') this.relay.giveBack(message)
       else if (delivered === 'dropped') this.relay.dropped(message)
     }
@@ -273,6 +278,7 @@ export class Dispatch {
       ...(transport.away ? { transportAwaySince: new Date(transport.away.since).toISOString() } : {}),
       transportWindow: this.window,
       transportAnnounced: this.relay.announced,
+      transportDirect: this.given,
       ...Object.fromEntries(
         Object.entries(this.counts).map(([name, n]) => [`transport${name[0]!.toUpperCase()}${name.slice(1)}`, n]),
       ),

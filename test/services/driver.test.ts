@@ -187,6 +187,56 @@ if (url)
       await once(lost.schema, 'a')
     })
 
+    it('silent from its beginning on, but it arrived whole: given up, looked up, done once', async () => {
+      const { bench, schema, commits } = await through({ statementTimeoutMs: 1500, patienceMs: 15_000 })
+      proxy.late = 20
+      const silent = proxy.when('client', 'BEGIN', 'silence')
+      // Nothing of it is asked, so that all of it has been sent by then, and no answer to any of it ever comes.
+      const answer = bench.store.submit([bench.job()])
+      await silent
+      proxy.late = 0
+      expect(await answer).toMatchObject([{ outcome: 'created' }])
+      expect(commits()).toBe(1)
+      expect(await query(url!, `select count(*)::int as n from ${schema}.jobs`)).toEqual([{ n: 3 }])
+    })
+
+    it('lost while all of it is on its way: what has not arrived by the time it is looked up is not done later', async () => {
+      const { bench, schema } = await through()
+      proxy.late = 300
+      const asked = proxy.when('client', 'value', () => {
+        // Whoever runs it again does so after the first one has arrived.
+        proxy.late = 500
+      })
+      const dropped = proxy.when('server', 'commit', (line) => {
+        line.drop()
+        setImmediate(() => {
+          proxy.late = 0
+        })
+      })
+      const answer = bench.store.submit([bench.job()])
+      await Promise.all([dropped, asked])
+      expect(await answer).toMatchObject([{ outcome: 'created' }])
+      expect(await query(url!, `select count(*)::int as n from ${schema}.jobs`)).toEqual([{ n: 3 }])
+    })
+
+    it('idle for so long that its mark was swept: it gets another one, and what goes behind its commits is told', async () => {
+      const { bench, schema } = await through()
+      const other = await opened(postgresWith(PostgresDriver, url!, { schema }))
+      benches.push(other)
+      const told: string[] = []
+      other.store.onChange((changes) => told.push(...changes.map(({ jobId }) => jobId)))
+      const heard = async () => {
+        const id = await bench.submitOne()
+        await expect.poll(() => told, { timeout: 3000 }).toContain(id)
+      }
+      await expect.poll(heard, { timeout: 10_000 }).toBeUndefined()
+      await query(url!, `delete from ${schema}.meta where key like 'line/%'`, 'select 1')
+      await heard()
+      await heard()
+      const marks = `select count(*)::int as n from ${schema}.meta where key like 'line/%'`
+      expect((await query(url!, marks))[0].n).toBeGreaterThan(0)
+    })
+
     it('silent in the middle: what it held is let go, so that the next try does not wait for it', async () => {
       // Behind a pooler the text of each statement is sent, so that the line can fall silent at one that is waited for.
       const { bench, schema } = await through({ statementTimeoutMs: 500, patienceMs: 8000, pooler: 'transaction' })

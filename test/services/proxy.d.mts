@@ -1,6 +1,7 @@
 export interface Line {
   silent: boolean
   cut(): void
+  drop(): void
 }
 export interface LineProxy {
   target: { host: string; port: number }

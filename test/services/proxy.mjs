@@ -94,6 +94,8 @@ class LineProxy {
         client.destroy()
         server.destroy()
       },
+      /** The client loses it; what it has sent is still on its way. */
+      drop: () => client.destroy(),
     }
     // A killed client resets its line; the server has to hear of it, as it would without us.
     client.on('error', () => {

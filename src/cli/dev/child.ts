@@ -85,6 +85,7 @@ function reportJobs({ app }: RunningServer): void {
     busy = true
     setTimeout(() => void report(), SHOW_EVERY_MS).unref()
   }
+  app.engine.follow()
   app.engine.onChange((changes) => {
     for (const { jobId } of changes) changed.add(jobId)
     arm()

@@ -7,9 +7,11 @@ import type { Pool, PoolClient, QueryResult } from 'pg'
 import { UntildoneError } from '../../core/errors.js'
 import { type Plan, put } from '../sql/plan.js'
 import type { ServerClock } from './clock.js'
-import { assertSafe, isRace, type PostgresOptions, sessionSettings, takenOf } from './connections.js'
+import { assertSafe, isRace, isUncounted, type PostgresOptions, sessionSettings, takenOf } from './connections.js'
 import { allTaken, type Pools } from './pools.js'
 
+/** How a mark begins whose connection is lost, and whose last transaction was not committed. */
+const OVER = 'over '
 /** Marks of connections that have written nothing for so long: they are no more. */
 const SWEPT_AFTER_MS = 7 * 86_400_000
 
@@ -29,6 +31,8 @@ export interface Line {
 export class Lines {
   /** Whoever is not in it has not been looked at. */
   private readonly known = new WeakMap<PoolClient, Line>()
+  private readonly counting: string
+  private readonly asking: string
   private readonly end: string
   private closed = false
 
@@ -39,6 +43,13 @@ export class Lines {
     readonly marks: string,
     private readonly options: PostgresOptions,
   ) {
+    // Where its row is gone or over it must not be committed: nobody could tell, or somebody has been told that it is not.
+    this.counting = `with c as (update ${marks} set value = $1 where key = $2 and value not like '${OVER}%' returning 1)
+      select 1 / count(*) as counted from c`
+    // What has not been committed by now is not committed later: it may still lie unread before a server that is slow.
+    this.asking = `with was as (select key, value from ${marks} where key = $1 for update nowait),
+      closed as (update ${marks} m set value = $3 from was where m.key = was.key and was.value <> $2)
+      select value from was`
     // Whoever is changing the row has left its number there. Not where it waits for its standby: then it would count as
     // committed without being there.
     this.end = `select pg_terminate_backend(a.pid) from ${marks} m, pg_stat_activity a
@@ -88,19 +99,23 @@ export class Lines {
   /** A transaction counts itself. */
   count(client: PoolClient, line: Line): Promise<QueryResult> {
     line.kept = `${++line.count} ${this.clock.now()}`
-    const text = `update ${this.marks} set value = $1 where key = $2`
-    return client.query({ ...this.kept('untildone_count'), text, values: [line.kept, line.mark] })
+    const values = [line.kept, line.mark]
+    return client.query({ ...this.kept('untildone_count'), text: this.counting, values }).catch((error) => {
+      // Swept, because it was idle for very long: the next try has a new one.
+      if (isUncounted(error)) line.mark = null
+      throw error
+    })
   }
 
   /**
-   * Whether a commit that was not answered has happened.
+   * Whether a commit that was not answered has happened. If it has not, it will not.
    * @throws UntildoneError `outcome-unknown` where nobody can tell any more
    */
   async committed(lost: PoolClient, cause: unknown): Promise<boolean> {
     const unknown = (why: string) =>
       new UntildoneError('outcome-unknown', `PostgreSQL was lost while committing, and ${why}.`, { cause })
     const line = this.known.get(lost)!
-    const asked = { text: `select value from ${this.marks} where key = $1 for update nowait`, values: [line.mark] }
+    const asked = { text: this.asking, values: [line.mark, line.kept, `${OVER}${this.clock.now()}`] }
     const patience = this.patience()
     for (;;) {
       try {

@@ -62,7 +62,7 @@ export function* carryOut(batch: Batch, tx: Tx, pauses: PauseBook, webhooks: Web
   const inputs = <In>(waiting: readonly Waiting<In, any>[]) => waiting.map(({ input }) => input)
   const { submits, records, moves, others, claims } = batch
   const done: Answers[] = []
-  // Where others may change them, both are asked within each commit; only its end, and its claims, need the answers.
+  // Where others may change them, both are asked for within each commit; only its end, and its claims, need the answers.
   yield* webhooks.ask(tx, batch.events + (claims.length > 0 ? webhooks.lately : 0))
   if (claims.length > 0) yield* pauses.ask(tx)
   if (submits.length > 0) done.push({ of: submits, with: yield* submitPlan(inputs(submits), tx) })

@@ -18,7 +18,10 @@ export interface Event {
   what: () => Happened
 }
 
-/** Tenants with a webhook that is enabled. Asked within each commit, and remembered where nobody else can change it. */
+/**
+ * Tenants with a webhook that is enabled. Remembered where nobody else can change it; elsewhere asked within each commit, or,
+ * where it carries little and nobody listened lately, left to a condition of what is written.
+ */
 export class WebhookBook {
   /** What is known; where others may change it, what a commit of this process has last been told. */
   private known: ReadonlySet<string> | null = null
@@ -40,7 +43,7 @@ export class WebhookBook {
    */
   *ask(tx: Tx, most: number): Plan<void> {
     if (this.sole) yield* this.heard(tx)
-    else if (most > GUESSED || this.known?.size !== 0) tx.heard = yield* ask(HEARD)
+    else if (tx.heard === null && (most > GUESSED || this.known?.size !== 0)) tx.heard = yield* ask(HEARD)
   }
 
   *heard({ heard }: Tx): Plan<ReadonlySet<string>> {
@@ -55,10 +58,13 @@ export class WebhookBook {
     return !this.sole && heard === null && events.length <= GUESSED && !events.some(({ asked }) => asked)
   }
 
-  /** After a commit that has guessed. @returns whether somebody does hear of it */
+  /**
+   * After a commit that has guessed. Never rejects.
+   * @returns whether somebody does hear of it, or may: of a commit that was looked up there are no other answers
+   */
   async guessedWrong(guessed: readonly Asked[]): Promise<boolean> {
-    const told = await Promise.all(guessed.map(({ rows }) => rows))
-    if (told.every((rows) => rows.length === 0)) return false
+    const told = await Promise.all(guessed.map(({ rows }) => rows)).catch(() => null)
+    if (told?.every((rows) => rows.length === 0)) return false
     this.forget()
     return true
   }

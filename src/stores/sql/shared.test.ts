@@ -185,6 +185,16 @@ describe('what is for readers', () => {
     expect(gaps.map((gap) => gap.mock.calls.length)).toEqual([0, 1, 0])
   })
 
+  it('is withheld from what goes behind a commit, which says so: once it is committed somebody may read', async () => {
+    const { a, b } = await two()
+    const behind = a.shared.behind([begun('1'), change('2')], false)!
+    b.shared.watch('1')
+    await settle()
+    for (const text of behind.texts) b.bell.heard(text)
+    expect({ ids: ids(b), withheld: behind.withheld }).toEqual({ ids: ['2'], withheld: true })
+    expect((await two()).a.shared.behind([change('2')], false)).toMatchObject({ withheld: false })
+  })
+
   it('is told also where an older text comes later', async () => {
     const { line, a, b } = await two()
     const before = line.told.findLast((text) => text.startsWith('{"by":"b"'))!
@@ -216,7 +226,7 @@ it('goes right behind a commit where nobody was told a moment ago; what comes th
   const { line, a, b } = await two()
   const texts = a.shared.behind([change('1')], true)
   expect(texts).not.toBeNull()
-  for (const text of texts!) b.bell.heard(text)
+  for (const text of texts!.texts) b.bell.heard(text)
   expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
   expect(b.tellOutbox).toHaveBeenCalledTimes(1)
   // While they rest, the next commit is told with the round after it.

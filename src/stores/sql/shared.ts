@@ -151,29 +151,34 @@ export class Shared {
   /**
    * Texts that go right behind a commit of this process, should it be one: whoever waits for them hears of it without
    * another way there and back. Null where others were told a moment ago, so that these are gathered, or where nobody is there.
+   * `withheld`: what is for readers is not in them, because nobody reads. Once it is committed somebody may.
    */
-  behind(changes: readonly Change[], outbox: boolean): readonly string[] | null {
+  behind(changes: readonly Change[], outbox: boolean): { texts: readonly string[]; withheld: boolean } | null {
     if (this.closed || this.ringing || this.alone) return null
-    this.collect(changes, outbox)
+    const withheld = this.collect(changes, outbox)
     if (this.waiting.size === 0 && !this.outbox) return null
     this.ringing = true
     const texts = this.take()
     void this.bell.rest().then(() => this.round())
-    return texts
+    return { texts, withheld }
   }
 
-  private collect(changes: readonly Change[], outbox: boolean): void {
+  /** @returns whether something was left out because nobody reads */
+  private collect(changes: readonly Change[], outbox: boolean): boolean {
     this.outbox ||= outbox
     const { isRead } = this
+    let withheld = false
     for (const change of changes) {
       // Nor is it worth telling what it was before.
       if (change.forReaders && !isRead) {
         this.waiting.delete(change.jobId)
+        withheld = true
         continue
       }
       const before = this.waiting.get(change.jobId)
       this.waiting.set(change.jobId, before ? merged(before, change) : change)
     }
+    return withheld
   }
 
   /** Something changed that no job tells of: the others look anew. */

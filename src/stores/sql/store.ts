@@ -84,6 +84,7 @@ export interface SqlStoreOptions {
 const FILE_GRACE_MS = 86_400_000
 
 const noop = () => {}
+const NOT_RUNG = { rung: false, withheld: false }
 
 export class SqlStore implements Store {
   private readonly commits: Commits
@@ -115,12 +116,13 @@ export class SqlStore implements Store {
       this.webhookBook,
       (tx) => {
         for (const seen of tx.seen) this.marks?.saw(seen)
-        this.told(tx.changes, tx.toOutbox, tx.rung)
+        this.told(tx.changes, tx.toOutbox, tx)
       },
       (tx) => {
-        const texts = this.shared?.behind(tx.changes, tx.toOutbox) ?? null
-        tx.rung = texts !== null
-        return texts
+        const behind = this.shared?.behind(tx.changes, tx.toOutbox) ?? null
+        tx.rung = behind !== null
+        tx.withheld = behind?.withheld ?? false
+        return behind?.texts ?? null
       },
     )
     const lent: Lent = {
@@ -227,6 +229,7 @@ export class SqlStore implements Store {
       toOutbox: false,
       guessed: null,
       rung: false,
+      withheld: false,
       audits: [],
       failures: [],
       marks: this.marks,
@@ -236,9 +239,14 @@ export class SqlStore implements Store {
     }
   }
 
-  private told(changes: readonly Change[], happened: boolean, rung = false): void {
+  private told(changes: readonly Change[], happened: boolean, { rung, withheld } = NOT_RUNG): void {
     // The others first: what is done here takes a while.
     if (!rung) this.shared?.publish(changes, happened)
+    else if (withheld)
+      this.shared?.publish(
+        changes.filter(({ forReaders }) => forReaders),
+        false,
+      )
     if (changes.length > 0) this.tellChanges(changes)
     if (happened) this.tellOutbox()
   }

@@ -25,6 +25,8 @@ export interface Tx {
   guessed: Asked[] | null
   /** Whether other processes are told of all this right behind the commit. */
   rung: boolean
+  /** And then, whether they were not told what is for readers. */
+  withheld: boolean
   /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */
   readonly audits: Audited[]
   readonly failures: Met[]
