@@ -130,7 +130,7 @@ export class Shared {
   }
 
   /** Whether somebody reads in another process. */
-  private get isRead(): boolean {
+  private isRead(): boolean {
     for (const { turn } of this.others.values()) if (reads(turn)) return true
     return false
   }
@@ -166,7 +166,7 @@ export class Shared {
   /** @returns whether something was left out because nobody reads */
   private collect(changes: readonly Change[], outbox: boolean): boolean {
     this.outbox ||= outbox
-    const { isRead } = this
+    const isRead = this.isRead()
     let withheld = false
     for (const change of changes) {
       // Nor is it worth telling what it was before.
