@@ -14,6 +14,7 @@ const SLOW = [
   'test/services/bullmq-faults.test.ts',
   'test/services/scale.test.ts',
   'test/services/driver.test.ts',
+  'test/services/lines.test.ts',
   'test/services/bullmq.test.ts',
   'test/readme.test.ts',
   'test/isolated/isolated.test.ts',
