@@ -22,7 +22,7 @@ export async function register(app: Untildone, pool: Pool, user: string) {
     await client.query('insert into users (name) values ($1)', [user])
     const handle = await app.submit(welcome, { user }, { tx: client, key: `welcome-${user}` })
     await client.query('commit')
-    await handle.announce() // optional: without it workers find the job within a second
+    await handle.announce() // optional: without it workers find the job within about a second
     return handle
   } catch (error) {
     await client.query('rollback')
