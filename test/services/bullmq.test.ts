@@ -37,6 +37,23 @@ describe('the whole path', () => {
     await until(async () => (await hosts.messages()) === 0, 'Redis to be empty')
     expect(hosts.errors).toEqual([])
   })
+
+  it('a job that a host accepts starts without the way over Redis where a worker beside the relay does nothing', async () => {
+    const worker = await hosts.start(jobs, { bullmq: { direct: true } })
+    const api = await hosts.start(jobs, { worker: false, bullmq: { direct: true } })
+    const direct = async () => (await hosts.numbers(worker)).transportDirect
+    // Two that have just begun may not know of each other yet.
+    let n = 0
+    while ((await direct()) === 0) {
+      const { id } = await api.submit('quick', { n: ++n })
+      await until(async () => (await api.engine.get(LOCAL, id)).done, 'the end of the job')
+    }
+    const { transportClaimed } = await hosts.numbers(worker)
+    expect(transportClaimed).toBe(n - 1)
+    expect(jobs.ran).toHaveLength(n)
+    await until(async () => (await hosts.messages()) === 0, 'Redis to be empty')
+    expect(hosts.errors).toEqual([])
+  })
 })
 
 /** Numbers from `from` on. */

@@ -27,8 +27,9 @@ export class Hosts {
   }
 
   async start(jobs: Jobs, { bullmq: about, ...options }: HostOptions = {}): Promise<Untildone> {
+    // Over Redis, also while a worker of the same host does nothing: that is what is tested here.
     const app = await createUntildone({
-      ...{ store: this.store, handlers: jobs.handlers, transport: bullmq(this.redis.url, about) },
+      ...{ store: this.store, handlers: jobs.handlers, transport: bullmq(this.redis.url, { direct: false, ...about }) },
       onError: (error) => void this.errors.push(error),
       ...options,
     })
