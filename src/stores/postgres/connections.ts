@@ -155,6 +155,7 @@ export function isLost(error: unknown): boolean {
   )
 }
 
+/** What a transaction fails with that cannot count itself (lines.ts): a division by nothing. No other statement divides. */
 const UNCOUNTED = '22012'
 /** Only says that something before it failed. Nothing of the transaction is stored, and whatever it was shows itself again or is gone. */
 const OVER = '25P02'
@@ -180,7 +181,6 @@ export function isRace(error: unknown): boolean {
   return ['23505', '40001', '40P01', '55P03', '26000', '0A000', OVER, UNCOUNTED].includes(code(error))
 }
 
-/** A transaction could not count itself (lines.ts), by a division by nothing. No other statement divides. */
 export const isUncounted = (error: unknown): boolean => code(error) === UNCOUNTED
 
 /** What this connection has prepared is out of date, or where it stands is not known; a new one is better. */
