@@ -1,5 +1,6 @@
 /** Which database a command means: PostgreSQL by its address, or a SQLite file in the data folder. */
 import { join, resolve } from 'node:path'
+import { isSchemaName } from '../stores/postgres/connections.js'
 import { DATA_DIR } from './address.js'
 import type { CommandOption } from './command.js'
 import type { Context } from './context.js'
@@ -52,8 +53,10 @@ export function targetOf(context: Context, options: Record<string, any>): Target
   const url =
     options.data !== undefined && options.database === undefined ? undefined : postgresAddress(context, options)
   const schema: string = options.schema ?? 'untildone'
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
-    throw new CliError('usage', `"${schema}" is no name of a schema.`, { fix: 'Use small letters, digits and _.' })
+  if (!isSchemaName(schema))
+    throw new CliError('usage', `"${schema}" is no name of a schema.`, {
+      fix: 'Use up to 56 small letters, digits and _, and no digit first.',
+    })
   if (url !== undefined) return { kind: 'postgres', url, schema, pooler: poolerOf(context, options) }
   const data = resolve(context.io.cwd, options.data ?? DATA_DIR)
   return { kind: 'sqlite', file: data.endsWith('.db') ? data : join(data, 'untildone.db') }

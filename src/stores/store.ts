@@ -163,8 +163,8 @@ export interface Store {
   /** The instant all rows are judged by. */
   now(): number
   /**
-   * Called after each commit, in commit order; of other processes, with what is `forReaders` while somebody reads (`watch`,
-   * `follow`). Returns the function that ends it.
+   * Called after each commit, in commit order; of other processes, while somebody here reads (`watch`, `follow`), and
+   * without what is `forReaders` while somebody works (`attend`). Returns the function that ends it.
    */
   onChange(listener: (changes: readonly Change[]) => void): () => void
   /**
@@ -178,6 +178,8 @@ export interface Store {
    * what is `forReaders` to themselves. `onGap` is called once they tell it. Returns the function that ends it.
    */
   follow(): () => void
+  /** Jobs or duties are carried out in this process: from now on others tell it of what is to be done, after an `onGap`. */
+  attend(): void
   /** Called when changes of other processes may have been missed: whoever follows many jobs reads anew. */
   onGap(listener: () => void): () => void
 

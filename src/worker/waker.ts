@@ -30,6 +30,7 @@ export class Waker {
 
   start(): void {
     this.unsubscribe = this.parts.store.onChange((changes) => this.changed(changes))
+    this.parts.store.attend()
   }
 
   stop(): void {

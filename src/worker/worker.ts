@@ -79,6 +79,7 @@ export class Worker implements Taker {
       this.unsubscribe = () => {
         for (const off of offs) off()
       }
+      store.attend()
     }
     await this.join()
   }

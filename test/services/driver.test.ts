@@ -25,8 +25,8 @@ it.skipIf(!url)('what goes behind a commit is told when it is one, and not other
   await listener.connect()
   const told: string[] = []
   const done = new Promise<void>((resolve) =>
-    listener.on('notification', ({ payload }) => {
-      told.push(payload!)
+    listener.on('notification', ({ channel, payload }) => {
+      told.push(`${channel} ${payload}`)
       if (payload === 'done') resolve()
     }),
   )
@@ -36,17 +36,24 @@ it.skipIf(!url)('what goes behind a commit is told when it is one, and not other
       `create schema ${schema}`,
       `create table ${schema}.meta (key text primary key, value text not null)`,
     )
-    await listener.query(`listen "${schema}"`)
+    await listener.query(`listen "${schema}"; listen "${schema}/work"`)
     // Nobody waits for this statement, so that its failure is known from the answer to the commit.
     const failing = () => put('insert into jobs (id) values (?1)', [['1']])
-    await expect(driver.transact(failing, true, () => ['rolled back'])).rejects.toThrow('does not exist')
+    await expect(driver.transact(failing, true, () => ({ texts: ['rolled back'], toAll: true }))).rejects.toThrow(
+      'does not exist',
+    )
     await driver.transact(
       () => all('select 1 as one'),
       true,
-      () => ['one', 'done'],
+      () => ({ texts: ['one', 'two'], toAll: false }),
+    )
+    await driver.transact(
+      () => all('select 1 as one'),
+      true,
+      () => ({ texts: ['done'], toAll: true }),
     )
     await done
-    expect(told).toEqual(['one', 'done'])
+    expect(told).toEqual([`${schema}/work one`, `${schema}/work two`, `${schema} done`])
     // What is told need not be on disk; what the same line commits next must be.
     const waits = () => all<{ on: string }>(`select current_setting('synchronous_commit') as "on"`)
     const lines = await Promise.all([1, 2, 3, 4].map(() => driver.transact(waits, true)))

@@ -138,6 +138,7 @@ if (url)
       const other = await opened(postgresWith(PostgresDriver, url!, { schema }))
       benches.push(other)
       const told: string[] = []
+      other.store.attend()
       other.store.onChange((changes) => told.push(...changes.map(({ jobId }) => jobId)))
       const heard = async () => {
         const id = await bench.submitOne()

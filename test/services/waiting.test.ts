@@ -227,7 +227,7 @@ if (url)
       const heard = new Promise((resolve) => {
         works = resolve
       })
-      const bell = new Doorbell(proxy.through(url), ownSchema(), {}, works)
+      const bell = new Doorbell(proxy.through(url), { schema: ownSchema() }, works)
       bell.listen(() => {})
       expect(await heard).toBe(true)
       proxy.silence()

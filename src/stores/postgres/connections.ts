@@ -7,7 +7,7 @@ import type { Client, ClientConfig, Pool, PoolClient } from 'pg'
 import { UntildoneError } from '../../core/errors.js'
 
 export interface PostgresOptions {
-  /** Schema that the tables are in; made when it is missing. Several systems can share a database. @default 'untildone' */
+  /** Schema that the tables are in; made when it is missing; up to 56 small letters, digits and `_`. Several systems can share a database. @default 'untildone' */
   schema?: string
   /** Connections for reading. Besides these there are up to four for writing and one that listens. @default 6 */
   connections?: number
@@ -24,6 +24,9 @@ export interface PostgresOptions {
   /** What a commit waits for. `off` loses acknowledged jobs with the power and exists for the test that shows it. @default 'on' */
   synchronousCommit?: 'on' | 'off'
 }
+
+/** Not longer: channels have the name of the schema and five letters more, and PostgreSQL takes 63 for a name. */
+export const isSchemaName = (text: string): boolean => /^[a-z_][a-z0-9_]{0,55}$/.test(text)
 
 export const APPLICATION = 'untildone'
 const CONNECT_MS = 5000

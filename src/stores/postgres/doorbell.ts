@@ -6,7 +6,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Client } from 'pg'
-import type { Bell } from '../sql/shared.js'
+import type { Bell, Told } from '../sql/shared.js'
 import { configOf, driverModule, type PostgresOptions, sessionSettings } from './connections.js'
 
 /** Texts told within this time go together. */
@@ -19,6 +19,10 @@ const LEAVE_MS = 1000
 export const RING = `select pg_notify($1, t) from set_config('synchronous_commit', 'off', true) as s, unnest($2::text[]) as t`
 const AGAIN_MS = [100, 500, 2000]
 
+/** What is not told to all wakes nobody who would not need it. */
+export const channelOf = ({ schema = 'untildone' }: PostgresOptions, toAll: boolean): string =>
+  toAll ? schema : `${schema}/work`
+
 export class Doorbell implements Bell {
   readonly most = 7900
   private client: Client | null = null
@@ -27,10 +31,10 @@ export class Doorbell implements Bell {
   private closed = false
   private failures = 0
   private echoed = false
+  private attends = false
 
   constructor(
     private readonly url: string,
-    private readonly channel: string,
     private readonly options: PostgresOptions,
     /** Told when nothing arrives, and when it does again. */
     private readonly onState: (works: boolean) => void,
@@ -46,11 +50,19 @@ export class Doorbell implements Bell {
     if (this.options.pooler !== 'transaction') void this.connect()
   }
 
-  async ring(texts: readonly string[]): Promise<void> {
+  attend(): void {
+    if (this.attends) return
+    this.attends = true
+    // One that is on its way does it when it is there.
+    const { client } = this
+    if (client) this.hear(client).catch(() => this.lost(client))
+  }
+
+  async ring({ texts, toAll }: Told): Promise<void> {
     const { client } = this
     if (client) {
       try {
-        await client.query({ name: 'untildone_ring', text: RING, values: [this.channel, texts as string[]] })
+        await client.query({ name: 'untildone_ring', text: RING, values: [channelOf(this.options, toAll), texts] })
       } catch {
         this.lost(client)
       }
@@ -91,22 +103,27 @@ export class Doorbell implements Bell {
     })
     try {
       await client.connect()
-      await client.query(`${sessionSettings(this.options)}listen "${this.channel}"`)
+      await client.query(`${sessionSettings(this.options)}listen "${channelOf(this.options, true)}"`)
       if (this.closed) return void leave(client)
       this.client = client
       this.failures = 0
       this.expectEcho(client)
-      // Whatever was told before we listened was missed.
-      this.heard(null)
     } catch {
       void leave(client)
-      this.again()
+      return this.again()
     }
+    this.hear(client).catch(() => this.lost(client))
+  }
+
+  private async hear(client: Client): Promise<void> {
+    if (this.attends) await client.query(`listen "${channelOf(this.options, false)}"`)
+    // Whatever was told before we listened was missed.
+    if (this.client === client) this.heard(null)
   }
 
   private expectEcho(client: Client): void {
     this.echoed = false
-    client.query({ text: 'select pg_notify($1, $2)', values: [this.channel, ''] }).catch(() => {})
+    client.query({ text: 'select pg_notify($1, $2)', values: [channelOf(this.options, true), ''] }).catch(() => {})
     this.later(() => {
       if (this.client === client && !this.echoed) this.onState(false)
     }, ECHO_MS)

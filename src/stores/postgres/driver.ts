@@ -8,6 +8,7 @@ import type { PoolClient, QueryResult } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import { Asked, type Dialect, type Driver, type Plan, type Statement } from '../sql/plan.js'
+import type { Told } from '../sql/shared.js'
 import type { SqlTransaction } from '../store.js'
 import { ServerClock } from './clock.js'
 import {
@@ -22,7 +23,7 @@ import {
   type PostgresOptions,
 } from './connections.js'
 import { dialectOf } from './dialect.js'
-import { RING } from './doorbell.js'
+import { channelOf, RING } from './doorbell.js'
 import { runWithin } from './foreign.js'
 import { healthOf } from './health.js'
 import { type Line, Lines, sweepMarks } from './lines.js'
@@ -70,7 +71,7 @@ export class PostgresDriver implements Driver {
     setImmediate(fn)
   }
 
-  async transact<T>(plan: () => Plan<T>, write: boolean, behind?: () => readonly string[] | null): Promise<T> {
+  async transact<T>(plan: () => Plan<T>, write: boolean, behind?: () => Told | null): Promise<T> {
     if (!write) return this.read(plan)
     const patience = this.lines.patience()
     for (let races = 0; ; ) {
@@ -90,7 +91,7 @@ export class PostgresDriver implements Driver {
     return runWithin(within, plan, this.translator)
   }
 
-  private async write<T>(plan: () => Plan<T>, behind?: () => readonly string[] | null): Promise<T> {
+  private async write<T>(plan: () => Plan<T>, behind?: () => Told | null): Promise<T> {
     const client = await this.lines.lease(this.pools.writers)
     const sent = new Sent()
     let begun = false
@@ -107,10 +108,10 @@ export class PostgresDriver implements Driver {
       if (line.mark !== null) sent.add(this.lines.count(client, line))
       sendNow()
       answer = await this.drive(plan(), client, sent)
-      const texts = line.mark === null ? null : (behind?.() ?? null)
+      const told = line.mark === null ? null : (behind?.() ?? null)
       committing = true
       const committed = this.commit(client)
-      this.tellBehind(client, line, texts)
+      this.tellBehind(client, line, told)
       const { command } = await committed
       await sent.settled()
       // So it answers where a statement that nobody waited for had failed.
@@ -140,10 +141,10 @@ export class PostgresDriver implements Driver {
   }
 
   /** Follows a commit on its line, without waiting for its answer: only where it was one, others are told. */
-  private tellBehind(client: PoolClient, { mark, kept }: Line, texts: readonly string[] | null): void {
-    if (texts === null) return
+  private tellBehind(client: PoolClient, { mark, kept }: Line, told: Told | null): void {
+    if (told === null) return
     const text = `${RING} where exists (select 1 from ${this.lines.marks} where key = $3 and value = $4)`
-    const values = [this.options.schema ?? 'untildone', texts as string[], mark, kept]
+    const values = [channelOf(this.options, told.toAll), told.texts, mark, kept]
     client.query({ ...this.lines.kept('untildone_behind'), text, values }).catch(() => {})
   }
 

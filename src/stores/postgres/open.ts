@@ -10,7 +10,7 @@ import { EMPTY, MIGRATIONS, type Migration, migrate, type SchemaState, schemaSta
 import { one, type Plan, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
-import { configOf, driverModule, explain, type PostgresOptions } from './connections.js'
+import { configOf, driverModule, explain, isSchemaName, type PostgresOptions } from './connections.js'
 import { Doorbell } from './doorbell.js'
 import { PostgresDriver } from './driver.js'
 import { Translator } from './translate.js'
@@ -46,9 +46,7 @@ export function postgresWith(
           entropy,
           options,
         )
-        store.share(new Doorbell(url, schema, options, saying(onError)), randomUUID().slice(-12), () =>
-          clock.monotonic(),
-        )
+        store.share(new Doorbell(url, options, saying(onError)), randomUUID().slice(-12), () => clock.monotonic())
         return store
       } catch (error) {
         await driver.close().catch(() => {})
@@ -65,8 +63,8 @@ function notOpened(error: unknown): Error {
 }
 
 export function assertSchemaName(schema: string): void {
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
-    throw new TypeError(`postgres: \`${schema}\` is no name of a schema; use small letters, digits and \`_\`.`)
+  if (!isSchemaName(schema))
+    throw new TypeError(`postgres: \`${schema}\` is no name of a schema; use up to 56 small letters, digits and \`_\`.`)
 }
 
 /**

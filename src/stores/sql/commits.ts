@@ -7,6 +7,7 @@ import { Batch, carryOut, type Waiting } from './batch.js'
 import type { WebhookBook } from './outbox.js'
 import type { PauseBook } from './pauses.js'
 import type { Driver, Plan } from './plan.js'
+import type { Told } from './shared.js'
 import type { Tx } from './tx.js'
 
 export class Commits {
@@ -27,7 +28,7 @@ export class Commits {
     private readonly webhookBook: WebhookBook,
     private readonly told: (tx: Tx) => void,
     /** What other processes are told right behind a commit. */
-    private readonly behind: (tx: Tx) => readonly string[] | null,
+    private readonly behind: (tx: Tx) => Told | null,
   ) {}
 
   enqueue<K extends 'submits' | 'records' | 'moves' | 'others' | 'claims'>(
@@ -126,7 +127,7 @@ export class Commits {
     this.told(tx)
     if (tx.guessed === null) return
     void this.webhookBook.guessedWrong(tx.guessed).then((wrong) => {
-      if (wrong) this.told({ ...tx, changes: [], seen: [], toOutbox: true, rung: false })
+      if (wrong) this.told({ ...tx, changes: [], seen: [], toOutbox: true, behind: null })
     })
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { SqlTransaction } from '../store.js'
+import type { Told } from './shared.js'
 
 export type Value = string | number | null
 export type Row = Record<string, any>
@@ -82,9 +83,9 @@ export function* share(name: string, { nameShared }: Dialect): Plan<void> {
 export interface Driver {
   /**
    * Runs a plan in one transaction; resolves after its commit is on disk. `write: false` must not change rows.
-   * @param behind asked when all is written: texts that other processes are told as soon as it is committed
+   * @param behind asked when all is written: what other processes are told as soon as it is committed
    */
-  transact<T>(plan: () => Plan<T>, write: boolean, behind?: () => readonly string[] | null): Promise<T>
+  transact<T>(plan: () => Plan<T>, write: boolean, behind?: () => Told | null): Promise<T>
   /** Commits that may be under way at a time; what arrives meanwhile shares the next one. */
   readonly flights: number
   /** Runs a plan inside a transaction that others have begun and will end. Absent where that cannot be. */

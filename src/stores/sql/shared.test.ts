@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Change } from '../store.js'
-import { type Bell, Shared } from './shared.js'
+import { type Bell, Shared, type Told } from './shared.js'
 
 /** A line on which everybody hears everybody, themselves included; time moves by hand. */
 class Line {
@@ -32,19 +32,25 @@ class TestBell implements Bell {
   timers: { at: number; fn: () => void }[] = []
   heard: (text: string | null) => void = () => {}
   works = true
+  private attends = false
   constructor(
     private readonly line: Line,
     readonly most: number,
   ) {}
+  attend(): void {
+    this.attends = true
+    this.heard(null)
+  }
+  hear({ texts, toAll }: Told): void {
+    if (toAll || this.attends) for (const text of texts) this.heard(text)
+  }
   listen(heard: (text: string | null) => void): void {
     this.heard = heard
   }
-  async ring(texts: readonly string[]): Promise<void> {
-    for (const text of texts) {
-      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(this.most)
-      this.line.told.push(text)
-      if (!this.line.cut) for (const bell of this.line.bells) bell.heard(text)
-    }
+  async ring(told: Told): Promise<void> {
+    for (const text of told.texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(this.most)
+    this.line.told.push(...told.texts)
+    if (!this.line.cut) for (const bell of this.line.bells) bell.hear(told)
   }
   rest(): Promise<void> {
     return new Promise((resolve) => this.later(resolve, 5))
@@ -69,13 +75,15 @@ function change(jobId: string, set: Partial<Change> = {}): Change {
   }
 }
 
-function member(line: Line, name: string, rows = new Map<string, Change>(), most?: number) {
+/** @param attends whether it carries out jobs */
+function member(line: Line, name: string, rows = new Map<string, Change>(), most?: number, attends = true) {
   const told: Change[] = []
   const tellOutbox = vi.fn()
   const look = vi.fn(async (ids: readonly string[]) => ids.flatMap((id) => rows.get(id) ?? []))
   const bell = line.bell(most)
   const tell = (changes: readonly Change[]) => void told.push(...changes)
   const shared = new Shared(bell, { name, tell, tellOutbox, look }, () => line.now)
+  if (attends) shared.attend()
   return { shared, told, tellOutbox, look, bell }
 }
 
@@ -185,14 +193,46 @@ describe('what is for readers', () => {
     expect(gaps.map((gap) => gap.mock.calls.length)).toEqual([0, 1, 0])
   })
 
-  it('is withheld from what goes behind a commit, which says so: once it is committed somebody may read', async () => {
-    const { a, b } = await two()
-    const behind = a.shared.behind([begun('1'), change('2')], false)!
+  it('is withheld from what goes behind a commit, and told after it to who reads by then', async () => {
+    const { line, a, b } = await two()
+    const changes = [begun('1'), change('2')]
+    const behind = a.shared.behind(changes, false)!
+    b.bell.hear(behind)
+    expect({ ids: ids(b), toAll: behind.toAll }).toEqual({ ids: ['2'], toAll: false })
+    await line.advance(10)
+    a.shared.toReaders(changes)
+    await line.advance(10)
+    expect(ids(b)).toEqual([])
     b.shared.watch('1')
     await settle()
-    for (const text of behind.texts) b.bell.heard(text)
-    expect({ ids: ids(b), withheld: behind.withheld }).toEqual({ ids: ['2'], withheld: true })
-    expect((await two()).a.shared.behind([change('2')], false)).toMatchObject({ withheld: false })
+    a.shared.toReaders(changes)
+    await line.advance(10)
+    expect(ids(b).sort()).toEqual(['1', '2'])
+    expect(a.shared.behind([change('2')], false)).toMatchObject({ toAll: true })
+  })
+
+  it('is all that is told to whoever neither works nor reads: nothing', async () => {
+    const { line, rows, a, b } = await two()
+    const c = member(line, 'c', rows, undefined, false)
+    await line.advance(6000)
+    const heard = async (jobId: string) => {
+      a.shared.publish([begun(jobId), change(`${jobId}!`)], true)
+      await line.advance(10)
+      return [b, c].map((one) => ids(one).sort())
+    }
+    expect(await heard('1')).toEqual([['1!'], []])
+    expect([b, c].map(({ tellOutbox }) => tellOutbox.mock.calls.length)).toEqual([1, 0])
+    const stop = c.shared.follow()
+    await settle()
+    expect(await heard('2')).toEqual([
+      ['2', '2!'],
+      ['2', '2!'],
+    ])
+    stop()
+    await line.advance(40_000)
+    expect(await heard('3')).toEqual([['3!'], []])
+    c.shared.attend()
+    expect(await heard('4')).toEqual([['4!'], ['4!']])
   })
 
   it('is told also where an older text comes later', async () => {
@@ -224,9 +264,9 @@ describe('what is for readers', () => {
 
 it('goes right behind a commit where nobody was told a moment ago; what comes then is gathered', async () => {
   const { line, a, b } = await two()
-  const texts = a.shared.behind([change('1')], true)
-  expect(texts).not.toBeNull()
-  for (const text of texts!.texts) b.bell.heard(text)
+  const told = a.shared.behind([change('1')], true)
+  expect(told).not.toBeNull()
+  b.bell.hear(told!)
   expect(b.told.map(({ jobId }) => jobId)).toEqual(['1'])
   expect(b.tellOutbox).toHaveBeenCalledTimes(1)
   // While they rest, the next commit is told with the round after it.

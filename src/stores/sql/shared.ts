@@ -5,12 +5,21 @@
 import type { Change } from '../store.js'
 import { bytesOf, changeOf, merged, sentOf, type Text, weight } from './news.js'
 
+/** What one process tells the others. */
+export interface Told {
+  texts: readonly string[]
+  /** False: those that carry out jobs or duties (`attend`). */
+  toAll: boolean
+}
+
 /** A line to the other processes. Texts may be lost, doubled or late. */
 export interface Bell {
   /** Characters that a text may have. */
   readonly most: number
   /** Tells the others. Resolves when more may be told; never rejects. */
-  ring(texts: readonly string[]): Promise<void>
+  ring(told: Told): Promise<void>
+  /** From now on this process hears what is not told to all, too; `heard` gets null when it does. */
+  attend(): void
   /** Resolves when more may be told than was told right behind a commit. */
   rest(): Promise<void>
   /** `heard` gets what others tell, and null whenever something may have been missed. */
@@ -128,34 +137,35 @@ export class Shared {
   /**
    * Texts that go right behind a commit of this process, should it be one: whoever waits for them hears of it without
    * another way there and back. Null where others were told a moment ago, so that these are gathered, or where nobody is there.
-   * `withheld`: what is for readers is not in them, because nobody reads. Once it is committed somebody may.
+   * Where nobody reads they go to those that work, without what is for readers: once it is committed, `toReaders` follows.
    */
-  behind(changes: readonly Change[], outbox: boolean): { texts: readonly string[]; withheld: boolean } | null {
+  behind(changes: readonly Change[], outbox: boolean): Told | null {
     if (this.closed || this.ringing || this.alone) return null
-    const withheld = this.collect(changes, outbox)
+    this.collect(changes, outbox)
     if (this.waiting.size === 0 && !this.outbox) return null
     this.ringing = true
-    const texts = this.take()
+    const told = this.take()
     void this.bell.rest().then(() => this.round())
-    return { texts, withheld }
+    return told
   }
 
-  /** @returns whether something was left out because nobody reads */
-  private collect(changes: readonly Change[], outbox: boolean): boolean {
+  /** After a commit of which only those that work were told: somebody may read by now, who saw nothing of it. */
+  toReaders(changes: readonly Change[]): void {
+    if (this.isRead()) this.publish(changes, false)
+  }
+
+  private collect(changes: readonly Change[], outbox: boolean): void {
     this.outbox ||= outbox
     const isRead = this.isRead()
-    let withheld = false
     for (const change of changes) {
       // Nor is it worth telling what it was before.
       if (change.forReaders && !isRead) {
         this.waiting.delete(change.jobId)
-        withheld = true
         continue
       }
       const before = this.waiting.get(change.jobId)
       this.waiting.set(change.jobId, before ? merged(before, change) : change)
     }
-    return withheld
   }
 
   /** Something changed that no job tells of: the others look anew. */
@@ -173,13 +183,13 @@ export class Shared {
     this.ringing = false
   }
 
-  private take(): string[] {
+  private take(): Told {
     const changes = [...this.waiting.values()]
     this.waiting = new Map()
-    const texts = this.texts(changes)
+    const told = { texts: this.texts(changes), toAll: this.isRead() }
     this.outbox = false
     this.stirred = false
-    return texts
+    return told
   }
 
   private texts(changes: readonly Change[]): string[] {
@@ -235,13 +245,17 @@ export class Shared {
       this.gap()
     }
     // From now on it is told what is for readers. Until now it was not.
-    if (reads(turn) && before?.turn !== turn)
-      void this.bell.ring([`${this.head},"more":1,"to":${JSON.stringify(told.by)}}`])
+    if (reads(turn) && before?.turn !== turn) this.tellAll(`${this.head},"more":1,"to":${JSON.stringify(told.by)}}`)
     const changes = (told.changes ?? []).map(changeOf)
     for (const { jobId, revision, done } of changes) this.note(jobId, revision, done)
     if (changes.length > 0) this.options.tell(changes)
     if (told.outbox) this.options.tellOutbox()
     if (told.more && (told.to ?? this.options.name) === this.options.name) this.gap()
+  }
+
+  /** Jobs or duties are carried out in this process: from now on it hears of what is to be done. */
+  attend(): void {
+    this.bell.attend()
   }
 
   /** Somebody in this process reads what others change: from now on they tell it. */
@@ -344,7 +358,11 @@ export class Shared {
 
   /** A sign of life, so that the others know that there is somebody to tell. */
   private here(): void {
-    if (!this.closed) void this.bell.ring([`${this.head}}`])
+    if (!this.closed) this.tellAll(`${this.head}}`)
+  }
+
+  private tellAll(text: string): void {
+    void this.bell.ring({ texts: [text], toAll: true })
   }
 
   async close(): Promise<void> {

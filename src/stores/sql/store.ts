@@ -66,7 +66,7 @@ import {
 import { readyPlan, waitingPlan } from './ready.js'
 import { rulesOf } from './rules.js'
 import { schedulesOf } from './schedules.js'
-import { type Bell, Shared } from './shared.js'
+import { type Bell, Shared, type Told } from './shared.js'
 import { INLINE_BYTES, keyedPlan } from './submit.js'
 import type { Lent, Tx } from './tx.js'
 import { answerCallbackPlan, callbackPlan, dueWaitsPlan, settlePlan, signalPlan, waitsPlan } from './waits.js'
@@ -84,7 +84,6 @@ export interface SqlStoreOptions {
 const FILE_GRACE_MS = 86_400_000
 
 const noop = () => {}
-const NOT_RUNG = { rung: false, withheld: false }
 
 export class SqlStore implements Store {
   private readonly commits: Commits
@@ -116,13 +115,11 @@ export class SqlStore implements Store {
       this.webhookBook,
       (tx) => {
         for (const seen of tx.seen) this.marks?.saw(seen)
-        this.told(tx.changes, tx.toOutbox, tx)
+        this.told(tx.changes, tx.toOutbox, tx.behind)
       },
       (tx) => {
-        const behind = this.shared?.behind(tx.changes, tx.toOutbox) ?? null
-        tx.rung = behind !== null
-        tx.withheld = behind?.withheld ?? false
-        return behind?.texts ?? null
+        tx.behind = this.shared?.behind(tx.changes, tx.toOutbox) ?? null
+        return tx.behind
       },
     )
     const lent: Lent = {
@@ -159,6 +156,9 @@ export class SqlStore implements Store {
   }
   watch(jobId: string, reads = true): () => void {
     return this.shared?.watch(jobId, reads) ?? noop
+  }
+  attend(): void {
+    this.shared?.attend()
   }
   follow(): () => void {
     return this.shared?.follow() ?? noop
@@ -228,8 +228,7 @@ export class SqlStore implements Store {
       events: [],
       toOutbox: false,
       guessed: null,
-      rung: false,
-      withheld: false,
+      behind: null,
       audits: [],
       failures: [],
       marks: this.marks,
@@ -239,14 +238,10 @@ export class SqlStore implements Store {
     }
   }
 
-  private told(changes: readonly Change[], happened: boolean, { rung, withheld } = NOT_RUNG): void {
+  private told(changes: readonly Change[], happened: boolean, behind: Told | null = null): void {
     // The others first: what is done here takes a while.
-    if (!rung) this.shared?.publish(changes, happened)
-    else if (withheld)
-      this.shared?.publish(
-        changes.filter(({ forReaders }) => forReaders),
-        false,
-      )
+    if (behind === null) this.shared?.publish(changes, happened)
+    else if (!behind.toAll) this.shared?.toReaders(changes)
     if (changes.length > 0) this.tellChanges(changes)
     if (happened) this.tellOutbox()
   }

@@ -9,6 +9,7 @@ import type { Audited } from './audit.js'
 import type { Met } from './failures.js'
 import type { Event } from './outbox.js'
 import type { Asked, Dialect, Plan } from './plan.js'
+import type { Told } from './shared.js'
 
 export interface Tx {
   /** The instant all its rows are judged by. */
@@ -23,10 +24,8 @@ export interface Tx {
   toOutbox: boolean
   /** Where nobody was thought to hear of it: what the database says of each. */
   guessed: Asked[] | null
-  /** Whether other processes are told of all this right behind the commit. */
-  rung: boolean
-  /** And then, whether they were not told what is for readers. */
-  withheld: boolean
+  /** What other processes are told of all this right behind the commit. */
+  behind: Told | null
   /** Entries of audit trails, and errors that were met: written at the end, because many wait for the names they need. */
   readonly audits: Audited[]
   readonly failures: Met[]
