@@ -61,4 +61,11 @@ export function program(
 }
 
 /** What the shell of whoever starts a test happens to have set is none of its business. */
-const OWN = { OPENAI_BASE_URL: '', OPENAI_MODEL: '', OPENAI_API_KEY: '', DATABASE_URL: '', REDIS_URL: '' }
+const OWN = {
+  OPENAI_BASE_URL: '',
+  OPENAI_MODEL: '',
+  OPENAI_API_KEY: '',
+  DATABASE_URL: '',
+  REDIS_URL: '',
+  REDIS_PLAINTEXT: '',
+}

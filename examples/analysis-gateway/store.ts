@@ -19,13 +19,14 @@ export interface Stored {
 
 /**
  * `DATABASE_URL`: a PostgreSQL database, for as many processes as are started with it. Without: a file in the data folder.
- * `REDIS_URL`: with such a database, BullMQ tells workers of jobs.
+ * `REDIS_URL`: with such a database, BullMQ tells workers of jobs. On another host it begins with rediss://, unless
+ * `REDIS_PLAINTEXT=1` says that the network between is trusted.
  * @throws Error for an address that cannot be one, or that has no effect and must not look as if it had
  */
 export function storeFrom(env: NodeJS.ProcessEnv, dataDir: string): Stored {
-  const { DATABASE_URL: url, REDIS_URL: redis } = env
+  const { DATABASE_URL: url, REDIS_URL: redis, REDIS_PLAINTEXT } = env
   if (url) {
-    const told = redis ? { transport: bullmq(redis) } : {}
+    const told = redis ? { transport: bullmq(redis, { plaintext: REDIS_PLAINTEXT === '1' }) } : {}
     const description = `PostgreSQL, ${placeOf(url)}${redis ? `; BullMQ, ${new URL(redis).host}` : ''}`
     return { store: postgres(url), ...told, filesDir: join(dataDir, 'files'), description, shared: true }
   }

@@ -31,6 +31,8 @@ export interface ServerRequest {
   pooler?: 'none' | 'transaction'
   /** Address of a Redis that tells workers of jobs. @default none: they look for themselves */
   redisUrl?: string
+  /** It may be on another host without TLS. @default false */
+  redisPlaintext?: boolean
   /** What this process does. @default all of it */
   roles?: readonly Role[]
   /** Folder of uploaded files. @default `files` in the data folder; with a shared database what the store says */
@@ -101,7 +103,9 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     handlers: jobs.handlers,
     worker: roles.includes('worker') ? { slots: request.slots } : false,
     maintenance: roles.includes('maintenance'),
-    ...(request.redisUrl === undefined ? {} : { transport: bullmq(request.redisUrl) }),
+    ...(request.redisUrl === undefined
+      ? {}
+      : { transport: bullmq(request.redisUrl, { plaintext: request.redisPlaintext ?? false }) }),
     ...(filesDir === undefined ? {} : { filesDir }),
     env: request.env,
     ...(request.webhooks ? { webhooks: request.webhooks } : {}),

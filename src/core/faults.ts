@@ -64,8 +64,8 @@ export const FAULTS = {
   'transport-unsafe': {
     status: 503,
     retryable: no,
-    title: 'The transport would lose what it carries.',
-    fix: 'Set `maxmemory-policy noeviction` on the Redis server; the reason is in `detail`.',
+    title: 'The transport is not safe for what it carries.',
+    fix: 'Set `maxmemory-policy noeviction` on the Redis server, and reach another host by rediss://; the reason is in `detail`.',
   },
   'transport-away': {
     status: 503,

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { redisCheck } from '../../src/cli/redis-check.js'
 import { createUntildone } from '../../src/index.js'
 import { sqlite } from '../../src/stores/sqlite/index.js'
-import { bullmq } from '../../src/transports/bullmq/index.js'
+import { type BullmqOptions, bullmq } from '../../src/transports/bullmq/index.js'
 import { Hosts, Jobs, until } from './hosts.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
 import { startProxy } from './proxy.mjs'
@@ -181,8 +181,8 @@ describe('Redis that is away', () => {
 })
 
 describe('Redis that is not fit', () => {
-  const open = (url: string) =>
-    createUntildone({ store: sqlite(':memory:'), handlers: jobs.handlers, transport: bullmq(url) })
+  const open = (url: string, options: BullmqOptions = {}) =>
+    createUntildone({ store: sqlite(':memory:'), handlers: jobs.handlers, transport: bullmq(url, options) })
 
   it('an eviction policy that throws away messages is refused, with what to do', async () => {
     await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
@@ -214,6 +214,31 @@ describe('Redis that is not fit', () => {
     const app = await open(redis.url.replace('//', '//:secret@'))
     expect((await app.engine.health()).checks.transport).toBe('ok')
     expect(JSON.stringify(await app.engine.health())).not.toContain('secret')
+    await app.stop()
+  })
+
+  // Nobody is there: whether it would be talked to is decided before.
+  it.each([
+    ['redis://user:secret@192.0.2.1:1', {}],
+    ['redis://127.example:1', {}],
+    ['redis://localhost.example:1', {}],
+  ])('%s is on another host and asks for no TLS: refused, with what to do', async (url, options) => {
+    await expect(open(url, options)).rejects.toMatchObject({
+      ...{ code: 'transport-unsafe', params: { reason: 'plaintext' } },
+      message: expect.not.stringContaining('secret'),
+      fix: expect.stringMatching(/rediss:.*plaintext: true.*--redis-plaintext/),
+    })
+  })
+
+  it.each([
+    ['rediss://redis.invalid:1', {}],
+    ['redis://redis.invalid:1', { plaintext: true }],
+    ['redis://127.0.0.9:1', {}],
+    ['redis://[::1]:1', {}],
+    ['redis://LOCALHOST:1', {}],
+  ])('%s %j is waited for', async (url, options) => {
+    const app = await open(url, options)
+    expect((await app.engine.health()).checks.transport).toMatch(/^away/)
     await app.stop()
   })
 

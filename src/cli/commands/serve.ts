@@ -6,7 +6,7 @@ import type { Context } from '../context.js'
 import { POOLER, poolerOf, postgresAddress } from '../database-option.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
-import { redisAddress } from '../redis-option.js'
+import { REDIS_PLAINTEXT, redisAddress, redisPlaintext } from '../redis-option.js'
 import { ROLES, type Role } from '../roles.js'
 import type { RunningServer } from '../start-server.js'
 import { Strays } from '../strays.js'
@@ -50,6 +50,7 @@ a second one stops at once, and the jobs go on at the next start.`,
       flags: '--redis <url>',
       text: 'redis://host:6379, told of jobs by BullMQ; every process needs the same (default: UNTILDONE_REDIS, else none)',
     },
+    REDIS_PLAINTEXT,
     {
       flags: '--roles <list>',
       text: 'what this process does: api, worker, maintenance; fewer than all only with --database (default: all three)',
@@ -137,7 +138,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
       ...(databaseUrl === undefined ? {} : { databaseUrl, pooler: poolerOf(context, options) }),
-      ...(redisUrl === undefined ? {} : { redisUrl }),
+      ...(redisUrl === undefined ? {} : { redisUrl, redisPlaintext: redisPlaintext(context, options) }),
       roles,
       database: 'untildone.db',
       host: options.host ?? '127.0.0.1',

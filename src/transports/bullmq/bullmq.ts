@@ -46,6 +46,8 @@ class Size {
 
 export class BullmqTransport implements Transport {
   readonly kind = 'bullmq'
+  readonly window: number | undefined
+  readonly direct: boolean
   private readonly server: RedisServer
   private readonly queues = new Map<string, Queue>()
   /** By queue, of what was published. */
@@ -54,16 +56,18 @@ export class BullmqTransport implements Transport {
 
   constructor(
     url: string,
-    readonly window: number | undefined,
-    readonly direct: boolean,
+    private readonly settings: { window: number | undefined; direct: boolean; plaintext: boolean },
     private readonly env: TransportEnv,
   ) {
+    this.window = settings.window
+    this.direct = settings.direct
     this.server = new RedisServer(url, env.clock, `{ud:${env.namespace}}:probe`)
   }
 
   /** @throws UntildoneError `transport-unsafe`, `transport-away` */
   async open(): Promise<this> {
     try {
+      if (!this.settings.plaintext) this.server.assertPrivate()
       await this.server.open()
       return this
     } catch (error) {

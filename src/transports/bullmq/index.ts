@@ -13,6 +13,11 @@ export interface BullmqOptions {
    * `false`: each goes over Redis, which spreads single jobs more evenly over idle hosts. @default true
    */
   direct?: boolean
+  /**
+   * A Redis on another host may be talked to without TLS. Whoever can listen on the way reads the password and can change
+   * what is announced: only where the network between is trusted, or encrypted by itself. @default false
+   */
+  plaintext?: boolean
 }
 
 /**
@@ -20,14 +25,14 @@ export interface BullmqOptions {
  * meanwhile. The store stays the truth: without Redis jobs are found by looking, and nothing is lost with it.
  *
  * @param url `redis://user:password@host:6379/0`, or `rediss://…` with TLS
- * @returns what `createUntildone({ transport })` opens. Opening throws `transport-unsafe` where Redis would evict keys or
- * is older than 6.2, and `transport-away` where it refuses user or password; a Redis that is not there yet is waited for
+ * @returns what `createUntildone({ transport })` opens. Opening throws `transport-unsafe` where Redis would evict keys, is
+ * older than 6.2, or is on another host and the address asks for no TLS, and `transport-away` where it refuses user or password; a Redis that is not there yet is waited for
  */
 export function bullmq(url: string, options: BullmqOptions = {}): TransportFactory {
   if (!/^rediss?:\/\//.test(url))
     throw new TypeError('bullmq: the address begins with redis:// or, with TLS, with rediss://.')
-  const { window, direct = true } = options
+  const { window, direct = true, plaintext = false } = options
   if (window !== undefined && !(Number.isInteger(window) && window > 0))
     throw new TypeError('bullmq: `window` is a whole number, 1 or more.')
-  return { open: (env) => new BullmqTransport(url, window, direct, env).open() }
+  return { open: (env) => new BullmqTransport(url, { window, direct, plaintext }, env).open() }
 }

@@ -7,13 +7,14 @@ import { RedisServer, type ServerFacts } from './server.js'
 export async function inspectRedis(
   url: string,
   clock: Clock,
-): Promise<ServerFacts & { location: string; latencyMs: number }> {
+): Promise<ServerFacts & { location: string; latencyMs: number; overheard: boolean }> {
   const server = new RedisServer(url, clock, '{ud:doctor}:probe')
   try {
     await server.open()
     if (server.away || server.facts === null || server.latencyMs === null)
       throw new UntildoneError('transport-away', server.away?.why)
-    return { ...server.facts, location: server.location, latencyMs: server.latencyMs }
+    const { facts, location, latencyMs, overheard } = server
+    return { ...facts, location, latencyMs, overheard }
   } finally {
     server.close()
   }

@@ -61,6 +61,25 @@ export class RedisServer {
     return path ?? `${host}:${port}`
   }
 
+  /** Whether what is said to it goes over a network as it is. */
+  get overheard(): boolean {
+    const { host = 'localhost', path, tls } = this.sender.options
+    return !path && !tls && !/^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host)
+  }
+
+  /** @throws UntildoneError `transport-unsafe` */
+  assertPrivate(): void {
+    if (!this.overheard) return
+    throw new UntildoneError(
+      'transport-unsafe',
+      `Redis at ${this.location} is on another host, and the address asks for no TLS: its password could be read on the way.`,
+      {
+        params: { reason: 'plaintext' },
+        fix: 'Begin the address with rediss://. Where the network between is trusted, say so: `bullmq(url, { plaintext: true })`, or for the command line `--redis-plaintext`.',
+      },
+    )
+  }
+
   /** @throws UntildoneError `transport-unsafe`, `transport-away` when it is there and takes neither user nor password */
   async open(): Promise<void> {
     void this.receiver.connect().catch(() => {})
