@@ -78,6 +78,23 @@ describe('a worker that somebody asked to drain', () => {
     expect((await rig.get(job)).statusText).toContain('no worker')
   })
 
+  it('that was busy until a moment ago was there: its jobs count from when it left', async () => {
+    const step = gate()
+    const rig = await open([of(async (job) => void (await job.step('long', () => step.passed)))], { worker: { slots: 1 } })
+    await rig.submit(work, {})
+    await rig.settle()
+    const second = await rig.submit(work, {})
+    await rig.advance('10m')
+    expect((await rig.get(second)).statusText).not.toContain('no worker')
+    await rig.engine.drainWorker(operator, (await only(rig)).id, {})
+    await rig.advance('15s')
+    expect((await rig.get(second)).statusText).toMatch(/no worker for .* since \d+ s\.$/)
+    step.go()
+    await rig.settle()
+    await rig.advance('1m')
+    expect((await rig.get(second)).statusText).toMatch(/no worker for .* since 1 m/)
+  })
+
   it('is gone also when whoever is told throws', async () => {
     const rig = await open([of(() => null)], {
       onDrain: ({ state }) => {

@@ -50,7 +50,6 @@ export interface MaintenanceOptions {
 export class Maintenance {
   private readonly timers = new Map<string, Timer>()
   private stopped = false
-  private since = 0
   private readonly waker: Waker
   /** Until when this process does what one does for all, by the monotonic clock. */
   private leadsUntil = Number.NEGATIVE_INFINITY
@@ -86,7 +85,6 @@ export class Maintenance {
 
   start(): void {
     const { parts, leads } = this.options
-    this.since = parts.store.now()
     this.every('words', REAP_MS, () => this.lookForWorkers().catch(() => undefined))
     this.every('taught', TAUGHT_MS, () => parts.taught.load())
     this.every('strays', REAP_MS, () => this.strays())
@@ -176,7 +174,10 @@ export class Maintenance {
     for (const { lane, runAt } of lanes) {
       if (runAt > now || living.some(({ serves }) => serves === null || takes(serves, lane))) continue
       waiting.add(lane)
-      if (!unserved.has(lane)) unserved.set(lane, Math.max(runAt, this.since))
+      // From when the last one who took it has left; one that drains has not left, and takes nothing any more.
+      const taken = workers.filter(({ serves }) => serves === null || takes(serves, lane))
+      const left = taken.map(({ leaseUntil }) => Math.min(leaseUntil, now))
+      if (!unserved.has(lane)) unserved.set(lane, Math.max(runAt, ...left))
     }
     for (const lane of unserved.keys()) if (!waiting.has(lane)) unserved.delete(lane)
   }
