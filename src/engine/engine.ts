@@ -2,7 +2,9 @@
  * The engine: the use cases of api.ts over one store, put together. Decides nothing itself.
  */
 import type { Clock, Entropy } from '../core/clock.js'
+import { UntildoneError } from '../core/errors.js'
 import { partsOf, type Status } from '../core/job.js'
+import { within } from '../core/within.js'
 import type { FileBytes } from '../stores/files.js'
 import type { Change, Store } from '../stores/store.js'
 import { Actions } from './actions.js'
@@ -30,6 +32,9 @@ import { Teaching } from './teaching.js'
 import { Waiters } from './waiters.js'
 import { Webhooks } from './webhooks.js'
 import { Workers } from './workers.js'
+
+/** A load balancer asks and does not wait long. */
+const HEALTH_MS = 2000
 
 export interface EngineOptions {
   store: Store
@@ -110,6 +115,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
     return registry.describe(type, pauses.ofType(caller.tenant, name) !== null)
   }
   const stories = new Stories(parts)
+  let looking: Promise<unknown> | null = null
   const workers = new Workers(store)
 
   return {
@@ -190,7 +196,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine & Eng
 
     async health() {
       try {
-        await store.lanes()
+        // One question for all who ask, or probes would take the connections of a database that is slow to answer.
+        looking ??= store.lanes().finally(() => {
+          looking = null
+        })
+        if ((await within(clock, HEALTH_MS, looking)) === undefined) throw new UntildoneError('store-unavailable')
         const host = { ...(await parts.host.checks()), ...parts.transport?.checks() }
         const status = Object.values(host).every((state) => state === 'ok') ? 'ready' : 'degraded'
         return { status, checks: { store: 'ok', migrations: 'ok', engine: 'ok', ...host } }

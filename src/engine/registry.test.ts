@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type JobHandler, until } from '../define/index.js'
 import { rigs } from '../testing/fixtures/rigs.js'
@@ -80,5 +80,11 @@ it('the catalogue says what a type asks for and promises', async () => {
   const { lanes } = rig.store
   rig.store.lanes = () => Promise.reject(new Error('away'))
   expect(await rig.engine.health()).toMatchObject({ status: 'down', checks: { store: 'unavailable' } })
+  const asked = vi.fn(() => new Promise<never>(() => {}))
+  rig.store.lanes = asked
+  const answers = Promise.all([rig.engine.health(), rig.engine.health()])
+  await rig.clock.advance(2000)
+  expect((await answers).map(({ status }) => status)).toEqual(['down', 'down'])
+  expect(asked).toHaveBeenCalledTimes(1)
   rig.store.lanes = lanes
 })

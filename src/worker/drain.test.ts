@@ -80,7 +80,9 @@ describe('a worker that somebody asked to drain', () => {
 
   it('that was busy until a moment ago was there: its jobs count from when it left', async () => {
     const step = gate()
-    const rig = await open([of(async (job) => void (await job.step('long', () => step.passed)))], { worker: { slots: 1 } })
+    const rig = await open([of(async (job) => void (await job.step('long', () => step.passed)))], {
+      worker: { slots: 1 },
+    })
     await rig.submit(work, {})
     await rig.settle()
     const second = await rig.submit(work, {})

@@ -5,8 +5,8 @@
  */
 import type { Clock, Timer } from '../core/clock.js'
 import { LEASE_MS } from '../core/lease.js'
+import { within } from '../core/within.js'
 import type { Store, WorkerRow } from '../stores/store.js'
-import { within } from './within.js'
 
 export { LEASE_MS }
 export const HEARTBEAT_MS = 5_000

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../core/clock.js'
 import type { Actor } from '../core/job.js'
 import { partsOf } from '../core/job.js'
 import { type Event, transition } from '../core/lifecycle.js'
+import { within } from '../core/within.js'
 import type { Files } from '../engine/files.js'
 import type { EngineParts } from '../engine/parts.js'
 import { isBuiltIn } from '../engine/registry.js'
@@ -15,7 +16,6 @@ import type { WorkerRow } from '../stores/store.js'
 import { hostChecks, hostNumbers } from './host.js'
 import type { ScheduleClock } from './schedules.js'
 import { Waker } from './waker.js'
-import { within } from './within.js'
 
 const TICK_MS = 1000
 /** One process at a time does what need not be done by all; when it dies, another follows after so long. */

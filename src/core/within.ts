@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js'
+import type { Clock } from './clock.js'
 
 /** What `doing` gives, or undefined when it takes longer: nobody waits for it any more, and it may still happen. */
 export function within<T>(clock: Clock, ms: number, doing: Promise<T>): Promise<T | undefined> {
