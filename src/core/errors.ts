@@ -206,7 +206,7 @@ export const PROBLEMS = {
   'job-expired': {
     status: 410,
     retryable: no,
-    title: 'This job existed and was removed when its retention ended.',
+    title: 'This job existed and has been removed: its retention has ended, or an operator has pruned.',
     fix: 'Its final status is in `params`. Keep results on your side, or raise the retention of the type.',
   },
   'result-expired': {
@@ -321,7 +321,7 @@ export const PROBLEMS = {
   'store-unavailable': {
     status: 503,
     retryable: yes,
-    title: 'The store cannot be written right now. Nothing was stored.',
+    title: 'The store cannot be used right now. Nothing was stored.',
     fix: 'Repeat the request with the same Idempotency-Key after Retry-After.',
   },
   'outcome-unknown': {

@@ -89,7 +89,7 @@ export class EngineParts {
       if (found.tenant !== caller.tenant) throw notFound(id)
       throw new UntildoneError(
         'job-expired',
-        `Job ${id} was ${found.status} and has been removed at the end of its retention.`,
+        `Job ${id} was ${found.status} and has been removed.`,
         {
           params: {
             jobId: id,

@@ -110,7 +110,7 @@ export class Worker implements Taker {
       onStall: (ms) =>
         options.onError(
           new Error(
-            `The event loop of this worker stood still for ${Math.round(ms)} ms: a handler blocks it. Move that work into job.process or a worker thread.`,
+            `The event loop of this worker stood still for ${Math.round(ms)} ms: a handler blocks it, or the process was stopped. Move work that blocks into job.process or a worker thread.`,
           ),
         ),
     })

@@ -205,7 +205,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `job-expired`: This job existed and was removed when its retention ended. */
+        /** @description `job-expired`: This job existed and has been removed: its retention has ended, or an operator has pruned. */
         "job-expired": {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -292,7 +292,7 @@ export interface components {
          *
          *     `overloaded`: The server has too much to do.
          *
-         *     `store-unavailable`: The store cannot be written right now. Nothing was stored.
+         *     `store-unavailable`: The store cannot be used right now. Nothing was stored.
          */
         "draining.outcome-unknown.overloaded.store-unavailable": {
             headers: {
@@ -323,7 +323,7 @@ export interface components {
         /**
          * @description `draining`: The server is shutting down.
          *
-         *     `store-unavailable`: The store cannot be written right now. Nothing was stored.
+         *     `store-unavailable`: The store cannot be used right now. Nothing was stored.
          */
         "draining.store-unavailable": {
             headers: {
