@@ -87,18 +87,14 @@ export class EngineParts {
     if (found === null) throw notFound(id)
     if (isTombstone(found)) {
       if (found.tenant !== caller.tenant) throw notFound(id)
-      throw new UntildoneError(
-        'job-expired',
-        `Job ${id} was ${found.status} and has been removed.`,
-        {
-          params: {
-            jobId: id,
-            finalStatus: found.status,
-            finishedAt: iso(found.finishedAt),
-            expiredAt: iso(found.expiredAt),
-          },
+      throw new UntildoneError('job-expired', `Job ${id} was ${found.status} and has been removed.`, {
+        params: {
+          jobId: id,
+          finalStatus: found.status,
+          finishedAt: iso(found.finishedAt),
+          expiredAt: iso(found.expiredAt),
         },
-      )
+      })
     }
     if (!maySee(caller, found.record)) throw notFound(id)
     return found

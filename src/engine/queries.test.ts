@@ -375,7 +375,8 @@ describe('sealed texts', () => {
     expect(rig.engine.unseal('stream', text, { tenant: 'default' })).toEqual({ a: [1] })
     expect(rig.engine.unseal('stream', text, { tenant: 'other' })).toBeNull()
     expect(rig.engine.unseal('ticket', text, { tenant: 'default' })).toBeNull()
-    for (const bad of ['', 'x', text.slice(0, 30), text.slice(1), `${text.slice(0, -2)}AA`, '\u0000'])
+    const changed = `${text.slice(0, 9)}${text[9] === 'A' ? 'B' : 'A'}${text.slice(10)}`
+    for (const bad of ['', 'x', text.slice(0, 30), text.slice(1), changed, '\u0000'])
       expect(rig.engine.unseal('stream', bad, { tenant: 'default' }), bad).toBeNull()
   })
 })

@@ -332,6 +332,18 @@ it('a job that somebody waits for is looked at, though nothing was told; told on
   expect(b.look).not.toHaveBeenCalled()
 })
 
+it('a look says nothing of what this process has written itself', async () => {
+  const { line, rows, a } = await two()
+  a.shared.watch('1', false)
+  rows.set('1', change('1', { revision: 4 }))
+  a.shared.saw([rows.get('1')!])
+  await line.advance(12_000)
+  expect(a.told).toEqual([])
+  rows.set('1', change('1', { revision: 5 }))
+  await line.advance(6000)
+  expect(a.told.map(({ revision }) => revision)).toEqual([5])
+})
+
 it('where nothing is heard it looks much more often', async () => {
   const { line, rows, b } = await two()
   b.bell.works = false

@@ -247,7 +247,7 @@ export class Shared {
     // From now on it is told what is for readers. Until now it was not.
     if (reads(turn) && before?.turn !== turn) this.tellAll(`${this.head},"more":1,"to":${JSON.stringify(told.by)}}`)
     const changes = (told.changes ?? []).map(changeOf)
-    for (const { jobId, revision, done } of changes) this.note(jobId, revision, done)
+    this.saw(changes)
     if (changes.length > 0) this.options.tell(changes)
     if (told.outbox) this.options.tellOutbox()
     if (told.more && (told.to ?? this.options.name) === this.options.name) this.gap()
@@ -297,6 +297,12 @@ export class Shared {
     return () => this.gapListeners.delete(listener)
   }
 
+  /** What those who wait here are told in any case: a look that finds it says nothing new. */
+  saw(changes: readonly Change[]): void {
+    if (this.watched.size === 0) return
+    for (const { jobId, revision, done } of changes) this.note(jobId, revision, done)
+  }
+
   private note(jobId: string, revision: number, done: boolean): void {
     const watched = this.watched.get(jobId)
     if (!watched) return
@@ -337,7 +343,7 @@ export class Shared {
             const watched = this.watched.get(jobId)
             return watched && (revision > watched.revision || (done && !watched.done))
           })
-          for (const { jobId, revision, done } of fresh) this.note(jobId, revision, done)
+          this.saw(fresh)
           if (fresh.length > 0) this.options.tell(fresh)
         }
       } while (this.lookAgain && !this.closed)

@@ -242,6 +242,7 @@ export class SqlStore implements Store {
     // The others first: what is done here takes a while.
     if (behind === null) this.shared?.publish(changes, happened)
     else if (!behind.toAll) this.shared?.toReaders(changes)
+    this.shared?.saw(changes)
     if (changes.length > 0) this.tellChanges(changes)
     if (happened) this.tellOutbox()
   }
