@@ -131,6 +131,7 @@ export interface SubmitOptions {
   /**
    * A transaction of yours in the database of the store (PostgreSQL): the job is stored when you commit, and never was
    * when you roll back. Workers find it within a second of the commit, or at once after `announce()`.
+   * Left out (undefined) is none; null is refused.
    * @default a transaction of its own, durable when submit resolves
    */
   tx?: SqlTransaction

@@ -51,10 +51,12 @@ export class Submission {
     if (before) return { job: null, before, duplicate: false, announce: nothing }
     const job = await this.prepare(caller, body, keyed, '')
     const { store } = this.parts
-    if (!within) this.parts.onSubmitting(job.live.lane, job.live.runAt)
-    const { answers, announce } = within
-      ? await store.submitWithin(within, [job])
-      : { answers: await store.submit([job]), announce: nothing }
+    // Only what is left out is none: with anything else the caller relies on a rollback.
+    const own = within === undefined
+    if (own) this.parts.onSubmitting(job.live.lane, job.live.runAt)
+    const { answers, announce } = own
+      ? { answers: await store.submit([job]), announce: nothing }
+      : await store.submitWithin(within, [job])
     const answer = answers[0]!
     if (answer.outcome === 'created') return { job, before: null, duplicate: false, announce }
     const duplicate = answer.outcome === 'duplicate'

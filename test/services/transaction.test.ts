@@ -264,6 +264,14 @@ if (url)
       expect((await submit(await begun())).duplicateOf).toBeNull()
     })
 
+    it('what is no transaction at all is refused before anything begins', async () => {
+      for (const tx of ['x', 1, true, null, {}, { query: 'select 1' }, () => {}] as unknown[] as SqlTransaction[]) {
+        const refused = await app.submit(welcome, { n: 1 }, { tx, tags: ['stray'] }).catch((error) => error)
+        expect(refused, String(tx)).toMatchObject({ code: 'transaction-unusable', message: /Nothing was stored/ })
+      }
+      expect((await app.engine.list(LOCAL, { tag: 'stray' })).items).toEqual([])
+    })
+
     async function begun(): Promise<Client> {
       const client = await connected()
       await client.query('begin')
@@ -370,6 +378,12 @@ it('is refused by SQLite', async () => {
   const app = await createUntildone({ store: sqlite(':memory:'), handlers, worker: false })
   const tx: SqlTransaction = { query: async () => ({ rows: [] }) }
   await expect(app.submit(welcome, { n: 1 }, { tx })).rejects.toMatchObject({ code: 'transaction-unsupported' })
+  // Only what is left out is none.
+  await expect(app.submit(welcome, { n: 1 }, { tx: null as never })).rejects.toMatchObject({
+    code: 'transaction-unsupported',
+    fix: /Leave `tx` out/,
+  })
+  expect(await app.submit(welcome, { n: 1 }, { tx: undefined })).toMatchObject({ duplicateOf: null })
   await app.stop()
 })
 

@@ -5,6 +5,7 @@
  */
 import { UntildoneError } from '../../core/errors.js'
 import { Asked, type Plan, type Row, type Statement } from '../sql/plan.js'
+import { LEFT_OUT } from '../sql/within.js'
 import type { SqlTransaction } from '../store.js'
 import { explain, isLost, isRace } from './connections.js'
 import { type Translator, valuesOf } from './translate.js'
@@ -18,7 +19,9 @@ const DURABLE = `select set_config('synchronous_commit', 'on', true) as commit w
 /** Transactions that one of our plans is in. Two in one connection would end each other's savepoint. */
 const busy = new WeakMap<SqlTransaction, Promise<unknown>>()
 
-export function runWithin<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
+export async function runWithin<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
+  // Before anything begins: what has begun for something that cannot be remembered has nobody to hear of its end.
+  assertTransaction(tx)
   const before = busy.get(tx) ?? Promise.resolve()
   const run = before.then(
     () => inSavepoint(tx, plan, translator),
@@ -26,6 +29,19 @@ export function runWithin<T>(tx: SqlTransaction, plan: () => Plan<T>, translator
   )
   busy.set(tx, run)
   return run
+}
+
+/** Said to whoever gave something else, most often what a library calls a transaction, without its adapter. */
+const GIVE =
+  'Give `kyselyTransaction(trx, CompiledQuery)` or `drizzleTransaction(trx, sql)` of `untildone/postgres`, a client of `pg` after its `begin`, or an object with one method: `query(text, values)`.'
+
+function unusable(text: string, fix?: string, cause?: unknown): UntildoneError {
+  return new UntildoneError('transaction-unusable', `${text} Nothing was stored.`, { ...(fix ? { fix } : {}), cause })
+}
+
+function assertTransaction(tx: SqlTransaction | null): void {
+  if (tx === null) throw unusable('What was given as `tx` is null, which is no transaction.', `${LEFT_OUT} ${GIVE}`)
+  if (typeof tx.query !== 'function') throw unusable('What was given as `tx` has no method `query`.', GIVE)
 }
 
 async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
@@ -48,11 +64,7 @@ async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translato
       await tx.query(`release savepoint ${SAVEPOINT}`)
       if (isRace(error)) throw new UntildoneError('transaction-lost', undefined, { cause: error })
       if (stateOf(error) === '42P01')
-        throw new UntildoneError(
-          'transaction-unusable',
-          `The database of the transaction has no schema "${translator.schema}". Nothing was stored.`,
-          { cause: error },
-        )
+        throw unusable(`The database of the transaction has no schema "${translator.schema}".`, undefined, error)
       throw explain(error)
     }
   }
@@ -123,9 +135,9 @@ const stateOf = (error: unknown): string => {
 
 function notOpen(thrown: unknown): unknown {
   const error = sourceOf(thrown)
-  const unusable = (text: string) => new UntildoneError('transaction-unusable', text, { cause: error })
-  if (stateOf(error) === '25P01') return unusable('What was given as `tx` is in no transaction. Nothing was stored.')
-  if (stateOf(error) === '25P02') return unusable('The transaction has failed before. Nothing was stored.')
+  const state = stateOf(error)
+  if (state === '25P01') return unusable('What was given as `tx` is in no transaction.', undefined, error)
+  if (state === '25P02') return unusable('The transaction has failed before.', undefined, error)
   return explain(error)
 }
 

@@ -48,8 +48,12 @@ export interface WithinLent {
   told: (changes: readonly Change[], happened: boolean) => void
 }
 
+/** What to do where none was meant. */
+export const LEFT_OUT = 'Leave `tx` out, or give undefined, where no transaction is meant.'
+
 export async function submitInside(within: SqlTransaction, driver: Driver, lent: WithinLent): Promise<SubmittedWithin> {
-  if (!driver.within) throw new UntildoneError('transaction-unsupported')
+  if (!driver.within)
+    throw new UntildoneError('transaction-unsupported', undefined, within === null ? { fix: LEFT_OUT } : {})
   let tx = lent.newTx()
   const answers = await driver.within(within, () => {
     tx = lent.newTx()
