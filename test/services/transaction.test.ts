@@ -17,6 +17,7 @@ import { POSTGRES_NEEDS } from './postgres.mjs'
 import { REDIS_NEEDS, redisProgram, startRedis } from './redis.mjs'
 
 const url = inject('postgres')
+const ADAPTERS = /kyselyTransaction\(trx, CompiledQuery\).*drizzleTransaction\(trx, sql\)/
 const schemas = { input: z.object({ n: z.number() }), output: z.object({ n: z.number() }) }
 const welcome = defineJob('welcome', schemas)
 const only = defineJob('only', schemas)
@@ -270,6 +271,64 @@ if (url)
         expect(refused, String(tx)).toMatchObject({ code: 'transaction-unusable', message: /Nothing was stored/ })
       }
       expect((await app.engine.list(LOCAL, { tag: 'stray' })).items).toEqual([])
+    })
+
+    it('a forgotten adapter, or half of one, is named', async () => {
+      const client = await begun()
+      const named = { code: 'transaction-unusable', message: /Nothing was stored/, fix: ADAPTERS }
+      const executeQuery = async () => ({ rows: [] })
+      const execute = async () => ({ rows: [] })
+      const raws: Record<string, unknown> = {
+        kysely: { executeQuery },
+        drizzle: { execute, query: { users: {} } },
+        prisma: { $queryRawUnsafe: execute, $transaction: execute },
+      }
+      for (const [name, tx] of Object.entries(raws))
+        expect(await app.submit(welcome, { n: 1 }, { tx: tx as never }).catch((error) => error), name).toMatchObject(
+          named,
+        )
+      const halves: Record<string, () => SqlTransaction> = {
+        'drizzle without sql': () => drizzleTransaction({ execute }, undefined as never),
+        'drizzle with the sql of Kysely': () => drizzleTransaction({ execute }, { raw: String } as never),
+        'drizzle of nothing': () => drizzleTransaction(undefined as never, {} as never),
+        'drizzle of kysely': () => drizzleTransaction({ executeQuery } as never, {} as never),
+        'kysely without CompiledQuery': () => kyselyTransaction({ executeQuery }, undefined as never),
+        'kysely with its sql': () => kyselyTransaction({ executeQuery }, (() => {}) as never),
+        'kysely of nothing': () => kyselyTransaction(null as never, { raw: String }),
+        'kysely of drizzle': () => kyselyTransaction({ execute } as never, { raw: String }),
+      }
+      for (const [name, half] of Object.entries(halves)) {
+        const submit = async () => app.submit(welcome, { n: 1 }, { tx: half() })
+        expect(await submit().catch((error) => error), name).toMatchObject(named)
+      }
+      // Of each only what it says of itself differs; the transaction is as good as before.
+      const answers: Record<string, (result: { rows: any[] }) => unknown> = {
+        nothing: () => undefined,
+        null: () => null,
+        'a number': ({ rows }) => ({ rowCount: rows.length }),
+        'rows as arrays': ({ rows }) => ({ rows: rows.map((row) => Object.values(row)) }),
+        'rows and fields': ({ rows }) => [rows, []],
+        'rows that were read': ({ rows }) => rows.map((row) => ({ ...row, row: row.row && JSON.parse(row.row) })),
+      }
+      for (const [name, answer] of Object.entries(answers)) {
+        const tx = {
+          query: async (text: string, values?: any[]) => answer(await client.query(text, values)),
+        } as SqlTransaction
+        expect(await app.submit(welcome, { n: 1 }, { tx }).catch((error) => error), name).toMatchObject(named)
+      }
+      for (const values of [undefined, []]) {
+        const tx = { query: (text: string) => client.query(text, values) }
+        const refused = await app.submit(welcome, { n: 1 }, { tx }).catch((error) => error)
+        expect(refused).toMatchObject({ ...named, message: /without its parameters/ })
+      }
+      const thrower = { query: () => Promise.reject(new TypeError('compileQuery is not a function')) }
+      await expect(app.submit(welcome, { n: 1 }, { tx: thrower })).rejects.toMatchObject({
+        ...named,
+        message: /compileQuery is not a function/,
+      })
+      expect((await app.submit(welcome, { n: 1 }, { tx: client })).duplicateOf).toBeNull()
+      await client.query('commit')
+      expect((await app.engine.list(LOCAL, {})).items).toHaveLength(1)
     })
 
     async function begun(): Promise<Client> {

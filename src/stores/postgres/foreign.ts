@@ -33,7 +33,7 @@ export async function runWithin<T>(tx: SqlTransaction, plan: () => Plan<T>, tran
 
 /** Said to whoever gave something else, most often what a library calls a transaction, without its adapter. */
 const GIVE =
-  'Give `kyselyTransaction(trx, CompiledQuery)` or `drizzleTransaction(trx, sql)` of `untildone/postgres`, a client of `pg` after its `begin`, or an object with one method: `query(text, values)`.'
+  'Give `kyselyTransaction(trx, CompiledQuery)` or `drizzleTransaction(trx, sql)` of `untildone/postgres`, a client of `pg` after its `begin`, or an object with one method, `query(text, values)`; each before the transaction ends.'
 
 function unusable(text: string, fix?: string, cause?: unknown): UntildoneError {
   return new UntildoneError('transaction-unusable', `${text} Nothing was stored.`, { ...(fix ? { fix } : {}), cause })
@@ -41,7 +41,7 @@ function unusable(text: string, fix?: string, cause?: unknown): UntildoneError {
 
 function assertTransaction(tx: SqlTransaction | null): void {
   if (tx === null) throw unusable('What was given as `tx` is null, which is no transaction.', `${LEFT_OUT} ${GIVE}`)
-  if (typeof tx.query !== 'function') throw unusable('What was given as `tx` has no method `query`.', GIVE)
+  if (!has(tx, 'query')) throw unusable('What was given as `tx` has no method `query`.', GIVE)
 }
 
 async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
@@ -58,14 +58,12 @@ async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translato
       return answer
     } catch (thrown) {
       const error = sourceOf(thrown)
-      if (isLost(error)) throw explain(error)
+      if (isLost(error) && !UNGIVEN.includes(stateOf(error))) throw explain(error)
       await tx.query(`rollback to savepoint ${SAVEPOINT}`)
       if (isRace(error) && races < RACES) continue
       await tx.query(`release savepoint ${SAVEPOINT}`)
       if (isRace(error)) throw new UntildoneError('transaction-lost', undefined, { cause: error })
-      if (stateOf(error) === '42P01')
-        throw unusable(`The database of the transaction has no schema "${translator.schema}".`, undefined, error)
-      throw explain(error)
+      throw failed(error, translator)
     }
   }
 }
@@ -91,8 +89,7 @@ async function answerTo(
   const form = translator.of(sql)
   const { single, kind } = form
   const send = async (text: string, list: Statement['params'][number]): Promise<Row[]> => {
-    const answer = await tx.query(text, valuesOf(form, list))
-    return (Array.isArray(answer) ? answer : (answer as { rows: Row[] }).rows).map(rowOf)
+    return rowsOf(await tx.query(text, valuesOf(form, list))).map(rowOf)
   }
   if (want === 'none') {
     for (const list of params) await tx.query(single, valuesOf(form, list))
@@ -116,30 +113,64 @@ function asText(single: string, isSelect: boolean, counted: boolean): string {
   return `with q as (${single}${returning}) select to_json(q)::text as row from q`
 }
 
-function rowOf({ row }: Row): Row {
+/** @param answer of whatever it is that the application speaks with */
+function rowsOf(answer: any): Row[] {
+  const rows = Array.isArray(answer) ? answer : answer?.rows
+  if (!Array.isArray(rows)) throw unusable('The `query` of `tx` answers without rows.', GIVE)
+  return rows
+}
+
+function rowOf(found: Row): Row {
+  const row = found?.row
+  if (typeof row !== 'string') throw unusable('The `query` of `tx` gives rows without their columns by name.', GIVE)
   const values = JSON.parse(row) as Row
   for (const [name, value] of Object.entries(values)) if (typeof value === 'boolean') values[name] = value ? 1 : 0
   return values
 }
 
-/** Libraries wrap what the database said. */
+/** Libraries wrap what the database said, or what befell the connection. */
 function sourceOf(error: unknown): unknown {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) if (stateOf(cause) !== '') return cause
-  return error
+  let inmost = error
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof UntildoneError || stateOf(cause) !== '' || isLost(cause)) return cause
+    inmost = cause
+  }
+  return inmost
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const stateOf = (error: unknown): string => {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : ''
 }
 
+/** Said of a statement that came without its parameters; the second one is no lost line, although it begins like that. */
+const UNGIVEN = ['42P02', '08P01']
+
+/** What a statement of the plan failed with, as far as it is not another transaction's doing. */
+function failed(error: unknown, { schema }: Translator): unknown {
+  const state = stateOf(error)
+  if (state === '42P01') return unusable(`The database of the transaction has no schema "${schema}".`, undefined, error)
+  if (UNGIVEN.includes(state))
+    return unusable('The `query` of `tx` runs a statement without its parameters.', GIVE, error)
+  return explain(error)
+}
+
+/** What the savepoint failed with. */
 function notOpen(thrown: unknown): unknown {
   const error = sourceOf(thrown)
   const state = stateOf(error)
   if (state === '25P01') return unusable('What was given as `tx` is in no transaction.', undefined, error)
   if (state === '25P02') return unusable('The transaction has failed before.', undefined, error)
+  // Neither the database nor the line to it: whatever was given does not do what it is called for.
+  if (state === '' && !isLost(error))
+    return unusable(`What was given as \`tx\` runs no statement (${textOf(error)}).`, GIVE, error)
   return explain(error)
 }
+
+const has = (given: any, ...methods: string[]): boolean =>
+  methods.every((method) => typeof given?.[method] === 'function')
 
 /** What is needed of a transaction of Kysely. */
 export interface KyselyLike {
@@ -149,12 +180,15 @@ export interface KyselyLike {
 /**
  * A transaction of Kysely as `tx` of a submit.
  * @param compiled Kysely's `CompiledQuery`
+ * @throws UntildoneError `transaction-unusable` when one of them is something else
  * @example await app.submit(welcome, input, { tx: kyselyTransaction(trx, CompiledQuery) })
  */
 export function kyselyTransaction(
   trx: KyselyLike,
   compiled: { raw(sql: string, parameters?: any): unknown },
 ): SqlTransaction {
+  if (!has(trx, 'executeQuery') || !has(compiled, 'raw'))
+    throw unusable('`kyselyTransaction` needs a transaction of Kysely and its `CompiledQuery`.', GIVE)
   return keptFor(trx, {
     query: (text, values = []) => trx.executeQuery(compiled.raw(text, [...values])) as PromiseLike<{ rows: Row[] }>,
   })
@@ -168,12 +202,15 @@ export interface DrizzleLike {
 /**
  * A transaction of Drizzle (`node-postgres`, `postgres-js`) as `tx` of a submit.
  * @param sql Drizzle's `sql`
+ * @throws UntildoneError `transaction-unusable` when one of them is something else
  * @example await app.submit(welcome, input, { tx: drizzleTransaction(trx, sql) })
  */
 export function drizzleTransaction(
   trx: DrizzleLike,
   sql: { raw(text: string): unknown; param(value: any): unknown; join(chunks: any): unknown },
 ): SqlTransaction {
+  if (!has(trx, 'execute') || !has(sql, 'raw', 'param', 'join'))
+    throw unusable('`drizzleTransaction` needs a transaction of Drizzle and its `sql`.', GIVE)
   const chunk = (part: string, values: readonly (string | null)[]) =>
     /^\$\d+$/.test(part) ? sql.param(values[Number(part.slice(1)) - 1]) : sql.raw(part)
   return keptFor(trx, {
