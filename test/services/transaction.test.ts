@@ -17,7 +17,7 @@ import { POSTGRES_NEEDS } from './postgres.mjs'
 import { REDIS_NEEDS, redisProgram, startRedis } from './redis.mjs'
 
 const url = inject('postgres')
-const ADAPTERS = /kyselyTransaction\(trx, CompiledQuery\).*drizzleTransaction\(trx, sql\)/
+const ADAPTERS = expect.stringMatching(/kyselyTransaction\(trx, CompiledQuery\).*drizzleTransaction\(trx, sql\)/)
 const schemas = { input: z.object({ n: z.number() }), output: z.object({ n: z.number() }) }
 const welcome = defineJob('welcome', schemas)
 const only = defineJob('only', schemas)
@@ -234,14 +234,20 @@ if (url)
     it('what is no open transaction of this database is refused, and nothing is stored', async () => {
       const client = await connected()
       const submit = (tx: SqlTransaction) => app.submit(welcome, { n: 1 }, { tx, key: 'user-1' })
-      await expect(submit(client)).rejects.toMatchObject({ code: 'transaction-unusable', message: /in no transaction/ })
+      await expect(submit(client)).rejects.toMatchObject({
+        code: 'transaction-unusable',
+        message: expect.stringMatching(/in no transaction/),
+      })
       const pool = new Pool({ connectionString: url! })
       await expect(submit(pool)).rejects.toMatchObject({ code: 'transaction-unusable' })
       await pool.end()
 
       await client.query('begin')
       await client.query('select 1/0').catch(() => {})
-      await expect(submit(client)).rejects.toMatchObject({ code: 'transaction-unusable', message: /failed before/ })
+      await expect(submit(client)).rejects.toMatchObject({
+        code: 'transaction-unusable',
+        message: expect.stringMatching(/failed before/),
+      })
       await client.query('rollback')
 
       const elsewhere = `elsewhere_${process.pid}`
@@ -250,14 +256,17 @@ if (url)
       const stranger = new Client(address)
       await stranger.connect()
       await stranger.query('begin')
-      await expect(submit(stranger)).rejects.toMatchObject({ code: 'transaction-unusable', message: /no schema/ })
+      await expect(submit(stranger)).rejects.toMatchObject({
+        code: 'transaction-unusable',
+        message: expect.stringMatching(/no schema/),
+      })
       await stranger.query('rollback')
       // With tables of the same name, as a copy for tests has.
       const copy = await createUntildone({ store: postgres(address, { schema }), handlers, worker: false })
       await stranger.query('begin')
       await expect(submit(stranger)).rejects.toMatchObject({
         code: 'transaction-unusable',
-        message: /another database/,
+        message: expect.stringMatching(/another database/),
       })
       await stranger.query('rollback')
       await copy.stop()
@@ -268,14 +277,21 @@ if (url)
     it('what is no transaction at all is refused before anything begins', async () => {
       for (const tx of ['x', 1, true, null, {}, { query: 'select 1' }, () => {}] as unknown[] as SqlTransaction[]) {
         const refused = await app.submit(welcome, { n: 1 }, { tx, tags: ['stray'] }).catch((error) => error)
-        expect(refused, String(tx)).toMatchObject({ code: 'transaction-unusable', message: /Nothing was stored/ })
+        expect(refused, String(tx)).toMatchObject({
+          code: 'transaction-unusable',
+          message: expect.stringMatching(/Nothing was stored/),
+        })
       }
       expect((await app.engine.list(LOCAL, { tag: 'stray' })).items).toEqual([])
     })
 
     it('a forgotten adapter, or half of one, is named', async () => {
       const client = await begun()
-      const named = { code: 'transaction-unusable', message: /Nothing was stored/, fix: ADAPTERS }
+      const named = {
+        code: 'transaction-unusable',
+        message: expect.stringMatching(/Nothing was stored/),
+        fix: ADAPTERS,
+      }
       const executeQuery = async () => ({ rows: [] })
       const execute = async () => ({ rows: [] })
       const raws: Record<string, unknown> = {
@@ -319,12 +335,12 @@ if (url)
       for (const values of [undefined, []]) {
         const tx = { query: (text: string) => client.query(text, values) }
         const refused = await app.submit(welcome, { n: 1 }, { tx }).catch((error) => error)
-        expect(refused).toMatchObject({ ...named, message: /without its parameters/ })
+        expect(refused).toMatchObject({ ...named, message: expect.stringMatching(/without its parameters/) })
       }
       const thrower = { query: () => Promise.reject(new TypeError('compileQuery is not a function')) }
       await expect(app.submit(welcome, { n: 1 }, { tx: thrower })).rejects.toMatchObject({
         ...named,
-        message: /compileQuery is not a function/,
+        message: expect.stringMatching(/compileQuery is not a function/),
       })
       expect((await app.submit(welcome, { n: 1 }, { tx: client })).duplicateOf).toBeNull()
       await client.query('commit')
@@ -337,13 +353,75 @@ if (url)
       return client
     }
 
+    it('a transaction that only reads is told so, and is as good as before', async () => {
+      const client = await connected()
+      await client.query('begin read only')
+      for (const tx of [client, drizzle(client), kysely(client)])
+        await expect(app.submit(welcome, { n: 1 }, { tx })).rejects.toMatchObject({
+          code: 'transaction-unusable',
+          message: 'The transaction is read-only. Nothing was stored.',
+          fix: expect.stringMatching(/`read only`.*default_transaction_read_only.*primary/),
+        })
+      expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      await client.query('commit')
+    })
+
+    it('what the application has ended itself is not said of PostgreSQL', async () => {
+      const ended = {
+        code: 'transaction-unusable',
+        message: expect.stringMatching(
+          /^The connection of the transaction was closed by this process .*Nothing was stored/,
+        ),
+        fix: expect.stringMatching(/before it is closed/),
+      }
+      const client = new Client(url!)
+      await client.connect()
+      await client.query('begin')
+      await client.end()
+      for (const tx of [client, drizzle(client), kysely(client)])
+        await expect(app.submit(welcome, { n: 1 }, { tx })).rejects.toMatchObject(ended)
+      const pool = new Pool({ connectionString: url! })
+      await pool.end()
+      await expect(app.submit(welcome, { n: 1 }, { tx: pool })).rejects.toMatchObject(ended)
+      // As `postgres` (the package) says it.
+      const tx = {
+        query: () => Promise.reject(Object.assign(new Error('write CONNECTION_ENDED'), { code: 'CONNECTION_ENDED' })),
+      }
+      await expect(app.submit(welcome, { n: 1 }, { tx })).rejects.toMatchObject(ended)
+    })
+
     it('a connection that dies takes the job with it', async () => {
       const client = await begun()
       client.on('error', () => {})
       const { rows } = await client.query('select pg_backend_pid() as pid')
       await clients[0]!.query('select pg_terminate_backend($1)', [rows[0].pid])
-      await expect(app.submit(welcome, { n: 1 }, { tx: client, key: 'user-1' })).rejects.toMatchObject({
+      const lost = {
         code: 'store-unavailable',
+        message: expect.stringMatching(/^The connection of the transaction was lost .*Nothing was stored/),
+        fix: expect.stringMatching(/whole transaction again/),
+        params: { reason: 'unreachable' },
+      }
+      await expect(app.submit(welcome, { n: 1 }, { tx: client, key: 'user-1' })).rejects.toMatchObject(lost)
+      await expect(app.submit(welcome, { n: 1 }, { tx: drizzle(client) })).rejects.toMatchObject(lost)
+      clients = clients.filter((one) => one !== client)
+    })
+
+    it('a connection that dies behind what failed is said as any other', async () => {
+      const client = await begun()
+      client.on('error', () => {})
+      // What befalls it comes between a statement and the way back.
+      const tx: SqlTransaction = {
+        async query(text, values) {
+          if (text.startsWith('rollback')) {
+            const { rows } = await clients[0]!.query('select pg_terminate_backend($1)', [(client as any).processID])
+            expect(rows).toHaveLength(1)
+          }
+          return client.query(/^insert/.test(text) ? 'select 1/0' : text, /^insert/.test(text) ? [] : values)
+        },
+      }
+      await expect(app.submit(welcome, { n: 1 }, { tx, key: 'user-1' })).rejects.toMatchObject({
+        code: 'store-unavailable',
+        message: expect.stringMatching(/^The connection of the transaction was lost/),
       })
       clients = clients.filter((one) => one !== client)
     })
@@ -440,7 +518,7 @@ it('is refused by SQLite', async () => {
   // Only what is left out is none.
   await expect(app.submit(welcome, { n: 1 }, { tx: null as never })).rejects.toMatchObject({
     code: 'transaction-unsupported',
-    fix: /Leave `tx` out/,
+    fix: expect.stringMatching(/Leave `tx` out/),
   })
   expect(await app.submit(welcome, { n: 1 }, { tx: undefined })).toMatchObject({ duplicateOf: null })
   await app.stop()

@@ -45,11 +45,7 @@ function assertTransaction(tx: SqlTransaction | null): void {
 }
 
 async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translator: Translator): Promise<T> {
-  try {
-    await tx.query(`savepoint ${SAVEPOINT}`)
-  } catch (error) {
-    throw notOpen(error)
-  }
+  await mark(tx, 'savepoint')
   for (let races = 1; ; races++) {
     try {
       await tx.query(DURABLE)
@@ -58,10 +54,10 @@ async function inSavepoint<T>(tx: SqlTransaction, plan: () => Plan<T>, translato
       return answer
     } catch (thrown) {
       const error = sourceOf(thrown)
-      if (isLost(error) && !UNGIVEN.includes(stateOf(error))) throw explain(error)
-      await tx.query(`rollback to savepoint ${SAVEPOINT}`)
+      throwGone(error)
+      await mark(tx, 'rollback to savepoint')
       if (isRace(error) && races < RACES) continue
-      await tx.query(`release savepoint ${SAVEPOINT}`)
+      await mark(tx, 'release savepoint')
       if (isRace(error)) throw new UntildoneError('transaction-lost', undefined, { cause: error })
       throw failed(error, translator)
     }
@@ -152,21 +148,56 @@ const UNGIVEN = ['42P02', '08P01']
 function failed(error: unknown, { schema }: Translator): unknown {
   const state = stateOf(error)
   if (state === '42P01') return unusable(`The database of the transaction has no schema "${schema}".`, undefined, error)
+  if (state === '25006')
+    return unusable(
+      'The transaction is read-only.',
+      'Begin it without `read only`. If you did, its session has `default_transaction_read_only` set, or its connection leads to a replica: give one to the primary.',
+      error,
+    )
   if (UNGIVEN.includes(state))
     return unusable('The `query` of `tx` runs a statement without its parameters.', GIVE, error)
   return explain(error)
 }
 
-/** What the savepoint failed with. */
-function notOpen(thrown: unknown): unknown {
-  const error = sourceOf(thrown)
-  const state = stateOf(error)
-  if (state === '25P01') return unusable('What was given as `tx` is in no transaction.', undefined, error)
-  if (state === '25P02') return unusable('The transaction has failed before.', undefined, error)
-  // Neither the database nor the line to it: whatever was given does not do what it is called for.
-  if (state === '' && !isLost(error))
-    return unusable(`What was given as \`tx\` runs no statement (${textOf(error)}).`, GIVE, error)
-  return explain(error)
+/** A statement about the transaction itself. */
+async function mark(tx: SqlTransaction, what: 'savepoint' | 'rollback to savepoint' | 'release savepoint') {
+  try {
+    await tx.query(`${what} ${SAVEPOINT}`)
+  } catch (thrown) {
+    const error = sourceOf(thrown)
+    const state = stateOf(error)
+    if (state === '25P01') throw unusable('What was given as `tx` is in no transaction.', undefined, error)
+    if (state === '25P02') throw unusable('The transaction has failed before.', undefined, error)
+    throwGone(error)
+    // Neither the database nor the line to it: whatever was given does not do what it is called for.
+    if (state === '') throw unusable(`What was given as \`tx\` runs no statement (${textOf(error)}).`, GIVE, error)
+    throw explain(error)
+  }
+}
+
+/** How drivers call what the application itself has ended; the database has no part in it. */
+const CLOSED = /Client was closed|Cannot use a pool after calling end|CONNECTION_(ENDED|DESTROYED)/
+
+/** Throws if there is no connection any more, and no way back in the transaction either. */
+function throwGone(error: unknown): void {
+  const text = textOf(error)
+  if (CLOSED.test(text))
+    throw unusable(
+      `The connection of the transaction was closed by this process (${text}).`,
+      'Submit in the transaction before it is closed, and wait for the submit before you end anything.',
+      error,
+    )
+  if (UNGIVEN.includes(stateOf(error)) || !(isLost(error) || /CONNECTION_CLOSED/.test(text))) return
+  throw new UntildoneError(
+    'store-unavailable',
+    `The connection of the transaction was lost (${text}), and the transaction with it. Nothing was stored.`,
+    {
+      params: { reason: 'unreachable' },
+      fix: 'Run the whole transaction again, over a new connection and with the same key.',
+      retryAfterMs: 2000,
+      cause: error,
+    },
+  )
 }
 
 const has = (given: any, ...methods: string[]): boolean =>
