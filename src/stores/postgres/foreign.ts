@@ -84,9 +84,8 @@ async function answerTo(
 ): Promise<unknown> {
   const form = translator.of(sql)
   const { single, kind } = form
-  const send = async (text: string, list: Statement['params'][number]): Promise<Row[]> => {
-    return rowsOf(await tx.query(text, valuesOf(form, list))).map(rowOf)
-  }
+  const send = async (text: string, list: Statement['params'][number]): Promise<Row[]> =>
+    rowsOf(await tx.query(text, valuesOf(form, list))).map(rowOf)
   if (want === 'none') {
     for (const list of params) await tx.query(single, valuesOf(form, list))
     return []
@@ -144,6 +143,25 @@ const stateOf = (error: unknown): string => {
 /** Said of a statement that came without its parameters; the second one is no lost line, although it begins like that. */
 const UNGIVEN = ['42P02', '08P01']
 
+/** What the guide grants (docs/guide/transactional-submit.md), to be copied by whoever owns the schema. */
+function rights(schema: string): string {
+  const on = (...tables: string[]) => tables.map((table) => `${schema}.${table}`).join(', ')
+  const needed = [
+    `usage on schema ${schema}`,
+    `select on ${on('meta')}`,
+    `select (tenant, enabled) on ${on('webhooks')}`,
+    `select (id, created_by), insert on ${on('jobs')}`,
+    `select, insert, update (late_at) on ${on('live')}`,
+    `select, insert, update on ${on('uniques')}`,
+    `select, insert on ${on('idempotency', 'turns', 'held')}`,
+    `select, update (expires_at) on ${on('files')}`,
+    `insert on ${on('history', 'blobs', 'tags', 'file_refs', 'outbox')}`,
+  ]
+  const grants = (list: string[]) => list.map((one) => `grant ${one} to ROLE;`).join(' ')
+  const all = `select, insert, update, delete on all tables in schema ${schema}`
+  return `Let the owner of the schema give them: ${grants(needed)} For a submit that replaces another job also: ${grants([all])}`
+}
+
 /** What a statement of the plan failed with, as far as it is not another transaction's doing. */
 function failed(error: unknown, { schema }: Translator): unknown {
   const state = stateOf(error)
@@ -152,6 +170,12 @@ function failed(error: unknown, { schema }: Translator): unknown {
     return unusable(
       'The transaction is read-only.',
       'Begin it without `read only`. If you did, its session has `default_transaction_read_only` set, or its connection leads to a replica: give one to the primary.',
+      error,
+    )
+  if (state === '42501')
+    return unusable(
+      `The role of the transaction lacks a right that a submit needs (${textOf(error)}).`,
+      rights(schema),
       error,
     )
   if (UNGIVEN.includes(state))
