@@ -1,5 +1,6 @@
 /** Which database a command means: PostgreSQL by its address, or a SQLite file in the data folder. */
 import { join, resolve } from 'node:path'
+import { ADDRESS_FIX, readAddress } from '../stores/postgres/address.js'
 import { isSchemaName } from '../stores/postgres/connections.js'
 import { DATA_DIR } from './address.js'
 import type { CommandOption } from './command.js'
@@ -28,13 +29,18 @@ export type Target =
   | { kind: 'postgres'; url: string; schema: string; pooler: Pooler }
   | { kind: 'sqlite'; file: string }
 
-/** @throws CliError `usage` when the address is none of PostgreSQL */
+/** @throws CliError `usage` when the address is none of PostgreSQL, or cannot be read; it is not printed */
 export function postgresAddress(context: Context, options: Record<string, any>): string | undefined {
   const url: string | undefined = options.database ?? (context.io.env.UNTILDONE_DATABASE || undefined)
   if (url !== undefined && !/^postgres(ql)?:\/\//.test(url))
     throw new CliError('usage', 'The address of the database must begin with postgres://.', {
       fix: 'Like this: --database postgres://user:password@host:5432/name. Without it, SQLite in the data folder is used.',
     })
+  try {
+    if (url !== undefined) readAddress(url)
+  } catch {
+    throw new CliError('usage', 'The address of the database cannot be read.', { fix: ADDRESS_FIX })
+  }
   return url
 }
 

@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { createUntildone, defineJob, type JobHandler, sqlite, type Untildone } from '../index.js'
 import { MIGRATIONS } from '../stores/sql/migrate.js'
@@ -108,6 +108,21 @@ describe('db status', () => {
   })
 })
 
+it('an address that cannot be read is a mistake in its use, whatever is asked, and its password is not printed', async () => {
+  for (const address of [
+    'postgres://me:se/cret@127.0.0.1/jobs',
+    'postgres://me:12#cret@h/jobs',
+    'postgres://me:cret@h:99999/jobs',
+  ])
+    for (const command of ['db status', 'db migrate', 'db backup copy.dump', 'db prune --dry-run', 'doctor', 'serve']) {
+      const { exit, out, err } = await ud(`${command} --database ${address}`)
+      expect([exit, out], `${command} ${address}`).toEqual([2, ''])
+      expect(err).toContain('The address of the database cannot be read.')
+      expect(err).toContain('are written %2F %23 %3F')
+      expect(err).not.toContain('cret')
+    }
+})
+
 describe('db migrate', () => {
   it('prints what it would do, does it, and has nothing to do then', async () => {
     const dry = await ud('db migrate --data fresh.db --dry-run')
@@ -173,6 +188,33 @@ describe('db backup', () => {
     expect(exit).not.toBe(0)
     expect(err).toContain('The copy is not sound')
     expect(readdirSync(folder)).toEqual(['data'])
+  })
+})
+
+describe('db backup of PostgreSQL', () => {
+  it.each([
+    [
+      'postgres://me:s3%2Fcret@h:5432/jobs?sslmode=verify-full',
+      'postgres://me@h:5432/jobs?sslmode=verify-full',
+      's3/cret',
+    ],
+    ['postgres://me:s3cret@/jobs?host=/tmp', 'postgres://me@/jobs?host=/tmp', 's3cret'],
+    ['postgres://h/jobs?user=me&password=s3cret', 'postgres://h/jobs?user=me', 's3cret'],
+    ['postgres://me@h/jobs', 'postgres://me@h/jobs', 'of the environment'],
+  ])('%s: the password is on no command line', async (address, shown, password) => {
+    const said = join(folder, 'said')
+    const programs = join(folder, 'bin')
+    mkdirSync(programs)
+    const pgDump = `#!/bin/sh\nprintf '%s\\n' "$@" "$PGPASSWORD" >${said}\nexit 1\n`
+    writeFileSync(join(programs, 'pg_dump'), pgDump, { mode: 0o755 })
+    vi.stubEnv('PATH', `${programs}:${process.env.PATH}`)
+    vi.stubEnv('PGPASSWORD', 'of the environment')
+    try {
+      expect((await ud(`db backup copy.dump --database ${address}`)).err).toContain('pg_dump ended with 1')
+    } finally {
+      vi.unstubAllEnvs()
+    }
+    expect(readFileSync(said, 'utf8').split('\n').slice(-3)).toEqual([`--dbname=${shown}`, password, ''])
   })
 })
 

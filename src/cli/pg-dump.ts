@@ -1,6 +1,10 @@
-/** A copy of a PostgreSQL schema by its own tools. The password goes over the environment, never over the command line. */
+/**
+ * A copy of a PostgreSQL schema by its own tools. The password goes over the environment, never over the command line,
+ * which everybody on a machine sees.
+ */
 import { spawn } from 'node:child_process'
 import { renameSync, rmSync, statSync } from 'node:fs'
+import { readAddress } from '../stores/postgres/address.js'
 import { CliError, EXIT } from './failure.js'
 
 /** @throws CliError `no-pg-dump`, `backup-failed`; nothing is left behind then */
@@ -10,14 +14,10 @@ export async function dump(
   signal: AbortSignal,
 ): Promise<{ file: string; bytes: number }> {
   const part = `${file}.part`
-  const { address, env } = withoutPassword(url)
+  const { shown, password } = readAddress(url)
+  const env = password === null ? {} : { PGPASSWORD: password }
   try {
-    await tool(
-      'pg_dump',
-      ['--format=custom', `--schema=${schema}`, `--file=${part}`, `--dbname=${address}`],
-      env,
-      signal,
-    )
+    await tool('pg_dump', ['--format=custom', `--schema=${schema}`, `--file=${part}`, `--dbname=${shown}`], env, signal)
     // It reads the whole table of contents, which stands at the end of what must be there.
     const contents = await tool('pg_restore', ['--list', part], env, signal)
     if (!contents.includes(`TABLE DATA ${schema} jobs `))
@@ -33,7 +33,7 @@ export async function dump(
   }
 }
 
-function tool(name: string, args: string[], env: Record<string, string>, signal: AbortSignal): Promise<string> {
+function tool(name: string, args: string[], env: { PGPASSWORD?: string }, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(name, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
     let out = ''
@@ -72,13 +72,4 @@ function tool(name: string, args: string[], env: Record<string, string>, signal:
       )
     })
   })
-}
-
-/** Command lines are seen by everybody on a machine. */
-function withoutPassword(url: string): { address: string; env: Record<string, string> } {
-  if (!URL.canParse(url)) return { address: url, env: {} }
-  const parsed = new URL(url)
-  const password = decodeURIComponent(parsed.password)
-  parsed.password = ''
-  return { address: parsed.href, env: password === '' ? {} : { PGPASSWORD: password } }
 }

@@ -10,6 +10,7 @@ import { EMPTY, MIGRATIONS, type Migration, migrate, type SchemaState, schemaSta
 import { one, type Plan, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
+import { readAddress } from './address.js'
 import { configOf, driverModule, explain, isSchemaName, type PostgresOptions } from './connections.js'
 import { Doorbell } from './doorbell.js'
 import { PostgresDriver } from './driver.js'
@@ -28,6 +29,7 @@ export function postgresWith(
 ): StoreFactory {
   const schema = options.schema ?? 'untildone'
   assertSchemaName(schema)
+  readAddress(url)
   return {
     async open({ clock, entropy, onError = () => {} }) {
       const driver = new DriverClass(url, clock, new Translator(schema, tablesOf(migrations)), options)
