@@ -10,7 +10,7 @@ const fine: PostgresFacts = {
     ...{ fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', autovacuum: 'on', track_counts: 'on' },
     superuser_reserved_connections: '3',
   },
-  readOnly: false,
+  readOnly: null,
   unvacuumed: [],
   tables: [{ table: 'live', rows: 10, deadRows: 40, bytes: 9000, cleanedAt: NOW - 60_000 }],
   oldestTransaction: null,
@@ -51,7 +51,12 @@ describe('doctor about PostgreSQL', () => {
 
   it.each<[string, Partial<PostgresFacts>, RegExp]>([
     ['too old', { version: 130_009, versionText: '13.9' }, /^bad PostgreSQL: 13.9 is too old → Use PostgreSQL 14/],
-    ['a replica', { readOnly: true }, /^bad PostgreSQL: .* only reads → Give the address of the primary/],
+    ['a replica', { readOnly: 'replica' }, /^bad PostgreSQL: .* only reads → Give the address of the primary/],
+    [
+      'a role',
+      { readOnly: 'setting' },
+      /^bad PostgreSQL: .*this role only reads: default_transaction_.* → Turn it off/,
+    ],
     ['fsync', settings({ fsync: 'off' }), /^bad durability: fsync is off.* → Set fsync = on/],
     ['pages', settings({ full_page_writes: 'off' }), /^bad durability: full_page_writes is off/],
     ['commit', settings({ synchronous_commit: 'off' }), /^bad durability: .* → .*alter role … set synchronous_commit/],

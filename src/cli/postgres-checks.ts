@@ -38,7 +38,13 @@ export function judge(facts: PostgresFacts, now: number): Check[] {
 
 function versionOf({ version, versionText, readOnly }: PostgresFacts): Check {
   if (version < OLDEST) return bad('PostgreSQL', `${versionText} is too old`, 'Use PostgreSQL 14 or newer.')
-  if (readOnly)
+  if (readOnly === 'setting')
+    return bad(
+      'PostgreSQL',
+      `${versionText}, and this role only reads: default_transaction_read_only is on`,
+      'Turn it off for this role, its database or in postgresql.conf; a server that starts names which.',
+    )
+  if (readOnly === 'replica')
     return bad(
       'PostgreSQL',
       `${versionText}, a server that only reads`,

@@ -289,7 +289,7 @@ if (url)
       expect(hasty.fix).toContain('alter role')
       const reader = await refusal(opened(freshPostgres(as(server.url, 'reader'))))
       expect(code(reader)).toEqual(['store-unavailable', 'read-only'])
-      expect(reader.fix).toContain('primary')
+      expect(reader.fix).toContain('default_transaction_read_only')
       const latin = await refusal(opened(freshPostgres(as(server.url, 'untildone', { database: 'latin' }))))
       expect(latin.code).toBe('store-unsafe')
       expect(latin.fix).toContain('UTF8')
@@ -343,7 +343,7 @@ if (url)
         [as(server.url, 'nobody-knows'), 'refused', 'user and password'],
         [as(server.url, 'untildone', { database: 'nowhere' }), 'no-database', 'createdb'],
         [as(server.url, 'poor'), 'no-right', 'create schema'],
-        [as(server.url, 'busy'), 'too-many-connections', 'max_connections'],
+        [as(server.url, 'busy'), 'too-many-connections', 'connection limit'],
         ['postgres://untildone@127.0.0.1:1/postgres', 'unreachable', 'Check that it runs'],
         ['postgres://untildone@no-such-host.invalid:5432/postgres', 'unreachable', 'address is right'],
       ]

@@ -6,11 +6,11 @@ import type { Client } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import type { Counts, DatabaseStatus } from '../sql/admin.js'
 import { countsPlan, pendingOf } from '../sql/admin.js'
-import { EMPTY, MIGRATIONS, type SchemaState, schemaState, TABLES } from '../sql/migrate.js'
+import { EMPTY, MIGRATIONS, type SchemaState, TABLES } from '../sql/migrate.js'
 import type { Plan, Statement } from '../sql/plan.js'
 import { APPLICATION, configOf, driverModule, explain, type PostgresOptions, sessionSettings } from './connections.js'
 import { dialectOf } from './dialect.js'
-import { assertSchemaName, locationOf } from './open.js'
+import { assertSchemaName, locationOf, statePlan } from './open.js'
 import { Translator, valueText } from './translate.js'
 
 const DEFAULT_SCHEMA = 'untildone'
@@ -21,7 +21,8 @@ export interface PostgresFacts {
   version: number
   versionText: string
   settings: Record<string, string>
-  readOnly: boolean
+  /** Why nothing can be written: it is a replica, or this role is set to read only. */
+  readOnly: 'replica' | 'setting' | null
   /** Tables of ours for which autovacuum was turned off. */
   unvacuumed: string[]
   /** Removed or replaced rows that were not cleaned up yet; null before the schema is made. */
@@ -66,9 +67,9 @@ export function postgresFacts(
       times.push({ took, offset: rows[0].now - (at + took / 2) })
     }
     times.sort((a, b) => a.took - b.took)
-    const who = await client.query<{ sees: number; readonly: number }>(
+    const who = await client.query<{ sees: number; readonly: PostgresFacts['readOnly'] }>(
       `select (pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') or pg_has_role(current_user, 'pg_monitor', 'USAGE'))::int as sees,
-         (pg_is_in_recovery() or current_setting('transaction_read_only') = 'on')::int as readonly`,
+         case when pg_is_in_recovery() then 'replica' when current_setting('transaction_read_only') = 'on' then 'setting' end as readonly`,
     )
     const unvacuumed = await client.query<{ name: string }>(
       `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -81,7 +82,7 @@ export function postgresFacts(
       [APPLICATION],
     )
     const state = await stateOf(client, schema)
-    const readOnly = who.rows[0]!.readonly === 1
+    const readOnly = who.rows[0]!.readonly
     return {
       version: Number(settings.server_version_num),
       versionText: settings.server_version!,
@@ -196,8 +197,7 @@ async function settingsOf(client: Client): Promise<Record<string, string>> {
 }
 
 async function stateOf(client: Client, schema: string): Promise<SchemaState> {
-  const { rows } = await client.query(`select to_regclass('${schema}.meta')::text as meta`)
-  return rows[0].meta === null ? EMPTY : drive(client, schemaState(), schema)
+  return (await drive(client, statePlan(schema), schema)) ?? EMPTY
 }
 
 async function tablesIn(client: Client, schema: string): Promise<NonNullable<PostgresFacts['tables']>> {

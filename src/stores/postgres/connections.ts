@@ -134,12 +134,33 @@ export async function assertSafe(client: Client | PoolClient, options: PostgresO
       'PostgreSQL runs with synchronous_commit=off, so a commit does not wait for the disk.',
       'Set `synchronous_commit = on` for this database or role: `alter role … set synchronous_commit = on`.',
     )
-  if (found.recovery === 'yes' || found.readonly === 'on')
+  if (found.recovery === 'yes')
     throw new UntildoneError('store-unavailable', 'This PostgreSQL server is a read-only replica.', {
       params: { reason: 'read-only' },
       fix: 'Give the address of the primary, or a name that leads to it.',
       retryAfterMs: 2000,
     })
+  if (found.readonly === 'on')
+    throw new UntildoneError(
+      'store-unavailable',
+      'PostgreSQL takes no writes from this role: default_transaction_read_only is on.',
+      { params: { reason: 'read-only' }, fix: await writableBy(client), retryAfterMs: 2000 },
+    )
+}
+
+/** What lets a session write again, by where it was told not to. */
+async function writableBy(client: Client | PoolClient): Promise<string> {
+  const { rows } = await client.query<Record<string, string>>(
+    `select source, current_user::text as role, current_database()::text as database from pg_settings where name = 'default_transaction_read_only'`,
+  )
+  const { source, role, database } = rows[0]!
+  const reset = (whose: string) => `Turn it off: \`alter ${whose} reset default_transaction_read_only\`.`
+  if (source === 'user') return reset(`role "${role}"`)
+  if (source === 'database') return reset(`database "${database}"`)
+  if (source === 'database user') return reset(`role "${role}" in database "${database}"`)
+  return source === 'client'
+    ? 'Take it out of the address, its `options` or PGOPTIONS.'
+    : 'Set `default_transaction_read_only = off` in postgresql.conf and reload PostgreSQL.'
 }
 
 const code = (error: unknown): string => String((error as { code?: unknown } | null)?.code ?? '')
@@ -191,6 +212,23 @@ export function isStale(error: unknown): boolean {
   return ['26000', '0A000', OVER].includes(code(error))
 }
 
+export const OTHER_TABLES_FIX = 'Name a schema of its own: `schema` of the store, `--schema` on the command line.'
+
+/** PostgreSQL puts names between quotes, which ones depends on its language. */
+const namedIn = (text: string): string | undefined => /["„«]\s?(.+?)\s?["“»]/.exec(text)?.[1]
+
+const quoted = (name: string): string => (/^[\w.-]+$/.test(name) ? name : `"${name}"`)
+
+/** Which limit it is, it says in its language only; where in its source it said so is the same in each. */
+function moreConnections(error: unknown, text: string): string {
+  const { routine } = error as { routine?: string }
+  if (routine === 'InitializeSessionUserId')
+    return `Raise its limit, \`alter role "${namedIn(text) ?? 'ROLE'}" connection limit …\``
+  if (routine === 'CheckMyDatabase')
+    return `Raise its limit, \`alter database "${namedIn(text) ?? 'NAME'}" connection limit …\``
+  return 'Raise `max_connections`'
+}
+
 export function explain(error: unknown): Error {
   if (error instanceof UntildoneError) return error
   const text = error instanceof Error ? error.message : String(error)
@@ -208,7 +246,19 @@ export function explain(error: unknown): Error {
     return unavailable(
       `PostgreSQL gives no more connections (${text}).`,
       'too-many-connections',
-      'Raise `max_connections`, lower `connections` of each process, or put a pooler before it.',
+      `${moreConnections(error, text)}, lower \`connections\` of each process, or put a pooler before it.`,
+    )
+  if (/client password must be a (non-empty )?string/.test(text))
+    return unavailable(
+      'PostgreSQL asks for a password, and none was given.',
+      'refused',
+      'Write it into the address, postgres://user:password@host:5432/name, or set PGPASSWORD.',
+    )
+  if (/pg_hba\.conf/.test(text))
+    return unavailable(
+      `PostgreSQL does not let this user in from here (${text}).`,
+      'refused',
+      'Let it in by a line for this user, database and host in its pg_hba.conf, and reload PostgreSQL. Where it wants TLS, add `sslmode=verify-full` to the address.',
     )
   if (state === '28P01' || state === '28000')
     return unavailable(
@@ -217,18 +267,24 @@ export function explain(error: unknown): Error {
       'Correct user and password in the address of the database.',
     )
   if (state === '3D000')
-    return unavailable(`The database does not exist (${text}).`, 'no-database', 'Make it first: `createdb NAME`.')
+    return unavailable(
+      `The database does not exist (${text}).`,
+      'no-database',
+      `Make it first, at that server: \`createdb ${quoted(namedIn(text) ?? 'NAME')}\`.`,
+    )
   if (state === '42501')
     return unavailable(
       `PostgreSQL does not allow it (${text}).`,
       'no-right',
-      'Give the role its own schema: `create schema untildone authorization ROLE`.',
+      'Use the role that owns the schema and its tables, or name another schema (`schema`, `--schema`).',
     )
+  if (state === '42P07')
+    return unavailable(`The schema holds something else of the same name (${text}).`, 'other-tables', OTHER_TABLES_FIX)
   if (state === '25006')
     return unavailable(
-      'PostgreSQL has become read-only, as a replica is.',
+      `PostgreSQL has become read-only (${text}).`,
       'read-only',
-      'Give the address of the primary.',
+      'Give the address of the primary if this is a replica now; else turn `default_transaction_read_only` off.',
     )
   if (state === '57014' || state === '55P03')
     return unavailable(

@@ -11,7 +11,7 @@ import { one, type Plan, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
 import { readAddress } from './address.js'
-import { configOf, driverModule, explain, isSchemaName, type PostgresOptions } from './connections.js'
+import { configOf, driverModule, explain, isSchemaName, OTHER_TABLES_FIX, type PostgresOptions } from './connections.js'
 import { Doorbell } from './doorbell.js'
 import { PostgresDriver } from './driver.js'
 import { Translator } from './translate.js'
@@ -97,7 +97,9 @@ async function prepare(
     )
     await session.query(`select pg_advisory_xact_lock(hashtextextended('untildone/${schema}', 0))`)
     const current = await driver.transact(state, false)
-    if (current === null) await maker.transact(() => schemaPlan(schema), true)
+    // Asked before anything is written: whoever has no right to a schema may not even ask what is in it.
+    if (current === null && !(await driver.transact(() => hasSchema(schema), false)))
+      await maker.transact(() => run(`create schema ${schema}`, [[]]), true)
     await migrate(maker, current ?? EMPTY, migrations, state)
   } finally {
     await Promise.all([session.end(), maker.close()]).catch(() => {})
@@ -124,20 +126,54 @@ function saying(onError: (error: unknown) => void): (works: boolean) => void {
   }
 }
 
-/** Null: there are no tables. */
-function* statePlan(schema: string): Plan<SchemaState | null> {
+/**
+ * Null: there are no tables.
+ * @throws UntildoneError `store-unavailable` where there is a table of the same name that is none of ours
+ */
+export function* statePlan(schema: string): Plan<SchemaState | null> {
   // As it is now: `to_regclass` remembers within a transaction that there was none.
-  const found = yield* one(
-    'select 1 as found from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ?1 and c.relname = ?2',
+  const found = yield* one<{ ours: number }>(
+    `select (select count(*) from pg_attribute a where a.attrelid = c.oid and a.attname in ('key', 'value')) as ours
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ?1 and c.relname = ?2`,
     ...[schema, 'meta'],
   )
-  return found ? yield* schemaState() : null
+  if (!found) return null
+  const state = found.ours === 2 ? yield* schemaState() : EMPTY
+  if (state.version > 0) return state
+  throw new UntildoneError('store-unavailable', `The schema ${schema} holds a table \`meta\` of something else.`, {
+    params: { reason: 'other-tables' },
+    fix: OTHER_TABLES_FIX,
+  })
 }
 
-function* schemaPlan(schema: string): Plan<void> {
+/**
+ * Whether it is there, and this role may make tables in it.
+ * @throws UntildoneError `store-unavailable` where the role may not make it, or nothing in it
+ */
+function* hasSchema(schema: string): Plan<boolean> {
+  const found = (yield* one<{ role: string; owner: string | null; makes: number; uses: number | null }>(
+    `select current_user::text as role, pg_get_userbyid(n.nspowner)::text as owner, has_database_privilege(current_database(), 'CREATE') as makes,
+       has_schema_privilege(n.oid, 'CREATE') and has_schema_privilege(n.oid, 'USAGE') as uses
+     from (select ?1::text as name) s left join pg_namespace n on n.nspname = s.name`,
+    schema,
+  ))!
+  const { role, owner, makes, uses } = found
+  const refused = (text: string, fix: string) =>
+    new UntildoneError('store-unavailable', text, { params: { reason: 'no-right' }, fix })
   // `if not exists` would still ask for the right to make one, which a role with a schema of its own need not have.
-  const found = yield* one<{ at: string | null }>(`select to_regnamespace('${schema}')::text as at`)
-  if (found!.at === null) yield* run(`create schema ${schema}`, [[]])
+  if (owner !== null) {
+    if (uses) return true
+    throw refused(
+      `The schema ${schema} belongs to the role ${owner}, and ${role} may make nothing in it.`,
+      `Use the role ${owner}, or give the schema away: \`alter schema ${schema} owner to "${role}"\`; or name another one (\`schema\`, \`--schema\`).`,
+    )
+  }
+  if (!makes)
+    throw refused(
+      `There is no schema ${schema}, and the role ${role} may not make one.`,
+      `Give the role its own, as one who may: \`create schema ${schema} authorization "${role}"\`.`,
+    )
+  return false
 }
 
 /** Without its password. */
