@@ -310,7 +310,7 @@ if (url)
       try {
         const error = await refusal(opened(freshPostgres(careless.url)))
         expect(error.code).toBe('store-unsafe')
-        expect(error.fix).toContain('fsync = on')
+        expect(error.fix).toContain('fsync = on` in postgresql.conf and reload')
       } finally {
         await careless.remove()
       }

@@ -122,7 +122,7 @@ export async function assertSafe(client: Client | PoolClient, options: PostgresO
   if (found.fsync !== 'on')
     throw unsafe(
       'PostgreSQL runs with fsync=off, so a crash of its machine loses or ruins what was committed.',
-      'Set `fsync = on` in postgresql.conf and restart PostgreSQL.',
+      'Set `fsync = on` in postgresql.conf and reload PostgreSQL.',
     )
   if (found.pages !== 'on')
     throw unsafe(
