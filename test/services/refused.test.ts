@@ -1,13 +1,17 @@
 // Why PostgreSQL is not opened: each reason has a name, and a fix that would help. The server says no itself, by its rights,
 // its pg_hba.conf, its settings and its certificate.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { postgresFacts, postgresStatus } from '../../src/stores/postgres/admin.js'
 import { systemClock } from '../../src/system/index.js'
+import { CERTIFICATE, KEY } from '../../src/webhooks/fixtures/certificate.js'
 import { freshPostgres, ownSchema } from './fresh.js'
 import { as, code, opened, query, refusal } from './losses.js'
 import { POSTGRES_NEEDS, type PostgresServer, startPostgres } from './postgres.mjs'
+
+/** Whether lines of stores are encrypted. */
+const ENCRYPTED = `select distinct s.ssl from pg_stat_ssl s join pg_stat_activity a using (pid) where a.application_name = 'untildone'`
 
 if (inject('postgres'))
   describe('what PostgreSQL refuses', () => {
@@ -120,6 +124,58 @@ if (inject('postgres'))
       expect(error.fix).toContain('alter role "reader" reset default_transaction_read_only')
       expect(await postgresFacts(as(server.url, 'reader'), 'none', systemClock)).toMatchObject({ readOnly: 'setting' })
       expect(await postgresFacts(server.url, 'none', systemClock)).toMatchObject({ readOnly: null })
+    })
+
+    describe('TLS', () => {
+      const ca = () => join(server.data, 'ca.crt')
+      const asked = (query: string, host = '127.0.0.1') => `${server.url.replace('127.0.0.1', host)}?${query}`
+      const warnings: Error[] = []
+      const warned = (warning: Error) => warnings.push(warning)
+      beforeAll(() => {
+        writeFileSync(ca(), CERTIFICATE)
+        process.on('warning', warned)
+      })
+      afterAll(() => void process.off('warning', warned))
+
+      it('is wanted of a server that has none: that is what is said', async () => {
+        for (const mode of ['require', 'verify-full']) {
+          const error = await open(asked(`sslmode=${mode}`))
+          expect(code(error)).toEqual(['store-unavailable', 'no-tls'])
+          expect(error.fix).toContain('ssl = on')
+        }
+      })
+
+      it('is verified wherever it is asked for, and what is wrong with the certificate is said', async () => {
+        const { uid, gid } = statSync(server.data)
+        for (const [name, text] of Object.entries({ 'server.crt': CERTIFICATE, 'server.key': KEY })) {
+          writeFileSync(join(server.data, name), text, { mode: 0o600 })
+          chownSync(join(server.data, name), uid, gid)
+        }
+        await query(server.url, 'alter system set ssl = on', 'select pg_reload_conf()')
+        await vi.waitFor(() => query(asked('sslmode=no-verify'), 'select 1'))
+        for (const mode of ['prefer', 'require', 'verify-ca', 'verify-full']) {
+          const unknown = await open(asked(`sslmode=${mode}`))
+          expect(code(unknown), mode).toEqual(['store-unavailable', 'untrusted'])
+          expect(unknown.fix).toContain('sslrootcert')
+          const other = await open(asked(`sslmode=${mode}&sslrootcert=${ca()}`, 'localhost'))
+          expect(code(other), mode).toEqual(['store-unavailable', 'untrusted'])
+          expect(other.fix).toContain('name')
+          const bench = await opened(
+            freshPostgres(asked(`sslrootcert=${ca()}&sslmode=${mode}`), { schema: ownSchema() }),
+          )
+          const lines = await query(server.url, ENCRYPTED)
+          expect(lines, mode).toEqual([{ ssl: true }])
+          await bench.close()
+        }
+        expect(warnings).toEqual([])
+      })
+
+      it('needs a file that is not there: that is what is said, at once', async () => {
+        const error = await open(asked(`sslmode=verify-full&sslrootcert=${ca()}.none`))
+        expect(code(error)).toEqual(['store-unavailable', 'no-certificate'])
+        expect(error.message).toContain('ca.crt.none')
+        expect(error.fix).toContain('sslrootcert')
+      })
     })
   })
 else

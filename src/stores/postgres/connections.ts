@@ -61,10 +61,19 @@ const PARSERS: Record<number, (text: string) => unknown> = {
 }
 const asIs = (text: string) => text
 
+/**
+ * `pg` 8 verifies the certificate in each of these modes, and says in nine lines that `pg` 9 will not. It stays so here,
+ * whichever is installed, unless the address asks for the meaning of libpq.
+ */
+const verifying = (url: string): string =>
+  /[?&]uselibpqcompat=true/.test(url ?? '')
+    ? url
+    : url?.replace(/([?&]sslmode=)(prefer|require|verify-ca)(?=&|$)/g, '$1verify-full')
+
 export function configOf(url: string, options: PostgresOptions): ClientConfig & Record<string, unknown> {
   const { statementTimeoutMs = 30_000 } = options
   return {
-    connectionString: url,
+    connectionString: verifying(url),
     application_name: APPLICATION,
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
@@ -165,8 +174,12 @@ async function writableBy(client: Client | PoolClient): Promise<string> {
 
 const code = (error: unknown): string => String((error as { code?: unknown } | null)?.code ?? '')
 
+/** A file that the address names cannot be read; a socket that is not there has the same code. */
+const isFile = (error: unknown): boolean => (error as { syscall?: unknown } | null)?.syscall === 'open'
+
 /** The connection is gone, or was never there: what it was about to do may have happened or not. */
 export function isLost(error: unknown): boolean {
+  if (isFile(error)) return false
   const text = error instanceof Error ? error.message : ''
   return (
     /^(08|57P0|TAKEN)/.test(code(error)) ||
@@ -259,6 +272,30 @@ export function explain(error: unknown): Error {
       `PostgreSQL does not let this user in from here (${text}).`,
       'refused',
       'Let it in by a line for this user, database and host in its pg_hba.conf, and reload PostgreSQL. Where it wants TLS, add `sslmode=verify-full` to the address.',
+    )
+  if (/server does not support SSL/.test(text))
+    return unavailable(
+      'The address asks for TLS, and PostgreSQL has none.',
+      'no-tls',
+      'Set `ssl = on` with a certificate in postgresql.conf and reload PostgreSQL; or, where the network between is trusted, take `sslmode` out of the address (and PGSSLMODE away).',
+    )
+  if (isFile(error))
+    return unavailable(
+      `A file that the address names cannot be read (${text}).`,
+      'no-certificate',
+      'Correct `sslrootcert`, `sslcert` or `sslkey` in the address, or let this user read it.',
+    )
+  if (state === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return unavailable(
+      `The certificate of PostgreSQL is for another name (${text}).`,
+      'untrusted',
+      'Give the address a name that the certificate has, or the server a certificate for this name.',
+    )
+  if (/^(UNABLE_TO_|CERT_)|SELF_SIGNED_CERT|^INVALID_CA$/.test(state))
+    return unavailable(
+      `The certificate of PostgreSQL is not trusted (${text}).`,
+      'untrusted',
+      'Name the certificate of who signed it in the address: `sslmode=verify-full&sslrootcert=/etc/ssl/ca.crt`. One that is out of date must be renewed.',
     )
   if (state === '28P01' || state === '28000')
     return unavailable(
