@@ -201,7 +201,10 @@ describe('db backup of PostgreSQL', () => {
     ['postgres://me:s3cret@/jobs?host=/tmp', 'postgres://me@/jobs?host=/tmp', 's3cret'],
     ['postgres://h/jobs?user=me&password=s3cret', 'postgres://h/jobs?user=me', 's3cret'],
     ['postgres://me@h/jobs', 'postgres://me@h/jobs', 'of the environment'],
-  ])('%s: the password is on no command line', async (address, shown, password) => {
+    ['postgres://me:x@h/jobs?sslmode=no-verify', 'postgres://me@h/jobs?sslmode=require', 'x'],
+    ['postgres://me:x@h/jobs?sslmode=require&uselibpqcompat=true', 'postgres://me@h/jobs?sslmode=require', 'x'],
+    ['postgres://me:x@h/jobs?uselibpqcompat=true&sslmode=require', 'postgres://me@h/jobs?sslmode=require', 'x'],
+  ])('%s: the password is on no command line, and pg_dump knows the rest', async (address, shown, password) => {
     const said = join(folder, 'said')
     const programs = join(folder, 'bin')
     mkdirSync(programs)

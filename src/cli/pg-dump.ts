@@ -17,7 +17,12 @@ export async function dump(
   const { shown, password } = readAddress(url)
   const env = password === null ? {} : { PGPASSWORD: password }
   try {
-    await tool('pg_dump', ['--format=custom', `--schema=${schema}`, `--file=${part}`, `--dbname=${shown}`], env, signal)
+    await tool(
+      'pg_dump',
+      ['--format=custom', `--schema=${schema}`, `--file=${part}`, `--dbname=${forLibpq(shown)}`],
+      env,
+      signal,
+    )
     // It reads the whole table of contents, which stands at the end of what must be there.
     const contents = await tool('pg_restore', ['--list', part], env, signal)
     if (!contents.includes(`TABLE DATA ${schema} jobs `))
@@ -73,3 +78,10 @@ function tool(name: string, args: string[], env: { PGPASSWORD?: string }, signal
     })
   })
 }
+
+/** Words of `pg` that `pg_dump` does not know, in words that it does. */
+const forLibpq = (address: string): string =>
+  address
+    .replace(/([?&])sslmode=no-verify(?=&|$)/, '$1sslmode=require')
+    .replace(/([?&])uselibpqcompat=\w*(?:&|$)/, '$1')
+    .replace(/[?&]$/, '')
