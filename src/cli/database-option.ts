@@ -1,6 +1,6 @@
 /** Which database a command means: PostgreSQL by its address, or a SQLite file in the data folder. */
 import { join, resolve } from 'node:path'
-import { ADDRESS_FIX, readAddress } from '../stores/postgres/address.js'
+import { ADDRESS_FIX, locationOf, readAddress } from '../stores/postgres/address.js'
 import { isSchemaName } from '../stores/postgres/connections.js'
 import { DATA_DIR } from './address.js'
 import type { CommandOption } from './command.js'
@@ -67,3 +67,12 @@ export function targetOf(context: Context, options: Record<string, any>): Target
   const data = resolve(context.io.cwd, options.data ?? DATA_DIR)
   return { kind: 'sqlite', file: data.endsWith('.db') ? data : join(data, 'untildone.db') }
 }
+
+/** Which one it is, without its password. */
+export const placeOf = (target: Target): { kind: Target['kind']; location: string } =>
+  target.kind === 'sqlite'
+    ? { kind: 'sqlite', location: target.file }
+    : { kind: 'postgres', location: locationOf(target.url, target.schema) }
+
+export const placeText = ({ kind, location }: { kind: string; location: string }): string =>
+  `${kind === 'sqlite' ? 'SQLite' : 'PostgreSQL'} ${location}`

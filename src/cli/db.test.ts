@@ -123,14 +123,42 @@ it('an address that cannot be read is a mistake in its use, whatever is asked, a
     }
 })
 
+it('serve says which store it has', async () => {
+  mkdirSync(join(folder, 'jobs'))
+  const define = join(process.cwd(), 'src/define/index.ts')
+  const source = `import { defineJob, jsonSchema } from '${define}'
+export const open = defineJob('open', { input: jsonSchema({ type: 'object' }) }).handler(async () => null)`
+  writeFileSync(join(folder, 'jobs', 'open.ts'), source)
+  for (const more of [[], ['--json']]) {
+    const io = fakeIo({ cwd: folder, env: {} })
+    const ended = run(['serve', '--port', '0', '--data', 'data', ...more], io)
+    await io.saw(/ready.*\n/)
+    io.interrupt()
+    expect(await ended).toBe(0)
+    expect(io.stdout + io.stderr).toMatch(/ready.*store"?:?"? ?"?SQLite .*data\/untildone\.db/)
+  }
+})
+
 describe('db migrate', () => {
   it('prints what it would do, does it, and has nothing to do then', async () => {
     const dry = await ud('db migrate --data fresh.db --dry-run')
     expect(dry.out).toMatch(/^-- schema 1\ncreate table meta \(.*\) without rowid;\n/)
     expect(existsSync(join(folder, 'fresh.db'))).toBe(false)
-    expect((await ud('db migrate --data fresh.db')).err).toBe('The schema is 1 now; 1 migration applied.\n')
+    expect((await ud('db migrate --data fresh.db')).err).toBe(
+      `SQLite ${join(folder, 'fresh.db')}: the schema is 1 now; 1 migration applied.\n`,
+    )
     expect((await ud('db migrate --data fresh.db --dry-run')).err).toContain('there is nothing to do')
-    expect(await json('db migrate --data fresh.db')).toEqual({ applied: [], schema: { version: 1, worksFrom: 1 } })
+    const which = { kind: 'sqlite', location: join(folder, 'fresh.db') }
+    const schema = { version: 1, worksFrom: 1 }
+    expect(await json('db migrate --data fresh.db')).toEqual({ ...which, applied: [], schema })
+    expect(await json('db migrate --data fresh.db --dry-run')).toEqual({ ...which, dryRun: true, pending: [] })
+  })
+
+  it('says which database it means, where the environment names another', async () => {
+    const env = { UNTILDONE_DATABASE: 'postgres://127.0.0.1:1/none' }
+    const { exit, err } = await ud('db migrate --data fresh.db', env)
+    expect([exit, err]).toEqual([0, expect.stringContaining(`SQLite ${join(folder, 'fresh.db')}: `)])
+    expect((await ud('db migrate --data fresh.db --dry-run', env)).err).toContain(`SQLite ${join(folder, 'fresh.db')}`)
   })
 
   it('is refused while a server owns the file', async () => {

@@ -11,7 +11,7 @@ import type { StoreFactory } from '../stores/store.js'
 import { systemClock, systemEntropy } from '../system/index.js'
 import { confirmed } from './confirm.js'
 import type { Context } from './context.js'
-import { type Target, targetOf } from './database-option.js'
+import { placeOf, placeText, type Target, targetOf } from './database-option.js'
 import { CliError, EXIT, type Exit } from './failure.js'
 import { dump } from './pg-dump.js'
 import { table } from './table.js'
@@ -105,9 +105,12 @@ export async function migrateNow(context: Context, options: Options): Promise<vo
     ? sqlitePending(target.file)
     : postgresPending(target.url, target.schema, target.pooler))
   const json = context.options.json || context.options.ndjson
+  const place = placeOf(target)
+  const which = clean(placeText(place))
   if (options.dryRun) {
-    if (json) return context.printJson({ dryRun: true, pending })
-    if (pending.length === 0) return context.say('The schema is up to date: there is nothing to do.')
+    if (json) return context.printJson({ ...place, dryRun: true, pending })
+    if (pending.length === 0) return context.say(`${which}: the schema is up to date: there is nothing to do.`)
+    context.say(`${which}:`)
     for (const { version, statements } of pending)
       context.print(`-- schema ${version}\n${statements.map((text) => `${text};`).join('\n')}`)
     return
@@ -115,11 +118,11 @@ export async function migrateNow(context: Context, options: Options): Promise<vo
   const store = await factoryOf(target).open({ clock: systemClock, entropy: systemEntropy })
   await store.close()
   const { schema } = await statusOf(target, context.now())
-  if (json) return context.printJson({ applied: pending.map(({ version }) => version), schema })
+  if (json) return context.printJson({ ...place, applied: pending.map(({ version }) => version), schema })
   context.say(
     pending.length === 0
-      ? `The schema is up to date (${schema?.version}): nothing was to do.`
-      : `The schema is ${schema?.version} now; ${count(pending.length, 'migration')} applied.`,
+      ? `${which}: the schema is up to date (${schema?.version}): nothing was to do.`
+      : `${which}: the schema is ${schema?.version} now; ${count(pending.length, 'migration')} applied.`,
   )
 }
 

@@ -155,7 +155,10 @@ function fleetTests(): void {
       // What is printed is what would be done.
       await fleet.query(`begin; ${dry.replace(/^--.*$/gm, '')} rollback`)
       const made = await fleet.ud(['db', 'migrate', '--schema', 'second', '--json'])
-      expect(JSON.parse(made.out)).toEqual({ applied: [1], schema: { version: 1, worksFrom: 1 } })
+      expect(JSON.parse(made.out)).toEqual({
+        ...{ kind: 'postgres', location: expect.stringMatching(/^127\.0\.0\.1:\d+\/\w+ \(schema second\)$/) },
+        ...{ applied: [1], schema: { version: 1, worksFrom: 1 } },
+      })
     },
     PATIENCE_MS,
   )

@@ -1,9 +1,11 @@
 /** `untildone serve`: server and worker in this process, for production. Refuses to start with a broken job file. */
 import { resolve } from 'node:path'
+import type { Engine } from '../../engine/api.js'
+import type { EngineInside } from '../../engine/engine.js'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
-import { POOLER, poolerOf, postgresAddress } from '../database-option.js'
+import { POOLER, placeText, poolerOf, postgresAddress } from '../database-option.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
 import { REDIS_PLAINTEXT, redisAddress, redisPlaintext } from '../redis-option.js'
@@ -96,10 +98,21 @@ async function serving(
     writeNote(dataDir, { url, pid: process.pid, kind: 'serve', startedAt: new Date(context.now()).toISOString() })
   const { recovered } = server.app
   const { facades, notes } = server
+  const { kind, location } = (server.app.engine as Engine & EngineInside).parts.store.info
+  const store = placeText({ kind, location })
   const also = facades.length === 0 ? '' : `  ${count(facades.length, 'facade')}: ${facades.join(', ')}`
   say(
-    { event: 'ready', url, api: url && `${url}/v1`, types, facades, recovered: recovered.jobs, pid: process.pid },
-    `ready  ${url ? `${url}/v1` : 'no requests are answered here'}  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
+    {
+      event: 'ready',
+      url,
+      api: url && `${url}/v1`,
+      store,
+      types,
+      facades,
+      recovered: recovered.jobs,
+      pid: process.pid,
+    },
+    `ready  ${url ? `${url}/v1` : 'no requests are answered here'}  store ${clean(store)}  ${count(types.length, 'job type')}: ${clean(types.join(', '))}${also}`,
   )
   if (recovered.children + recovered.workDirs > 0)
     say(

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { readAddress } from './address.js'
+import { locationOf, readAddress } from './address.js'
 import { postgres } from './index.js'
 
 const SECRETS = [
@@ -63,4 +63,15 @@ it('the password is told apart from what may be seen', () => {
     'a b',
   ])
   expect(seen('postgres://me@h/jobs')).toEqual(['postgres://me@h/jobs', null])
+})
+
+it.each([
+  ['postgres://me:s3cret@db:5432/jobs?sslmode=verify-full', 'db:5432/jobs (schema s)'],
+  ['postgres://me:s3cret@/jobs?host=/tmp', '/tmp/jobs (schema s)'],
+  ['postgres:///jobs?host=/tmp', '/tmp/jobs (schema s)'],
+  ['postgres://me@%2Ftmp/jobs', '/tmp/jobs (schema s)'],
+  ['postgres:///jobs', 'local/jobs (schema s)'],
+  ['/tmp jobs', '/tmp jobs (schema s)'],
+])('where %s leads is told without user and password', (url, place) => {
+  expect(locationOf(url, 's')).toBe(place)
 })

@@ -10,6 +10,8 @@ export interface Address {
   /** Without its password. */
   shown: string
   password: string | null
+  /** Host and name, without user and password. */
+  place: string
 }
 
 /** For one without a host, which no URL of another kind than `socket:` is. */
@@ -18,7 +20,7 @@ const NO_HOST = '___none___'
 /** @throws TypeError where it cannot be read, or can only be read as something that nobody means */
 export function readAddress(url: string): Address {
   // Nothing, which leaves all to the environment, or the folder of a socket.
-  if (!url || url.startsWith('/')) return { shown: url ?? '', password: null }
+  if (!url || url.startsWith('/')) return { shown: url ?? '', password: null, place: url || 'where PGHOST says' }
   try {
     return reading(url)
   } catch {
@@ -40,7 +42,12 @@ function reading(url: string): Address {
   const password = searchParams.get('password') || decodeURIComponent(parsed.password)
   parsed.password = ''
   if (searchParams.has('password')) searchParams.delete('password')
-  return { shown: hosted ? parsed.href : parsed.href.replace(`@${NO_HOST}/`, '@/'), password: password || null }
+  const host = (hosted && decodeURIComponent(parsed.host)) || searchParams.get('host') || 'local'
+  return {
+    shown: hosted ? parsed.href : parsed.href.replace(`@${NO_HOST}/`, '@/'),
+    password: password || null,
+    place: `${host}${pathname}`,
+  }
 }
 
 /** `postgres://me:12/34@host/name` is a host `me` with a port: the password is not seen as one, and would be shown. */
@@ -49,3 +56,6 @@ function misread({ username, pathname, search, searchParams, hash }: URL): boole
   const named = username !== '' || searchParams.has('user') || searchParams.has('password')
   return [...searchParams.keys()].some((key) => key.includes('@')) || (!named && search.includes('@'))
 }
+
+/** Without user and password. */
+export const locationOf = (url: string, schema: string): string => `${readAddress(url).place} (schema ${schema})`

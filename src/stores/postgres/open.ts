@@ -10,7 +10,7 @@ import { EMPTY, MIGRATIONS, type Migration, migrate, type SchemaState, schemaSta
 import { one, type Plan, run } from '../sql/plan.js'
 import { SqlStore, type SqlStoreOptions } from '../sql/store.js'
 import type { StoreFactory } from '../store.js'
-import { readAddress } from './address.js'
+import { locationOf, readAddress } from './address.js'
 import { configOf, driverModule, explain, isSchemaName, OTHER_TABLES_FIX, type PostgresOptions } from './connections.js'
 import { Doorbell } from './doorbell.js'
 import { PostgresDriver } from './driver.js'
@@ -174,14 +174,4 @@ function* hasSchema(schema: string): Plan<boolean> {
       `Give the role its own, as one who may: \`create schema ${schema} authorization "${role}"\`.`,
     )
   return false
-}
-
-/** Without its password. */
-export function locationOf(url: string, schema: string): string {
-  try {
-    const { host, pathname } = new URL(url)
-    return `${host || 'local'}${pathname} (schema ${schema})`
-  } catch {
-    return `schema ${schema}`
-  }
 }
