@@ -37,3 +37,20 @@ it('no free connection, a server that is not there and a store that is closed ar
   expect(closed).toBeInstanceOf(UntildoneError)
   expect(closed).toMatchObject({ code: 'store-unavailable', message: 'The store is closed.' })
 })
+
+it.each([
+  ['database "nowhere" does not exist', 'createdb nowhere'],
+  ['Datenbank »no where« existiert nicht', 'createdb "no where"'],
+  ['la base de données « nowhere » n’existe pas', 'createdb nowhere'],
+  ['Datenbank „nowhere“ existiert nicht', 'createdb nowhere'],
+  ['it is not there', 'createdb NAME'],
+])('%s: the name is found in any language', (text, words) => {
+  expect((explain(coded('3D000', text)) as UntildoneError).fix).toContain(`\`${words}\``)
+})
+
+it('a certificate that the server asks for is no wrong password', () => {
+  const error = explain(coded('28000', 'connection requires a valid client certificate')) as UntildoneError
+  expect(reasonOf(error)).toBe('refused')
+  expect(error.fix).toContain('`sslcert`')
+  expect((explain(coded('28P01')) as UntildoneError).fix).toContain('PGPASSWORD')
+})

@@ -228,7 +228,7 @@ export function isStale(error: unknown): boolean {
 export const OTHER_TABLES_FIX = 'Name a schema of its own: `schema` of the store, `--schema` on the command line.'
 
 /** PostgreSQL puts names between quotes, which ones depends on its language. */
-const namedIn = (text: string): string | undefined => /["„«]\s?(.+?)\s?["“»]/.exec(text)?.[1]
+const namedIn = (text: string): string | undefined => /["„«»]\s?(.+?)\s?["“»«]/.exec(text)?.[1]
 
 const quoted = (name: string): string => (/^[\w.-]+$/.test(name) ? name : `"${name}"`)
 
@@ -301,7 +301,7 @@ export function explain(error: unknown): Error {
     return unavailable(
       `PostgreSQL refuses the user (${text}).`,
       'refused',
-      'Correct user and password in the address of the database.',
+      'Correct user and password in the address of the database, or PGPASSWORD. A certificate of your own is named there by `sslcert` and `sslkey`.',
     )
   if (state === '3D000')
     return unavailable(
