@@ -90,8 +90,13 @@ export class Doorbell implements Bell {
 
   private async connect(): Promise<void> {
     if (this.closed) return
-    const { Client } = driverModule()
-    const client = new Client(configOf(this.url, this.options))
+    let client: Client
+    try {
+      client = new (driverModule().Client)(configOf(this.url, this.options))
+    } catch {
+      // A file that the address names is not there at the moment.
+      return this.again()
+    }
     client.on('error', () => this.lost(client))
     client.on('end', () => this.lost(client))
     client.on('notification', ({ payload }) => {
