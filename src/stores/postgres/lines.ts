@@ -3,7 +3,7 @@
  * a commit that was not answered because its line broke is looked up and neither lost nor done twice.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Pool, PoolClient, QueryResult } from 'pg'
+import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg'
 import { UntildoneError } from '../../core/errors.js'
 import { type Plan, put } from '../sql/plan.js'
 import type { ServerClock } from './clock.js'
@@ -14,6 +14,9 @@ import { allTaken, type Pools } from './pools.js'
 const OVER = 'over '
 /** Marks of connections that have written nothing for so long: they are no more. */
 const SWEPT_AFTER_MS = 7 * 86_400_000
+
+/** It reads one row and waits for nobody. */
+const ASK_MS = 5000
 
 const SYSTEM = 'select system_identifier::text as system from pg_control_system()'
 
@@ -119,15 +122,10 @@ export class Lines {
     const patience = this.patience()
     for (;;) {
       try {
-        const client = await this.lease(this.pools.writers)
-        try {
-          if (this.known.get(client)!.system !== line.system) throw unknown('another server has taken its place since')
-          const { rows } = await client.query(asked)
-          if (rows.length === 0) throw unknown('it has kept nothing to tell by')
-          return rows[0].value === line.kept
-        } finally {
-          client.release()
-        }
+        const { rows, system } = await this.ask(asked)
+        if (system !== line.system) throw unknown('another server has taken its place since')
+        if (rows.length === 0) throw unknown('it has kept nothing to tell by')
+        return rows[0].value === line.kept
       } catch (error) {
         if (error instanceof UntildoneError && error.code === 'outcome-unknown') throw error
         // It is still under way: its line is dead, and nobody has told the server. After this it is one or the other.
@@ -142,9 +140,21 @@ export class Lines {
     const { mark } = this.known.get(lost)!
     if (mark === null) return
     try {
-      const client = await this.lease(this.pools.writers)
-      await client.query({ text: this.end, values: [mark] }).finally(() => client.release())
+      await this.ask({ text: this.end, values: [mark] })
     } catch {}
+  }
+
+  /** A short question over another line. Where a server stands still that one is as silent, and is not waited for as long. */
+  private async ask(question: { text: string; values: unknown[] }): Promise<{ rows: any[]; system: string }> {
+    const client = await this.lease(this.pools.writers)
+    let answered = false
+    try {
+      const { rows } = await client.query({ ...question, query_timeout: ASK_MS } as QueryConfig)
+      answered = true
+      return { rows, system: this.known.get(client)!.system }
+    } finally {
+      client.release(!answered)
+    }
   }
 
   /** Under which name connections keep a statement. */
