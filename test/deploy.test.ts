@@ -8,13 +8,12 @@ import { describe, expect, it } from 'vitest'
 import { fakeIo } from '../src/cli/fake-io.mjs'
 import { buildProgram } from '../src/cli/program.js'
 import { ROLES } from '../src/cli/roles.js'
+import { poolsOf } from '../src/stores/postgres/pools.js'
 
 const ROOT = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 /** How long a process may take to end: 20 s for running steps, and what comes after. */
 const STOP_S = 35
-/** Two that write, six that read, one that listens. */
-const CONNECTIONS = 9
 
 /** Options of the command, as the parser of the program takes them. @throws CommanderError for what it does not know */
 async function taken(words: readonly string[]): Promise<Record<string, any>> {
@@ -26,15 +25,36 @@ async function taken(words: readonly string[]): Promise<Record<string, any>> {
   return options
 }
 
-/** With defaults for what the environment may say. */
-const filled = (words: readonly string[]) => words.map((word) => word.replace(/\$\{\w+:-([^}]*)\}/g, '$1'))
+/** With what the environment says, and defaults for what it does not. */
+const filled = (text: string, env: Record<string, string> = {}) =>
+  text.replace(/\$\{(\w+):[-?]([^}]*)\}/g, (_, name: string, otherwise: string) => env[name] ?? otherwise)
+
+/**
+ * Commands of a comment, and the environment in which `docker compose` meets each: the file .env, and what stands before
+ * the command itself.
+ */
+function steps(text: string): { line: string; env: Record<string, string> }[] {
+  const file: Record<string, string> = {}
+  const found: { line: string; env: Record<string, string> }[] = []
+  for (const [, line] of text.matchAll(/^ *# {3}(\S.*?)(?: {2,}# .*)?$/gm)) {
+    const [, kept, value] = /^echo (\w+)=(.+) >> \.env$/.exec(line!) ?? []
+    if (kept) file[kept] = value!.replace(/^\$\(openssl rand -hex (\d+)\)$/, (_, n: string) => 'a7'.repeat(Number(n)))
+    const [, before, command] = /^((?:\w+=\S+ )*)(docker compose .*)$/.exec(line!) ?? []
+    const own = [...(before ?? '').matchAll(/(\w+)=(\S+)/g)].map(([, name, said]) => [name!, said!])
+    if (command) found.push({ line: command, env: { ...file, ...Object.fromEntries(own) } })
+  }
+  return found
+}
 
 describe('deploy/compose.yaml', () => {
-  const { services, volumes } = normalize(read('deploy/compose.yaml')) as Record<string, Record<string, any>>
+  const text = read('deploy/compose.yaml')
+  const { services, volumes } = normalize(text) as Record<string, Record<string, any>>
   const ours = [services!.api, services!.worker]
 
   it('starts programs with options that they take, each with its part of the work', async () => {
-    const [api, worker] = await Promise.all(ours.map(({ command }) => taken(filled(command))))
+    const [api, worker] = await Promise.all(
+      ours.map(({ command }) => taken(command.map((word: string) => filled(word)))),
+    )
     expect(api).toMatchObject({ roles: ['api', 'maintenance'], host: '127.0.0.1', port: 4884, files: '/files' })
     expect(worker).toMatchObject({ roles: ['worker', 'maintenance'], slots: 16, files: '/files' })
     expect(new Set([...api!.roles, ...worker!.roles])).toEqual(new Set(ROLES))
@@ -57,9 +77,37 @@ describe('deploy/compose.yaml', () => {
     expect(Object.keys(volumes!).sort()).toEqual(['database', 'files'])
   })
 
+  it('what a step has set, the steps after it keep: everything is made anew from what they say', () => {
+    const ups = steps(text).filter(({ line }) => /^docker compose .*\bup\b/.test(line))
+    const made = ups.map(({ line, env }) => {
+      const { api, worker } = JSON.parse(filled(JSON.stringify(services), env))
+      return {
+        host: api.command[4],
+        workers: /--scale worker=(\d+)/.exec(line)?.[1] ?? worker.deploy.replicas,
+        redis: worker.environment.UNTILDONE_REDIS,
+        profile: env.COMPOSE_PROFILES ?? /--profile (\w+)/.exec(line)?.[1] ?? '',
+      }
+    })
+    const opened = { host: '0.0.0.0', workers: '4' }
+    expect(made).toEqual([
+      { host: '127.0.0.1', workers: '2', redis: '', profile: '' },
+      { ...opened, redis: '', profile: '' },
+      { ...opened, redis: 'redis://redis:6379', profile: 'redis' },
+    ])
+  })
+
+  it('the password that the steps make can stand in an address', () => {
+    const { env } = steps(text)[0]!
+    const { hostname, password } = new URL(filled(ours[0].environment.UNTILDONE_DATABASE, env))
+    expect([hostname, password]).toEqual(['postgres', env.POSTGRES_PASSWORD])
+  })
+
   it('the database lets in what the processes of one file need, ten times as many workers included', () => {
+    const { writers, readers } = poolsOf('postgres://localhost/x', {})
+    const each = writers.options.max + readers.options.max + 1
     const most = Number(/max_connections=(\d+)/.exec(services!.postgres.command.join(' '))![1])
-    expect(most).toBeGreaterThan(CONNECTIONS * (1 + 10 * services!.worker.deploy.replicas))
+    expect(most).toBeGreaterThan(each * (1 + 10 * Number(filled(`${services!.worker.deploy.replicas}`))))
+    expect(text).toContain(`${each} connections for each process`)
   })
 })
 
