@@ -6,6 +6,9 @@ import { defineAnalysis } from './jobs/contract.js'
 import { modelFrom } from './lib/model.js'
 import { WORDS } from './sdk/types.js'
 
+/** What the OpenAPI document is called: it describes this API before it describes Untildone's. */
+export const INFO = { title: 'Analysis gateway', version: '1.0.0' }
+
 const FLOW = `
 An analysis takes longer than a request, so it is asked for and fetched in three calls. None of them keeps a connection
 open while the work is done.

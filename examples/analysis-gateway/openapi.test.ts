@@ -27,6 +27,10 @@ describe('the document', () => {
     expect((await new Validator().validate(structuredClone(document))).errors).toBeUndefined()
   })
 
+  test('has a title and a version of its own', () => {
+    expect(document.info).toMatchObject({ title: 'Analysis gateway', version: '1.0.0' })
+  })
+
   test('has each call of the gateway, with a line and a description', () => {
     expect(own().map(({ method, path }) => `${method} ${path}`)).toEqual([
       ...['get /api/v1/analysis', 'post /api/v1/analysis'].reverse(),

@@ -2,7 +2,7 @@
 // other but the store.
 import { createUntildone, type Untildone, type UntildoneOptions } from 'untildone'
 import { createServer, listen, type ServerOptions } from 'untildone/server'
-import { facadeFor } from './facade.js'
+import { facadeFor, INFO } from './facade.js'
 import { analysisHandler, QUEUES, type Settings } from './jobs/analysis.js'
 import { type ModelSettings, summariser } from './lib/model.js'
 import { keysOf, type TenantKeys } from './tenants.js'
@@ -58,7 +58,8 @@ export async function start(options: StartOptions): Promise<Running> {
   })
   const keys = await keysOf(app.engine, tenants)
   const facades = [facadeFor(handler.definition)]
-  const listening = roles.includes('api') ? await listen(createServer(app.engine, { facades, limits }), { port }) : null
+  const server = () => createServer(app.engine, { facades, info: INFO, limits })
+  const listening = roles.includes('api') ? await listen(server(), { port }) : null
   await app.start()
   return {
     url: listening?.url ?? null,

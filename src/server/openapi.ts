@@ -32,13 +32,13 @@ const WITH_BODY: ErrorCode[] = ['payload-too-large', 'unsupported-media-type', '
 
 export function openapiDocument(
   routes: readonly Route[],
-  settings: Pick<Settings, 'base' | 'version'>,
+  settings: Pick<Settings, 'base' | 'version' | 'info'>,
 ): { text: string; etag: string } {
   const text = JSON.stringify(buildOpenapi(routes, settings))
   return { text, etag: `"${createHash('sha256').update(text).digest('hex').slice(0, 32)}"` }
 }
 
-export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 'base' | 'version'>): Doc {
+export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 'base' | 'version' | 'info'>): Doc {
   const paths: Record<string, Doc> = {}
   for (const route of routes) {
     const item = (paths[route.path] ??= {})
@@ -47,8 +47,7 @@ export function buildOpenapi(routes: readonly Route[], settings: Pick<Settings, 
   return {
     openapi: '3.1.1',
     info: {
-      title: 'Untildone',
-      version: settings.version,
+      ...(settings.info ?? { title: 'Untildone', version: settings.version }),
       summary: 'Long-running jobs that end in one true state.',
       description: DESCRIPTION,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },

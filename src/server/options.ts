@@ -4,6 +4,7 @@
 import { UntildoneError } from '../core/index.js'
 import type { Caller } from '../engine/api.js'
 import type { Facade } from './facade/index.js'
+import { ownVersion } from './version.js'
 
 export interface Limits {
   /** Largest JSON body in bytes. @default 1 MiB */
@@ -73,8 +74,10 @@ export interface ErrorReport {
 export interface ServerOptions {
   /** Prefix under which the server is mounted, e.g. `/background`; it appears in every link. @default '' */
   basePath?: string
-  /** Version of the package, shown in headers and documents. @default '0.0.0' */
+  /** Version of the package, shown in headers and documents. @default what its package.json says; in a bundle '0.0.0' */
   version?: string
+  /** Title and version of the OpenAPI document, for an API of your own. @default Untildone, with the version of the package */
+  info?: { title: string; version: string }
   /** Host names, besides the loopback ones, that are answered while no API key exists. @default [] */
   allowedHosts?: readonly string[]
   /** Browsers of these origins may call the API, e.g. `https://app.example`. @default none: CORS is off */
@@ -98,6 +101,7 @@ export interface ServerOptions {
 export interface Settings {
   base: string
   version: string
+  info?: ServerOptions['info']
   allowedHosts: ReadonlySet<string>
   origins: ReadonlySet<string>
   credentials: boolean
@@ -125,7 +129,8 @@ export function settle(options: ServerOptions): Settings {
   }
   return {
     base,
-    version: options.version ?? '0.0.0',
+    version: options.version ?? ownVersion(),
+    info: options.info,
     allowedHosts: new Set((options.allowedHosts ?? []).map((host) => host.toLowerCase())),
     origins,
     credentials: options.cors?.credentials ?? false,
