@@ -1,9 +1,10 @@
-// The reckoning of the scale demo: what it must find, it finds. The demo itself, which needs PostgreSQL, is tested in
+// The reckoning of the scale demo, and what its customers count: what they must find, they find. The demo itself, which needs PostgreSQL, is tested in
 // test/services/scale.test.ts.
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Customers } from './demo/scale/customers.js'
 import { type Entry, enter, reckon } from './demo/scale/journal.js'
 
 let dir = ''
@@ -61,4 +62,64 @@ test.each<[string, Entry[], Parameters<typeof reckoned>[1], object]>([
   ],
 ])('%s', (_, entries, effects, found) => {
   expect(reckoned(entries, effects)).toMatchObject(found)
+})
+
+describe('customers', () => {
+  afterEach(() => vi.useRealTimers())
+  const broke = (code: string) => new TypeError('fetch failed', { cause: { code } })
+
+  /** One customer of a gateway that answers as it is told, first in this way, then as if nothing were wrong. */
+  function customer(answers: Record<'POST' | 'status' | 'result', (() => Promise<Response>)[]>) {
+    let order = 0
+    const send = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+      const what = init?.method === 'POST' ? 'POST' : String(url).includes('/status/') ? 'status' : 'result'
+      if (what === 'POST') order = Number(/Order (\d+)/.exec(`${init!.body}`)![1])
+      const told = answers[what].shift()
+      if (told) return told()
+      const bodies = {
+        POST: { jobId: `id-${order}`, status: 'pending' },
+        status: { jobId: `id-${order}`, status: 'completed' },
+        result: { documents: [{ summary: { text: `About order ${order}.` } }] },
+      }
+      return Response.json(bodies[what])
+    }
+    const made = new Customers(['http://one'], join(dir, 'journal'), { fetch: send, sleep: async () => {} })
+    return { made, gone: made.come(1) }
+  }
+
+  test('say apart what broke off and what nobody heard, orders and looks', async () => {
+    const fails = (code: string) => () => Promise.reject(broke(code))
+    const { made, gone } = customer({
+      POST: [fails('ECONNREFUSED'), fails('UND_ERR_SOCKET')],
+      status: [fails('ECONNRESET'), fails('ECONNREFUSED'), fails('ECONNREFUSED')],
+      result: [async () => new Response('{}', { status: 503 })],
+    })
+    made.close()
+    await gone
+    expect(made.since()).toMatchObject({
+      ...{ broken: { orders: 1, looks: 1 }, unheard: { orders: 1, looks: 2 }, refused: 1 },
+    })
+    expect(made.since()).toMatchObject({ broken: { orders: 0, looks: 0 }, refused: 0 })
+    expect([made.accepted, made.completed]).toEqual([1, 1])
+  })
+
+  test('the longest wait is also that of who still waits; what is in flight is counted once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    let asked = () => {}
+    let answer = (_: Response) => {}
+    const there = new Promise<void>((resolve) => (asked = resolve))
+    const silent = () => {
+      asked()
+      return new Promise<Response>((resolve) => (answer = resolve))
+    }
+    const { made, gone } = customer({ POST: [], status: [silent], result: [] })
+    await there
+    vi.setSystemTime(Date.now() + 4700)
+    expect(made.since().slowest).toBe(4700)
+    const { inFlight, after } = made.follow()
+    made.close()
+    answer(Response.json({ jobId: 'id-1', status: 'completed' }))
+    await gone
+    expect([inFlight, await after]).toEqual([1, { inFlight: 1, ended: 1, lost: [] }])
+  })
 })

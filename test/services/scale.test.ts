@@ -34,8 +34,17 @@ if (server)
         /no more orders/,
         /^ +accepted +([1-9]\d*)\n +completed +\1, each with the result of its own order\n +lost +0\n +doubled +0\n/m,
       ])
-      for (const told of [/all \d+ that were in flight when PostgreSQL was killed have ended/, /API 1 answers again/])
+      for (const told of [
+        /PostgreSQL is there again, .*; meanwhile 0 had ended\n/,
+        /API 1 answers again\. \d+ orders? and \d+ looks? had broken off/,
+      ])
         expect(printed).toMatch(told)
+      // What was in flight at a blow and what had ended of it later is the same number.
+      for (const what of ['PostgreSQL is killed', 'API 1 is killed']) {
+        const [, inFlight] = new RegExp(`${what} .* with (\\d+) analyses in flight`).exec(printed)!
+        const was = what.replace(' is ', ' was ')
+        expect(printed).toContain(`all ${inFlight} that were in flight when ${was} have ended`)
+      }
       // A machine that is busy with other tests makes it later than it is elsewhere.
       expect(silentMs).toBeLessThan(10_000)
       expect(readdirSync(join(dir, 'temp'))).toEqual([])

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { freePort, type PostgresServer, postgresPrograms, startPostgres } from '../../../../test/services/postgres.mjs'
 import { type RedisServer, redisProgram, startRedis } from '../../../../test/services/redis.mjs'
 import { type Program, program } from '../../program.js'
-import { type Aftermath, Customers } from './customers.js'
+import { type Aftermath, Customers, type Requests } from './customers.js'
 import { reckon } from './journal.js'
 import { Teller } from './teller.js'
 
@@ -184,67 +184,72 @@ class Demo {
 
   private async withoutWorker(customers: Customers): Promise<void> {
     const { teller } = this
-    const after = customers.follow()
     await this.kill('worker 2')
-    teller.event(`worker 2 is killed (SIGKILL), with ${customers.waiting} analyses in flight; nobody is told`)
-    this.tell(after, ({ inFlight, lost }) =>
-      lost.length === 0
-        ? `all ${inFlight} that were in flight when worker 2 was killed have ended; it had none of them in hand`
-        : `worker 2 had ${lost.length} of ${inFlight} in hand. Its lease ran out, others went on from what was on record: all have ended, ${spread(lost)} after the kill`,
-    )
+    const { inFlight, after } = customers.follow()
+    teller.event(`worker 2 is killed (SIGKILL), with ${inFlight} analyses in flight; nobody is told`)
+    this.tell(after, (told) => {
+      const { lost } = told
+      return lost.length === 0
+        ? `${ended(told)} that were in flight when worker 2 was killed have ended; it had none of them in hand`
+        : `worker 2 had ${lost.length} of ${inFlight} in hand. Its lease ran out, others went on from what was on record: ${ended(told)} have ended, those ${spread(lost)} after the kill`
+    })
     this.stories.push(this.worker(2).then(() => teller.event('a new worker 2 is at work')))
   }
 
   private async withoutDatabase(customers: Customers): Promise<void> {
     const { plan, teller } = this
-    const after = customers.follow()
-    const before = customers.numbers.completed
+    // What the kill itself breaks off is counted.
     customers.since()
     await this.database!.stop('kill')
-    teller.event(`PostgreSQL is killed (SIGKILL, all of it), with ${customers.waiting} analyses in flight`)
+    const { inFlight, after } = customers.follow()
+    const before = customers.completed
+    teller.event(`PostgreSQL is killed (SIGKILL, all of it), with ${inFlight} analyses in flight`)
     await delay(plan.away * 1000)
-    const { completed } = customers.numbers
+    const { completed } = customers
     await this.database!.start()
     const back = Date.now()
     teller.event(`PostgreSQL is there again, from its log; meanwhile ${completed - before} had ended`)
-    while (customers.numbers.completed === completed && Date.now() < back + 30_000) await delay(50)
+    while (customers.completed === completed && Date.now() < back + 30_000) await delay(50)
     const { refused, broken, slowest } = customers.since()
+    const first = customers.completed > completed ? 'the first end after it,' : 'no end after it yet,'
     teller.event(
-      `the first end after it, ${seconds(Date.now() - back)} later. Requests had to wait up to ${seconds(slowest)}; refused with 503: ${refused}; broken off: ${broken}`,
+      `${first} ${seconds(Date.now() - back)} later. Requests have had to wait up to ${seconds(slowest)} until now; refused with 503: ${refused}; broken off: ${broken.orders + broken.looks}`,
     )
-    this.tell(after, ({ inFlight, lost }) => {
-      const held = inFlight - lost.length
+    this.tell(after, (told) => {
+      const { lost } = told
       const rest = lost.length > 0 ? `; ${lost.length} had been in the hands of a process that was killed` : ''
-      return `all ${inFlight} that were in flight when PostgreSQL was killed have ended: workers held on to ${held}${rest}`
+      return `${ended(told)} that were in flight when PostgreSQL was killed have ended: workers held on to ${told.ended - lost.length}${rest}`
     })
   }
 
   private async withoutMemory(customers: Customers, redis: RedisServer): Promise<void> {
     const { teller } = this
-    const after = customers.follow()
     const keys = await redis.command('DBSIZE')
     await redis.command('FLUSHALL')
-    teller.event(`Redis is emptied (FLUSHALL, ${keys} keys), with ${customers.waiting} analyses in flight`)
+    const { inFlight, after } = customers.follow()
+    teller.event(`Redis is emptied (FLUSHALL, ${keys} keys), with ${inFlight} analyses in flight`)
     this.tell(
       after,
-      ({ inFlight }) =>
-        `all ${inFlight} that were in flight when Redis was emptied have ended: it held word of jobs, no job`,
+      (told) => `${ended(told)} that were in flight when Redis was emptied have ended: it held word of jobs, no job`,
     )
   }
 
   private async withoutApi(customers: Customers, port: number): Promise<void> {
     const { teller } = this
-    const after = customers.follow()
-    await this.kill('API 1')
+    // What the kill itself breaks off is counted.
     customers.since()
-    teller.event(`API 1 is killed (SIGKILL), with ${customers.waiting} analyses in flight`)
+    await this.kill('API 1')
+    const { inFlight, after } = customers.follow()
+    teller.event(`API 1 is killed (SIGKILL), with ${inFlight} analyses in flight`)
     this.tell(
       after,
-      ({ inFlight }) => `all ${inFlight} that were in flight when API 1 was killed have ended: an API holds nothing`,
+      (told) => `${ended(told)} that were in flight when API 1 was killed have ended: an API holds nothing`,
     )
     const again = this.api(1, port).then(() => {
-      const { broken } = customers.since()
-      teller.event(`API 1 answers again; ${broken} requests had broken off, and were repeated with their keys`)
+      const { broken, unheard } = customers.since()
+      teller.event(
+        `API 1 answers again. ${requests(broken)} had broken off, ${requests(unheard)} had found nobody there; orders were repeated with their keys`,
+      )
     })
     this.stories.push(again)
   }
@@ -346,7 +351,13 @@ function spread(times: readonly number[]): string {
   return last - first < 1000 ? seconds(last) : `${seconds(first)} to ${seconds(last)}`
 }
 
+const ended = ({ inFlight, ended }: Aftermath) => (ended === inFlight ? `all ${inFlight}` : `${ended} of ${inFlight}`)
+
+function requests({ orders, looks }: Requests): string {
+  return `${orders} ${orders === 1 ? 'order' : 'orders'} and ${looks} ${looks === 1 ? 'look' : 'looks'}`
+}
+
 function progressOf(customers: Customers): string {
-  const { accepted, completed } = customers.numbers
+  const { accepted, completed } = customers
   return `accepted ${accepted}, completed ${completed}, in flight ${customers.waiting}`
 }
