@@ -131,6 +131,7 @@ describe('errors say what to do', () => {
     const error = await failure(client.analyse({ text: 'a', analyses: ['sentiment' as never] }))
     expect([error.httpStatus, error.code, error.retryable]).toEqual([422, 'input-invalid', false])
     expect(error.reasons).toEqual(['/analyses/0 must be one of statistics, extraction, classification, summary'])
+    expect(error.message.split('/analyses/0').length, error.message).toBe(2)
     expect(error.fix).toMatch(/\w/)
     expect(sent).toHaveLength(1)
   })

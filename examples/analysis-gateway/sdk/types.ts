@@ -51,7 +51,9 @@ export class AnalysisError extends Error {
     const reasons = errors.map((one) =>
       typeof one === 'string' ? one : `${one.pointer || 'the request'} ${one.message}`,
     )
-    super([problem.detail ?? problem.title ?? `The gateway answered ${httpStatus}.`, ...reasons].join(' '))
+    // A detail names the reasons already.
+    const said = problem.detail ?? [problem.title ?? `The gateway answered ${httpStatus}.`, ...reasons].join(' ')
+    super(String(said))
     this.code = String(problem.code ?? 'unknown')
     this.fix = String(problem.fix ?? '')
     this.retryable = problem.retryable === true || httpStatus === 429 || httpStatus >= 502
