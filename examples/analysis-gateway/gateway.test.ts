@@ -1,6 +1,8 @@
 // The three calls over HTTP, as a client of any language makes them, and each way in which they can be refused. Real server,
 // real store, real work.
+import { DEFAULT_LIMITS } from 'untildone/server'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { FILE_MAX, REQUEST_MAX } from './jobs/contract.js'
 import { type Bench, bench, type FakeModel, fakeModel } from './support.js'
 
 const TEXT =
@@ -10,7 +12,7 @@ const PROBLEM = 'application/problem+json'
 
 let gateway: Bench
 beforeAll(async () => {
-  gateway = await bench({ limits: { bodyBytes: 300_000 } })
+  gateway = await bench({ limits: { bodyBytes: 400_000 } })
 })
 afterAll(() => gateway?.stop())
 
@@ -195,7 +197,7 @@ describe('what is refused, and what is said', () => {
       { documents: ['a', 'b', 'a'].map((name) => ({ name, text: 'x' })) },
       ['/documents/2/name "a" is there twice'],
     ],
-    ['a document without a text', { documents: [{ name: 'a' }] }, ['/documents/0/text is required, as text']],
+    ['a document without a text', { documents: [{ name: 'a' }] }, ['/documents/0/text is required']],
     [
       'too many documents',
       { documents: Array.from({ length: 51 }, (_, i) => ({ name: `d${i}`, text: 'x' })) },
@@ -210,8 +212,52 @@ describe('what is refused, and what is said', () => {
     expect(await said(json)).toEqual([422, 'input-invalid', ...errors])
   })
 
+  test.each<[string, unknown, string[]]>([
+    ['a list', [], [' must be an object, like {"text":"…"}']],
+    ['a text', '"a"', [' must be an object, like {"text":"…"}']],
+    ['a text that is a number', { text: 7 }, ['/text must be text']],
+    ['documents that are none', { documents: 'a' }, ['/documents must be a list, like [{"name":"…","text":"…"}]']],
+    ['a document that is none', { documents: ['a'] }, ['/documents/0 must be an object, like {"name":"…","text":"…"}']],
+    ['a name that is a number', { documents: [{ name: 1, text: 'a' }] }, ['/documents/0/name must be text']],
+    [
+      'analyses that are no list',
+      { text: 'a', analyses: 'summary' },
+      ['/analyses must be a list of statistics, extraction, classification, summary'],
+    ],
+    ['no terms', { text: 'a', topTerms: 0 }, ['/topTerms must be a whole number from 1 to 50']],
+    ['many terms', { text: 'a', topTerms: 51 }, ['/topTerms must be a whole number from 1 to 50']],
+    ['half a term', { text: 'a', topTerms: 1.5 }, ['/topTerms must be a whole number from 1 to 50']],
+    ['terms in words', { text: 'a', topTerms: 'ten' }, ['/topTerms must be a whole number from 1 to 50']],
+  ])('%s is told in a sentence', async (_, json, errors) => {
+    expect(await said(json)).toEqual([422, 'input-invalid', ...errors])
+  })
+
+  test('the bytes that a request and a file may have are those that the document names', async () => {
+    const { paths } = (await gateway.get('/openapi.json')).body
+    const { schema } = paths['/api/v1/analysis'].post.requestBody.content['application/json']
+    const { file, text, documents } = schema.properties
+    // Also where the command serves this facade, with limits of its own.
+    expect(REQUEST_MAX).toBe(DEFAULT_LIMITS.inputBytes)
+    expect([schema.description, text.description, documents.description]).toEqual(
+      Array(3).fill(expect.stringContaining(`${REQUEST_MAX} bytes`)),
+    )
+    expect(file.description).toContain(`${FILE_MAX} bytes`)
+    const upload = (bytes: number) =>
+      fetch(`${gateway.url}/v1/files`, {
+        ...{ method: 'POST', headers: { 'content-type': 'application/octet-stream' } },
+        body: new Uint8Array(bytes).fill(97),
+      })
+    expect([(await upload(FILE_MAX)).status, (await upload(FILE_MAX + 1)).status]).toEqual([201, 413])
+    const large = { text: 'Слово '.repeat(33_000) }
+    const { status, body } = await gateway.post(large)
+    expect([status, body.code, body.detail]).toEqual([
+      ...[413, 'payload-too-large', `The input is larger than ${REQUEST_MAX} bytes.`],
+    ])
+    expect(body.fix).toContain('POST /v1/files')
+  })
+
   test('a body that is too large, broken or of another type', async () => {
-    expect(await said({ text: 'a'.repeat(400_000) })).toEqual([413, 'payload-too-large'])
+    expect(await said({ text: 'a'.repeat(500_000) })).toEqual([413, 'payload-too-large'])
     expect(await said('{"text"')).toEqual([400, 'malformed-request'])
     const form = await gateway.send('POST', '', 'text=a', { 'content-type': 'application/x-www-form-urlencoded' })
     expect([form.status, form.body.code, form.body.fix]).toEqual([

@@ -4,6 +4,7 @@ import { createUntildone, type Untildone, type UntildoneOptions } from 'untildon
 import { createServer, listen, type ServerOptions } from 'untildone/server'
 import { facadeFor, INFO } from './facade.js'
 import { analysisHandler, QUEUES, type Settings } from './jobs/analysis.js'
+import { FILE_MAX, REQUEST_MAX } from './jobs/contract.js'
 import { type ModelSettings, summariser } from './lib/model.js'
 import { keysOf, type TenantKeys } from './tenants.js'
 
@@ -45,6 +46,9 @@ const WORKERS = [
   { queues: [QUEUES.model], slots: 8 },
 ]
 
+/** What the contract says, so that what is too large is refused at once. */
+const LIMITS = { inputBytes: REQUEST_MAX, fileBytes: FILE_MAX }
+
 export async function start(options: StartOptions): Promise<Running> {
   const { store, roles = ROLES, port = 0, model = null, modelTimeout, tenants = [], limits } = options
   const handler = analysisHandler({ model: model && summariser(model), modelTimeout })
@@ -58,7 +62,7 @@ export async function start(options: StartOptions): Promise<Running> {
   })
   const keys = await keysOf(app.engine, tenants)
   const facades = [facadeFor(handler.definition)]
-  const server = () => createServer(app.engine, { facades, info: INFO, limits })
+  const server = () => createServer(app.engine, { facades, info: INFO, limits: { ...LIMITS, ...limits } })
   const listening = roles.includes('api') ? await listen(server(), { port }) : null
   await app.start()
   return {

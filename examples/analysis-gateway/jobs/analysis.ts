@@ -8,7 +8,7 @@ import type { Summariser } from '../lib/model.js'
 import { languageOf } from '../lib/text/language.js'
 import { statisticsOf } from '../lib/text/statistics.js'
 import { partsOf } from '../lib/text/words.js'
-import { type Analysis, type AnalysisInput, type AnalysisResult, defineAnalysis } from './contract.js'
+import { type Analysis, type AnalysisInput, type AnalysisResult, defineAnalysis, FILE_MAX } from './contract.js'
 
 export const QUEUES = { analysis: 'analysis', model: 'model' } as const
 
@@ -28,7 +28,6 @@ interface Text {
   text: string
 }
 
-const FILE_MAX = 2 << 20
 /** What a model is given at once, and how many such parts of one document. */
 const PART = 12_000
 const PARTS_MAX = 8
@@ -73,6 +72,7 @@ async function textsOf(job: Job): Promise<Text[]> {
   if (documents) return documents
   const opened = await job.open(file!)
   const why = (what: string) => new Permanent(`The file cannot be analysed: ${what}.`, { code: 'file-unusable' })
+  // Refused when it is uploaded, unless another server takes uploads into this store.
   if (opened.bytes > FILE_MAX) throw why(`it has ${opened.bytes} bytes, and ${FILE_MAX} are the most`)
   let content = ''
   try {

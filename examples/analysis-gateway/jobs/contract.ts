@@ -8,40 +8,61 @@ import { ENTITY_KINDS, type EntityKind } from '../lib/extract/entity.js'
 export const ANALYSES = ['statistics', 'extraction', 'classification', 'summary'] as const
 export type Analysis = (typeof ANALYSES)[number]
 
+/** Bytes of a request as JSON in UTF-8: what a server of Untildone takes as an input, and tells with 413. */
+export const REQUEST_MAX = 256 << 10
+/** Bytes of a file. */
+export const FILE_MAX = 2 << 20
 const TEXT_MAX = 200_000
 const DOCUMENTS_MAX = 50
+const TERMS = 'must be a whole number from 1 to 50'
 const SOURCES = ['text', 'documents', 'file'] as const
 const NO_WORDS = 'has no letter and no digit; send the text that is to be analysed'
 
+const must = (what: string) => ({
+  error: ({ input }: { input?: unknown }) => (input === undefined ? 'is required' : `must be ${what}`),
+})
 const text = z
-  .string('is required, as text')
+  .string(must('text'))
   .max(TEXT_MAX, `has more than ${TEXT_MAX} characters; upload it with POST /v1/files and send the id as \`file\``)
   .refine((given) => /[\p{L}\p{N}]/u.test(given), NO_WORDS)
 const name = z
-  .string('is required, as text')
+  .string(must('text'))
   .trim()
   .min(1, 'is empty; give the document a name')
   .max(200, 'has more than 200 characters')
 
 const members = {
-  text: text.optional().describe(`One text, at most ${TEXT_MAX} characters.`),
+  text: text
+    .optional()
+    .describe(`One text, at most ${TEXT_MAX} characters, in a request of at most ${REQUEST_MAX} bytes.`),
   documents: z
-    .array(z.strictObject({ name, text }, { error: unknownMembers('name, text') }))
+    .array(
+      z.strictObject({ name, text }, { error: objectLike('{"name":"…","text":"…"}', 'name, text') }),
+      must('a list, like [{"name":"…","text":"…"}]'),
+    )
     .min(1, 'is empty; send at least one document')
     .max(DOCUMENTS_MAX, `has more than ${DOCUMENTS_MAX} documents; send several requests`)
     .optional()
-    .describe(`Several texts with names, at most ${DOCUMENTS_MAX}.`),
-  file: file().optional().describe('Id of a text file from POST /v1/files, at most 2 MiB.'),
+    .describe(`Several texts with names, at most ${DOCUMENTS_MAX}, in a request of at most ${REQUEST_MAX} bytes.`),
+  file: file().optional().describe(`Id of a text file from POST /v1/files, at most ${FILE_MAX} bytes.`),
   analyses: z
-    .array(z.enum(ANALYSES, { error: `must be one of ${ANALYSES.join(', ')}` }))
+    .array(
+      z.enum(ANALYSES, { error: `must be one of ${ANALYSES.join(', ')}` }),
+      must(`a list of ${ANALYSES.join(', ')}`),
+    )
     .min(1, 'is empty; leave it out for statistics, extraction and classification')
     .default(['statistics', 'extraction', 'classification'])
     .describe('What to find out. `summary` needs a gateway with a language model.'),
-  topTerms: z.int().min(1).max(50).default(10).describe('Terms, pairs and triples of the statistics, at most.'),
+  topTerms: z
+    .int(TERMS)
+    .min(1, TERMS)
+    .max(50, TERMS)
+    .default(10)
+    .describe('Terms, pairs and triples of the statistics, at most.'),
 }
 
 const request = z
-  .strictObject(members, { error: unknownMembers(Object.keys(members).join(', ')) })
+  .strictObject(members, { error: objectLike('{"text":"…"}', Object.keys(members).join(', ')) })
   .superRefine((given, context) => {
     const sources = SOURCES.filter((source) => given[source] !== undefined)
     if (sources.length !== 1) {
@@ -54,11 +75,16 @@ const request = z
         context.addIssue({ code: 'custom', path: ['documents', i, 'name'], message: `"${one}" is there twice` })
     }
   })
-  .describe('Exactly one of `text`, `documents` and `file`.')
+  .describe(
+    `Exactly one of \`text\`, \`documents\` and \`file\`; all of it at most ${REQUEST_MAX} bytes as JSON in UTF-8, where a letter ` +
+      'that is not of ASCII has two to four. What is larger is a file.',
+  )
 
-function unknownMembers(known: string) {
+function objectLike(example: string, known: string) {
   return ({ code, keys }: { code?: string; keys?: string[] }) =>
-    code === 'unrecognized_keys' ? `has unknown members: ${keys?.join(', ')}; known are ${known}` : undefined
+    code === 'unrecognized_keys'
+      ? `has unknown members: ${keys?.join(', ')}; known are ${known}`
+      : `must be an object, like ${example}`
 }
 
 const counted = z.array(z.object({ text: z.string(), count: z.int() }))

@@ -479,16 +479,16 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
-                    /** @description One text, at most 200000 characters. */
+                    /** @description One text, at most 200000 characters, in a request of at most 262144 bytes. */
                     text?: string;
-                    /** @description Several texts with names, at most 50. */
+                    /** @description Several texts with names, at most 50, in a request of at most 262144 bytes. */
                     documents?: {
                         name: string;
                         text: string;
                     }[];
                     /**
                      * Format: untildone-file
-                     * @description Id of a text file from POST /v1/files, at most 2 MiB.
+                     * @description Id of a text file from POST /v1/files, at most 2097152 bytes.
                      */
                     file?: string;
                     /**
