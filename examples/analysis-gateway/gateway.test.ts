@@ -124,6 +124,10 @@ describe('submit, status, result', () => {
       ['Сегодня хорошая погода.', ['classification-unsure', 'language-unsure']],
       ['Der Zug kam zu spät, und er war voll bis auf den letzten Platz.', ['classification-unsure']],
       ['Quartz zebras vex jumpy dogs.', ['classification-unsure', 'language-unsure']],
+      [
+        `${'please pay the invoice with the total that is due by the end of the month '.repeat(20)}`,
+        ['sentences-unsure'],
+      ],
     ]
     for (const [text, codes] of cases) {
       const jobId = await gateway.submit({ text })

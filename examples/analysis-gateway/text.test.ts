@@ -33,6 +33,15 @@ describe('counts', () => {
     expect(await ease(official)).toBeLessThan(0)
   })
 
+  test('without ends of sentences nothing is said of readability; the longest sentence of a book has some', async () => {
+    const words = (n: number) => 'the red sun is up and we play '.repeat(n / 8).trim()
+    const none = { readingEase: null, schoolYears: null, lix: null }
+    expect(await statisticsOf(words(16_000), 'en', 1)).toMatchObject({ words: 16_000, readability: none })
+    expect(await statisticsOf(`${words(104)}.`, 'en', 1)).toMatchObject({ wordsPerSentence: 104, readability: none })
+    const { schoolYears, lix } = (await statisticsOf(`${words(96)}.`, 'en', 1)).readability
+    expect([schoolYears, lix]).toEqual([expect.any(Number), expect.any(Number)])
+  })
+
   test('are finite for any text, and languages without spaces have words', async () => {
     expect(wordsOf('今日は天気がいいです').length).toBeGreaterThan(2)
     await fc.assert(

@@ -6,7 +6,7 @@ import { documentClassifier } from '../lib/classify/documents.js'
 import { ENTITIES_MAX, extract } from '../lib/extract/extract.js'
 import type { Summariser } from '../lib/model.js'
 import { languageOf } from '../lib/text/language.js'
-import { statisticsOf } from '../lib/text/statistics.js'
+import { SENTENCE_MAX, statisticsOf } from '../lib/text/statistics.js'
 import { partsOf } from '../lib/text/words.js'
 import { type Analysis, type AnalysisInput, type AnalysisResult, defineAnalysis, FILE_MAX } from './contract.js'
 
@@ -115,8 +115,13 @@ async function analyse(job: Job, texts: readonly Text[]): Promise<Found[]> {
 }
 
 /** What a reader of the result should know before relying on it. */
-function note(job: Job, { name, language, extraction, classification }: Found): void {
+function note(job: Job, { name, language, statistics, extraction, classification }: Found): void {
   if (language.code === null) job.warn('language-unsure', `${name}: the language cannot be said.`)
+  if (statistics && statistics.wordsPerSentence > SENTENCE_MAX)
+    job.warn(
+      'sentences-unsure',
+      `${name}: ${statistics.words} words, and hardly an end of a sentence among them; nothing is said of readability.`,
+    )
   if (classification) {
     const { label, score } = classification
     if (language.code !== 'en')

@@ -4,6 +4,7 @@ import { defineJob, file } from 'untildone'
 import { z } from 'zod'
 import { KINDS } from '../lib/classify/documents.js'
 import { ENTITY_KINDS, type EntityKind } from '../lib/extract/entity.js'
+import { SENTENCE_MAX } from '../lib/text/statistics.js'
 
 export const ANALYSES = ['statistics', 'extraction', 'classification', 'summary'] as const
 export type Analysis = (typeof ANALYSES)[number]
@@ -96,13 +97,15 @@ const statistics = z.object({
   differentWords: z.int(),
   sentences: z.int(),
   paragraphs: z.int(),
-  wordsPerSentence: z.number(),
+  wordsPerSentence: z.number().describe(`Above ${SENTENCE_MAX} the text has no ends of sentences that can be seen.`),
   variety: share.describe('Different words by words.'),
-  readability: z.object({
-    readingEase: z.number().nullable().describe('Flesch: 100 very easy, 0 very hard. English only.'),
-    schoolYears: z.number().nullable().describe('Flesch and Kincaid. English only.'),
-    lix: z.number().nullable().describe('Below 40 easy, above 60 hard.'),
-  }),
+  readability: z
+    .object({
+      readingEase: z.number().nullable().describe('Flesch: 100 very easy, 0 very hard. English only.'),
+      schoolYears: z.number().nullable().describe('Flesch and Kincaid. English only.'),
+      lix: z.number().nullable().describe('Below 40 easy, above 60 hard.'),
+    })
+    .describe(`All null above ${SENTENCE_MAX} words per sentence.`),
   terms: counted,
   pairs: counted.describe('Two words that stand side by side more than once.'),
   triples: counted,

@@ -706,9 +706,11 @@ export interface operations {
                                 differentWords: number;
                                 sentences: number;
                                 paragraphs: number;
+                                /** @description Above 100 the text has no ends of sentences that can be seen. */
                                 wordsPerSentence: number;
                                 /** @description Different words by words. */
                                 variety: number;
+                                /** @description All null above 100 words per sentence. */
                                 readability: {
                                     /** @description Flesch: 100 very easy, 0 very hard. English only. */
                                     readingEase: number | null;

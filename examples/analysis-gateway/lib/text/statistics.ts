@@ -16,6 +16,7 @@ export interface Statistics {
   wordsPerSentence: number
   /** Different words by words: near 1 nothing is said twice. */
   variety: number
+  /** All null where `wordsPerSentence` is above `SENTENCE_MAX`. */
   readability: {
     /** Flesch: 100 very easy, 0 very hard. English only. */
     readingEase: number | null
@@ -30,6 +31,8 @@ export interface Statistics {
   triples: Counted[]
 }
 
+/** Nobody writes longer ones on average: beyond it the text has no full stops, and the formulas would measure that. */
+export const SENTENCE_MAX = 100
 const PART = 32_000
 const WITH_SPACES = new Set(['en', 'de', 'fr', 'es', 'it', 'nl', 'pt'])
 
@@ -57,8 +60,9 @@ export async function statisticsOf(text: string, language: string | null, top: n
   }
   const perSentence = words / Math.max(1, sentences)
   const perWord = syllables / Math.max(1, words)
-  const isEnglish = language === 'en' && words > 0
-  const hasSpaces = words > 0 && WITH_SPACES.has(language ?? '')
+  const measurable = words > 0 && perSentence <= SENTENCE_MAX
+  const isEnglish = measurable && language === 'en'
+  const hasSpaces = measurable && WITH_SPACES.has(language ?? '')
   return {
     characters: Array.from(text).length,
     words,
