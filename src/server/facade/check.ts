@@ -124,28 +124,44 @@ const facade = z.strictObject({
     .optional(),
   errors: z.partialRecord(z.enum(Object.keys(PROBLEMS) as [keyof typeof PROBLEMS]), answer).optional(),
   presets: z.record(z.string().regex(/^[A-Za-z0-9_-]+$/), z.record(z.string(), template)).optional(),
-  routes: z.array(route).min(1),
+  routes: z.array(route).min(1, 'must not be empty'),
 })
 
-/** The configuration as facades. @throws UntildoneError bad-definition */
+/** Of more, the first are said. */
+const MISTAKES_MAX = 20
+
+/** The configuration as facades. @throws UntildoneError bad-definition, with each mistake of form that is in it */
 export function checkFacades(given: unknown): Facade[] {
   if (!Array.isArray(given)) wrong('configuration', 'it must be a list of facades')
+  const mistakes: [where: string, what: string][] = []
   const names = new Set<string>()
-  return given.map((value: unknown, i) => {
+  const facades = given.flatMap((value: unknown, i) => {
     const checked = facade.safeParse(value)
-    if (!checked.success) refuse(value, i, checked.error.issues)
+    if (!checked.success) {
+      mistakes.push(...checked.error.issues.map((issue) => mistake(value, i, issue)))
+      return []
+    }
     const { name } = checked.data
-    if (names.has(name)) wrong(`"${name}"`, 'there are two of this name')
+    if (names.has(name)) mistakes.push([`"${name}"`, 'there are two of this name'])
     names.add(name)
-    return checked.data as Facade
+    return [checked.data as Facade]
   })
+  if (mistakes.length > 0) refuse(mistakes)
+  return facades
 }
 
-function refuse(value: unknown, i: number, issues: readonly z.core.$ZodIssue[]): never {
-  const first = issues[0]!
-  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-  const { where, at, path } = placeOf(value, i, first.path)
-  wrong(where, `${at === '' ? '' : `\`${at}\` `}${sentence(first, path, value)}${more}`)
+function refuse(mistakes: readonly [where: string, what: string][]): never {
+  const places = new Map<string, string[]>()
+  for (const [where, what] of mistakes.slice(0, MISTAKES_MAX)) places.set(where, [...(places.get(where) ?? []), what])
+  const said = Array.from(places, ([where, all]) => `Facade ${where}: ${all.join('; ')}.`)
+  const more = mistakes.length - MISTAKES_MAX
+  if (more > 0) said.push(`Mistakes besides these: ${more}.`)
+  throw new UntildoneError('bad-definition', said.join(' '), { fix: FIX })
+}
+
+function mistake(value: unknown, i: number, issue: z.core.$ZodIssue): [where: string, what: string] {
+  const { where, at, path } = placeOf(value, i, issue.path)
+  return [where, `${at === '' ? '' : `\`${at}\` `}${sentence(issue, path, value)}`]
 }
 
 /** The facade, the route and the member, as people name them. */

@@ -37,7 +37,17 @@ describe('the form', () => {
   test.each<[string, unknown]>([
     ['Facade configuration: it must be a list of facades.', { ...MORPHEUS }],
     ['Facade number 1: expected object, received null.', [null]],
-    ['Facade number 1: `name` is required (and 1 more).', [{ ...MORPHEUS, name: undefined, routes: [] }]],
+    [
+      'Facade number 1: `name` is required; `routes` must not be empty.',
+      [{ ...MORPHEUS, name: undefined, routes: [] }],
+    ],
+    [
+      'Facade "one": `status` is required. Facade "two": `time` expected one of "milliseconds"|"seconds"|"unixSeconds"|"unixMilliseconds"; `routes` is required.',
+      [
+        { ...MORPHEUS, name: 'one', status: undefined },
+        { ...MORPHEUS, name: 'two', routes: undefined, time: 'ms' },
+      ],
+    ],
     [
       'Facade "A b": `name` must be lower-case letters, digits and "-", like "analysis-api".',
       [{ ...MORPHEUS, name: 'A b' }],
@@ -50,6 +60,28 @@ describe('the form', () => {
     ['Facade "morpheus": `routes` is required.', [{ ...MORPHEUS, routes: undefined }]],
   ])('%s', (message, facades) => {
     expect(refusal(facades)).toBe(message)
+  })
+
+  test('each mistake is said, place by place', () => {
+    const message = said((facade, routes) => {
+      facade.absent = 'never'
+      routes[0].code = 700
+      routes[0].payload = 1
+      delete routes[1].op
+    })
+    expect(message.split('. ')).toEqual([
+      'Facade "morpheus": `absent` expected one of "omit"|"null"',
+      `Facade ${submit}: \`code\` too big: expected number to be <=599; has unknown members: payload; known are path, summary, description, code, respond, op, method, map, requestSchema`,
+      `Facade ${get}: \`op\` is required.`,
+    ])
+  })
+
+  test('of very many the first are said, and how many there are besides', () => {
+    const message = said((facade) => {
+      for (let n = 0; n < 30; n++) facade.routes.push({ ...facade.routes[0], path: `/api/v1/more/${n}`, code: 700 })
+    })
+    expect(message.match(/route POST \/api\/v1\/more/g)).toHaveLength(20)
+    expect(message).toMatch(/<=599\. Mistakes besides these: 10\.$/)
   })
 
   test.each<[string, Change]>([
