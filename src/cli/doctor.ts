@@ -15,7 +15,7 @@ import {
 } from './checks.js'
 import type { Context } from './context.js'
 import { poolerOf, postgresAddress } from './database-option.js'
-import { EXIT, type Exit } from './failure.js'
+import { EXIT, type Exit, failureOf } from './failure.js'
 import { postgresChecks } from './postgres-checks.js'
 import { redisCheck } from './redis-check.js'
 import { redisAddress } from './redis-option.js'
@@ -71,20 +71,23 @@ function render({ what, state, text, fix }: Check, style: Style): string {
 }
 
 /** Asked without repeats: doctor wants to know how it is now. */
-async function serverChecks(context: Context): Promise<Check[]> {
+export async function serverChecks(context: Context): Promise<Check[]> {
   const { url, from } = context.address
   const base = url.replace(/\/+$/, '')
   let response: Response
+  const askedAt = context.now()
   try {
     response = await context.io.fetch(`${base}/readyz`, {
       signal: AbortSignal.any([context.interrupted, AbortSignal.timeout(PATIENCE_MS)]),
     })
   } catch {
+    if (context.interrupted.aborted) throw context.interrupted.reason
     const text = `no answer from ${url}`
     if (from === 'default')
       return [note('server', text, 'That is as it should be if none runs here. Start one: npx untildone dev')]
     return [bad('server', text, 'Check that it runs, and the address (--url, UNTILDONE_URL).')]
   }
+  const answeredAt = context.now()
   const body = (await response.json().catch(() => null)) as { status?: string; checks?: Record<string, string> } | null
   if (!body?.status)
     return [bad('server', `${url} is not an Untildone server`, 'Check the address (--url, UNTILDONE_URL).')]
@@ -99,14 +102,15 @@ async function serverChecks(context: Context): Promise<Check[]> {
         `${url} is ${body.status}${parts ? ` (${parts})` : ''}`,
         'See the log of the server; jobs that were accepted are kept.',
       )
-  const access = await accessCheck(context)
+  const access =
+    body.status === 'down' ? note('access', 'cannot be told while the server is down') : await accessCheck(context)
   // Without access there is nothing more to be asked.
   const webhooks = access.state === 'ok' ? await webhookCheck(context) : []
   return [
     state,
     ...transportCheck(transport),
     ...versionCheck(response),
-    ...clockCheck(context, response),
+    ...clockCheck(response, askedAt, answeredAt),
     access,
     ...webhooks,
   ]
@@ -133,10 +137,12 @@ function versionCheck(response: Response): Check[] {
   ]
 }
 
-function clockCheck(context: Context, response: Response): Check[] {
+/** Its time was taken somewhere between question and answer: where that is long, it says nothing. */
+function clockCheck(response: Response, askedAt: number, answeredAt: number): Check[] {
   const theirs = Date.parse(response.headers.get('date') ?? '')
-  if (Number.isNaN(theirs)) return []
-  const apart = Math.abs(theirs - context.now())
+  const took = answeredAt - askedAt
+  if (Number.isNaN(theirs) || took > CLOCKS_APART_MS) return []
+  const apart = Math.abs(theirs - (askedAt + took / 2))
   if (apart < CLOCKS_APART_MS) return [ok('clocks', 'the same here and on the server')]
   return [
     note(
@@ -152,7 +158,8 @@ async function accessCheck(context: Context): Promise<Check> {
     const me = await context.client.whoami({ signal: context.interrupted })
     return ok('access', `${me.actor.name ?? me.actor.id} of tenant ${me.tenant}: ${me.scopes.join(', ')}`)
   } catch (error) {
-    const { message, fix = 'Give a key: --api-key or UNTILDONE_KEY.' } = error as { message: string; fix?: string }
-    return bad('access', message, fix)
+    if (context.interrupted.aborted) throw error
+    const { what, fix } = failureOf(error)
+    return bad('access', what, fix ?? 'See the log of the server.')
   }
 }
