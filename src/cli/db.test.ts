@@ -271,6 +271,28 @@ describe('db prune', () => {
     expect((await json('db status --data data')).counts).toMatchObject({ finished: 0, tombstones: 3 })
   })
 
+  it('refuses where there are no tables, and makes none', async () => {
+    writeFileSync(join(folder, 'empty.db'), '')
+    for (const line of ['db prune --data empty.db', 'db prune --data empty.db --dry-run']) {
+      const { exit, err } = await ud(line)
+      expect([exit, err]).toEqual([5, expect.stringContaining('has no tables of Untildone. Nothing was done.')])
+      expect(err).toContain('--data')
+    }
+    expect(readdirSync(folder)).toEqual(['empty.db'])
+    expect((await json('db status --data empty.db')).schema).toBeNull()
+  })
+
+  it('refuses a folder of files that is none, before anything is removed', async () => {
+    await stopped()
+    writeFileSync(join(folder, 'file'), '')
+    for (const files of ['nowhere', 'file']) {
+      const { exit, err } = await ud(`db prune --data data --older-than 1ms --yes --files ${files}`)
+      expect([exit, err]).toEqual([5, expect.stringContaining(`There is no folder ${join(folder, files)}.`)])
+    }
+    expect(existsSync(join(folder, 'nowhere'))).toBe(false)
+    expect((await json('db status --data data')).counts.finished).toBe(3)
+  })
+
   it('leaves it to the server while one runs', async () => {
     await serving(1)
     const { exit, err } = await ud('db prune --data data')

@@ -1,5 +1,5 @@
 /** What `untildone db` does, over either database. Loaded on demand; every change goes through the store. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Engine } from '../engine/api.js'
 import type { EngineInside } from '../engine/engine.js'
@@ -152,6 +152,9 @@ export async function prune(context: Context, options: Options): Promise<Exit | 
   const now = context.now()
   const finishedBy = olderThan === undefined ? undefined : now - olderThan
   const found = await statusOf(target, now, finishedBy)
+  // Before the store is opened, which would make them, and before rows go whose bytes are elsewhere.
+  if (found.schema === null) throw noTables(target)
+  if (options.files !== undefined) refuseNoFolder(resolve(context.io.cwd, options.files))
   const due = found.counts?.expired ?? 0
   const json = context.options.json || context.options.ndjson
   if (options.dryRun) {
@@ -192,6 +195,25 @@ export async function prune(context: Context, options: Options): Promise<Exit | 
   context.say(
     `${count(removed.records, 'job or tombstone', 'jobs and tombstones')} and ${count(removed.files, 'file')} removed.`,
   )
+}
+
+function noTables(target: Target): CliError {
+  const where = target.kind === 'sqlite' ? target.file : `The schema ${target.schema}`
+  return new CliError('not-found', `${where} has no tables of Untildone. Nothing was done.`, {
+    fix:
+      target.kind === 'sqlite'
+        ? 'Name the data folder or the file with --data; untildone db status says what is in it.'
+        : 'Name the schema with --schema, and the database with --database; untildone db status says what is there.',
+    exit: EXIT.notFound,
+  })
+}
+
+function refuseNoFolder(dir: string): void {
+  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new CliError('not-found', `There is no folder ${dir}. Nothing was done.`, {
+    fix: 'Name the one that --files or filesDir of the servers says; where nothing was ever uploaded, leave it out.',
+    exit: EXIT.notFound,
+  })
 }
 
 async function statusOf(target: Target, now: number, finishedBy?: number): Promise<DatabaseStatus> {

@@ -143,6 +143,9 @@ function fleetTests(): void {
         ...{ finished: 0, tombstones: removed.records },
       })
       expect((await fleet.ud(['db', 'migrate', '--dry-run'])).err).toContain('there is nothing to do')
+      const typo = await fleet.ud(['db', 'prune', '--schema', 'nobodys'])
+      expect([typo.exit, typo.err]).toEqual([5, expect.stringContaining('schema nobodys')])
+      expect(await fleet.query(`select 1 from pg_namespace where nspname = 'nobodys'`)).toEqual([])
     },
     2 * PATIENCE_MS,
   )
