@@ -548,6 +548,11 @@ describe('serve', () => {
       })
     },
   )
+
+  it('takes the name of a schema, and refuses one that is none', async () => {
+    const { exit, err } = await ud('serve --database postgres://127.0.0.1:1/none --schema Not-One')
+    expect([exit, err]).toEqual([2, expect.stringContaining('"Not-One" is no name of a schema.')])
+  })
 })
 
 describe('doctor', () => {

@@ -12,6 +12,7 @@ import { createUntildone, sqlite, type Untildone, type UntildoneOptions } from '
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
 import { postgres } from '../stores/postgres/index.js'
 import { bullmq } from '../transports/bullmq/index.js'
+import type { Pooler } from './database-option.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
 import { type Exported, loadJobs } from './load-jobs.js'
 import { ROLES, type Role } from './roles.js'
@@ -25,10 +26,8 @@ export interface ServerRequest {
   /** Where the outside world reaches it; callback URLs begin with it. @default its address on this machine */
   publicUrl?: string
   dataDir: string
-  /** Address of a PostgreSQL database; absent: SQLite in the data folder. */
-  databaseUrl?: string
-  /** What stands before it. @default 'none' */
-  pooler?: 'none' | 'transaction'
+  /** Address of a PostgreSQL database, the schema of its tables and what stands before it; absent: SQLite in the data folder. */
+  postgres?: { url: string; schema: string; pooler: Pooler }
   /** Address of a Redis that tells workers of jobs. @default none: they look for themselves */
   redisUrl?: string
   /** It may be on another host without TLS. @default false */
@@ -94,12 +93,12 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   const facades = facadesFile === null ? [] : await loadFacades(facadesFile, cwd)
   const dataDir = resolve(cwd, request.dataDir)
   mkdirSync(dataDir, { recursive: true })
-  const { databaseUrl, pooler = 'none', roles = ROLES } = request
-  const databasePath = databaseUrl === undefined ? join(dataDir, request.database) : null
+  const { postgres: shared, roles = ROLES } = request
+  const databasePath = shared ? null : join(dataDir, request.database)
   // A folder of this machine, where nobody else writes to the database.
   const filesDir = request.filesDir ?? (databasePath === null ? undefined : join(dataDir, 'files'))
   const app = await createUntildone({
-    store: databasePath === null ? postgres(databaseUrl!, { pooler }) : sqlite(databasePath),
+    store: shared ? postgres(shared.url, { schema: shared.schema, pooler: shared.pooler }) : sqlite(databasePath!),
     handlers: jobs.handlers,
     worker: roles.includes('worker') ? { slots: request.slots } : false,
     maintenance: roles.includes('maintenance'),

@@ -91,6 +91,8 @@ export class Member {
 
 export interface Start {
   roles?: string
+  /** More options of `serve`. */
+  options?: readonly string[]
   env?: Record<string, string>
   /** A program instead of `serve`; it prints the same `ready` line. */
   program?: string
@@ -127,9 +129,9 @@ export class Cast {
   }
 
   /** Resolves when it says that it is ready. */
-  async start(name: string, { roles, env = {}, program }: Start): Promise<Member> {
+  async start(name: string, { roles, options: more = [], env = {}, program }: Start): Promise<Member> {
     const where = ['--jobs', join(here, 'jobs'), '--data', join(this.dir, name), '--files', this.files]
-    const options = ['--port', '0', '--slots', '4', '--json', ...(roles ? ['--roles', roles] : [])]
+    const options = ['--port', '0', '--slots', '4', '--json', ...(roles ? ['--roles', roles] : []), ...more]
     const serve = [join(this.dist, 'cli/main.js'), 'serve', ...where, ...options]
     const child = spawn(process.execPath, program ? [join(here, program)] : serve, {
       cwd: this.dir,

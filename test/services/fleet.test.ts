@@ -167,6 +167,18 @@ function fleetTests(): void {
   )
 
   it(
+    'serve works in the schema that it is told, beside the others',
+    async () => {
+      const apart = await fleet.start('apart', { roles: 'api', options: ['--schema', 'apart'] })
+      const { id } = await apart.client.submit('quick', {})
+      expect(await fleet.query('select id from apart.jobs')).toEqual([{ id }])
+      expect(await fleet.query(`select id from untildone.jobs where id = '${id}'`)).toEqual([])
+      await apart.end('SIGTERM')
+    },
+    PATIENCE_MS,
+  )
+
+  it(
     'doctor says how PostgreSQL is, and what it may not see',
     async () => {
       const checks = async (env: NodeJS.ProcessEnv = {}) => {

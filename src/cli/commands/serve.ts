@@ -5,7 +5,7 @@ import type { EngineInside } from '../../engine/engine.js'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
-import { POOLER, placeText, poolerOf, postgresAddress } from '../database-option.js'
+import { POOLER, placeText, SCHEMA, targetOf } from '../database-option.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
 import { REDIS_PLAINTEXT, redisAddress, redisPlaintext } from '../redis-option.js'
@@ -47,6 +47,7 @@ a second one stops at once, and the jobs go on at the next start.`,
       flags: '--database <url>',
       text: 'postgres://user:password@host/name, shared with other processes (default: UNTILDONE_DATABASE, else SQLite in the data folder)',
     },
+    SCHEMA,
     POOLER,
     {
       flags: '--redis <url>',
@@ -133,11 +134,12 @@ type Say = (json: Record<string, unknown>, text: string) => void
 
 async function start(context: Context, options: Record<string, any>, say: Say): Promise<RunningServer> {
   const port: number = options.port ?? DEFAULT_PORT
-  const databaseUrl = postgresAddress(context, options)
+  // With PostgreSQL `--data` is still the folder of what lies on this machine: it does not mean SQLite.
+  const target = targetOf(context, { ...options, data: undefined })
   const redisUrl = redisAddress(context, options)
   // A file has one owner: what this process left out, no other one could do.
   const roles = rolesOf(options.roles)
-  if (databaseUrl === undefined && !ROLES.every((role) => roles.includes(role)))
+  if (target.kind === 'sqlite' && !ROLES.every((role) => roles.includes(role)))
     throw new CliError('usage', 'With SQLite one process does everything.', {
       fix: 'Leave --roles out, or name a shared database: --database postgres://…',
     })
@@ -150,7 +152,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
       facadesFile: options.facades ?? null,
       publicUrl: options.publicUrl,
       dataDir: options.dataDir,
-      ...(databaseUrl === undefined ? {} : { databaseUrl, pooler: poolerOf(context, options) }),
+      ...(target.kind === 'sqlite' ? {} : { postgres: target }),
       ...(redisUrl === undefined ? {} : { redisUrl, redisPlaintext: redisPlaintext(context, options) }),
       roles,
       database: 'untildone.db',
