@@ -13,6 +13,7 @@ import { ROLES, type Role } from '../roles.js'
 import type { RunningServer } from '../start-server.js'
 import { Strays } from '../strays.js'
 import { clean, count } from '../text.js'
+import { Troubles } from '../troubles.js'
 
 export const serve: CommandSpec = {
   usage: 'serve',
@@ -80,10 +81,15 @@ a second one stops at once, and the jobs go on at the next start.`,
     }
     const strays = new Strays(say)
     const offStray = context.io.onStray((error) => strays.met(error))
+    let server: RunningServer | undefined
+    const works = async () => server !== undefined && (await server.app.engine.health()).status !== 'down'
+    const troubles = new Troubles({ say, clock: context, works })
     try {
-      return await serving(context, await start(context, { ...options, dataDir }, say), { dataDir, say, strays })
+      server = await start(context, { ...options, dataDir }, say, troubles)
+      return await serving(context, server, { dataDir, say, strays, troubles })
     } finally {
       offStray()
+      troubles.close()
     }
   },
 }
@@ -91,7 +97,7 @@ a second one stops at once, and the jobs go on at the next start.`,
 async function serving(
   context: Context,
   server: RunningServer,
-  { dataDir, say, strays }: { dataDir: string; say: Say; strays: Strays },
+  { dataDir, say, strays, troubles }: { dataDir: string; say: Say; strays: Strays; troubles: Troubles },
 ): Promise<Exit> {
   const { url, jobs } = server
   const types = jobs.handlers.map((handler) => handler.definition.name)
@@ -126,13 +132,20 @@ async function serving(
   } finally {
     removeNote(dataDir, process.pid)
   }
+  // What was under way when the store was closed may still fail.
+  troubles.close()
   say({ event: 'stopped' }, 'stopped')
   return strays.any ? EXIT.unexpected : EXIT.ok
 }
 
 type Say = (json: Record<string, unknown>, text: string) => void
 
-async function start(context: Context, options: Record<string, any>, say: Say): Promise<RunningServer> {
+async function start(
+  context: Context,
+  options: Record<string, any>,
+  say: Say,
+  troubles: Troubles,
+): Promise<RunningServer> {
   const port: number = options.port ?? DEFAULT_PORT
   // With PostgreSQL `--data` is still the folder of what lies on this machine: it does not mean SQLite.
   const target = targetOf(context, { ...options, data: undefined })
@@ -171,13 +184,7 @@ async function start(context: Context, options: Record<string, any>, say: Say): 
             : `draining  worker ${id} was asked to; ${count(running, 'job')} may end the current step`,
         )
       },
-      onError(error, about) {
-        const message = error instanceof Error ? error.message : String(error)
-        say(
-          { event: 'trouble', message, ...about },
-          `trouble  ${clean(message)}${about ? `  (${about.method} ${about.path}, request ${about.requestId})` : ''}`,
-        )
-      },
+      onError: (error, about) => troubles.met(error, about),
     })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error

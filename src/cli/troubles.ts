@@ -1,0 +1,88 @@
+/**
+ * What `serve` writes of errors that nobody else can report. While the database is away every process meets the same
+ * error every few seconds: it is said once, and then that it is over. Whatever differs is always said.
+ */
+import { formatDuration } from '../core/duration.js'
+import { isUntildoneError } from '../core/errors.js'
+import type { ErrorReport } from '../server/index.js'
+import type { Context } from './context.js'
+import { clean, count } from './text.js'
+
+const LOOK_EVERY_MS = 1000
+/** Errors of before may still arrive after the first look that works. */
+const QUIET_MS = 3000
+
+interface Options {
+  say(json: Record<string, unknown>, text: string): void
+  clock: Pick<Context, 'now' | 'sleep'>
+  /** Whether the database answers; asked only while it is said not to. */
+  works(): Promise<boolean>
+}
+
+interface Outage {
+  since: number
+  lastAt: number
+  /** Code and reason of what was said. */
+  said: Set<string>
+  leftOut: number
+}
+
+export class Troubles {
+  private outage: Outage | null = null
+  private readonly stop = new AbortController()
+  constructor(private readonly options: Options) {}
+
+  met(error: unknown, about?: ErrorReport): void {
+    if (this.stop.signal.aborted) return
+    const now = this.options.clock.now()
+    const { code, params } = isUntildoneError(error) ? error : { code: undefined, params: {} }
+    // Without a reason it is no state of the database, and each has something else to say.
+    const reason = code === 'store-unavailable' && typeof params.reason === 'string' ? params.reason : undefined
+    if (reason !== undefined && this.known(reason, now)) return
+    const message = error instanceof Error ? error.message : String(error)
+    const at = new Date(now).toISOString()
+    this.options.say(
+      { event: 'trouble', at, ...(code ? { code } : {}), ...(reason ? { reason } : {}), message, ...about },
+      `trouble  ${at}  ${clean(message)}${about ? `  (${about.method} ${about.path}, request ${about.requestId})` : ''}`,
+    )
+  }
+
+  /** From now on nothing is said. */
+  close(): void {
+    this.stop.abort()
+  }
+
+  private known(reason: string, now: number): boolean {
+    if (!this.outage) {
+      this.outage = { since: now, lastAt: now, said: new Set(), leftOut: 0 }
+      // Rejects when it is closed: nobody wants to know any more.
+      this.untilBack(this.outage).catch(() => {})
+    }
+    this.outage.lastAt = now
+    if (this.outage.said.has(reason)) {
+      this.outage.leftOut++
+      return true
+    }
+    this.outage.said.add(reason)
+    return false
+  }
+
+  private async untilBack(outage: Outage): Promise<void> {
+    const { clock, works, say } = this.options
+    let backAt: number | null = null
+    while (backAt === null || clock.now() - backAt < QUIET_MS) {
+      await clock.sleep(LOOK_EVERY_MS, this.stop.signal)
+      if (!(await works())) backAt = null
+      else if (backAt === null || outage.lastAt > backAt) backAt = clock.now()
+    }
+    this.stop.signal.throwIfAborted()
+    this.outage = null
+    const { leftOut } = outage
+    const afterMs = backAt - outage.since
+    const at = new Date(backAt).toISOString()
+    say(
+      { event: 'back', at, afterMs, leftOut },
+      `back  ${at}  after ${formatDuration(afterMs)}${leftOut === 0 ? '' : `, ${count(leftOut, 'more such error')} left out`}`,
+    )
+  }
+}
