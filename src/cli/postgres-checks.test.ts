@@ -27,7 +27,7 @@ const transaction = {
   query: 'select  *\n from jobs',
 }
 const odd = (more: Partial<PostgresFacts>) =>
-  judge({ ...fine, ...more }, NOW)
+  judge({ ...fine, ...more }, 'jobs_of_us', NOW)
     .filter(({ state }) => state !== 'ok')
     .map(({ state, what, text, fix }) => `${state} ${what}: ${text}${fix ? ` → ${fix}` : ''}`)
 const settings = (more: Record<string, string>) => ({ settings: { ...fine.settings, ...more } })
@@ -35,7 +35,7 @@ const settings = (more: Record<string, string>) => ({ settings: { ...fine.settin
 describe('doctor about PostgreSQL', () => {
   it('has nothing to say against one that is as it should be', () => {
     expect(odd({})).toEqual([])
-    expect(judge(fine, NOW).map(({ what, text }) => `${what}: ${text}`)).toEqual([
+    expect(judge(fine, 'untildone', NOW).map(({ what, text }) => `${what}: ${text}`)).toEqual([
       'PostgreSQL: 17.4',
       'durability: fsync on, synchronous_commit on',
       'schema: 1, the one this program knows',
@@ -65,11 +65,11 @@ describe('doctor about PostgreSQL', () => {
     ['newer', { schema: { version: 2, worksFrom: 1 } }, /^note schema: 2, newer than this program, which may/],
     ['too new', { schema: { version: 2, worksFrom: 2 } }, /^bad schema: 2, too new .* → Install the version/],
     ['no vacuum', settings({ autovacuum: 'off' }), /^bad autovacuum: is off.* → Set autovacuum = on/],
-    ['a table', { unvacuumed: ['live', 'jobs'] }, /^bad autovacuum: .*live, jobs → alter table live reset/],
+    ['a table', { unvacuumed: ['live', 'jobs'] }, /^bad autovacuum: .*live, jobs → alter table jobs_of_us\.live reset/],
     [
       'much to clean',
       { tables: [{ ...fine.tables![0]!, deadRows: 20_000 }] },
-      /^bad rows to clean: 20000, in 9.0 kB; live has 20000 beside 10 that count, and was cleaned 1 m ago → End/,
+      /^bad rows to clean: 20000, in 9.0 kB; live has 20000 beside 10 that count, and was cleaned 1 m ago → vacuum \(verbose\) jobs_of_us\.live\. If it comes back/,
     ],
     [
       'a transaction',
@@ -85,6 +85,16 @@ describe('doctor about PostgreSQL', () => {
     ['no connections', { connections: { used: 95, ours: 60, most: 100 } }, /^bad connections: .*: 2 are left → Each/],
   ])('%s: says what, and what to do', (_, more, words) => {
     expect(odd(more)).toEqual([expect.stringMatching(words)])
+  })
+
+  it('names the transaction that keeps what is to be cleaned, also one that is not old', () => {
+    const much = { tables: [{ ...fine.tables![0]!, deadRows: 20_000 }] }
+    expect(odd({ ...much, oldestTransaction: { ...transaction, seconds: 18 } })).toEqual([
+      expect.stringMatching(
+        /→ Process 812 \(psql of user report, idle in transaction\) has a transaction open for 18 s, which keeps what was replaced since\. Let it end, or: select pg_terminate_backend\(812\)\. Then: vacuum \(verbose\) jobs_of_us\.live\. If/,
+      ),
+    ])
+    expect(odd({ ...much, oldestTransaction: { ...transaction, seconds: 1 } })[0]).not.toContain('812')
   })
 
   it('says where this role may not see everything, instead of calling it fine', () => {

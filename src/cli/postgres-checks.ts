@@ -6,6 +6,8 @@ import type { Pooler } from './database-option.js'
 import { bytes, count, oneUnit } from './text.js'
 
 const OLDEST = 140_000
+/** A shorter one is somebody at work, and gone by the time this is read. */
+const KEEPS_S = 5
 const LONG_TRANSACTION_S = 60
 const VERY_LONG_TRANSACTION_S = 3600
 const CLOCKS_APART_MS = 2000
@@ -16,19 +18,19 @@ const FEW_ROWS = 10_000
 
 export async function postgresChecks(url: string, schema: string, pooler: Pooler): Promise<Check[]> {
   try {
-    return judge(await postgresFacts(url, schema, systemClock, pooler), systemClock.now())
+    return judge(await postgresFacts(url, schema, systemClock, pooler), schema, systemClock.now())
   } catch (error) {
     const { message, fix = 'Check that it runs, and its address.' } = error as { message: string; fix?: string }
     return [bad('database', message, fix)]
   }
 }
 
-export function judge(facts: PostgresFacts, now: number): Check[] {
+export function judge(facts: PostgresFacts, schema: string, now: number): Check[] {
   return [
     versionOf(facts),
     ...durability(facts),
     schemaOf(facts),
-    ...vacuum(facts, now),
+    ...vacuum(facts, schema, now),
     transaction(facts),
     clock(facts),
     ...speed(facts),
@@ -82,7 +84,11 @@ function schemaOf({ schema, knows }: PostgresFacts): Check {
     : bad('schema', `${schema.version}, too new for this program`, 'Install the version that made it, or a newer one.')
 }
 
-function vacuum({ settings, unvacuumed, tables }: PostgresFacts, now: number): Check[] {
+function vacuum(
+  { settings, unvacuumed, tables, oldestTransaction }: PostgresFacts,
+  schema: string,
+  now: number,
+): Check[] {
   const checks: Check[] = []
   if (settings.autovacuum !== 'on' || settings.track_counts !== 'on')
     checks.push(
@@ -97,7 +103,7 @@ function vacuum({ settings, unvacuumed, tables }: PostgresFacts, now: number): C
       bad(
         'autovacuum',
         `is turned off for ${unvacuumed.join(', ')}`,
-        `alter table ${unvacuumed[0]} reset (autovacuum_enabled); the same for each of them.`,
+        `alter table ${schema}.${unvacuumed[0]} reset (autovacuum_enabled); the same for each of them.`,
       ),
     )
   else checks.push(ok('autovacuum', tables === null ? 'on' : `on, for all ${tables.length} tables of ours`))
@@ -113,10 +119,17 @@ function vacuum({ settings, unvacuumed, tables }: PostgresFacts, now: number): C
     bad(
       'rows to clean',
       `${left}, in ${size}; ${worst.table} has ${worst.deadRows} beside ${worst.rows} that count, and was ${last}`,
-      'End the oldest transaction, which keeps them, then: vacuum (verbose) the table. If it comes back, give autovacuum more workers.',
+      `${keeperOf(oldestTransaction)}vacuum (verbose) ${schema}.${worst.table}. If it comes back, give autovacuum more workers.`,
     ),
   )
   return checks
+}
+
+/** Who is in the way first; nothing where nobody is. */
+function keeperOf(oldest: PostgresFacts['oldestTransaction']): string {
+  if (oldest === null || oldest.seconds < KEEPS_S) return ''
+  const who = whoOf(oldest).replace(/^p/, 'P')
+  return `${who} has a transaction open for ${oneUnit(oldest.seconds * 1000)}, which keeps what was replaced since. Let it end, or: select pg_terminate_backend(${oldest.pid}). Then: `
 }
 
 function transaction({ oldestTransaction: oldest, seesAll }: PostgresFacts): Check {

@@ -195,8 +195,10 @@ function fleetTests(): void {
       expect(mine('connections')!.text).toMatch(/^\d+ of 100, \d+ by Untildone$/)
 
       await fleet.query('alter table untildone.live set (autovacuum_enabled = off)')
-      expect((await checks())('autovacuum')).toMatchObject({ state: 'bad', text: 'is turned off for live' })
-      await fleet.query('alter table untildone.live reset (autovacuum_enabled)')
+      const off = (await checks())('autovacuum')!
+      expect(off).toMatchObject({ state: 'bad', text: 'is turned off for live' })
+      await fleet.query(off.fix!.split(';')[0]!)
+      expect((await checks())('autovacuum')).toMatchObject({ state: 'ok' })
 
       await fleet.query('create role looker login')
       await fleet.query(
