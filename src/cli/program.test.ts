@@ -493,6 +493,41 @@ describe('types and queues', () => {
   })
 })
 
+describe('--quiet', () => {
+  it.each<[string, string, object]>([
+    ['workers list', 'w-1', { id: 'w-1', host: 'h', state: 'up', jobs: [], queues: null, types: null }],
+    ['queues list', 'mail', { name: 'mail', paused: true, depth: 1, held: 0, oldestAgeMs: null, concurrency: null }],
+    ['types list', 'ocr', { type: 'ocr', queue: 'q', title: 'T', retry: { withinMs: 1 }, expected: { samples: 0 } }],
+    [
+      'webhooks list',
+      'wh_1',
+      { ...{ id: 'wh_1', url: 'https://x', events: ['job.failed'], filter: {}, enabled: true }, health: {} },
+    ],
+    [
+      'schedules list',
+      'nightly',
+      { id: 'nightly', type: 'ocr', pace: null, cron: '* * * * *', timezone: 'UTC', statusText: '' },
+    ],
+    [
+      'failures list',
+      'f1',
+      { fingerprint: 'f1', type: 'ocr', count: 1, jobs: 1, inputs: 1, words: 'broken', taught: null },
+    ],
+    ['keys list', 'key_1', { id: 'key_1', name: 'me', scopes: ['admin'], types: null, person: null }],
+    ['audit list', '7', { seq: 7, actor: { kind: 'system', id: 'x' }, action: 'job.cancel', target: 'job/1' }],
+  ])('%s prints what names each, and nothing else', async (line, name, item) => {
+    const path = { types: 'job-types', keys: 'api-keys' }[line.split(' ')[0]!] ?? line.split(' ')[0]
+    const at = '2026-11-22T08:00:00.000Z'
+    const more = { at, lastSeenAt: at, startedAt: at, createdAt: at, lastSuccessAt: null, previousAt: null, pid: 1 }
+    const whole = { ...more, running: 0, ...item }
+    fake.routes[`GET /v1/${path}`] = (_, response) => sendJson(response, 200, { items: [whole], nextCursor: null })
+    expect(await ud(`${line} --quiet`)).toEqual({ exit: 0, out: `${name}\n`, err: '' })
+    expect(JSON.parse((await ud(`${line} --quiet --json`)).out)).toEqual({ items: [whole] })
+    fake.routes[`GET /v1/${path}`] = (_, response) => sendJson(response, 200, { items: [], nextCursor: null })
+    expect(await ud(`${line} --quiet`)).toEqual({ exit: 0, out: '', err: '' })
+  })
+})
+
 describe('workers', () => {
   const worker = {
     ...{ id: 'w-1', host: 'web-3', pid: 4127, state: 'up', startedAt: '2026-11-22T09:00:00.000Z' },

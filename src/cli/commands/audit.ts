@@ -55,7 +55,8 @@ export const auditList: CommandSpec = {
       clean(entry.target),
       clean(entry.reason ?? ''),
     ])
-    printList(context, entries, columns, rows, 'Nothing was done yet.')
+    const seqs = entries.map(({ seq }) => `${seq}`)
+    printList(context, entries, columns, rows, 'Nothing was done yet.', seqs)
   },
 }
 

@@ -50,10 +50,6 @@ export const inboxList: CommandSpec = {
       items.push(item)
       if (items.length >= RECENT) break
     }
-    if (context.options.quiet && !context.options.json && !context.options.ndjson) {
-      for (const { id } of items) context.print(id)
-      return
-    }
     const columns: Column[] = [
       { title: 'RISK' },
       { title: 'DUE' },

@@ -13,7 +13,7 @@ export const jobsSteps: CommandSpec = {
   async run(context, [text]) {
     const steps = await context.client.steps(await jobId(context, text), { signal: context.interrupted })
     const columns: Column[] = [
-      { title: 'STEP', shrinkTo: 12 },
+      { title: 'STEP', shrinkTo: 12, key: true },
       { title: 'KIND' },
       { title: 'TRY', align: 'right' },
       { title: 'TOOK', align: 'right' },
@@ -44,6 +44,7 @@ export const jobsTries: CommandSpec = {
     if (context.options.json) return context.printJson({ items: tries })
     if (context.options.ndjson) return printEach(context, tries)
     if (tries.length === 0) return context.say('Not tried yet.')
+    if (context.options.quiet) return context.print(tries.map(({ attempt }) => attempt).join('\n'))
     const width = context.io.outIsTerminal ? context.io.columns() : null
     const narrow = width !== null && width < 50
     const columns: Column[] = [
@@ -111,7 +112,8 @@ export const jobsHistory: CommandSpec = {
       clean(`${entry.actor.kind} ${entry.actor.name ?? entry.actor.id}`),
       clean(entry.reason ?? (entry.cause ? `${entry.cause.code}: ${entry.cause.message}` : '')),
     ])
-    printList(context, entries, columns, rows, 'No history.')
+    const seqs = entries.map(({ seq }) => `${seq}`)
+    printList(context, entries, columns, rows, 'No history.', seqs)
   },
 }
 
@@ -140,13 +142,17 @@ function printEach(context: Context, items: readonly unknown[]): void {
   for (const item of items) context.io.out(`${JSON.stringify(item)}\n`)
 }
 
-/** A list as a table, or as JSON in either form; `empty` when there is nothing. */
+/**
+ * A list as a table, as JSON in either form, or with --quiet as `ids` alone; `empty` when there is nothing.
+ * @param ids what names each of them; the column marked as key unless given
+ */
 export function printList(
   context: Context,
   items: readonly unknown[],
   columns: Column[],
   rows: string[][],
   empty: string,
+  ids: string[] = keysOf(columns, rows),
 ): void {
   if (context.options.json) {
     context.printJson({ items })
@@ -160,5 +166,14 @@ export function printList(
     context.say(empty)
     return
   }
+  if (context.options.quiet) {
+    context.print(ids.join('\n'))
+    return
+  }
   context.print(table(columns, rows, context.io.outIsTerminal ? context.io.columns() : null))
+}
+
+function keysOf(columns: readonly Column[], rows: readonly string[][]): string[] {
+  const at = columns.findIndex(({ key }) => key)
+  return rows.map((row) => row[at]!)
 }

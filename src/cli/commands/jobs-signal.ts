@@ -53,6 +53,7 @@ export const jobsDecisions: CommandSpec = {
       clean(one.tools.join(', ')),
       clean(one.path ?? ''),
     ])
-    printList(context, decisions, columns, rows, 'No decisions.')
+    const models = decisions.map(({ model }) => clean(model))
+    printList(context, decisions, columns, rows, 'No decisions.', models)
   },
 }
