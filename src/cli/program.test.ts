@@ -584,6 +584,30 @@ describe('serve', () => {
     },
   )
 
+  it.each([
+    ['--pooler transaction', '--pooler is of PostgreSQL, and no database is named.', '--database postgres://'],
+    ['--schema jobs', '--schema is of PostgreSQL, and no database is named.', '--database postgres://'],
+    [
+      '--database postgres://127.0.0.1:1/none --roles worker --port 4885',
+      '--port is for requests, which this process does not answer.',
+      'add api to --roles',
+    ],
+    [
+      '--database postgres://127.0.0.1:1/none --roles worker,maintenance --host 0.0.0.0',
+      '--host is for requests, which this process does not answer.',
+      'add api to --roles',
+    ],
+  ])('refuses what would have no effect: %s', async (options, what, fix) => {
+    const { exit, err } = await ud(`serve ${options} --json`, { env: { UNTILDONE_POOLER: 'transaction' } })
+    expect(exit).toBe(2)
+    expect(JSON.parse(err).error).toMatchObject({ code: 'usage', what, fix: expect.stringContaining(fix) })
+  })
+
+  it('a pooler that only the environment names says nothing about SQLite', async () => {
+    const { err } = await ud('serve --json', { env: { UNTILDONE_POOLER: 'transaction' } })
+    expect(JSON.parse(err).error.code).toBe('no-jobs-found')
+  })
+
   it('takes the name of a schema, and refuses one that is none', async () => {
     const { exit, err } = await ud('serve --database postgres://127.0.0.1:1/none --schema Not-One')
     expect([exit, err]).toEqual([2, expect.stringContaining('"Not-One" is no name of a schema.')])

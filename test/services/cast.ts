@@ -131,7 +131,8 @@ export class Cast {
   /** Resolves when it says that it is ready. */
   async start(name: string, { roles, options: more = [], env = {}, program }: Start): Promise<Member> {
     const where = ['--jobs', join(here, 'jobs'), '--data', join(this.dir, name), '--files', this.files]
-    const options = ['--port', '0', '--slots', '4', '--json', ...(roles ? ['--roles', roles] : []), ...more]
+    const port = roles && !roles.includes('api') ? [] : ['--port', '0']
+    const options = [...port, '--slots', '4', '--json', ...(roles ? ['--roles', roles] : []), ...more]
     const serve = [join(this.dist, 'cli/main.js'), 'serve', ...where, ...options]
     const child = spawn(process.execPath, program ? [join(here, program)] : serve, {
       cwd: this.dir,

@@ -5,7 +5,7 @@ import type { EngineInside } from '../../engine/engine.js'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
-import { POOLER, placeText, SCHEMA, targetOf } from '../database-option.js'
+import { POOLER, placeText, SCHEMA, type Target, targetOf } from '../database-option.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
 import { REDIS_PLAINTEXT, redisAddress, redisPlaintext } from '../redis-option.js'
@@ -156,6 +156,7 @@ async function start(
     throw new CliError('usage', 'With SQLite one process does everything.', {
       fix: 'Leave --roles out, or name a shared database: --database postgres://…',
     })
+  refuseIdle(options, target.kind, roles)
   // Loaded on demand: the other commands need neither store nor server.
   const { startServer } = await import('../start-server.js')
   try {
@@ -193,6 +194,21 @@ async function start(
       exit: EXIT.conflict,
     })
   }
+}
+
+/** What was named and has no effect was meant otherwise. */
+function refuseIdle(options: Record<string, any>, kind: Target['kind'], roles: readonly Role[]): void {
+  const given = (...names: string[]) => names.find((name) => options[name] !== undefined)
+  const idle = kind === 'sqlite' ? given('pooler', 'schema') : undefined
+  if (idle !== undefined)
+    throw new CliError('usage', `--${idle} is of PostgreSQL, and no database is named.`, {
+      fix: `Name it: --database postgres://…, or UNTILDONE_DATABASE. For SQLite leave --${idle} out.`,
+    })
+  const deaf = roles.includes('api') ? undefined : given('host', 'port')
+  if (deaf !== undefined)
+    throw new CliError('usage', `--${deaf} is for requests, which this process does not answer.`, {
+      fix: `Leave --${deaf} out, or add api to --roles.`,
+    })
 }
 
 function rolesOf(given: string[] | undefined): readonly Role[] {
