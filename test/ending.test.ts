@@ -42,6 +42,23 @@ it('serve ends after TERM, with exit code 0', async () => {
   }
 })
 
+it('serve says that it waits for a database that is away, and ends at TERM while it does', async () => {
+  const args = [BIN, 'serve', '--port', '0', '--json', '--database', 'postgres://jobs:secret@127.0.0.1:1/none']
+  const serve = start(process.execPath, args, { cwd })
+  try {
+    await serve.until(/"event":"waiting","for":"PostgreSQL","host":"127\.0\.0\.1:1"/)
+    const asked = performance.now()
+    serve.kill('SIGTERM')
+    await serve.until(/"event":"stopped"/)
+    setTimeout(() => serve.kill('SIGKILL'), timeoutMs).unref()
+    expect(await serve.ended).toBe(0)
+    // It would have gone on trying for ten seconds.
+    expect(performance.now() - asked).toBeLessThan(5000)
+  } finally {
+    serve.kill('SIGKILL')
+  }
+})
+
 it('serve that cannot start says why and ends', async () => {
   const args = [BIN, 'serve', '--port', '0', '--json', '--webhook-allow', '10.0.0.0/99']
   const { code, stderr } = await exec(process.execPath, args, { cwd, timeoutMs })

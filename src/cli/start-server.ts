@@ -11,6 +11,7 @@ import type { EngineInside } from '../engine/engine.js'
 import { createUntildone, sqlite, type Untildone, type UntildoneOptions } from '../index.js'
 import { createServer, type ErrorReport, type Listening, listen } from '../server/index.js'
 import { postgres } from '../stores/postgres/index.js'
+import type { StoreFactory } from '../stores/store.js'
 import { bullmq } from '../transports/bullmq/index.js'
 import type { Pooler } from './database-option.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
@@ -49,6 +50,10 @@ export interface ServerRequest {
   /** Start although a job file is broken; the others run. */
   tolerant: boolean
   onError(error: unknown, about?: ErrorReport): void
+  /** Told that the store is about to be opened, which takes as long as it is away: `opened` settles then. */
+  onOpening?(opened: Promise<unknown>): void
+  /** Whoever asked does not want it any more: nothing is started. */
+  signal?: AbortSignal
   /** @default nobody is told */
   onDrain?: UntildoneOptions['onDrain']
 }
@@ -98,7 +103,10 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   // A folder of this machine, where nobody else writes to the database.
   const filesDir = request.filesDir ?? (databasePath === null ? undefined : join(dataDir, 'files'))
   const app = await createUntildone({
-    store: shared ? postgres(shared.url, { schema: shared.schema, pooler: shared.pooler }) : sqlite(databasePath!),
+    store: announced(
+      shared ? postgres(shared.url, { schema: shared.schema, pooler: shared.pooler }) : sqlite(databasePath!),
+      request,
+    ),
     handlers: jobs.handlers,
     worker: roles.includes('worker') ? { slots: request.slots } : false,
     maintenance: roles.includes('maintenance'),
@@ -113,6 +121,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
   })
   let listening: Listening | undefined
   try {
+    request.signal?.throwIfAborted()
     const { parts } = app.engine as Engine & EngineInside
     if (request.publicUrl !== undefined) parts.publicUrl = request.publicUrl.replace(/\/+$/, '')
     if (roles.includes('api')) {
@@ -153,6 +162,16 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     },
   }
   return running
+}
+
+function announced(store: StoreFactory, { onOpening }: ServerRequest): StoreFactory {
+  return {
+    open(env) {
+      const opened = store.open(env)
+      onOpening?.(opened)
+      return opened
+    },
+  }
 }
 
 /** The address on this machine. */

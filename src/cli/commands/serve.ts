@@ -86,6 +86,10 @@ a second one stops at once, and the jobs go on at the next start.`,
     const troubles = new Troubles({ say, clock: context, works })
     try {
       server = await start(context, { ...options, dataDir }, say, troubles)
+      if (server === undefined) {
+        say({ event: 'stopped' }, 'stopped')
+        return EXIT.ok
+      }
       return await serving(context, server, { dataDir, say, strays, troubles })
     } finally {
       offStray()
@@ -140,12 +144,13 @@ async function serving(
 
 type Say = (json: Record<string, unknown>, text: string) => void
 
+/** Nothing when it was asked to stop before it was ready. */
 async function start(
   context: Context,
   options: Record<string, any>,
   say: Say,
   troubles: Troubles,
-): Promise<RunningServer> {
+): Promise<RunningServer | undefined> {
   const port: number = options.port ?? DEFAULT_PORT
   // With PostgreSQL `--data` is still the folder of what lies on this machine: it does not mean SQLite.
   const target = targetOf(context, { ...options, data: undefined })
@@ -160,7 +165,7 @@ async function start(
   // Loaded on demand: the other commands need neither store nor server.
   const { startServer } = await import('../start-server.js')
   try {
-    return await startServer({
+    const starting = startServer({
       cwd: context.io.cwd,
       jobsDir: options.jobs ?? 'jobs',
       facadesFile: options.facades ?? null,
@@ -186,7 +191,12 @@ async function start(
         )
       },
       onError: (error, about) => troubles.met(error, about),
+      onOpening: (opened) => {
+        if (target.kind === 'postgres') sayWaiting(context, target.url, opened, say)
+      },
+      signal: context.interrupted,
     })
+    return await unlessInterrupted(context, starting)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
     throw new CliError('port-in-use', inUse(port, holderOf(port)), {
@@ -194,6 +204,34 @@ async function start(
       exit: EXIT.conflict,
     })
   }
+}
+
+/** How long a database may take to be opened before somebody wonders. */
+const QUIET_MS = 1000
+
+function sayWaiting(context: Context, url: string, opened: Promise<unknown>, say: Say): void {
+  const over = new AbortController()
+  const end = () => over.abort()
+  opened.then(end, end)
+  const host = (URL.canParse(url) && new URL(url).host) || 'this machine'
+  context.sleep(QUIET_MS, AbortSignal.any([over.signal, context.interrupted])).then(
+    () => say({ event: 'waiting', for: 'PostgreSQL', host }, `waiting for PostgreSQL at ${host}`),
+    () => {},
+  )
+}
+
+/** Whoever stops it does not wait for a database that may not come; what comes of it later is closed. */
+async function unlessInterrupted(
+  { interrupted }: Context,
+  starting: Promise<RunningServer>,
+): Promise<RunningServer | undefined> {
+  const stopped = new Promise<undefined>((resolve) => {
+    if (interrupted.aborted) resolve(undefined)
+    interrupted.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+  const server = await Promise.race([starting, stopped])
+  if (server === undefined) starting.then((late) => late.stop()).catch(() => {})
+  return server
 }
 
 /** What was named and has no effect was meant otherwise. */
