@@ -53,6 +53,32 @@ it('says what happened, each member, why it matters, what to do, and the code', 
   )
 })
 
+it('names commands where the server names addresses', () => {
+  for (const [code, { status, fix }] of Object.entries(PROBLEMS)) {
+    // What happens to streams and the reference page meets nobody at a terminal.
+    if (code === 'not-found' || /stream-tickets/.test(fix)) continue
+    expect(failureOf(api(status, { code, fix, params: {} })).fix, code).not.toMatch(/(GET|POST|PATCH) \//)
+  }
+  const fixOf = (fix: string) => failureOf(api(404, { code: 'not-found', fix })).fix
+  expect(fixOf('List them: GET /v1/failures, GET /v1/rules.')).toBe(
+    'List them: untildone failures list, untildone rules list.',
+  )
+  expect(fixOf('Deliveries are kept for 30 days. List them: GET /v1/webhooks/{id}/deliveries.')).toBe(
+    'Deliveries are kept for 30 days. List them: untildone webhooks deliveries <id>.',
+  )
+})
+
+it('what is not there is looked for with the list of its own kind', () => {
+  const { fix } = PROBLEMS['not-found']
+  const fixOf = (group: string | undefined, params = {}) =>
+    failureOf(api(404, { code: 'not-found', fix, params }), false, group).fix
+  for (const group of ['queues', 'schedules', 'webhooks', 'keys', 'types', 'failures', 'rules', 'inbox', 'workers'])
+    expect(fixOf(group)).toMatch(`See which there are: untildone ${group} list`)
+  expect(fixOf('jobs', { groupId: 'g' })).toBe('See which there are: untildone jobs list')
+  expect(fixOf('jobs', { type: 'ocr' })).toBe('See which there are: untildone types list')
+  expect(fixOf(undefined)).toBe(fix)
+})
+
 it('quotes the request when the server made a mistake', () => {
   expect(failureOf(api(500, { code: 'internal', detail: 'The server made a mistake.' })).details).toEqual([
     'request req_9',

@@ -4,7 +4,7 @@
  */
 
 import { UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
-import { isUntildoneError } from '../core/errors.js'
+import { isUntildoneError, PROBLEMS } from '../core/errors.js'
 import { clean, cleanLines, type Style } from './text.js'
 
 /** Exit codes; scripts rely on them. */
@@ -53,9 +53,10 @@ export class CliError extends Error {
   }
 }
 
-export function failureOf(error: unknown, debug = false): Failure {
+/** @param group first word of the command that met it: what was not found is looked for with its list */
+export function failureOf(error: unknown, debug = false, group?: string): Failure {
   if (error instanceof CliError) return error.failure
-  if (error instanceof UntildoneApiError) return apiFailure(error)
+  if (error instanceof UntildoneApiError) return apiFailure(error, group)
   if (error instanceof UntildoneConnectionError) {
     const fix = 'Start a server here: npx untildone dev. Or name another one with --url or UNTILDONE_URL.'
     return { what: error.message, why: null, fix, code: error.code, exit: EXIT.unreachable, details: [] }
@@ -84,7 +85,7 @@ export function failureOf(error: unknown, debug = false): Failure {
   }
 }
 
-function apiFailure(error: UntildoneApiError): Failure {
+function apiFailure(error: UntildoneApiError, group: string | undefined): Failure {
   // The first sentence of a title says again what happened; what follows says what it means.
   const more = /^.+?\.\s+(.+)$/s.exec(error.problem.title ?? '')?.[1] ?? null
   const why = more && !error.message.includes(more) ? more : null
@@ -92,7 +93,7 @@ function apiFailure(error: UntildoneApiError): Failure {
     .filter((e) => !error.message.includes(e.message))
     .map((e) => `${memberOf(e.pointer)}: ${e.message}`)
   if (error.requestId && error.status >= 500) details.push(`request ${error.requestId}`)
-  const fix = IN_COMMANDS[error.code]?.(error.params) ?? error.fix
+  const fix = IN_COMMANDS[error.code]?.(error.params) ?? listFor(error, group) ?? inCommands(error.fix)
   return { what: error.message, why, fix, code: error.code, exit: exitOfCode(error.code, error.status), details }
 }
 
@@ -126,6 +127,46 @@ const IN_COMMANDS: Record<string, (params: Record<string, unknown>) => string | 
       : undefined,
   unauthenticated: () =>
     'Give a key: --api-key, or UNTILDONE_KEY. Make one on the server: untildone keys create --name me --role admin',
+}
+
+/** What does the same as an address. */
+const COMMAND_OF: Record<string, string> = {
+  'GET /v1/jobs': 'jobs list',
+  'GET /v1/jobs/{id}': 'jobs get <id>',
+  'GET /v1/jobs/{id}/steps': 'jobs steps <id>',
+  'GET /v1/jobs/{id}/result?wait=30': 'jobs watch <id>',
+  'POST /v1/jobs/{id}/override': 'jobs override <id>',
+  'GET /v1/job-types': 'types list',
+  'GET /v1/job-types/{type}': 'types show <type>',
+  'GET /v1/workers': 'workers list',
+  'POST /v1/files': 'files upload <path>',
+  'PATCH /v1/schedules/{id}': 'schedules update <id>',
+  'GET /v1/failures': 'failures list',
+  'GET /v1/rules': 'rules list',
+  'POST /v1/webhooks': 'webhooks add <url>',
+  'GET /v1/webhooks/{id}/deliveries': 'webhooks deliveries <id>',
+}
+
+function inCommands(fix: string): string {
+  return fix.replace(/[A-Z]+ \/v1[\w/{}?=-]*/g, (address) => {
+    const command = COMMAND_OF[address]
+    return command === undefined ? address : `untildone ${command}`
+  })
+}
+
+/** Lists by the first word of a command, or by what the server says is missing. */
+const LIST_OF: Record<string, string> = {
+  ...{ jobs: 'jobs list', groups: 'jobs list', groupId: 'jobs list', types: 'types list', type: 'types list' },
+  ...{ queues: 'queues list', schedules: 'schedules list', webhooks: 'webhooks list', workers: 'workers list' },
+  ...{ failures: 'failures list', rules: 'rules list', keys: 'keys list', inbox: 'inbox list --state all' },
+}
+
+/** Where the server knows nothing better than the list of its addresses. */
+function listFor({ code, fix, params, message }: UntildoneApiError, group = ''): string | undefined {
+  // The address itself is what this server does not have.
+  if (code !== 'not-found' || fix !== PROBLEMS['not-found'].fix || /^There is nothing at \//.test(message)) return
+  const list = LIST_OF[Object.keys(params).find((name) => name in LIST_OF) ?? group]
+  return list && `See which there are: untildone ${list}`
 }
 
 /** `/input/pages` is known to people as `pages`. */

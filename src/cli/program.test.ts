@@ -572,6 +572,25 @@ describe('workers', () => {
   })
 })
 
+describe('what is not there', () => {
+  it('is looked for with a command of the same kind', async () => {
+    const fix = 'GET /v1 lists what there is; /docs explains it.'
+    fake.faults.push((_: any, response: any) => {
+      problem(response, 404, 'not-found', { fix })
+      return true
+    })
+    for (const [line, list] of [
+      ['queues pause nosuch', 'untildone queues list'],
+      ['schedules show nosuch', 'untildone schedules list'],
+      ['webhooks get wh_9', 'untildone webhooks list'],
+      ['inbox show nosuch', 'untildone inbox list --state all'],
+    ]) {
+      const { exit, err } = await ud(line!)
+      expect([exit, err]).toEqual([5, expect.stringContaining(`→ See which there are: ${list}\n`)])
+    }
+  })
+})
+
 describe('serve', () => {
   it.each(['api', 'worker,maintenance'])(
     'on SQLite refuses --roles %s: nobody else could do the rest',

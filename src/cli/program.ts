@@ -45,9 +45,11 @@ export async function run(argv: readonly string[], io: Io, hooks: Hooks = {}): P
   })
   let exit: Exit = EXIT.ok
   let globals: GlobalOptions = {}
+  let group: string | undefined
   const program = buildProgram(io, async (command, spec, args) => {
     const options = optionsOf(command)
     globals = options
+    group = spec.usage.split(' ')[0]
     const context: Context = createContext(io, options, stop.signal, hooks)
     exit = (await spec.run(context, args, options)) ?? EXIT.ok
   })
@@ -60,6 +62,7 @@ export async function run(argv: readonly string[], io: Io, hooks: Hooks = {}): P
     const failure = failureOf(
       error instanceof CommanderError ? usageError(error, argv) : error,
       io.env.UNTILDONE_DEBUG === '1',
+      group,
     )
     const asJson = globals.json || globals.ndjson || argv.includes('--json') || argv.includes('--ndjson')
     if (asJson) io.err(`${JSON.stringify({ error: failure })}\n`)
