@@ -86,6 +86,17 @@ describe('troubles of a server', () => {
     troubles.close()
   })
 
+  it('what reading says nothing of is said once a minute, and never to be over', async () => {
+    for (let i = 0; i < 61; i++) {
+      troubles.met(away('disk', 'disk-full'))
+      clock.advance(1000)
+    }
+    await ended()
+    expect(said.map(({ json }) => json.at)).toEqual(['2026-11-22T09:00:00.000Z', '2026-11-22T09:01:00.000Z'])
+    expect(looks).toHaveLength(0)
+    troubles.close()
+  })
+
   it('says which request met it', () => {
     troubles.met(new Error('broken'), { requestId: 'req_1', method: 'GET', path: '/v1/jobs', code: 'internal' })
     expect(texts()).toEqual(['trouble  2026-11-22T09:00:00.000Z  broken  (GET /v1/jobs, request req_1)'])

@@ -1,6 +1,6 @@
 /**
  * What `serve` writes of errors that nobody else can report. While the database is away every process meets the same
- * error every few seconds: it is said once, and then that it is over. Whatever differs is always said.
+ * error every few seconds: it is said once, and then that it is over. Whatever differs is said.
  */
 import { formatDuration } from '../core/duration.js'
 import { isUntildoneError } from '../core/errors.js'
@@ -8,6 +8,10 @@ import type { ErrorReport } from '../server/index.js'
 import type { Context } from './context.js'
 import { clean, count } from './text.js'
 
+/** With these nothing can be read either, so that a look tells when they are over. */
+const AWAY = new Set(['unreachable', 'refused', 'no-database', 'too-many-connections'])
+/** Other states of the database, a full disk for example, are said again after this time. */
+const REMIND_MS = 60_000
 const LOOK_EVERY_MS = 1000
 /** Errors of before may still arrive after the first look that works. */
 const QUIET_MS = 3000
@@ -29,6 +33,8 @@ interface Outage {
 
 export class Troubles {
   private outage: Outage | null = null
+  /** When other states were said last. */
+  private readonly states = new Map<string, number>()
   private readonly stop = new AbortController()
   constructor(private readonly options: Options) {}
 
@@ -38,8 +44,8 @@ export class Troubles {
     const { code, params } = isUntildoneError(error) ? error : { code: undefined, params: {} }
     // Without a reason it is no state of the database, and each has something else to say.
     const reason = code === 'store-unavailable' && typeof params.reason === 'string' ? params.reason : undefined
-    if (reason !== undefined && this.known(reason, now)) return
     const message = error instanceof Error ? error.message : String(error)
+    if (reason !== undefined && (AWAY.has(reason) ? this.lasts(reason, now) : this.recent(message, now))) return
     const at = new Date(now).toISOString()
     this.options.say(
       { event: 'trouble', at, ...(code ? { code } : {}), ...(reason ? { reason } : {}), message, ...about },
@@ -52,7 +58,14 @@ export class Troubles {
     this.stop.abort()
   }
 
-  private known(reason: string, now: number): boolean {
+  private recent(message: string, now: number): boolean {
+    for (const [text, saidAt] of this.states) if (now - saidAt >= REMIND_MS) this.states.delete(text)
+    if (this.states.has(message)) return true
+    this.states.set(message, now)
+    return false
+  }
+
+  private lasts(reason: string, now: number): boolean {
     if (!this.outage) {
       this.outage = { since: now, lastAt: now, said: new Set(), leftOut: 0 }
       // Rejects when it is closed: nobody wants to know any more.
