@@ -37,7 +37,9 @@ function fleetTests(): void {
 
   it('make the schema once, however many start together', async () => {
     expect(await fleet.query(`select value from untildone.meta where key = 'schema'`)).toEqual([{ value: '1' }])
-    for (const served of [api, ...workers]) expect(served.lines.map(({ event }) => event)).toEqual(['ready'])
+    // On a busy machine those who wait for the one that makes it say so.
+    const said = (served: Member) => served.lines.map(({ event }) => event).filter((event) => event !== 'waiting')
+    for (const served of [api, ...workers]) expect(said(served)).toEqual(['ready'])
     const found = await listed()
     expect(found.map(({ pid }) => pid).sort()).toEqual(workers.map(({ pid }) => pid).sort())
     for (const { state, types } of found) {
