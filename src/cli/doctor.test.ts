@@ -26,8 +26,14 @@ function answers({ status = 'ready', tookMs = 0, apartMs = 0 } = {}) {
   fake.routes['GET /v1/webhooks'] = (_, response) => sendJson(response, 200, { items: [], nextCursor: null })
   fake.routes['GET /v1/whoami'] = (_, response) => sendJson(response, 200, ME)
 }
-async function checks() {
+async function checks(late = false) {
   const io = fakeIo({ env: { UNTILDONE_URL: fake.url } })
+  const { fetch } = io
+  if (late)
+    io.fetch = async (url, init) => {
+      if (String(url).endsWith('/readyz')) throw new DOMException('It took too long.', 'TimeoutError')
+      return fetch(url, init)
+    }
   const found = await serverChecks(createContext(io, {}, stop.now.signal, { clock }))
   return Object.fromEntries(found.map((one) => [one.what, one]))
 }
@@ -66,6 +72,16 @@ describe('doctor about the server', () => {
     expect(server).toMatchObject({ state: 'bad', text: expect.stringContaining('is down (store: failed)') })
     expect(access).toMatchObject({ state: 'note', text: 'cannot be told while the server is down' })
     expect(clock.slept).toEqual([])
+  })
+
+  it('tells a server that waits for its database from one that is not there', async () => {
+    fake.routes['GET /healthz'] = (_, response) => sendJson(response, 200, { status: 'ok' })
+    expect((await checks(true)).server).toMatchObject({
+      ...{ state: 'bad', text: `${fake.url} runs, and did not say within 5 s that it is ready` },
+      fix: expect.stringContaining('waits for its database'),
+    })
+    fake.routes['GET /healthz'] = (_, response) => response.destroy()
+    expect((await checks(true)).server).toMatchObject({ state: 'bad', text: `no answer from ${fake.url}` })
   })
 
   it('ends when it is interrupted, instead of finding fault with the key', async () => {

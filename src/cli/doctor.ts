@@ -80,8 +80,17 @@ export async function serverChecks(context: Context): Promise<Check[]> {
     response = await context.io.fetch(`${base}/readyz`, {
       signal: AbortSignal.any([context.interrupted, AbortSignal.timeout(PATIENCE_MS)]),
     })
-  } catch {
+  } catch (error) {
     if (context.interrupted.aborted) throw context.interrupted.reason
+    // It asks its database, and while that is away it waits for it; whether the process runs it says at once.
+    if ((error as Error).name === 'TimeoutError' && (await runs(context, base)))
+      return [
+        bad(
+          'server',
+          `${url} runs, and did not say within ${PATIENCE_MS / 1000} s that it is ready`,
+          'It waits for its database, most likely: see its log, and untildone doctor --database <url>. Jobs that were accepted are kept.',
+        ),
+      ]
     const text = `no answer from ${url}`
     if (from === 'default')
       return [note('server', text, 'That is as it should be if none runs here. Start one: npx untildone dev')]
@@ -114,6 +123,14 @@ export async function serverChecks(context: Context): Promise<Check[]> {
     access,
     ...webhooks,
   ]
+}
+
+async function runs(context: Context, base: string): Promise<boolean> {
+  const signal = AbortSignal.any([context.interrupted, AbortSignal.timeout(PATIENCE_MS)])
+  return context.io.fetch(`${base}/healthz`, { signal }).then(
+    ({ ok }) => ok,
+    () => false,
+  )
 }
 
 function transportCheck(state: string | undefined): Check[] {
