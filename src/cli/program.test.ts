@@ -476,7 +476,13 @@ describe('types and queues', () => {
       sendJson(response, 200, { type: 'ocr', paused: true })
     fake.routes['POST /v1/job-types/ocr/resume'] = (_, response) =>
       sendJson(response, 200, { type: 'ocr', paused: false })
-    const queue = { name: 'q', paused: true, depth: 3, held: 1, oldestAgeMs: 65_000, running: 2, concurrency: null }
+    const pause = {
+      actor: { kind: 'apiKey', id: 'key_1', name: 'ann' },
+      reason: 'bank is down',
+      at: '2026-11-22T09:00:00.000Z',
+    }
+    const counts = { depth: 3, held: 1, oldestAgeMs: 65_000, running: 2, concurrency: null }
+    const queue = { name: 'q', paused: true, pause, ...counts }
     fake.routes['POST /v1/queues/q/pause'] = (_, response) => sendJson(response, 200, queue)
     fake.routes['POST /v1/queues/q/resume'] = (_, response) => sendJson(response, 200, { ...queue, paused: false })
     fake.routes['GET /v1/queues'] = (_, response) => sendJson(response, 200, { items: [queue], nextCursor: null })
@@ -488,7 +494,7 @@ describe('types and queues', () => {
     expect(await said(['types', 'resume', 'ocr'])).toBe('Type ocr goes on.\n')
     expect(await said(['queues', 'pause', 'q'])).toBe('Queue q is paused: 3 waiting, 2 running.\n')
     expect(await said(['queues', 'resume', 'q'])).toBe('Queue q goes on: 3 waiting.\n')
-    expect((await ud('queues list')).out).toMatch(/q +paused +3 +1 +1 m 5 s +2/)
+    expect((await ud('queues list')).out).toMatch(/q +paused by ann +3 +1 +1 m 5 s +2 +bank is down/)
     expect(JSON.parse((await ud('queues pause q --json')).out)).toEqual(queue)
   })
 })

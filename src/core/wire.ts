@@ -268,6 +268,8 @@ export interface WireJobType {
 export interface WireQueue {
   name: string
   paused: boolean
+  /** Who paused it, why and when; null while it goes on. */
+  pause: { actor: Actor; reason: string | null; at: string } | null
   /** Jobs that could start now, `held` included; counts end at 10 000 per type. */
   depth: number
   /** Of these, the ones that a limit of their type holds. */

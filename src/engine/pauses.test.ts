@@ -136,13 +136,14 @@ describe('queues', () => {
     await rig.advance('3s')
     expect(await statuses(rig, jobs)).toEqual(['accepted', 'accepted', 'accepted', 'completed'])
     expect((await rig.get(jobs[0]!)).statusText).toBe('Accepted; it starts when the queue is resumed.')
-    const empty = { paused: false, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
+    const pause = { actor: operator.actor, reason: 'move', at: expect.any(String) }
+    const empty = { paused: false, pause: null, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
     expect(await rig.engine.queues(operator)).toEqual([
       { name: 'default', ...empty },
-      { name: 'q', paused: true, depth: 3, held: 0, oldestAgeMs: 3000, running: 0, concurrency: 3 },
+      { name: 'q', paused: true, pause, depth: 3, held: 0, oldestAgeMs: 3000, running: 0, concurrency: 3 },
       { name: 'spare', ...empty },
     ])
-    expect(await rig.engine.resumeQueue(operator, 'q', {})).toMatchObject({ name: 'q', paused: false })
+    expect(await rig.engine.resumeQueue(operator, 'q', {})).toMatchObject({ name: 'q', paused: false, pause: null })
     await rig.settle()
     expect(await statuses(rig, jobs)).toEqual(['completed', 'completed', 'completed', 'completed'])
   })

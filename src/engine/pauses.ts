@@ -9,6 +9,7 @@ import type { PauseRow, Store } from '../stores/store.js'
 import type { ActionRequest, Caller } from './api.js'
 import { isBuiltIn, type Registry } from './registry.js'
 import { allTypes, demand, mayUseType } from './rights.js'
+import { iso } from './view.js'
 
 /** Counts of waiting jobs end here, so that a look never counts a million. */
 const COUNT_MAX = 10_000
@@ -47,6 +48,11 @@ export class Pauses {
     return this.find(tenant, 'type', type)
   }
 
+  private stateOf(tenant: string, queue: string): Pick<WireQueue, 'paused' | 'pause'> {
+    const row = this.find(tenant, 'queue', queue)
+    return { paused: row !== null, pause: row && { actor: row.by, reason: row.reason, at: iso(row.at) } }
+  }
+
   private find(tenant: string, kind: PauseRow['kind'], name: string): PauseRow | null {
     return this.rows.find((row) => row.tenant === tenant && row.kind === kind && row.name === name) ?? null
   }
@@ -67,7 +73,7 @@ export class Pauses {
     const before = queues.find(({ name }) => name === queue)
     if (!before) throw new UntildoneError('not-found', `There is no queue "${queue}".`, { params: { queue } })
     await this.set(caller, 'queue', queue, on, request)
-    return { ...before, paused: on }
+    return { ...before, ...this.stateOf(caller.tenant, queue) }
   }
 
   private async set(
@@ -123,7 +129,7 @@ export class Pauses {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, { oldestAt, ...counts }]) => ({
         name,
-        paused: this.find(tenant, 'queue', name) !== null,
+        ...this.stateOf(tenant, name),
         ...counts,
         oldestAgeMs: oldestAt === null ? null : Math.max(0, now - oldestAt),
         concurrency: this.queueLimits[name]?.concurrency ?? null,

@@ -11,7 +11,18 @@ describe('pausing', () => {
     expect(await (await post('/v1/job-types/greet/resume', undefined)).json()).toMatchObject({ paused: false })
     expect(await (await post('/v1/queues/default/pause', {})).json()).toMatchObject({ name: 'default', paused: true })
     expect(await (await get('/v1/queues')).json()).toEqual({
-      items: [{ name: 'default', paused: true, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }],
+      items: [
+        {
+          name: 'default',
+          paused: true,
+          pause: { actor: { kind: 'apiKey', id: 'key_o' }, reason: null, at: expect.any(String) },
+          depth: 0,
+          held: 0,
+          oldestAgeMs: null,
+          running: 0,
+          concurrency: null,
+        },
+      ],
       nextCursor: null,
     })
     expect(await (await post('/v1/queues/default/resume', {})).json()).toMatchObject({ paused: false })

@@ -12,11 +12,12 @@ export const queuesList: CommandSpec = {
     const queues = await context.client.queues.list({ signal: context.interrupted })
     const rows = queues.map((queue) => [
       clean(queue.name),
-      queue.paused ? 'paused' : '',
+      queue.pause ? `paused by ${clean(queue.pause.actor.name ?? queue.pause.actor.id)}` : queue.paused ? 'paused' : '',
       `${queue.depth}`,
       queue.held === 0 ? '' : `${queue.held}`,
       queue.oldestAgeMs === null ? '' : formatDuration(queue.oldestAgeMs),
       queue.concurrency === null ? `${queue.running}` : `${queue.running} of ${queue.concurrency}`,
+      clean(queue.pause?.reason ?? ''),
     ])
     const columns = [
       { title: 'QUEUE', key: true },
@@ -25,6 +26,7 @@ export const queuesList: CommandSpec = {
       { title: 'HELD' },
       { title: 'OLDEST' },
       { title: 'RUNNING' },
+      { title: 'REASON' },
     ]
     printList(context, queues, columns, rows, 'This server has no queues.')
   },

@@ -103,7 +103,10 @@ export function changeOf(job: WireJob, moved: boolean): Change {
 }
 
 export function queue(paused = false): WireQueue {
-  return { name: 'default', paused, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
+  const pause = paused
+    ? { actor: { kind: 'apiKey', id: 'key_o' } as const, reason: null, at: '2026-11-22T09:00:00.000Z' }
+    : null
+  return { name: 'default', paused, pause, depth: 0, held: 0, oldestAgeMs: null, running: 0, concurrency: null }
 }
 
 export function blankStory(job: WireJob, voice: Voice, asOf: string): WireStory {

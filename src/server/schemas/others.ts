@@ -169,6 +169,10 @@ export const Queue = z
   .object({
     name: z.string(),
     paused: z.boolean().describe('True: its jobs are accepted and not started.'),
+    pause: z
+      .object({ actor: Actor, reason: z.string().nullable(), at: instant })
+      .nullable()
+      .describe('Who paused it, why and when; null while it goes on.'),
     depth: count.describe('Jobs that could start now, `held` included; counted up to 10 000 per type.'),
     held: count.describe('Of these, the ones that a limit of their type holds.'),
     oldestAgeMs: z.number().nullable().describe('How long the oldest of them has been waiting.'),
