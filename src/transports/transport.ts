@@ -4,6 +4,7 @@
  * never whether, nor how often.
  */
 import type { Clock } from '../core/clock.js'
+import type { UntildoneError } from '../core/errors.js'
 
 /** What travels: which job, and which of its announcements. The lane says who may take it before anybody asks the store. */
 export interface Message {
@@ -41,6 +42,13 @@ export interface TransportEnv {
 /** Answers what became of each message, in their order. */
 export type Take = (messages: readonly Message[]) => Promise<readonly Delivered[]>
 
+export interface Away {
+  since: number
+  why: string
+  /** Says what to do. Its `params.reason` stays the same for as long as the same thing is wrong. */
+  error?: UntildoneError | undefined
+}
+
 export interface Transport {
   /** For health and `doctor`, e.g. `bullmq`. */
   readonly kind: string
@@ -52,7 +60,7 @@ export interface Transport {
    */
   readonly direct?: boolean | undefined
   /** Since when it carries nothing, and why; null while all is well. Then workers ask the store as they do without it. */
-  readonly away: { since: number; why: string } | null
+  readonly away: Away | null
   /** Told when it goes away or comes back. */
   onTurn(listener: () => void): void
   /** About how many messages of a queue are on their way now, delivered and not acknowledged ones included. */

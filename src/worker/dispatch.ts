@@ -8,7 +8,7 @@ import { partsOf } from '../core/job.js'
 import { windowOf } from '../core/window.js'
 import type { EngineParts } from '../engine/parts.js'
 import type { Change } from '../stores/store.js'
-import type { Delivered, Message, Subscription, Transport } from '../transports/transport.js'
+import type { Away, Delivered, Message, Subscription, Transport } from '../transports/transport.js'
 import { HOLD_MS } from './offers.js'
 import { isCarried, reachOf } from './reach.js'
 import { Relay } from './relay.js'
@@ -257,10 +257,7 @@ export class Dispatch {
   /** Gone or back: either way the workers are told at once who looks for jobs now. */
   private turned(): void {
     const { transport, onError } = this.options
-    if (transport.away && !this.told)
-      onError(
-        new UntildoneError('transport-away', `${transport.away.why} Jobs are claimed from the store until it is back.`),
-      )
+    if (transport.away && !this.told) onError(goneAs(transport.away))
     this.told = transport.away !== null
     if (!this.closing) void this.relay.look()
   }
@@ -300,4 +297,12 @@ export class Dispatch {
     await this.relay.stop()
     await this.options.transport.close()
   }
+}
+
+function goneAs({ why, error }: Away): UntildoneError {
+  const { code = 'transport-away', fix, params = {} } = error ?? {}
+  return new UntildoneError(code, `${why} Jobs are claimed from the store until it is back.`, {
+    ...(fix === undefined ? {} : { fix }),
+    ...{ params, cause: error },
+  })
 }

@@ -76,7 +76,7 @@ export class BullmqTransport implements Transport {
     }
   }
 
-  get away(): { since: number; why: string } | null {
+  get away(): { since: number; why: string; error: UntildoneError } | null {
     return this.server.away
   }
 
@@ -122,7 +122,7 @@ export class BullmqTransport implements Transport {
       return await within(PUBLISH_MS, send())
     } catch (error) {
       const { message } = error as Error
-      this.server.gone(`Redis at ${this.server.location} does not take what is sent (${message}).`)
+      this.server.failed(error as Error)
       // One that could not be set up would go on failing.
       for (const queue of this.queues.values()) void queue.close().catch(() => {})
       this.queues.clear()

@@ -11,8 +11,8 @@ export async function inspectRedis(
   const server = new RedisServer(url, clock, '{ud:doctor}:probe')
   try {
     await server.open()
-    if (server.away || server.facts === null || server.latencyMs === null)
-      throw new UntildoneError('transport-away', server.away?.why)
+    if (server.away) throw server.away.error
+    if (server.facts === null || server.latencyMs === null) throw new UntildoneError('transport-away')
     const { facts, location, latencyMs, overheard } = server
     return { ...facts, location, latencyMs, overheard }
   } finally {

@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import { packages } from './packages.js'
+import { mismatchOf, notTaken, troubleOf } from './trouble.js'
 
 const PROBE_EVERY_MS = 1000
 /** A server that takes longer is as good as away: jobs start sooner by asking the store. */
@@ -27,13 +28,18 @@ export class RedisServer {
   readonly receiver: Redis
   facts: ServerFacts | null = null
   latencyMs: number | null = null
-  away: { since: number; why: string } | null = null
+  away: { since: number; why: string; error: UntildoneError } | null = null
   private readonly listeners: (() => void)[] = []
   private timer: Timer | null = null
   private probing: Promise<void> | null = null
   /** Probes in a row that were not answered. */
   private silent = 0
   private closed = false
+  /** What the attempt to connect that is under way has met. */
+  private met: Error | null = null
+  /** Whether the line was ready before it was closed. */
+  private wasReady = false
+  private asking: Promise<void> | null = null
 
   constructor(
     url: string,
@@ -51,8 +57,15 @@ export class RedisServer {
     this.receiver = new Redis(url, { ...shared, maxRetriesPerRequest: null })
     // Trouble shows in `away`; without a listener it would end the process.
     for (const connection of [this.sender, this.receiver]) connection.on('error', () => {})
-    this.sender.on('close', () => this.gone(`Redis at ${this.location} cannot be reached.`))
-    this.sender.on('ready', () => void this.probe())
+    this.sender.on('error', (error) => {
+      this.met = error
+    })
+    this.sender.on('close', () => this.unconnected())
+    this.sender.on('ready', () => {
+      this.wasReady = true
+      this.met = null
+      void this.probe()
+    })
   }
 
   /** Without user and password. */
@@ -83,26 +96,15 @@ export class RedisServer {
   /** @throws UntildoneError `transport-unsafe`, `transport-away` when it is there and takes neither user nor password */
   async open(): Promise<void> {
     void this.receiver.connect().catch(() => {})
-    let refused: Error | null = null
-    const listen = (error: Error) => {
-      if (/WRONGPASS|NOAUTH|NOPERM|invalid (username-)?password/i.test(error.message)) refused = error
-    }
-    this.sender.on('error', listen)
     try {
       await this.sender.connect()
       this.facts = await this.inspect()
     } catch (error) {
-      listen(error as Error)
       if (error instanceof UntildoneError) throw error
-      if (refused)
-        throw new UntildoneError('transport-away', `Redis at ${this.location} refuses the user or password.`, {
-          params: { reason: 'refused' },
-          fix: 'Correct them in the address: redis://user:password@host:6379 (rediss:// with TLS).',
-          cause: refused,
-        })
-      this.gone(`Redis at ${this.location} cannot be reached (${(error as Error).message}).`)
-    } finally {
-      this.sender.off('error', listen)
+      await this.asking
+      if (!this.away) this.gone(troubleOf(error as Error, this.location))
+      // It is there, and waiting for it would help nobody.
+      if (this.away?.error.params.reason === 'refused') throw this.away.error
     }
     await this.probe()
     this.arm()
@@ -120,11 +122,32 @@ export class RedisServer {
   }
 
   /** What was sent has failed: the next probe says whether it is back. */
-  gone(why: string): void {
+  gone(error: UntildoneError): void {
     this.latencyMs = null
     if (this.away || this.closed) return
-    this.away = { since: this.clock.now(), why }
+    this.away = { since: this.clock.now(), why: error.message, error }
     for (const listener of this.listeners) listener()
+  }
+
+  /** An attempt to connect has failed, or the line that there was is cut. */
+  private unconnected(): void {
+    const cut = this.wasReady
+    const error = troubleOf(this.met, this.location)
+    this.met = null
+    this.wasReady = false
+    if (this.closed) return
+    const { host, port, path, tls } = this.sender.options
+    // Somebody may be there who is not understood.
+    const unclear = error.params.reason === 'unreachable' && !/ECONNREFUSED/.test(error.message)
+    if (cut || path || !unclear) this.gone(error)
+    else
+      this.asking ??= mismatchOf({ host: host!, port: port! }, tls !== undefined)
+        .then((mismatch) => {
+          if (this.sender.status !== 'ready') this.gone(mismatch ?? error)
+        })
+        .finally(() => {
+          this.asking = null
+        })
   }
 
   /** By a write: a server that is full, or a replica, still answers a ping. */
@@ -152,13 +175,16 @@ export class RedisServer {
       }
     } catch (error) {
       const { message } = error as Error
-      this.gone(
-        error instanceof UntildoneError
-          ? message
-          : `Redis at ${this.location} does not take what is sent (${message}).`,
-      )
+      this.failed(error as Error)
       if (/timed out/i.test(message) && ++this.silent >= SILENT_PROBES) this.anew()
     }
+  }
+
+  /** What was sent was not taken. */
+  failed(error: Error): void {
+    // Why there is no connection is known better where it was tried.
+    if (this.sender.status !== 'ready' && (this.away || this.asking)) return
+    this.gone(error instanceof UntildoneError ? error : notTaken(error, this.location))
   }
 
   /** Whether the line of the workers lives, too: one of two can die by itself. */

@@ -1,0 +1,141 @@
+/**
+ * A Redis that cannot be used says why, and what to do: each cause for real, at the start, to `doctor` and while a process
+ * runs.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { networkInterfaces, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { redisCheck } from '../../src/cli/redis-check.js'
+import { createUntildone, type Untildone } from '../../src/index.js'
+import { sqlite } from '../../src/stores/sqlite/index.js'
+import { type BullmqOptions, bullmq } from '../../src/transports/bullmq/index.js'
+import { Jobs } from './hosts.js'
+import { freePort } from './postgres.mjs'
+import { REDIS_NEEDS, type RedisServer, redisProgram, startRedis } from './redis.mjs'
+
+const OPENSSL_NEEDS = 'needs openssl; enable: apt-get install openssl'
+
+const servers: RedisServer[] = []
+const apps: Untildone[] = []
+let errors: any[] = []
+const folder = mkdtempSync(join(tmpdir(), 'untildone-tls-'))
+const ca = join(folder, 'ca.crt')
+const key = join(folder, 'ca.key')
+
+beforeEach((context) => {
+  if (!redisProgram()) return context.skip(REDIS_NEEDS)
+  errors = []
+})
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((app) => app.stop()))
+  await Promise.all(servers.splice(0).map((server) => server.remove()))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function redisWith(settings: Record<string, string | number> = {}): Promise<RedisServer> {
+  const server = await startRedis({ settings })
+  servers.push(server)
+  return server
+}
+
+/** False where there is no openssl. */
+function certified(): boolean {
+  const about = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', ca, '-days', '2', ...about]
+  return spawnSync('openssl', made, { stdio: 'ignore' }).status === 0
+}
+
+/** Its plain port is there too, for what tests do to it. */
+async function redisWithTls(): Promise<{ server: RedisServer; host: string }> {
+  const port = await freePort()
+  const files = { 'tls-cert-file': ca, 'tls-key-file': key, 'tls-ca-cert-file': ca }
+  const server = await redisWith({ 'tls-port': port, 'tls-auth-clients': 'no', ...files })
+  return { server, host: `127.0.0.1:${port}` }
+}
+
+async function open(url: string, options: BullmqOptions = {}): Promise<Untildone> {
+  const app = await createUntildone({
+    ...{ store: sqlite(':memory:'), handlers: new Jobs().handlers, transport: bullmq(url, options) },
+    onError: (error) => void errors.push(error),
+  })
+  apps.push(app)
+  await app.start()
+  return app
+}
+const state = async (app: Untildone) => (await app.engine.health()).checks.transport
+
+/** The same from the app that starts with it, and from doctor. */
+async function says(url: string, reason: string, message: RegExp, fix: RegExp, options: BullmqOptions = {}) {
+  const app = await open(url, options)
+  expect(await state(app)).toMatch(/^away since/)
+  expect(errors).toMatchObject([
+    {
+      ...{ code: 'transport-away', params: { reason } },
+      ...{ message: expect.stringMatching(message), fix: expect.stringMatching(fix) },
+    },
+  ])
+  expect(await redisCheck(url)).toMatchObject([
+    { state: 'bad', text: expect.stringMatching(message), fix: expect.stringMatching(fix) },
+  ])
+}
+
+describe('why there is no connection, and what to do', () => {
+  it('nothing listens on the port', async () => {
+    const url = `redis://127.0.0.1:${await freePort()}`
+    await says(url, 'unreachable', /cannot be reached \(connect ECONNREFUSED/, /runs and that its address is right/)
+  })
+
+  it('nobody knows the host', async () => {
+    await says('rediss://redis.invalid:6380', 'unknown-host', /redis\.invalid.* not known/, /name of the host/)
+  })
+
+  it('a certificate of a CA that is not trusted', async (context) => {
+    if (!certified()) return context.skip(OPENSSL_NEEDS)
+    const { host } = await redisWithTls()
+    await says(`rediss://${host}`, 'certificate', /certificate is not trusted/, /NODE_EXTRA_CA_CERTS=\/path\/ca\.crt/)
+  })
+
+  it('and is trusted where the process was started with it', async (context) => {
+    if (!certified()) return context.skip(OPENSSL_NEEDS)
+    const { host } = await redisWithTls()
+    expect(doctor(`rediss://${host}`, { NODE_EXTRA_CA_CERTS: ca }).stdout).toMatch(/✓ Redis .*noeviction/)
+  })
+
+  it('a certificate of another name', async (context) => {
+    if (!certified()) return context.skip(OPENSSL_NEEDS)
+    const { host } = await redisWithTls()
+    // Trusted, so that its name is what is left to be wrong.
+    const url = `rediss://${host.replace('127.0.0.1', 'localhost')}`
+    const { stdout } = doctor(url, { NODE_EXTRA_CA_CERTS: ca })
+    expect(stdout).toMatch(/certificate is not for this name/)
+    expect(stdout).toMatch(/Use a name that the certificate has/)
+  })
+
+  it('rediss:// to a port without TLS', async () => {
+    const { port } = await redisWith()
+    await says(`rediss://127.0.0.1:${port}`, 'no-tls', /does not speak TLS/, /tls-port.*redis:\/\//)
+  })
+
+  it('redis:// to a port with TLS', async (context) => {
+    if (!certified()) return context.skip(OPENSSL_NEEDS)
+    const { host } = await redisWithTls()
+    await says(`redis://${host}`, 'tls', /speaks TLS/, /rediss:\/\//)
+  })
+
+  it('protected mode', async (context) => {
+    const other = Object.values(networkInterfaces()).flatMap((all) => all ?? [])
+    const host = other.find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+    if (!host) return context.skip('needs a network')
+    const { port } = await redisWith({ bind: '0.0.0.0' })
+    const url = `redis://${host}:${port}`
+    await says(url, 'protected', /protected mode/, /password/, { plaintext: true })
+  })
+})
+
+/** In a process of its own, whose trust in certificates is its own. */
+function doctor(url: string, env: Record<string, string>) {
+  const args = ['bin/untildone.js', 'doctor', '--data', folder, '--redis', url]
+  return spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, ...env }, timeout: 30_000 })
+}
