@@ -61,7 +61,7 @@ export interface Transport {
   readonly direct?: boolean | undefined
   /** Since when it carries nothing, and why; null while all is well. Then workers ask the store as they do without it. */
   readonly away: Away | null
-  /** Told when it goes away or comes back. */
+  /** Told when it goes away, comes back, or stays away for another reason. */
   onTurn(listener: () => void): void
   /** About how many messages of a queue are on their way now, delivered and not acknowledged ones included. */
   underWay(queue: string): Promise<number>

@@ -155,6 +155,21 @@ describe('a transport that is away', () => {
     expect(await rig.engine.check(LOCAL)).toMatchObject({ transport: 'fake', transportClaimed: 1, fakeMessages: 0 })
   })
 
+  it('for another reason is told again, once each until it is back', async () => {
+    const { transport, rig } = await dispatching()
+    const because = (code: 'transport-away' | 'transport-unsafe', reason: string) => {
+      const error = new UntildoneError(code, `It is ${reason}.`, { fix: `Mend ${reason}.`, params: { reason } })
+      return { since: SINCE.since, why: error.message, error }
+    }
+    const cut = because('transport-away', 'cut')
+    const unfit = because('transport-unsafe', 'unfit')
+    for (const away of [cut, cut, unfit, cut, unfit, null, unfit]) transport.turn(away)
+    await rig.settle()
+    const told = { code: 'transport-unsafe', fix: 'Mend unfit.', params: { reason: 'unfit' } }
+    expect(rig.errors.splice(0)).toMatchObject([{ code: 'transport-away', fix: 'Mend cut.' }, told, told])
+    expect(await rig.engine.check(LOCAL)).toMatchObject({ transportAwayWhy: 'It is unfit.' })
+  })
+
   it('what was announced before runs when it goes away', async () => {
     const { transport, rig, runs, submit, soon } = await dispatching()
     transport.holds = true

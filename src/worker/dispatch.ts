@@ -64,8 +64,8 @@ export class Dispatch {
   /** While the relay leads it hears of claims, which make room for others. */
   private unfollow: (() => void) | null = null
   private closing = false
-  /** Set while it is away, so that its way back is told. */
-  private told = false
+  /** Why it is away, each reason once until it is back: two of them may take turns as often as it is tried. */
+  private readonly told = new Set<unknown>()
 
   constructor(private readonly options: DispatchOptions) {
     const { parts, transport, onError } = options
@@ -254,11 +254,15 @@ export class Dispatch {
     return reachOf(await store.workers.list(), this.kind, store.now(), own)
   }
 
-  /** Gone or back: either way the workers are told at once who looks for jobs now. */
+  /** Gone, back, or gone for another reason: the workers are told at once who looks for jobs now. */
   private turned(): void {
-    const { transport, onError } = this.options
-    if (transport.away && !this.told) onError(goneAs(transport.away))
-    this.told = transport.away !== null
+    const { away } = this.options.transport
+    const reason = away?.error?.params.reason
+    if (away === null) this.told.clear()
+    else if (!this.told.has(reason)) {
+      this.told.add(reason)
+      this.options.onError(goneAs(away))
+    }
     if (!this.closing) void this.relay.look()
   }
 
@@ -270,9 +274,10 @@ export class Dispatch {
 
   async numbers(): Promise<Record<string, string | number>> {
     const { transport } = this.options
+    const { away } = transport
     return {
       transport: this.kind,
-      ...(transport.away ? { transportAwaySince: new Date(transport.away.since).toISOString() } : {}),
+      ...(away ? { transportAwaySince: new Date(away.since).toISOString(), transportAwayWhy: away.why } : {}),
       transportWindow: this.window,
       transportAnnounced: this.relay.announced,
       transportDirect: this.given,

@@ -11,7 +11,7 @@ import { redisCheck } from '../../src/cli/redis-check.js'
 import { createUntildone, type Untildone } from '../../src/index.js'
 import { sqlite } from '../../src/stores/sqlite/index.js'
 import { type BullmqOptions, bullmq } from '../../src/transports/bullmq/index.js'
-import { Jobs } from './hosts.js'
+import { Jobs, until } from './hosts.js'
 import { freePort } from './postgres.mjs'
 import { REDIS_NEEDS, type RedisServer, redisProgram, startRedis } from './redis.mjs'
 
@@ -131,6 +131,35 @@ describe('why there is no connection, and what to do', () => {
     const { port } = await redisWith({ bind: '0.0.0.0' })
     const url = `redis://${host}:${port}`
     await says(url, 'protected', /protected mode/, /password/, { plaintext: true })
+  })
+})
+
+describe('why it is not used although it is back', () => {
+  it.each<[string, Record<string, string>, object]>([
+    [
+      'with an eviction policy',
+      { 'maxmemory-policy': 'allkeys-lru' },
+      { code: 'transport-unsafe', params: { reason: 'eviction' }, fix: expect.stringContaining('noeviction') },
+    ],
+    [
+      'with a password',
+      { requirepass: 'secret' },
+      { code: 'transport-away', params: { reason: 'refused' }, fix: expect.stringContaining('user:password@') },
+    ],
+  ])('%s: that is told too, once', async (_, settings, expected) => {
+    const redis = await redisWith()
+    const app = await open(redis.url)
+    await redis.stop()
+    await until(() => errors.length === 1, 'it to be missed')
+    const before = redis.settings
+    redis.settings = { ...before, ...settings }
+    await redis.start()
+    await until(() => errors.length === 2, 'the reason to be told')
+    expect(errors).toMatchObject([{ code: 'transport-away', params: { reason: 'unreachable' } }, expected])
+    redis.settings = before
+    await redis.restart()
+    await until(async () => (await state(app)) === 'ok', 'it to be used')
+    expect(errors).toHaveLength(2)
   })
 })
 

@@ -3,6 +3,8 @@ export function redisProgram(): string | null
 export interface RedisServer {
   readonly url: string
   readonly port: number
+  /** Lines of redis.conf by name, from the next start on. */
+  settings: Record<string, string | number>
   start(): Promise<void>
   signal(name: NodeJS.Signals): void
   stop(how?: 'kill' | 'orderly'): Promise<void>

@@ -121,11 +121,13 @@ export class RedisServer {
     this.listeners.push(listener)
   }
 
-  /** What was sent has failed: the next probe says whether it is back. */
+  /** It is of no use, or still of none for another reason: the next probe says whether it is back. */
   gone(error: UntildoneError): void {
     this.latencyMs = null
-    if (this.away || this.closed) return
-    this.away = { since: this.clock.now(), why: error.message, error }
+    if (this.closed) return
+    const before = this.away
+    this.away = { since: before?.since ?? this.clock.now(), why: error.message, error }
+    if (before?.error.params.reason === error.params.reason) return
     for (const listener of this.listeners) listener()
   }
 
