@@ -163,6 +163,21 @@ describe('why it is not used although it is back', () => {
   })
 })
 
+describe('while it is used', () => {
+  it('an eviction policy that is set is noticed, told, and forgiven when it is right again', async () => {
+    const redis = await redisWith()
+    const app = await open(redis.url)
+    await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    await until(async () => (await state(app)) !== 'ok', 'it to be noticed', 15_000)
+    expect(errors).toMatchObject([
+      { code: 'transport-unsafe', message: expect.stringContaining('allkeys-lru'), params: { reason: 'eviction' } },
+    ])
+    await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+    await until(async () => (await state(app)) === 'ok', 'it to be used', 5000)
+    expect(errors).toHaveLength(1)
+  })
+})
+
 /** In a process of its own, whose trust in certificates is its own. */
 function doctor(url: string, env: Record<string, string>) {
   const args = ['bin/untildone.js', 'doctor', '--data', folder, '--redis', url]

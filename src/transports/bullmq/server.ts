@@ -14,6 +14,8 @@ const PATIENCE_MS = 1500
 const CONNECT_MS = 3000
 /** So many probes in a row without an answer: the line is dead, whatever the kernel still hopes for. */
 const SILENT_PROBES = 2
+/** One of so many probes asks for its settings too: somebody may change them while it is used. */
+const INSPECT_EVERY = 10
 const OLDEST = [6, 2] as const
 
 export interface ServerFacts {
@@ -34,6 +36,8 @@ export class RedisServer {
   private probing: Promise<void> | null = null
   /** Probes in a row that were not answered. */
   private silent = 0
+  /** Probes since its settings were asked for. */
+  private probes = 0
   private closed = false
   /** What the attempt to connect that is under way has met. */
   private met: Error | null = null
@@ -114,6 +118,7 @@ export class RedisServer {
   private async inspect(): Promise<ServerFacts> {
     const facts = factsOf(await this.sender.info())
     assertSafe(facts, this.location)
+    this.probes = 0
     return facts
   }
 
@@ -169,7 +174,7 @@ export class RedisServer {
       const latencyMs = this.clock.monotonic() - began
       this.silent = 0
       // It may be another server by now, or the same one with other settings.
-      if (this.away || this.facts === null) this.facts = await this.inspect()
+      if (this.away || this.facts === null || ++this.probes >= INSPECT_EVERY) this.facts = await this.inspect()
       this.latencyMs = latencyMs
       if (this.away && !this.closed) {
         this.away = null
