@@ -653,7 +653,21 @@ describe('doctor', () => {
   it('refuses an address that is none, like serve', async () => {
     for (const line of ['doctor --json', 'serve --json'])
       expect(await redis('http://127.0.0.1:1', line)).toMatchObject({
-        ...{ exit: 2, err: expect.stringContaining('must begin with redis://') },
+        ...{ exit: 2, err: expect.stringContaining('begins with redis://') },
       })
+  })
+
+  it.each([
+    ['redis://127.0.0.1:port/0', 'whole address'],
+    ['redis://:se/cret@127.0.0.1', 'whole address'],
+    ['redis://:50%@127.0.0.1', '%25'],
+    ['redis://127.0.0.1/main', 'number'],
+  ])('refuses %s, and says what is wrong with it and not the password', async (url, part) => {
+    for (const line of ['doctor --json', 'serve --json']) {
+      const { exit, err } = await redis(url, line)
+      expect({ exit, err }).toEqual({ exit: 2, err: expect.stringContaining(part) })
+      expect(JSON.parse(err).error.code).toBe('usage')
+      expect(err).not.toMatch(/se\/cret|50%@/)
+    }
   })
 })

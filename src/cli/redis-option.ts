@@ -1,4 +1,5 @@
 /** Which Redis a command means. */
+import { wrongAddress } from '../transports/bullmq/address.js'
 import type { CommandOption } from './command.js'
 import type { Context } from './context.js'
 import { CliError } from './failure.js'
@@ -11,12 +12,10 @@ export const REDIS_PLAINTEXT: CommandOption = {
 export const redisPlaintext = (context: Context, options: Record<string, any>): boolean =>
   options.redisPlaintext === true || context.io.env.UNTILDONE_REDIS_PLAINTEXT === '1'
 
-/** @throws CliError `usage` when the address is none of Redis */
+/** @throws CliError `usage` when it cannot be the address of a Redis */
 export function redisAddress(context: Context, options: Record<string, any>): string | undefined {
   const url: string | undefined = options.redis ?? (context.io.env.UNTILDONE_REDIS || undefined)
-  if (url !== undefined && !/^rediss?:\/\//.test(url))
-    throw new CliError('usage', 'The address of Redis must begin with redis:// or rediss://.', {
-      fix: 'Like this: --redis redis://:password@host:6379. Without it, workers look for jobs themselves.',
-    })
+  const wrong = url === undefined ? null : wrongAddress(url)
+  if (wrong) throw new CliError('usage', wrong.what, { fix: wrong.fix })
   return url
 }

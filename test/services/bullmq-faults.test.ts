@@ -242,8 +242,15 @@ describe('Redis that is not fit', () => {
     await app.stop()
   })
 
-  it.each(['localhost:6379', 'http://localhost:6379'])('%s is no address', (url) => {
-    expect(() => bullmq(url)).toThrow(/redis:\/\//)
+  it.each([
+    ['localhost:6379', /redis:\/\//],
+    ['http://localhost:6379', /redis:\/\//],
+    ['redis://a:b', /redis:\/\/user:password@host:6379/],
+    ['redis://:50%@localhost', /%25/],
+    ['redis://localhost/main', /number/],
+  ])('%s is no address', (url, what) => {
+    expect(() => bullmq(url)).toThrow(TypeError)
+    expect(() => bullmq(url)).toThrow(what)
   })
 })
 

@@ -1,5 +1,6 @@
 /** `untildone/bullmq`: word of ready jobs to workers on many hosts, over Redis. Needs the packages `bullmq` and `ioredis`. */
 import type { TransportFactory } from '../transport.js'
+import { wrongAddress } from './address.js'
 import { BullmqTransport } from './bullmq.js'
 
 export interface BullmqOptions {
@@ -29,8 +30,8 @@ export interface BullmqOptions {
  * older than 6.2, or is on another host and the address asks for no TLS, and `transport-away` where it refuses user or password; a Redis that is not there yet is waited for
  */
 export function bullmq(url: string, options: BullmqOptions = {}): TransportFactory {
-  if (!/^rediss?:\/\//.test(url))
-    throw new TypeError('bullmq: the address begins with redis:// or, with TLS, with rediss://.')
+  const wrong = wrongAddress(url)
+  if (wrong) throw new TypeError(`bullmq: ${wrong.what} ${wrong.fix}`)
   const { window, direct = true, plaintext = false } = options
   if (window !== undefined && !(Number.isInteger(window) && window > 0))
     throw new TypeError('bullmq: `window` is a whole number, 1 or more.')
