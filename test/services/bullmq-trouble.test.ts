@@ -134,6 +134,38 @@ describe('why there is no connection, and what to do', () => {
   })
 })
 
+describe('a database that there is not', () => {
+  const refused = {
+    ...{
+      code: 'transport-away',
+      params: { reason: 'database' },
+      message: expect.stringContaining('no database of this number'),
+    },
+    fix: expect.stringMatching(/\/0.*databases/),
+  }
+
+  it('is refused, and nothing is written to another one', async () => {
+    const redis = await redisWith()
+    await expect(open(`${redis.url}/99`)).rejects.toMatchObject(refused)
+    const { text, fix } = (await redisCheck(`${redis.url}/99`))[0]!
+    expect({ message: text, fix }).toEqual({ message: refused.message, fix: refused.fix })
+    expect(await redis.command('DBSIZE')).toBe(0)
+    await open(`${redis.url}/15`)
+  })
+
+  it('any more when it comes back is not used, and nothing is written to another one', async () => {
+    const redis = await redisWith()
+    const app = await open(`${redis.url}/15`)
+    await redis.stop()
+    redis.settings = { ...redis.settings, databases: 2 }
+    await redis.start()
+    await until(() => errors.length === 2, 'the reason to be told')
+    expect(errors[1]).toMatchObject({ code: 'transport-away', params: { reason: 'database' } })
+    expect(await state(app)).toMatch(/^away/)
+    expect(await redis.command('DBSIZE')).toBe(0)
+  })
+})
+
 describe('why it is not used although it is back', () => {
   it.each<[string, Record<string, string>, object]>([
     [

@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import { packages } from './packages.js'
-import { mismatchOf, notTaken, troubleOf } from './trouble.js'
+import { isNoDatabase, mismatchOf, notTaken, troubleOf } from './trouble.js'
 
 const PROBE_EVERY_MS = 1000
 /** A server that takes longer is as good as away: jobs start sooner by asking the store. */
@@ -14,6 +14,8 @@ const PATIENCE_MS = 1500
 const CONNECT_MS = 3000
 /** So many probes in a row without an answer: the line is dead, whatever the kernel still hopes for. */
 const SILENT_PROBES = 2
+/** It is there, and its address is wrong: to wait for it would help nobody. */
+const FINAL: ReadonlySet<unknown> = new Set(['refused', 'database'])
 /** One of so many probes asks for its settings too: somebody may change them while it is used. */
 const INSPECT_EVERY = 10
 const OLDEST = [6, 2] as const
@@ -60,9 +62,13 @@ export class RedisServer {
     })
     this.receiver = new Redis(url, { ...shared, maxRetriesPerRequest: null })
     // Trouble shows in `away`; without a listener it would end the process.
-    for (const connection of [this.sender, this.receiver]) connection.on('error', () => {})
+    for (const connection of [this.sender, this.receiver])
+      connection.on('error', (error) => {
+        // It would go on in database 0, which may belong to somebody else.
+        if (isNoDatabase(error)) connection.disconnect(true)
+      })
     this.sender.on('error', (error) => {
-      this.met = error
+      this.met ??= error
     })
     this.sender.on('close', () => this.unconnected())
     this.sender.on('ready', () => {
@@ -97,7 +103,7 @@ export class RedisServer {
     )
   }
 
-  /** @throws UntildoneError `transport-unsafe`, `transport-away` when it is there and takes neither user nor password */
+  /** @throws UntildoneError `transport-unsafe`, `transport-away` when it is there and has neither this user nor this database */
   async open(): Promise<void> {
     void this.receiver.connect().catch(() => {})
     try {
@@ -107,8 +113,7 @@ export class RedisServer {
       if (error instanceof UntildoneError) throw error
       await this.asking
       if (!this.away) this.gone(troubleOf(error as Error, this.location))
-      // It is there, and waiting for it would help nobody.
-      if (this.away?.error.params.reason === 'refused') throw this.away.error
+      if (this.away && FINAL.has(this.away.error.params.reason)) throw this.away.error
     }
     await this.probe()
     this.arm()

@@ -15,6 +15,8 @@ export interface Place {
   port: number
 }
 
+const NO_DATABASE = /(DB index is out of range|invalid DB index|SELECT is not allowed in cluster mode)/i
+
 /** What a server that answers has against us, or what of its certificate is wrong: in the words of Redis and of Node. */
 const KNOWN: readonly [RegExp, reason: string, text: string, fix: string][] = [
   [
@@ -22,6 +24,12 @@ const KNOWN: readonly [RegExp, reason: string, text: string, fix: string][] = [
     'refused',
     'refuses the user or password',
     'Correct them in the address: redis://user:password@host:6379 (rediss:// with TLS).',
+  ],
+  [
+    NO_DATABASE,
+    'database',
+    'has no database of this number',
+    'End the address with one that it has: /0 is always there, `databases` in redis.conf says how many there are.',
   ],
   [
     /ENOTFOUND/,
@@ -60,6 +68,8 @@ const KNOWN: readonly [RegExp, reason: string, text: string, fix: string][] = [
     'Give it a password (`requirepass` in redis.conf) and put that in the address: redis://:password@host:6379.',
   ],
 ]
+
+export const isNoDatabase = (error: Error): boolean => NO_DATABASE.test(error.message)
 
 /** @param error what the last attempt ended with; null when the other side has just hung up */
 export function troubleOf(error: Error | null, location: string): UntildoneError {
