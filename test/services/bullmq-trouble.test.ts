@@ -10,7 +10,9 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { redisCheck } from '../../src/cli/redis-check.js'
 import { createUntildone, type Untildone } from '../../src/index.js'
 import { sqlite } from '../../src/stores/sqlite/index.js'
+import { systemClock } from '../../src/system/index.js'
 import { type BullmqOptions, bullmq } from '../../src/transports/bullmq/index.js'
+import { RedisServer as Server } from '../../src/transports/bullmq/server.js'
 import { Jobs, until } from './hosts.js'
 import { freePort } from './postgres.mjs'
 import { REDIS_NEEDS, type RedisServer, redisProgram, startRedis } from './redis.mjs'
@@ -122,6 +124,27 @@ describe('why there is no connection, and what to do', () => {
     if (!certified()) return context.skip(OPENSSL_NEEDS)
     const { host } = await redisWithTls()
     await says(`redis://${host}`, 'tls', /speaks TLS/, /rediss:\/\//)
+  })
+
+  it('an end while TLS is being agreed on is quiet, whenever it comes', async (context) => {
+    if (!certified()) return context.skip(OPENSSL_NEEDS)
+    const { host } = await redisWithTls()
+    const stray: Error[] = []
+    const note = (error: Error) => void stray.push(error)
+    process.on('uncaughtException', note)
+    try {
+      for (let i = 0; i < 100; i++) {
+        const server = new Server(`rediss://${host}`, systemClock, 'probe')
+        const opened = server.open()
+        await new Promise((resolve) => setTimeout(resolve, i % 20))
+        server.close()
+        await opened
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    } finally {
+      process.off('uncaughtException', note)
+    }
+    expect(stray).toEqual([])
   })
 
   it('protected mode', async (context) => {

@@ -65,7 +65,7 @@ export class RedisServer {
     for (const connection of [this.sender, this.receiver])
       connection.on('error', (error) => {
         // It would go on in database 0, which may belong to somebody else.
-        if (isNoDatabase(error)) connection.disconnect(true)
+        if (isNoDatabase(error)) cut(connection, true)
       })
     this.sender.on('error', (error) => {
       this.met ??= error
@@ -212,7 +212,7 @@ export class RedisServer {
   /** Both lines are opened again. */
   private anew(): void {
     this.silent = 0
-    for (const line of [this.sender, this.receiver]) if (line.status === 'ready') line.disconnect(true)
+    for (const line of [this.sender, this.receiver]) if (line.status === 'ready') cut(line, true)
   }
 
   private arm(): void {
@@ -223,9 +223,14 @@ export class RedisServer {
   close(): void {
     this.closed = true
     this.timer?.cancel()
-    this.sender.disconnect()
-    this.receiver.disconnect()
+    for (const line of [this.sender, this.receiver]) cut(line)
   }
+}
+
+/** A line that is cut while TLS is agreed on fails twice; the second time ioredis listens no more, and the process would end. */
+function cut(line: Redis, anew = false): void {
+  line.stream?.on('error', () => {})
+  line.disconnect(anew)
 }
 
 /** Before the next try to connect, in milliseconds. */
