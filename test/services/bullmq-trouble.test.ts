@@ -219,6 +219,33 @@ describe('why it is not used although it is back', () => {
 })
 
 describe('while it is used', () => {
+  it('memory that is full says so, with a fix of its own', async () => {
+    const redis = await redisWith()
+    const app = await open(redis.url)
+    await redis.command('CONFIG', 'SET', 'maxmemory', 1)
+    await until(async () => (await state(app)) !== 'ok', 'it to be noticed')
+    const full = /is full.*OOM/
+    const fix = expect.stringMatching(/maxmemory.*other keys/)
+    expect(errors).toMatchObject([
+      { code: 'transport-away', message: expect.stringMatching(full), params: { reason: 'full' }, fix },
+    ])
+    expect(await redisCheck(redis.url)).toMatchObject([{ state: 'bad', text: expect.stringMatching(full), fix }])
+  })
+
+  it('a server that has become a replica says so', async () => {
+    const redis = await redisWith()
+    const app = await open(redis.url)
+    await redis.command('REPLICAOF', '127.0.0.1', await freePort())
+    await until(async () => (await state(app)) !== 'ok', 'it to be noticed')
+    expect(errors).toMatchObject([
+      {
+        params: { reason: 'replica' },
+        message: expect.stringMatching(/is a replica/),
+        fix: expect.stringMatching(/primary/),
+      },
+    ])
+  })
+
   it('an eviction policy that is set is noticed, told, and forgiven when it is right again', async () => {
     const redis = await redisWith()
     const app = await open(redis.url)

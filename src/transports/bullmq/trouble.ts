@@ -80,9 +80,34 @@ export function troubleOf(error: Error | null, location: string): UntildoneError
   return trouble(reason, `Redis at ${location} ${text}${reason === 'refused' ? '' : ` (${said})`}.`, fix, error)
 }
 
+/** What a server says that answers and takes nothing. */
+const REFUSALS: readonly [RegExp, reason: string, text: string, fix: string][] = [
+  [
+    /\bOOM\b/,
+    'full',
+    'is full',
+    'Give it more memory (`maxmemory`), or delete other keys: `redis-cli --bigkeys` names the largest. What waits here takes little.',
+  ],
+  [
+    /\bREADONLY\b/,
+    'replica',
+    'is a replica, which takes no writes',
+    'Give the address of the primary; after a failover that is the name or address that follows it.',
+  ],
+  [
+    /\bMISCONF\b/,
+    'not-saved',
+    'cannot save to its disk and takes no writes',
+    'See its log and the space on its disk; or set `stop-writes-on-bgsave-error no`: nothing here needs to be saved.',
+  ],
+]
+
 /** There is a connection, and what was sent on it has failed. */
 export function notTaken(error: Error, location: string): UntildoneError {
-  return trouble('unreachable', `Redis at ${location} does not take what is sent (${error.message}).`, undefined, error)
+  const said = error.message.trim()
+  const [, reason = 'unreachable', text = 'does not take what is sent', fix] =
+    REFUSALS.find(([words]) => words.test(said)) ?? []
+  return trouble(reason, `Redis at ${location} ${text} (${said}).`, fix, error)
 }
 
 function trouble(reason: string, text: string, fix?: string, cause?: unknown): UntildoneError {
