@@ -6,7 +6,9 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { redisCheck } from '../../src/cli/redis-check.js'
 import { createUntildone } from '../../src/index.js'
 import { sqlite } from '../../src/stores/sqlite/index.js'
+import { systemClock as clock } from '../../src/system/index.js'
 import { type BullmqOptions, bullmq } from '../../src/transports/bullmq/index.js'
+import { inspectRedis } from '../../src/transports/bullmq/inspect.js'
 import { Hosts, Jobs, until } from './hosts.js'
 import { POSTGRES_NEEDS } from './postgres.mjs'
 import { startProxy } from './proxy.mjs'
@@ -342,6 +344,18 @@ describe('a cluster', () => {
 })
 
 describe('doctor', () => {
+  it('how long a write takes is said of a line that is warm, and of more than one write', async () => {
+    let time = 0
+    let asked = 0
+    // The first write takes 24 ms, the third 9, all others one.
+    const monotonic = () => {
+      asked++
+      if (asked % 2 === 0) time += asked === 2 ? 24 : asked === 6 ? 9 : 1
+      return time
+    }
+    expect((await inspectRedis(redis.url, { ...clock, monotonic })).latencyMs).toBe(1)
+  })
+
   it('says what Redis is, and what is wrong with it', async () => {
     expect(await redisCheck(redis.url)).toMatchObject([
       {

@@ -12,9 +12,9 @@ export async function inspectRedis(
   try {
     await server.open()
     if (server.away) throw server.away.error
-    if (server.facts === null || server.latencyMs === null) throw new UntildoneError('transport-away')
-    const { facts, location, latencyMs, overheard } = server
-    return { ...facts, location, latencyMs, overheard }
+    const { facts, location, overheard } = server
+    if (facts === null) throw new UntildoneError('transport-away')
+    return { ...facts, location, latencyMs: await server.measure(), overheard }
   } finally {
     server.close()
   }
