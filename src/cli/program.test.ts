@@ -637,6 +637,19 @@ describe('serve', () => {
     const { exit, err } = await ud('serve --database postgres://127.0.0.1:1/none --schema Not-One')
     expect([exit, err]).toEqual([2, expect.stringContaining('"Not-One" is no name of a schema.')])
   })
+
+  it.each([
+    ['serve --redis redis://127.0.0.1:1 --json', {}],
+    ['serve --json', { UNTILDONE_REDIS: 'redis://127.0.0.1:1' }],
+  ])('on SQLite refuses a Redis, which would have nobody to tell: %s', async (line, env) => {
+    const { exit, err } = await ud(line, { env })
+    expect(exit).toBe(2)
+    expect(JSON.parse(err).error).toMatchObject({
+      code: 'usage',
+      what: expect.stringMatching(/SQLite.* needs no word from others/),
+      fix: expect.stringMatching(/--redis.*UNTILDONE_REDIS.*--database postgres:/),
+    })
+  })
 })
 
 describe('doctor', () => {

@@ -52,7 +52,7 @@ a second one stops at once, and the jobs go on at the next start.`,
     POOLER,
     {
       flags: '--redis <url>',
-      text: 'redis://host:6379, told of jobs by BullMQ; every process needs the same (default: UNTILDONE_REDIS, else none)',
+      text: 'redis://host:6379, told of jobs by BullMQ; only with --database, and every process needs the same (default: UNTILDONE_REDIS, else none)',
     },
     REDIS_PLAINTEXT,
     {
@@ -160,6 +160,11 @@ async function start(
   if (target.kind === 'sqlite' && !ROLES.every((role) => roles.includes(role)))
     throw new CliError('usage', 'With SQLite one process does everything.', {
       fix: 'Leave --roles out, or name a shared database: --database postgres://…',
+    })
+  // Keys would be made there that nobody reads.
+  if (target.kind === 'sqlite' && redisUrl !== undefined)
+    throw new CliError('usage', 'With SQLite one process does everything, and needs no word from others over Redis.', {
+      fix: 'Leave out --redis and UNTILDONE_REDIS, or name a shared database: --database postgres://…',
     })
   refuseIdle(options, target.kind, roles)
   // Loaded on demand: the other commands need neither store nor server.
