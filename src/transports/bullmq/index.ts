@@ -27,7 +27,8 @@ export interface BullmqOptions {
  *
  * @param url `redis://user:password@host:6379/0`, or `rediss://…` with TLS
  * @returns what `createUntildone({ transport })` opens. Opening throws `transport-unsafe` where Redis would evict keys, is
- * older than 6.2, or is on another host and the address asks for no TLS, and `transport-away` where it refuses user or password; a Redis that is not there yet is waited for
+ * older than 6.2, or is on another host and the address asks for no TLS, and `transport-away` where it
+ * refuses user, password or number of the database; a Redis that is not there yet is waited for
  */
 export function bullmq(url: string, options: BullmqOptions = {}): TransportFactory {
   const wrong = wrongAddress(url)
