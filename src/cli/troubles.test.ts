@@ -111,3 +111,35 @@ describe('troubles of a server', () => {
     expect([texts().length, looks.length]).toEqual([1, 0])
   })
 })
+
+describe('trouble', () => {
+  const at = '2026-11-22T09:00:00.000Z'
+
+  it('that knows what to do says it; what its kind says to callers is left out', () => {
+    troubles.met(new UntildoneError('transport-away', 'Redis is away.', { fix: 'Start it.' }))
+    troubles.met(new UntildoneError('transport-away', 'Redis is away.'))
+    expect(said).toEqual([
+      {
+        json: { event: 'trouble', at, message: 'Redis is away.', code: 'transport-away', fix: 'Start it.' },
+        text: `trouble  ${at}  Redis is away.\n  → Start it.`,
+      },
+      {
+        json: { event: 'trouble', at, message: 'Redis is away.', code: 'transport-away' },
+        text: `trouble  ${at}  Redis is away.`,
+      },
+    ])
+  })
+
+  it('of a request names it, and what is thrown otherwise is said as it is', () => {
+    const about = { code: 'internal' as const, method: 'GET', path: '/v1/jobs', requestId: 'r-1' }
+    troubles.met(new Error('a\u0007b'), about)
+    troubles.met('thrown')
+    expect(said).toEqual([
+      {
+        json: { event: 'trouble', at, message: 'a\u0007b', ...about },
+        text: `trouble  ${at}  ab  (GET /v1/jobs, request r-1)`,
+      },
+      { json: { event: 'trouble', at, message: 'thrown' }, text: `trouble  ${at}  thrown` },
+    ])
+  })
+})

@@ -3,7 +3,7 @@
  * error every few seconds: it is said once, and then that it is over. Whatever differs is said.
  */
 import { formatDuration } from '../core/duration.js'
-import { isUntildoneError } from '../core/errors.js'
+import { isUntildoneError, PROBLEMS } from '../core/errors.js'
 import type { ErrorReport } from '../server/index.js'
 import type { Context } from './context.js'
 import { clean, count } from './text.js'
@@ -41,16 +41,12 @@ export class Troubles {
   met(error: unknown, about?: ErrorReport): void {
     if (this.stop.signal.aborted) return
     const now = this.options.clock.now()
-    const { code, params } = isUntildoneError(error) ? error : { code: undefined, params: {} }
+    const { code, params } = isUntildoneError(error) ? error : { code: null, params: {} }
     // Without a reason it is no state of the database, and each has something else to say.
     const reason = code === 'store-unavailable' && typeof params.reason === 'string' ? params.reason : undefined
     const message = error instanceof Error ? error.message : String(error)
     if (reason !== undefined && (AWAY.has(reason) ? this.lasts(reason, now) : this.recent(message, now))) return
-    const at = new Date(now).toISOString()
-    this.options.say(
-      { event: 'trouble', at, ...(code ? { code } : {}), ...(reason ? { reason } : {}), message, ...about },
-      `trouble  ${at}  ${clean(message)}${about ? `  (${about.method} ${about.path}, request ${about.requestId})` : ''}`,
-    )
+    this.options.say(...said(error, { at: new Date(now).toISOString(), message, ...(reason ? { reason } : {}) }, about))
   }
 
   /** From now on nothing is said. */
@@ -98,4 +94,26 @@ export class Troubles {
       `back  ${at}  after ${formatDuration(afterMs)}${leftOut === 0 ? '' : `, ${count(leftOut, 'more such error')} left out`}`,
     )
   }
+}
+
+/** One event, and for people a line with what to do below it. */
+function said(
+  error: unknown,
+  known: { at: string; message: string; reason?: string },
+  about: ErrorReport | undefined,
+): [json: Record<string, unknown>, text: string] {
+  const { code, fix } = isUntildoneError(error) ? error : { code: null, fix: null }
+  // What its kind says to callers is nothing for whoever runs the server.
+  const toDo = code === null || fix === PROBLEMS[code].fix ? null : fix
+  const where = about ? `  (${about.method} ${about.path}, request ${about.requestId})` : ''
+  return [
+    {
+      event: 'trouble',
+      ...known,
+      ...(code === null ? {} : { code }),
+      ...(toDo === null ? {} : { fix: toDo }),
+      ...about,
+    },
+    `trouble  ${known.at}  ${clean(known.message)}${where}${toDo === null ? '' : `\n  → ${clean(toDo)}`}`,
+  ]
 }
