@@ -12,6 +12,7 @@ const SLOW = [
   'test/services/conformance.test.ts',
   'test/services/processes.test.ts',
   'test/services/bullmq-faults.test.ts',
+  'test/services/bullmq-trouble.test.ts',
   'test/services/scale.test.ts',
   'test/services/driver.test.ts',
   'test/services/lines.test.ts',

@@ -50,10 +50,10 @@ function certified(): boolean {
 }
 
 /** Its plain port is there too, for what tests do to it. */
-async function redisWithTls(): Promise<{ server: RedisServer; host: string }> {
+async function redisWithTls(more: Record<string, string> = {}): Promise<{ server: RedisServer; host: string }> {
   const port = await freePort()
   const files = { 'tls-cert-file': ca, 'tls-key-file': key, 'tls-ca-cert-file': ca }
-  const server = await redisWith({ 'tls-port': port, 'tls-auth-clients': 'no', ...files })
+  const server = await redisWith({ 'tls-port': port, 'tls-auth-clients': 'no', ...files, ...more })
   return { server, host: `127.0.0.1:${port}` }
 }
 
@@ -124,6 +124,14 @@ describe('why there is no connection, and what to do', () => {
     if (!certified()) return context.skip(OPENSSL_NEEDS)
     const { host } = await redisWithTls()
     await says(`redis://${host}`, 'tls', /speaks TLS/, /rediss:\/\//)
+  })
+
+  it('a server that asks clients for a certificate', async (context) => {
+    if (!certified()) return context.skip(OPENSSL_NEEDS)
+    const { host } = await redisWithTls({ 'tls-auth-clients': 'yes' })
+    const { stdout } = doctor(`rediss://${host}`, { NODE_EXTRA_CA_CERTS: ca })
+    expect(stdout).toMatch(/asks for a certificate of the client/)
+    expect(stdout).toMatch(/tls-auth-clients no/)
   })
 
   it('an end while TLS is being agreed on is quiet, whenever it comes', async (context) => {

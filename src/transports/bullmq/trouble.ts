@@ -2,7 +2,7 @@
  * Why a Redis server is of no use now, and what to do about it. `params.reason` is the same word for as long as the same
  * thing is wrong, whatever the single attempts say.
  */
-import { connect as connectPlain } from 'node:net'
+import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { UntildoneError } from '../../core/errors.js'
 
@@ -32,13 +32,13 @@ const KNOWN: readonly [RegExp, reason: string, text: string, fix: string][] = [
     'End the address with one that it has: /0 is always there, `databases` in redis.conf says how many there are.',
   ],
   [
-    /ENOTFOUND/,
+    /ENOTFOUND|EAI_AGAIN/,
     'unknown-host',
     'cannot be reached: its host is not known here',
     'Correct the name of the host in the address, or the DNS of this machine.',
   ],
   [
-    /self-signed certificate|unable to (verify the first|get( local)? issuer) certificate|unable to get local issuer/i,
+    /self-signed certificate|unable to (verify the first|get( local)? issuer) certificate/i,
     'certificate',
     'cannot be reached: its certificate is not trusted here',
     'Start this process with the certificate of the CA that signed it: NODE_EXTRA_CA_CERTS=/path/ca.crt (PEM).',
@@ -124,55 +124,51 @@ function trouble(reason: string, text: string, fix?: string, cause?: unknown): U
  */
 export async function mismatchOf(place: Place, tls: boolean): Promise<UntildoneError | null> {
   const at = `Redis at ${place.host}:${place.port}`
-  const word = await plainAnswer(place)
-  if (/^-DENIED/.test(word))
-    return troubleOf(new Error(word.slice(1, word.indexOf('.') + 1)), `${place.host}:${place.port}`)
-  if (tls && /^[+-]/.test(word))
+  const plain = await heard(connectPlain(place), 'connect')
+  if (tls && /^[+-](?!DENIED)/.test(plain.said))
     return trouble(
       'no-tls',
       `${at} cannot be reached: this port does not speak TLS, and the address begins with rediss://.`,
       'Give the port that does (`tls-port` in redis.conf); or begin the address with redis:// where the network between is trusted.',
     )
-  if (!tls && word === '' && (await shakesHands(place)))
+  // Whoever that is: nothing is told to it.
+  const safe =
+    plain.said === '' ? await heard(connectTls({ ...place, rejectUnauthorized: false }), 'secureConnect') : plain
+  if (!tls && plain.said === '' && safe.connected)
     return trouble(
       'tls',
       `${at} cannot be reached: this port speaks TLS, and the address begins with redis://.`,
       'Begin the address with rediss://.',
     )
-  return null
+  const [denied] = /DENIED[^.]*/.exec(safe.said) ?? []
+  const error = denied === undefined ? safe.error : new Error(denied)
+  const found = troubleOf(error, `${place.host}:${place.port}`)
+  return found.params.reason === 'unreachable' ? null : found
 }
 
-/** The first words of the answer; empty when there are none. */
-function plainAnswer(place: Place): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connectPlain(place)
+/** What comes of connecting, and of a PING when nothing is said unasked. */
+function heard(socket: Socket, event: 'connect' | 'secureConnect') {
+  return new Promise<{ connected: boolean; said: string; error: Error | null }>((resolve) => {
+    let connected = false
     let said = ''
-    const ask = setTimeout(() => socket.write('PING\r\n'), UNASKED_MS)
+    let met: Error | null = null
+    let ask: NodeJS.Timeout | undefined
     const giveUp = setTimeout(() => socket.destroy(), ASK_MS)
+    socket.on(event, () => {
+      connected = true
+      ask = setTimeout(() => socket.write('PING\r\n'), UNASKED_MS)
+    })
     socket.on('data', (chunk) => {
       said += chunk.toString('latin1')
       socket.destroy()
     })
-    socket.on('error', () => {})
+    socket.on('error', (error) => {
+      met ??= error
+    })
     socket.on('close', () => {
       clearTimeout(ask)
       clearTimeout(giveUp)
-      resolve(said)
+      resolve({ connected, said, error: met })
     })
-  })
-}
-
-/** Whoever that is: nothing is told to it. */
-function shakesHands(place: Place): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connectTls({ ...place, rejectUnauthorized: false })
-    let done = false
-    socket.setTimeout(ASK_MS, () => socket.destroy())
-    socket.on('secureConnect', () => {
-      done = true
-      socket.destroy()
-    })
-    socket.on('error', () => {})
-    socket.on('close', () => resolve(done))
   })
 }
