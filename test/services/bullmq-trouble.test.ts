@@ -144,7 +144,12 @@ describe('why there is no connection, and what to do', () => {
       for (let i = 0; i < 100; i++) {
         const server = new Server(`rediss://${host}`, systemClock, 'probe')
         const opened = server.open()
+        // Workers of BullMQ have one like this each.
+        const copy = server.receiver.duplicate()
+        copy.on('error', () => {})
+        copy.connect().catch(() => {})
         await new Promise((resolve) => setTimeout(resolve, i % 20))
+        copy.disconnect()
         server.close()
         await opened
       }

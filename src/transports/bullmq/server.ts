@@ -64,10 +64,10 @@ export class RedisServer {
     })
     this.receiver = new Redis(url, { ...shared, maxRetriesPerRequest: null })
     // Trouble shows in `away`; without a listener it would end the process.
-    for (const connection of [this.sender, this.receiver])
+    for (const connection of [quiet(this.sender), quiet(this.receiver)])
       connection.on('error', (error) => {
         // It would go on in database 0, which may belong to somebody else.
-        if (isNoDatabase(error)) cut(connection, true)
+        if (isNoDatabase(error)) connection.disconnect(true)
       })
     this.sender.on('error', (error) => {
       this.met ??= error
@@ -236,7 +236,7 @@ export class RedisServer {
   /** Both lines are opened again. */
   private anew(): void {
     this.silent = 0
-    for (const line of [this.sender, this.receiver]) if (line.status === 'ready') cut(line, true)
+    for (const line of [this.sender, this.receiver]) if (line.status === 'ready') line.disconnect(true)
   }
 
   private arm(): void {
@@ -247,14 +247,23 @@ export class RedisServer {
   close(): void {
     this.closed = true
     this.timer?.cancel()
-    for (const line of [this.sender, this.receiver]) cut(line)
+    this.sender.disconnect()
+    this.receiver.disconnect()
   }
 }
 
-/** A line that is cut while TLS is agreed on fails twice; the second time ioredis listens no more, and the process would end. */
-function cut(line: Redis, anew = false): void {
-  line.stream?.on('error', () => {})
-  line.disconnect(anew)
+/**
+ * A line that is cut while TLS is agreed on fails twice; the second time ioredis listens no more, and the process would end.
+ * Copies of it are the ones that workers of BullMQ make for themselves.
+ */
+function quiet(line: Redis): Redis {
+  const { disconnect, duplicate } = line
+  line.disconnect = (anew) => {
+    line.stream?.on('error', () => {})
+    disconnect.call(line, anew)
+  }
+  line.duplicate = (override) => quiet(duplicate.call(line, override))
+  return line
 }
 
 /** Before the next try to connect, in milliseconds. */
