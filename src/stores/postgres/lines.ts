@@ -122,8 +122,9 @@ export class Lines {
     const patience = this.patience()
     for (;;) {
       try {
-        const { rows, system } = await this.ask(asked)
-        if (system !== line.system) throw unknown('another server has taken its place since')
+        const rows = await this.ask(asked, (system) => {
+          if (system !== line.system) throw unknown('another server has taken its place since')
+        })
         if (rows.length === 0) throw unknown('it has kept nothing to tell by')
         return rows[0].value === line.kept
       } catch (error) {
@@ -140,18 +141,19 @@ export class Lines {
     const { mark } = this.known.get(lost)!
     if (mark === null) return
     try {
-      await this.ask({ text: this.end, values: [mark] })
+      await this.ask({ text: this.end, values: [mark] }, () => {})
     } catch {}
   }
 
   /** A short question over another line. Where a server stands still that one is as silent, and is not waited for as long. */
-  private async ask(question: { text: string; values: unknown[] }): Promise<{ rows: any[]; system: string }> {
+  private async ask(question: QueryConfig, assertSystem: (system: string) => void): Promise<any[]> {
     const client = await this.lease(this.pools.writers)
     let answered = false
     try {
+      assertSystem(this.known.get(client)!.system)
       const { rows } = await client.query({ ...question, query_timeout: ASK_MS } as QueryConfig)
       answered = true
-      return { rows, system: this.known.get(client)!.system }
+      return rows
     } finally {
       client.release(!answered)
     }
