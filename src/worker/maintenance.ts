@@ -174,10 +174,10 @@ export class Maintenance {
     for (const { lane, runAt } of lanes) {
       if (runAt > now || living.some(({ serves }) => serves === null || takes(serves, lane))) continue
       waiting.add(lane)
+      if (unserved.has(lane)) continue
       // From when the last one who took it has left; one that drains has not left, and takes nothing any more.
       const taken = workers.filter(({ serves }) => serves === null || takes(serves, lane))
-      const left = taken.map(({ leaseUntil }) => Math.min(leaseUntil, now))
-      if (!unserved.has(lane)) unserved.set(lane, Math.max(runAt, ...left))
+      unserved.set(lane, Math.max(runAt, ...taken.map(({ leaseUntil }) => Math.min(leaseUntil, now))))
     }
     for (const lane of unserved.keys()) if (!waiting.has(lane)) unserved.delete(lane)
   }

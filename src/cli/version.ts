@@ -1,2 +1,0 @@
-/** Version of this package. */
-export { ownVersion as packageVersion } from '../server/version.js'
