@@ -46,7 +46,7 @@ it('serve says that it waits for a database that is away, and ends at TERM while
   const args = [BIN, 'serve', '--port', '0', '--json', '--database', 'postgres://jobs:secret@127.0.0.1:1/none']
   const serve = start(process.execPath, args, { cwd })
   try {
-    await serve.until(/"event":"waiting","for":"PostgreSQL","host":"127\.0\.0\.1:1"/)
+    await serve.until(/"event":"waiting","store":"PostgreSQL 127\.0\.0\.1:1\/none \(schema untildone\)"/)
     const asked = performance.now()
     serve.kill('SIGTERM')
     await serve.until(/"event":"stopped"/)

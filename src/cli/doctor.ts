@@ -1,5 +1,6 @@
 /** The report of `doctor`: runs the checks here and on the server and prints one line each. Loaded on demand. */
 import { resolve } from 'node:path'
+import { ownVersion } from '../server/version.js'
 import { DATA_DIR } from './address.js'
 import {
   bad,
@@ -20,7 +21,6 @@ import { postgresChecks } from './postgres-checks.js'
 import { redisCheck } from './redis-check.js'
 import { redisAddress } from './redis-option.js'
 import { clean, count, padTo, type Style } from './text.js'
-import { packageVersion } from './version.js'
 import { webhookCheck } from './webhook-check.js'
 
 export interface DoctorOptions {
@@ -144,11 +144,11 @@ function transportCheck(state: string | undefined): Check[] {
 function versionCheck(response: Response): Check[] {
   const theirs = response.headers.get('untildone-version')
   if (!theirs) return []
-  if (theirs === packageVersion()) return [ok('version', theirs)]
+  if (theirs === ownVersion()) return [ok('version', theirs)]
   return [
     note(
       'version',
-      `the server is ${theirs}, this program ${packageVersion()}`,
+      `the server is ${theirs}, this program ${ownVersion()}`,
       'Use the same version on both sides if something looks odd.',
     ),
   ]

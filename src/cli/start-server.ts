@@ -17,7 +17,6 @@ import type { Pooler } from './database-option.js'
 import { inFile, loadFacades, unhandled } from './load-facades.js'
 import { type Exported, loadJobs } from './load-jobs.js'
 import { ROLES, type Role } from './roles.js'
-import { packageVersion } from './version.js'
 
 export interface ServerRequest {
   cwd: string
@@ -125,7 +124,7 @@ export async function startServer(request: ServerRequest): Promise<RunningServer
     const { parts } = app.engine as Engine & EngineInside
     if (request.publicUrl !== undefined) parts.publicUrl = request.publicUrl.replace(/\/+$/, '')
     if (roles.includes('api')) {
-      const server = createServer(app.engine, { version: packageVersion(), onError, facades })
+      const server = createServer(app.engine, { onError, facades })
       // The port first: when it cannot be had, no job may have been started.
       listening = await listen(server, { port: request.port, host: request.host })
       // Known only now when any free port was asked for; no job has begun yet.

@@ -5,6 +5,7 @@
 import { resolve } from 'node:path'
 import { createClient } from '../../client/index.js'
 import type { Json } from '../../core/json.js'
+import { ownVersion } from '../../server/version.js'
 import { DATA_DIR, DEFAULT_PORT, readNote, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
@@ -17,7 +18,6 @@ import { Supervisor } from '../dev/supervisor.js'
 import { CliError, EXIT, type Exit, type Failure, failureOf, renderFailure } from '../failure.js'
 import { freePort, holderOf, inUse, isFree } from '../ports.js'
 import { clean, clockTime, count } from '../text.js'
-import { packageVersion } from '../version.js'
 
 export const dev: CommandSpec = {
   usage: 'dev',
@@ -180,7 +180,7 @@ class DevConsole {
     const readyMs = performance.now() - this.begun
     const width = io.columns() ?? 100
     const facts = {
-      version: packageVersion(),
+      version: ownVersion(),
       readyMs,
       url: message.url,
       store: message.store,

@@ -1,12 +1,12 @@
 /** `untildone init`: the files of a new project. Never overwrites or edits a file that is there. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { ownVersion } from '../../server/version.js'
 import type { CommandSpec } from '../command.js'
 import type { Context } from '../context.js'
 import { CliError, EXIT } from '../failure.js'
 import { GITIGNORE, HELLO, packageJson } from '../sample.js'
 import { facts } from '../table.js'
-import { packageVersion } from '../version.js'
 
 type Made = 'made' | 'kept'
 
@@ -22,7 +22,7 @@ export const init: CommandSpec = {
     const files: [string, string, string][] = []
     const hasJobs = hasJobFiles(join(cwd, 'jobs'))
     if (options.sample || !hasJobs) files.push(['jobs/hello.ts', HELLO, 'a job that fails once on purpose'])
-    files.push(['package.json', packageJson(nameOf(cwd), packageVersion()), 'untildone and zod'])
+    files.push(['package.json', packageJson(nameOf(cwd), ownVersion()), 'untildone and zod'])
     files.push(['.gitignore', GITIGNORE, 'keeps node_modules and .untildone out of git'])
     const done = files.map(([path, content, what]) => ({ path, what, outcome: writeNew(join(cwd, path), content) }))
     if (context.options.json) return context.printJson({ files: done.map(({ path, outcome }) => ({ path, outcome })) })

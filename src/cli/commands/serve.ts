@@ -5,7 +5,7 @@ import type { EngineInside } from '../../engine/engine.js'
 import { DATA_DIR, DEFAULT_PORT, removeNote, writeNote } from '../address.js'
 import { type CommandSpec, list, webAddress, wholeNumber } from '../command.js'
 import type { Context } from '../context.js'
-import { POOLER, placeText, SCHEMA, type Target, targetOf } from '../database-option.js'
+import { POOLER, placeOf, placeText, SCHEMA, type Target, targetOf } from '../database-option.js'
 import { CliError, EXIT, type Exit } from '../failure.js'
 import { holderOf, inUse } from '../ports.js'
 import { REDIS_PLAINTEXT, redisAddress, redisPlaintext } from '../redis-option.js'
@@ -197,7 +197,7 @@ async function start(
       },
       onError: (error, about) => troubles.met(error, about),
       onOpening: (opened) => {
-        if (target.kind === 'postgres') sayWaiting(context, target.url, opened, say)
+        if (target.kind === 'postgres') sayWaiting(context, target, opened, say)
       },
       signal: context.interrupted,
     })
@@ -214,13 +214,13 @@ async function start(
 /** How long a database may take to be opened before somebody wonders. */
 const QUIET_MS = 1000
 
-function sayWaiting(context: Context, url: string, opened: Promise<unknown>, say: Say): void {
+function sayWaiting(context: Context, target: Target, opened: Promise<unknown>, say: Say): void {
   const over = new AbortController()
   const end = () => over.abort()
   opened.then(end, end)
-  const host = (URL.canParse(url) && new URL(url).host) || 'this machine'
+  const store = placeText(placeOf(target))
   context.sleep(QUIET_MS, AbortSignal.any([over.signal, context.interrupted])).then(
-    () => say({ event: 'waiting', for: 'PostgreSQL', host }, `waiting for PostgreSQL at ${host}`),
+    () => say({ event: 'waiting', store }, `waiting for ${clean(store)}`),
     () => {},
   )
 }
