@@ -63,6 +63,46 @@ it.skipIf(!url)('what goes behind a commit is told when it is one, and not other
   }
 })
 
+it.skipIf(!url)(
+  'who waits for a connection has the first one that is free, and an idle one that broke is replaced',
+  async () => {
+    const schema = ownSchema()
+    const translator = new Translator(schema, TABLES)
+    const driver = new PostgresDriver(url!, new TestClock(), translator, { schema, patienceMs: 0 })
+    const holder = new pg.Client(url!)
+    await holder.connect()
+    const pids = () => all<{ pid: number }>('select pg_backend_pid() as pid')
+    const held = (n: number) => () =>
+      all<{ pid: number }>(`select pg_backend_pid() as pid, pg_advisory_xact_lock(${n})`)
+    try {
+      await query(
+        url!,
+        `create schema ${schema}`,
+        `create table ${schema}.meta (key text primary key, value text not null)`,
+      )
+      for (const n of [1, 2, 3, 4]) await holder.query('select pg_advisory_lock($1)', [8800 + n])
+      const all4 = [1, 2, 3, 4].map((n) => driver.transact(held(8800 + n), true))
+      const waiting = `select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted and objid between 8801 and 8804`
+      await expect.poll(async () => (await query(url!, waiting))[0].n).toBe(4)
+      const fifth = driver.transact(pids, true)
+      await holder.query('select pg_advisory_unlock(8802)')
+      const [first, second] = await Promise.all([all4[1]!, fifth])
+      expect(second).toEqual(first.map(({ pid }) => ({ pid })))
+      for (const n of [1, 3, 4]) await holder.query('select pg_advisory_unlock($1)', [8800 + n])
+      await Promise.all(all4)
+
+      const [{ pid } = { pid: 0 }] = await driver.transact(pids, true)
+      expect(await driver.transact(pids, true)).toEqual([{ pid }])
+      await holder.query('select pg_terminate_backend($1, 5000)', [pid])
+      // Its end has been read before this is answered.
+      await query(url!, 'select 1')
+      expect(await driver.transact(pids, true)).not.toEqual([{ pid }])
+    } finally {
+      await Promise.all([holder.end(), driver.close()])
+    }
+  },
+)
+
 if (url)
   describe('values', () => {
     it('whatever a text holds, it comes back, or as the sign for what no database keeps', async () => {

@@ -3,7 +3,7 @@
  * their errors mean. Knows no statement of a plan.
  */
 import { createRequire } from 'node:module'
-import type { Client, ClientConfig, Pool, PoolClient } from 'pg'
+import type { Client, ClientConfig, Pool, PoolClient, Query } from 'pg'
 import { UntildoneError } from '../../core/errors.js'
 
 export interface PostgresOptions {
@@ -31,7 +31,11 @@ export const isSchemaName = (text: string): boolean => /^[a-z_][a-z0-9_]{0,55}$/
 export const APPLICATION = 'untildone'
 const CONNECT_MS = 5000
 
-type Module = { Client: new (config: ClientConfig) => Client; Pool: new (config: object) => Pool }
+type Module = {
+  Client: new (config: ClientConfig) => Client
+  Pool: new (config: object) => Pool
+  Query: new (text: string) => Query
+}
 let found: Module | null = null
 
 /** `pg` is an optional peer: whoever uses another store does not install it. */
@@ -61,6 +65,9 @@ const PARSERS: Record<number, (text: string) => unknown> = {
 }
 const asIs = (text: string) => text
 
+/** How values of a type are read. */
+export const parserOf = (oid: number): ((text: string) => unknown) => PARSERS[oid] ?? asIs
+
 /**
  * `pg` 8 verifies the certificate in each of these modes, and says in nine lines that `pg` 9 will not. It stays so here,
  * whichever is installed, unless the address asks for the meaning of libpq.
@@ -80,7 +87,7 @@ export function configOf(url: string, options: PostgresOptions): ClientConfig & 
     keepAliveInitialDelayMillis: 10_000,
     // Longer than the server's own: it ends what hangs because the line is dead.
     query_timeout: statementTimeoutMs + Math.min(5000, statementTimeoutMs),
-    types: { getTypeParser: (oid: number) => PARSERS[oid] ?? asIs } as never,
+    types: { getTypeParser: parserOf } as never,
     pipeline: true,
   }
 }
@@ -108,10 +115,10 @@ export const sessionSettings = (options: PostgresOptions): string =>
         .map(([name, value]) => `set ${name} = '${value}'; `)
         .join('')
 
-export const localSettings = (options: PostgresOptions): string =>
-  Object.entries(limits(options))
-    .map(([name, value]) => `; set local ${name} = '${value}'`)
-    .join('')
+export const localSettings = (options: PostgresOptions): string[] =>
+  options.pooler === 'transaction'
+    ? Object.entries(limits(options)).map(([name, value]) => `set local ${name} = '${value}'`)
+    : []
 
 /**
  * @throws UntildoneError `store-unsafe` where a commit would not be safe, `store-unavailable` where nothing can be written

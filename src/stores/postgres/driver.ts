@@ -3,8 +3,7 @@
  * plan needs no answer. A transaction that met another one is run again; one whose commit was not answered is looked up
  * (lines.ts). It knows no job.
  */
-import type { Duplex } from 'node:stream'
-import type { PoolClient, QueryResult } from 'pg'
+import type { PoolClient } from 'pg'
 import type { Clock } from '../../core/clock.js'
 import { UntildoneError } from '../../core/errors.js'
 import { Asked, type Dialect, type Driver, type Plan, type Statement } from '../sql/plan.js'
@@ -38,6 +37,7 @@ import {
   valuesOf,
   valueText,
 } from './translate.js'
+import { type Answer, type Wire, wireOf } from './wire.js'
 
 /** A transaction that loses so many races in a row is wrong by itself. */
 const RACES = 8
@@ -46,7 +46,7 @@ export class PostgresDriver implements Driver {
   /** While one waits for the disk, another is made ready. */
   readonly flights = WRITERS
   readonly dialect: Dialect
-  private readonly settings: string
+  private readonly settings: readonly string[]
   private readonly lines: Lines
   private readonly clock: ServerClock
 
@@ -60,7 +60,7 @@ export class PostgresDriver implements Driver {
     this.clock = new ServerClock(clock, pools.readers)
     this.dialect = dialectOf(translator.schema)
     this.lines = new Lines(pools, this.clock, `${translator.schema}.meta`, options)
-    this.settings = options.pooler === 'transaction' ? localSettings(options) : ''
+    this.settings = localSettings(options)
   }
 
   now(): number {
@@ -92,22 +92,21 @@ export class PostgresDriver implements Driver {
   }
 
   private async write<T>(plan: () => Plan<T>, behind?: () => Told | null): Promise<T> {
-    const client = await this.lines.lease(this.pools.writers)
+    const client = await this.lines.writer()
     const sent = new Sent()
     let begun = false
     let answer: T | undefined
     let committing = false
     try {
       const line = await this.lines.marked(client)
-      // At once: the server is awake while the rest is made ready.
-      const sendNow = held(client)
-      const beginning = client.query(`begin${this.settings}`).then(() => {
+      const beginning = this.begin(client, 'begin').then(() => {
         begun = true
       })
       sent.add(beginning)
       if (line.mark !== null) sent.add(this.lines.count(client, line))
-      sendNow()
-      answer = await this.drive(plan(), client, sent)
+      // At once: the server is awake while the rest is made ready.
+      wireOf(client).push()
+      answer = await this.drive(plan(), wireOf(client), sent)
       const told = line.mark === null ? null : (behind?.() ?? null)
       committing = true
       const committed = this.commit(client)
@@ -116,11 +115,11 @@ export class PostgresDriver implements Driver {
       await sent.settled()
       // So it answers where a statement that nobody waited for had failed.
       if (command !== 'COMMIT' || !begun) throw sent.failure ?? new Error('PostgreSQL rolled the transaction back.')
-      client.release()
+      this.lines.written(client)
       return answer
     } catch (error) {
       const cause = isLost(error) ? error : causeOf(sent.failure, error)
-      const back = isLost(cause) ? cause : await client.query('rollback').catch((failed: Error) => failed)
+      const back = isLost(cause) ? cause : await this.rollback(client).catch((failed: Error) => failed)
       // Whatever it was: a connection that cannot roll back says nothing of what has become of its transaction.
       if (!(back instanceof Error)) {
         // Without a beginning each statement may have been a transaction of its own.
@@ -136,95 +135,93 @@ export class PostgresDriver implements Driver {
   }
 
   /** The moment from which the work is on disk. A seam: the torture harness stops the process on either side of it. */
-  protected commit(client: PoolClient): Promise<QueryResult> {
-    return client.query('commit')
+  protected commit(client: PoolClient): Promise<Answer> {
+    return this.end(client)
   }
 
-  /** Follows a commit on its line, without waiting for its answer: only where it was one, others are told. */
+  private end(client: PoolClient): Promise<Answer> {
+    return wireOf(client).ask({ name: this.lines.kept('untildone_commit'), text: 'commit' })
+  }
+
+  private begin(client: PoolClient, text: string): Promise<unknown> {
+    const wire = wireOf(client)
+    const beginning = wire.ask({ name: this.lines.kept(`untildone_${text.replaceAll(' ', '_')}`), text })
+    return Promise.all([beginning, ...this.settings.map((text) => wire.ask({ name: null, text }))])
+  }
+
+  private rollback(client: PoolClient): Promise<unknown> {
+    return wireOf(client).askAlone({ name: null, text: 'rollback' })
+  }
+
+  /**
+   * Follows a commit in its packet: only where it was one, others are told. They are before the caller is answered, whose
+   * process may be given the processor that the server needs.
+   */
   private tellBehind(client: PoolClient, { mark, kept }: Line, told: Told | null): void {
     if (told === null) return
     const text = `${RING} where exists (select 1 from ${this.lines.marks} where key = $3 and value = $4)`
-    const values = [channelOf(this.options, told.toAll), told.texts, mark, kept]
-    client.query({ ...this.lines.kept('untildone_behind'), text, values }).catch(() => {})
+    const texts = arrayText(
+      told.texts.map((text) => [text]),
+      0,
+    )
+    const values = [channelOf(this.options, told.toAll), texts, mark, kept]
+    wireOf(client)
+      .ask({ name: this.lines.kept('untildone_behind'), text, values })
+      .catch(() => {})
   }
 
-  private async drive<T>(plan: Plan<T>, client: PoolClient, sent: Sent): Promise<T> {
-    onePacket(client)
+  private async drive<T>(plan: Plan<T>, wire: Wire, sent: Sent): Promise<T> {
     let step = plan.next()
     while (!step.done) {
       const asked = step.value
       if (asked instanceof Asked) {
-        const rows = await asked.rows
-        onePacket(client)
-        step = plan.next(rows)
+        step = plan.next(await asked.rows)
         continue
       }
       const form = this.translator.of(asked.sql)
       if (asked.want === 'later') {
-        const answer = this.single(form, asked.params[0]!, client).then(({ rows }) => rows)
+        const answer = this.single(form, asked.params[0]!, wire).then(({ rows }) => rows)
         sent.add(answer)
         step = plan.next(new Asked(answer))
         continue
       }
       const together = isTogether(form, asked)
       // Before anything is sent: statements arrive in the order of the plan.
-      if (together && form.types === null) form.types = await this.typesOf(form, client)
-      const answer = together ? this.sendTogether(form, asked, client) : this.send(form, asked, client)
+      if (together && form.types === null) form.types = await this.typesOf(form, wire)
+      const answers = together
+        ? [this.together(form, asked, wire)]
+        : asked.params.map((list) => this.single(form, list, wire))
       if (asked.want === 'none') {
-        sent.add(answer)
+        for (const answer of answers) sent.add(answer)
         step = plan.next([])
       } else {
-        const found = await answer
-        onePacket(client)
-        step = plan.next(found)
+        const found = await Promise.all(answers)
+        step = plan.next(together ? apart(form, asked, found[0]!) : each(asked, found))
       }
     }
     return step.value
   }
 
-  private send(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
-    if (want === 'rows') return this.single(form, params[0]!, client).then(({ rows }) => rows)
-    const answers = params.map((list) => this.single(form, list, client))
-    return Promise.all(answers).then((results) =>
-      results.map((result) => (want === 'each' ? result.rows[0] : (result.rowCount ?? 0))),
-    )
-  }
-
-  private sendTogether(form: Form, { params, want }: Statement, client: PoolClient): Promise<unknown> {
+  /** One statement for all lists. */
+  private together(form: Form, { params }: Statement, wire: Wire): Promise<Answer> {
     const { name, text, same } = togetherOf(form, agreement(params))
     const [first] = params
     const values = same.map((agreed, column) => (agreed ? valueText(first![column]!) : arrayText(params, column)))
-    const answer = client.query({ ...this.lines.kept(name), text, values })
-    return answer.then(({ rows }) => {
-      if (want === 'each') {
-        const found = new Array(params.length)
-        for (const { n_, ...row } of rows) found[n_ - 1] = row
-        return found
-      }
-      if (form.counted === 'all') return new Array(params.length).fill(1)
-      const changes = new Array(params.length).fill(0)
-      if (form.counted === 'by number') for (const { n_ } of rows) changes[n_ - 1]++
-      return changes
-    })
+    return wire.ask({ name: this.lines.kept(name), text, values })
   }
 
-  private single(form: Form, list: Statement['params'][number], client: PoolClient): Promise<QueryResult> {
-    const named = this.lines.kept(form.name)
-    if (list.length === 0 && !named) return client.query(form.single)
-    return client.query({ ...named, text: form.single, values: valuesOf(form, list) })
+  private single(form: Form, list: Statement['params'][number], wire: Wire): Promise<Answer> {
+    return wire.ask({ name: this.lines.kept(form.name), text: form.single, values: valuesOf(form, list) })
   }
 
   /** What PostgreSQL takes the parameters for. Asked once per statement. */
-  private async typesOf(form: Form, client: PoolClient): Promise<string[]> {
+  private async typesOf(form: Form, wire: Wire): Promise<string[]> {
     const name = `${form.name ?? 'untildone'}_probe`
     const types =
       'select array_to_json(parameter_types::text[])::text as types from pg_prepared_statements where name ='
-    const [, asked] = await Promise.all([
-      client.query(`prepare ${name} as ${form.single}`),
-      client.query(`${types} '${name}'`),
-      client.query(`deallocate ${name}`),
-    ])
-    return JSON.parse(asked.rows[0].types)
+    const texts = [`prepare ${name} as ${form.single}`, `${types} '${name}'`, `deallocate ${name}`]
+    const [, asked] = await Promise.all(texts.map((text) => wire.ask({ name: null, text })))
+    return JSON.parse(asked!.rows[0].types)
   }
 
   private async read<T>(plan: () => Plan<T>): Promise<T> {
@@ -245,21 +242,21 @@ export class PostgresDriver implements Driver {
     const client = await this.lines.lease(this.pools.readers)
     let begun = false
     // Nothing depends on the end of a read but its connection.
-    const end = (how: 'commit' | 'rollback') =>
-      client.query(how).then(
+    const release = (answer: Promise<unknown>) =>
+      answer.then(
         () => client.release(!begun),
         () => client.release(true),
       )
     try {
-      const beginning = client.query(`begin isolation level repeatable read read only${this.settings}`).then(() => {
+      const beginning = this.begin(client, 'begin isolation level repeatable read read only').then(() => {
         begun = true
       })
-      const [answer] = await Promise.all([this.drive(plan(), client, new Sent()), beginning])
-      void end('commit')
+      const [answer] = await Promise.all([this.drive(plan(), wireOf(client), new Sent()), beginning])
+      void release(this.end(client))
       return answer
     } catch (error) {
       if (isLost(error) || isStale(error)) client.release(true)
-      else void end('rollback')
+      else void release(this.rollback(client))
       throw error
     }
   }
@@ -287,17 +284,23 @@ export class PostgresDriver implements Driver {
   }
 }
 
-/** Statements that go out in one turn of the loop go out together: each packet wakes the server, and costs both a call. */
-function onePacket(client: PoolClient): void {
-  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection
-  if (stream.writableCorked === 0) process.nextTick(held(client))
+/** What was asked for, of the answers to each list. */
+function each({ want }: Statement, answers: readonly Answer[]): unknown {
+  if (want === 'rows') return answers[0]!.rows
+  return answers.map(({ rows, rowCount }) => (want === 'each' ? rows[0] : rowCount))
 }
 
-/** What is asked from here on goes out together. @returns sends it */
-function held(client: PoolClient): () => void {
-  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection
-  stream.cork()
-  return () => stream.uncork()
+/** The same for each list, of the answer to all. */
+function apart(form: Form, { params, want }: Statement, { rows }: Answer): unknown[] {
+  if (want === 'each') {
+    const found = new Array(params.length)
+    for (const { n_, ...row } of rows) found[n_ - 1] = row
+    return found
+  }
+  if (form.counted === 'all') return new Array(params.length).fill(1)
+  const changes = new Array(params.length).fill(0)
+  if (form.counted === 'by number') for (const { n_ } of rows) changes[n_ - 1]++
+  return changes
 }
 
 /** Statements that nobody waits for, and the first that failed. */

@@ -3,12 +3,13 @@
  * a commit that was not answered because its line broke is looked up and neither lost nor done twice.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Pool, PoolClient, QueryConfig, QueryResult } from 'pg'
+import type { Pool, PoolClient, QueryConfig } from 'pg'
 import { UntildoneError } from '../../core/errors.js'
 import { type Plan, put } from '../sql/plan.js'
 import type { ServerClock } from './clock.js'
 import { assertSafe, isRace, isUncounted, type PostgresOptions, sessionSettings, takenOf } from './connections.js'
 import { allTaken, type Pools } from './pools.js'
+import { type Answer, wireOf } from './wire.js'
 
 /** How a mark begins whose connection is lost, and whose last transaction was not committed. */
 const OVER = 'over '
@@ -34,6 +35,8 @@ export interface Line {
 export class Lines {
   /** Whoever is not in it has not been looked at. */
   private readonly known = new WeakMap<PoolClient, Line>()
+  /** Out of its pool although nobody writes over it. */
+  private atHand: PoolClient | null = null
   private readonly counting: string
   private readonly asking: string
   private readonly end: string
@@ -62,6 +65,21 @@ export class Lines {
   /** What is under way is given up sooner. */
   close(): void {
     this.closed = true
+    this.atHand?.release()
+    this.atHand = null
+  }
+
+  /** A connection to write over: the one that has written last, where nobody else has it. */
+  async writer(): Promise<PoolClient> {
+    const { atHand } = this
+    this.atHand = null
+    return atHand ?? this.lease(this.pools.writers)
+  }
+
+  /** It has written. Where nobody waits for it, the next one has it without the turn of the loop that the pool takes. */
+  written(client: PoolClient): void {
+    if (this.atHand === null && this.pools.writers.waitingCount === 0 && !this.closed) this.atHand = client
+    else client.release()
   }
 
   /** A connection that is known to keep what it commits. */
@@ -77,12 +95,19 @@ export class Lines {
       ])
       const { system } = [results].flat().at(-1)!.rows[0]
       this.known.set(client, { system, mark: null, count: 0, kept: '' })
+      client.once('end', () => this.lost(client))
       await this.clock.measure(client)
       return client
     } catch (error) {
       client.release(true)
       throw error
     }
+  }
+
+  private lost(client: PoolClient): void {
+    if (this.atHand !== client) return
+    this.atHand = null
+    client.release(true)
   }
 
   /** A connection with its row, which is there before a transaction counts itself in it: whoever asks waits for it then. */
@@ -100,14 +125,16 @@ export class Lines {
   }
 
   /** A transaction counts itself. */
-  count(client: PoolClient, line: Line): Promise<QueryResult> {
+  count(client: PoolClient, line: Line): Promise<Answer> {
     line.kept = `${++line.count} ${this.clock.now()}`
-    const values = [line.kept, line.mark]
-    return client.query({ ...this.kept('untildone_count'), text: this.counting, values }).catch((error) => {
-      // Swept, because it was idle for very long: the next try has a new one.
-      if (isUncounted(error)) line.mark = null
-      throw error
-    })
+    const question = { name: this.kept('untildone_count'), text: this.counting, values: [line.kept, line.mark] }
+    return wireOf(client)
+      .ask(question)
+      .catch((error) => {
+        // Swept, because it was idle for very long: the next try has a new one.
+        if (isUncounted(error)) line.mark = null
+        throw error
+      })
   }
 
   /**
@@ -147,7 +174,7 @@ export class Lines {
 
   /** A short question over another line. Where a server stands still that one is as silent, and is not waited for as long. */
   private async ask(question: QueryConfig, assertSystem: (system: string) => void): Promise<any[]> {
-    const client = await this.lease(this.pools.writers)
+    const client = await this.writer()
     let answered = false
     try {
       assertSystem(this.known.get(client)!.system)
@@ -159,9 +186,9 @@ export class Lines {
     }
   }
 
-  /** Under which name connections keep a statement. */
-  kept(name: string | null): { name?: string } | undefined {
-    return this.options.pooler === 'transaction' || name === null ? undefined : { name }
+  /** Under which name connections keep a statement; null: they do not. */
+  kept(name: string | null): string | null {
+    return this.options.pooler === 'transaction' ? null : name
   }
 
   /** Waits a little longer each time, for so long from when it is first asked. @returns false when it has been long enough */

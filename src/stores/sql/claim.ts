@@ -46,6 +46,20 @@ const ready = (
 ) => `select ${dialect.tuple(WAITING_COLUMNS)} as t, case when ${dialect.anyOf(RARE_VALUES)} then ${dialect.tuple(RARE_COLUMNS)} end as rare, j.input
   from live l cross join jobs j where l.lane = ?1 and l.level = ${level} and l.run_at >= ${from} and ${readyAt(at)} and j.id = l.id order by l.run_at, l.id limit ${limit}${dialect.skipHeld}`
 
+/** Texts of `lookAt`, by the order of the levels: a few kilobytes that are put together once. */
+const texts = new WeakMap<Dialect, Map<string, string>>()
+
+function readyOfLevels(levels: readonly number[], dialect: Dialect): string {
+  const known = texts.get(dialect) ?? new Map<string, string>()
+  texts.set(dialect, known)
+  const key = levels.join()
+  const sql =
+    known.get(key) ??
+    levelByLevel(levels, 't, rare, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
+  known.set(key, sql)
+  return sql
+}
+
 interface Look {
   answer: Asked
   /** Up to how many were asked for. */
@@ -59,7 +73,7 @@ function* lookAt(
   free: number,
   { now, dialect, marks }: Tx,
 ): Plan<Map<LaneQuota, Look>> {
-  const sql = levelByLevel(levels, 't, rare, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
+  const sql = readyOfLevels(levels, dialect)
   const looks = new Map<LaneQuota, Look>()
   for (const quota of lanes) {
     const limit = Math.min(quota.limit, quota.ids?.length ?? quota.limit, free)
