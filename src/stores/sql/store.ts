@@ -220,10 +220,11 @@ export class SqlStore implements Store {
 
   private newTx(): Tx {
     const { driver, entropy } = this
-    const about = { sha256: entropy.sha256, dialect: driver.dialect, move: movePlan }
     return {
-      ...about,
       now: driver.now(),
+      sha256: entropy.sha256,
+      dialect: driver.dialect,
+      move: movePlan,
       changes: [],
       events: [],
       toOutbox: false,

@@ -5,7 +5,7 @@
 import { expect } from 'vitest'
 import { firstBreak } from '../../core/history.js'
 import { LEVELS, laneOf } from '../../core/job.js'
-import type { LaneQuota, Submitted } from '../../stores/store.js'
+import type { Claimed, LaneQuota, Submitted } from '../../stores/store.js'
 import { audit, type Bench, cancel, DAY, LANE, lost, SYSTEM, step } from './bench.js'
 import { fail, seen } from './failures.js'
 import type { Suite } from './index.js'
@@ -307,6 +307,33 @@ export function writerTests({ test }: Suite): void {
       expect((await bench.store.check()).running).toBe(before.running)
       expect(await setPause(bench, {}, false)).toBe(true)
       for (let left = await bench.claim(1000); left.length > 0; left = await bench.claim(1000)) {}
+    }
+  })
+
+  test('who thinks that nothing is paused finds what another has paused, and takes all the rest', async (bench) => {
+    const [a, b] = await bench.beside()
+    const other = laneOf('default', 'x', 'default')
+    const types = (claimed: Claimed[]) => claimed.map(({ record }) => record.type)
+    for (const lanes of [
+      [LANE, other],
+      [other, LANE],
+    ]) {
+      const claim = (limit = 100) =>
+        a.store.claim({
+          ...{ worker: 'w-1', levels: LEVELS, limit: () => limit },
+          lanes: lanes.map((lane) => ({ lane, limit })),
+        })
+      await bench.submit({ type: 'x' })
+      // Now it knows of no pause.
+      expect(types(await claim())).toEqual(['x'])
+      expect(await setPause(b, {}, true)).toBe(true)
+      await bench.submit({}, {}, { type: 'x' }, { type: 'x' }, { type: 'x' })
+      expect(types(await claim(2))).toEqual(['x', 'x'])
+      expect(types(await claim())).toEqual(['x'])
+      expect(await claim()).toEqual([])
+      expect(await setPause(b, {}, false)).toBe(true)
+      expect(types(await claim())).toEqual(['t', 't'])
+      expect(await claim()).toEqual([])
     }
   })
 
