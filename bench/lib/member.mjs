@@ -13,8 +13,9 @@ const startedHandler = defineJob('started', { input: z.object({}) }).handler(asy
   process.send({ kind: 'started', id: job.id, at: micros() })
   return null
 })
-const laterHandler = defineJob('later', { input: z.object({}) }).handler(async () => {
+const laterHandler = defineJob('later', { input: z.object({}) }).handler(async (job) => {
   await delay(30)
+  process.send({ kind: 'returned', id: job.id, at: micros() })
   return null
 })
 const app = await createUntildone({
@@ -24,12 +25,6 @@ const app = await createUntildone({
   maintenance: role === 'worker',
   ...(redis ? { transport: bullmq(redis) } : {}),
 })
-if (role === 'worker')
-  app.engine.onChange((changes) => {
-    const at = micros()
-    const ended = changes.filter(({ done, type, end }) => done && end && type === 'later').map(({ jobId }) => jobId)
-    if (ended.length > 0) process.send({ kind: 'ended', ids: ended, at })
-  })
 await app.start()
 process.on('message', async (message) => {
   if (message.kind === 'stop') {

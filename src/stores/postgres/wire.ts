@@ -213,7 +213,8 @@ function packets(): new (kept: Kept) => Packet {
       if (prepared?.shape === undefined && prepared) prepared.shape = null
       const words = text.split(' ')
       answer.command = words[0]!
-      answer.rowCount = words.length > 1 ? Number(words.at(-1)) : 0
+      // Of `CREATE TABLE` and the like there is no number.
+      answer.rowCount = Number(words.at(-1)) || 0
     }
 
     handleReadyForQuery(): void {
