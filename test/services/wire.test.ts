@@ -144,4 +144,7 @@ if (url)
       await slow.end()
     })
   })
-else it.skip(`statements of one turn: ${POSTGRES_NEEDS}`, () => {})
+else
+  describe('statements of one turn', () => {
+    it('are answered together', (context) => context.skip(POSTGRES_NEEDS))
+  })

@@ -210,7 +210,7 @@ function packets(): new (kept: Kept) => Packet {
 
     handleCommandComplete({ text }: { text: string }): void {
       const { prepared, answer } = this.waiting[this.at++]!
-      if (prepared?.shape === undefined && prepared) prepared.shape = null
+      if (prepared && prepared.shape === undefined) prepared.shape = null
       const words = text.split(' ')
       answer.command = words[0]!
       // Of `CREATE TABLE` and the like there is no number.

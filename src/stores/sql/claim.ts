@@ -50,14 +50,18 @@ const ready = (
 const texts = new WeakMap<Dialect, Map<string, string>>()
 
 function readyOfLevels(levels: readonly number[], dialect: Dialect): string {
-  const known = texts.get(dialect) ?? new Map<string, string>()
-  texts.set(dialect, known)
+  let known = texts.get(dialect)
+  if (!known) {
+    known = new Map()
+    texts.set(dialect, known)
+  }
   const key = levels.join()
-  const sql =
-    known.get(key) ??
-    levelByLevel(levels, 't, rare, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
-  known.set(key, sql)
-  return sql
+  let text = known.get(key)
+  if (text === undefined) {
+    text = levelByLevel(levels, 't, rare, input', (level, limit, from) => ready(dialect, [level, '?2', limit, from]))
+    known.set(key, text)
+  }
+  return text
 }
 
 interface Look {
