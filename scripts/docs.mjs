@@ -20,7 +20,7 @@ await ensureReady()
 const built = (file) => import(join(root, 'dist', file))
 const [{ PROBLEMS }, lifecycle, { STATUSES }, openapi, { routes }, { DEFAULT_LIMITS }, { COMMANDS }] =
   await Promise.all([
-    built('core/errors.js'),
+    built('core/problems.js'),
     built('core/lifecycle.js'),
     built('core/job.js'),
     built('server/openapi.js'),

@@ -1,7 +1,8 @@
 import picocolors from 'picocolors'
 import { expect, it } from 'vitest'
 import { UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
-import { PROBLEMS, UntildoneError } from '../core/errors.js'
+import { UntildoneError } from '../core/errors.js'
+import { PROBLEMS } from '../core/problems.js'
 import { CliError, EXIT, exitOfCode, failureOf, renderFailure } from './failure.js'
 
 const api = (status: number, problem: Record<string, unknown>) =>

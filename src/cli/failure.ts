@@ -4,7 +4,8 @@
  */
 
 import { UntildoneApiError, UntildoneConnectionError } from '../client/index.js'
-import { isUntildoneError, PROBLEMS } from '../core/errors.js'
+import { isUntildoneError } from '../core/errors.js'
+import { PROBLEMS } from '../core/problems.js'
 import { clean, cleanLines, type Style } from './text.js'
 
 /** Exit codes; scripts rely on them. */

@@ -3,7 +3,8 @@
  * error every few seconds: it is said once, and then that it is over. Whatever differs is said.
  */
 import { formatDuration } from '../core/duration.js'
-import { isUntildoneError, PROBLEMS } from '../core/errors.js'
+import { isUntildoneError } from '../core/errors.js'
+import { PROBLEMS } from '../core/problems.js'
 import type { ErrorReport } from '../server/index.js'
 import type { Context } from './context.js'
 import { clean, count } from './text.js'

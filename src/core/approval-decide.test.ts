@@ -6,8 +6,8 @@ import { type Decided, decide, quorumState } from './approval-decide.js'
 import { expire } from './approval-expire.js'
 import type { Decider, DecisionInput, DecisionRefusal } from './approval-input.js'
 import { quorumOf } from './approval-quorum.js'
-import { PROBLEMS } from './errors.js'
 import { always, decider, HOUR, NOW, placeOf, refund, rowOf, rulesOf } from './fixtures/approvals.js'
+import { PROBLEMS } from './problems.js'
 import { RISKS, type RiskPolicy, riskTable } from './risk.js'
 
 const mara = decider('mara')

@@ -3,9 +3,10 @@
  * UntildoneError.
  */
 import { DECISIONS, type DecisionKind, type FeedbackPoint } from './approval.js'
-import type { ErrorCode, FieldError } from './errors.js'
+import type { FieldError } from './errors.js'
 import type { Actor, Person } from './job.js'
 import type { Json } from './json.js'
+import type { ErrorCode } from './problems.js'
 import { escaped, Reader } from './reader.js'
 import type { Risk } from './risk.js'
 

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { type ErrorCode, isUntildoneError, PROBLEMS, UntildoneError } from './errors.js'
+import { isUntildoneError, UntildoneError } from './errors.js'
+import { type ErrorCode, PROBLEMS } from './problems.js'
 
 const codes = Object.keys(PROBLEMS) as ErrorCode[]
 

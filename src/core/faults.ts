@@ -2,7 +2,7 @@
  * The part of the error registry that is raised while defining or running jobs: it reaches people through attempts, logs
  * and the CLI, and callers as the `error.code` of a job. errors.ts has the part that answers requests.
  */
-import type { Problem } from './errors.js'
+import type { Problem } from './problems.js'
 
 const no = false
 

@@ -65,22 +65,29 @@ export class Lines {
   /** What is under way is given up sooner. */
   close(): void {
     this.closed = true
-    this.atHand?.release()
-    this.atHand = null
+    this.take()?.release()
   }
 
   /** A connection to write over: the one that has written last, where nobody else has it. */
   async writer(): Promise<PoolClient> {
-    const { atHand } = this
-    this.atHand = null
-    return atHand ?? this.lease(this.pools.writers)
+    return this.take() ?? this.lease(this.pools.writers)
   }
 
   /** It has written. Where nobody waits for it, the next one has it without the turn of the loop that the pool takes. */
   written(client: PoolClient): void {
-    if (this.atHand === null && this.pools.writers.waitingCount === 0 && !this.closed) this.atHand = client
-    else client.release()
+    if (this.atHand !== null || this.pools.writers.waitingCount > 0 || this.closed) return void client.release()
+    this.atHand = client
+    client.once('end', this.lost)
   }
+
+  private take(): PoolClient | null {
+    const { atHand } = this
+    this.atHand = null
+    atHand?.removeListener('end', this.lost)
+    return atHand
+  }
+
+  private readonly lost = () => this.take()?.release(true)
 
   /** A connection that is known to keep what it commits. */
   async lease(pool: Pool): Promise<PoolClient> {
@@ -95,19 +102,12 @@ export class Lines {
       ])
       const { system } = [results].flat().at(-1)!.rows[0]
       this.known.set(client, { system, mark: null, count: 0, kept: '' })
-      client.once('end', () => this.lost(client))
       await this.clock.measure(client)
       return client
     } catch (error) {
       client.release(true)
       throw error
     }
-  }
-
-  private lost(client: PoolClient): void {
-    if (this.atHand !== client) return
-    this.atHand = null
-    client.release(true)
   }
 
   /** A connection with its row, which is there before a transaction counts itself in it: whoever asks waits for it then. */

@@ -5,7 +5,8 @@
  */
 import { Harmless, Permanent, Review, Transient } from '../../core/classify.js'
 import { BRAND, VERDICTS, type Verdict } from '../../core/error-facts.js'
-import { type ErrorCode, isUntildoneError, UntildoneError } from '../../core/errors.js'
+import { isUntildoneError, UntildoneError } from '../../core/errors.js'
+import type { ErrorCode } from '../../core/problems.js'
 
 /** What crosses as a number. */
 export interface Handles {
